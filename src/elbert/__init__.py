@@ -1,0 +1,59 @@
+"""Classify text with ALBERT, and stop each text at the depth where its answer is settled."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from elbert.errors import BadRow, BundleError, DataError, ElbertError, InputError, MissingExtra, PolicyError
+
+if TYPE_CHECKING:
+    from elbert.bundle import bundled_model
+    from elbert.classifier import Classifier
+    from elbert.evaluation import load_outputs
+    from elbert.exits import Policy, policy, replay
+    from elbert.model.modeling import ElbertForSequenceClassification
+    from elbert.prediction import Prediction
+
+__version__ = "0.1.0"
+
+# Loaded on first use: importing elbert must not cost the seconds that torch and transformers take.
+_HOMES = {
+    "Classifier": "elbert.classifier",
+    "ElbertForSequenceClassification": "elbert.model.modeling",
+    "Policy": "elbert.exits",
+    "Prediction": "elbert.prediction",
+    "bundled_model": "elbert.bundle",
+    "load_outputs": "elbert.evaluation",
+    "policy": "elbert.exits",
+    "replay": "elbert.exits",
+}
+
+__all__ = [
+    "BadRow",
+    "BundleError",
+    "Classifier",
+    "DataError",
+    "ElbertError",
+    "ElbertForSequenceClassification",
+    "InputError",
+    "MissingExtra",
+    "Policy",
+    "PolicyError",
+    "Prediction",
+    "__version__",
+    "bundled_model",
+    "load_outputs",
+    "policy",
+    "replay",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'elbert' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

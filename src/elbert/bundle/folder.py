@@ -1,0 +1,100 @@
+"""The folder on disk: a plain ALBERT classifier, plus ``exits.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from elbert.bundle.points import EXITS_FILE, OperatingPoint, read_points
+from elbert.errors import BundleError
+from elbert.exits import Policy
+from elbert.exits import policy as read_policy
+from elbert.model import ModelConfig
+
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # what is fetched of a hub repository: never a pickle
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder that has been looked at: where it is, its sizes, its operating points."""
+
+    folder: Path
+    config: ModelConfig
+    points: dict[str, OperatingPoint]
+    default: str | None
+
+    @classmethod
+    def open(cls, model: str | Path | None = None) -> Bundle:
+        """Open a folder, fetch a hub id, or with nothing named the bundled model.
+
+        Raises:
+            BundleError: nothing is there, or what is there is no ALBERT classifier.
+        """
+        folder = bundled_model() if model is None else located(str(model))
+        config = ModelConfig.of(read_json(folder / "config.json"), str(folder / "config.json"))
+        points, default = read_points(folder / EXITS_FILE)
+        return cls(folder, config, points, default)
+
+    def policy(self, spec: str | Policy | None = None) -> Policy:
+        """The policy of a spec or of an operating point's name.
+
+        With nothing named, the folder's default operating point; without one, ``full``: a classifier that was not
+        trained to answer early must not be made to.
+
+        Raises:
+            PolicyError: the spec cannot be read.
+        """
+        names = {name: point.policy for name, point in self.points.items()}
+        if spec is None:
+            return names[self.default] if self.default else read_policy("full")
+        return read_policy(spec, names)
+
+
+def bundled_model() -> Path:
+    """The folder of the model that comes with the package: sentiment of English sentences."""
+    return Path(str(files("elbert") / "bundled"))
+
+
+def located(model: str) -> Path:
+    """The local folder of a model: a path, or a hub id fetched into the hub's own cache.
+
+    Raises:
+        BundleError: it is neither.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise BundleError(f"{model}: a file; expected the folder that holds config.json and model.safetensors")
+    if model.count("/") > 1 or model.startswith((".", "/", "~")) or not model.strip():
+        raise BundleError(f"{model!r}: no such folder; give the folder of an ALBERT classifier, or its hub id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=WANTED))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BundleError(
+            f"{model!r}: no such folder here, and the hub did not give it ({type(error).__name__}); "
+            "check the spelling, or download it where there is a network"
+        ) from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        BundleError: it is missing, unreadable, or no object.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{file}: missing; expected the folder of an ALBERT classifier, as transformers saves it") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file}: not readable as JSON ({error}); download or save it again") from error
+    if not isinstance(values, dict):
+        raise BundleError(f"{file}: expected a JSON object, found {type(values).__name__}")
+    return values

@@ -1,0 +1,65 @@
+"""Operating points: named policies with what was measured of them, kept in ``exits.json`` beside the weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elbert.errors import BundleError, PolicyError
+from elbert.exits import Policy
+from elbert.exits import policy as read_policy
+
+EXITS_FILE = "exits.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A named policy; ``measured`` holds the figures it was chosen by, and on what they were measured."""
+
+    policy: Policy
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
+    """``(operating points by name, the default's name)``; none where the file is absent.
+
+    Raises:
+        BundleError: the file is there and cannot be used.
+    """
+    if not file.exists():
+        return {}, None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        version, named, default = values["version"], values["points"], values.get("default")
+        points = {
+            str(name): OperatingPoint(read_policy(point["policy"]), point.get("measured", {}))
+            for name, point in named.items()
+        }
+    except PolicyError as error:
+        raise BundleError(f"{file}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{file}: not readable as operating points ({error!r}); calibrate again or remove it") from error
+    if version != VERSION:
+        raise BundleError(f"{file}: version {version!r}, this release reads {VERSION}; calibrate again or update elbert")
+    if default is not None and default not in points:
+        raise BundleError(f"{file}: the default {default!r} is none of its points ({', '.join(points)})")
+    return points, default
+
+
+def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
+    """Write ``exits.json`` whole or not at all."""
+    values = {
+        "version": VERSION,
+        "default": default,
+        "points": {name: {"policy": str(p.policy), "measured": dict(p.measured)} for name, p in points.items()},
+    }
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".partial")
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    Path(name).replace(file)

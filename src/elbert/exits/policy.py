@@ -1,0 +1,142 @@
+"""What a policy is: rules, each of which lets rows leave for one reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from elbert.errors import PolicyError
+from elbert.exits.trace import Trace
+
+STAY = -1
+
+
+class Policy(ABC):
+    """Decides from a trace which rows leave. Knows no model; the same object serves live rows and saved outputs."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules, first one first: where several fire at once, the first is the reason."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reason of each rule."""
+        return tuple(rule.reason for rule in self.rules)
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """The signals that a trace must keep for this policy."""
+        return frozenset(name for rule in self.rules for name in rule.reads)
+
+    def decide(self, trace: Trace) -> Tensor:
+        """``[rows]``: the index of the rule that lets the row leave, or :data:`STAY`."""
+        decision = torch.full_like(trace.depth, STAY)
+        for index, rule in reversed(list(enumerate(self.rules))):
+            decision = torch.where(rule.fires(trace), index, decision)
+        return decision
+
+    def leaves(self, trace: Trace) -> Tensor:
+        """``[rows]`` bool: which rows leave at the depth where they stand."""
+        return self.decide(trace) != STAY
+
+    def __or__(self, other: Policy) -> Policy:
+        """Leave when either says so."""
+        return Either((*members(self), *members(other)))
+
+    def __str__(self) -> str:
+        """The spec, which :func:`elbert.policy` reads back."""
+        dials = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        return f"{self.name}({', '.join(str(getattr(self, d.name)) for d in dials)})" if dials else self.name
+
+    def __post_init__(self) -> None:
+        """Hold every dial to its range."""
+        if dataclasses.is_dataclass(self):
+            for dial in dataclasses.fields(self):
+                if "low" in dial.metadata:
+                    object.__setattr__(self, dial.name, checked(self, dial))
+
+
+class Rule(Policy):
+    """A policy with one reason to leave."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reason(self) -> str:
+        """What a row that leaves by this rule says."""
+        return self.name
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Itself."""
+        return (self,)
+
+    @abstractmethod
+    def fires(self, trace: Trace) -> Tensor:
+        """``[rows]`` bool: where the rule holds."""
+
+
+@dataclass(frozen=True)
+class Either(Policy):
+    """Several policies, any of which lets a row leave; written ``a | b``."""
+
+    name: ClassVar[str] = "|"
+    several: tuple[Policy, ...]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of all members, in order."""
+        return tuple(rule for policy in self.several for rule in policy.rules)
+
+    def __str__(self) -> str:
+        """The members' specs, joined."""
+        return " | ".join(str(policy) for policy in self.several)
+
+
+def members(policy: Policy) -> tuple[Policy, ...]:
+    """The policies that a union is made of; a plain policy is its own only member."""
+    return policy.several if isinstance(policy, Either) else (policy,)
+
+
+def dial(kind: type, low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
+    """A number that a policy is set by, with the range it may take (both ends included)."""
+    return field(default=default, metadata={"kind": kind, "low": low, "high": high})
+
+
+def checked(policy: Policy, dial: dataclasses.Field[Any]) -> float:
+    """The value of a dial, in its own type.
+
+    Raises:
+        PolicyError: it is no number of that kind, or out of range.
+    """
+    value, kind = getattr(policy, dial.name), dial.metadata["kind"]
+    low, high = dial.metadata["low"], dial.metadata["high"]
+    right_type = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+    if not right_type or not low <= value <= high:
+        raise PolicyError(f"{dial.name}={value!r} in {policy.name}: accepted is {form(type(policy))}")
+    number: float = kind(value)
+    return number
+
+
+def form(policy: type[Policy]) -> str:
+    """How a policy is written, with the range of each dial, for people."""
+    dials = [d for d in dataclasses.fields(policy) if d.metadata] if dataclasses.is_dataclass(policy) else []
+    if not dials:
+        return policy.name
+    return f"{policy.name}({', '.join(d.name for d in dials)}) with {', '.join(_range(d) for d in dials)}"
+
+
+def _range(dial: dataclasses.Field[Any]) -> str:
+    if "choices" in dial.metadata:
+        return f"{dial.name} {' or '.join(dial.metadata['choices'])}"
+    kind = "whole number" if dial.metadata["kind"] is int else "number"
+    low, high = dial.metadata["low"], dial.metadata["high"]
+    return f"{dial.name} a {kind} from {low:g} to {high:g}"

@@ -1,0 +1,89 @@
+"""Specs: policies as people write them, ``window(entropy=0.1, size=6) | depth(9)``."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from elbert.errors import PolicyError
+from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
+from elbert.exits.policy import Policy, form
+from elbert.exits.window import Window
+
+LONGEST = 500  # characters; a spec may come from a stranger
+
+
+def policy(spec: str | Policy, names: Mapping[str, Policy] | None = None) -> Policy:
+    """Read a policy spec; ``names`` are operating points that may stand wherever a spec may.
+
+    A :class:`Policy` passes through. ``policy(str(p)) == p`` for every policy ``p``.
+
+    Raises:
+        PolicyError: the spec cannot be read, a name is unknown or a dial out of range; the message shows
+            the accepted form.
+    """
+    if isinstance(spec, Policy):
+        return spec
+    if not isinstance(spec, str) or len(spec) > LONGEST:
+        raise PolicyError(f"a policy spec is a text of at most {LONGEST} characters; {accepted(names)}")
+    if names and spec.strip() in names:
+        return names[spec.strip()]  # a name need not be a word: "sst2-fast"
+    try:
+        tree = ast.parse(spec.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise PolicyError(f"cannot read the policy {spec!r}; {accepted(names)}") from error
+    return _read(tree, spec, names or {})
+
+
+def _read(node: ast.expr, spec: str, names: Mapping[str, Policy]) -> Policy:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _read(node.left, spec, names) | _read(node.right, spec, names)
+    if isinstance(node, ast.Name):
+        return names[node.id] if node.id in names else _make(node.id, [], {}, names)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(k.arg for k in node.keywords):
+        dials = {str(k.arg): _value(k.value, spec) for k in node.keywords}
+        if len(dials) < len(node.keywords):
+            raise PolicyError(f"a dial stands twice in the policy {spec!r}")
+        return _make(node.func.id, [_value(a, spec) for a in node.args], dials, names)
+    raise PolicyError(f"cannot read the policy {spec!r}; {accepted(names)}")
+
+
+def _value(node: ast.expr, spec: str) -> Any:
+    if isinstance(node, ast.Name):
+        return node.id
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise PolicyError(f"cannot read a dial in the policy {spec!r}: a number or a word is expected") from error
+
+
+def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[str, Policy]) -> Policy:
+    if name not in POLICIES:
+        raise PolicyError(f"no policy is called {name!r}; {accepted(names)}")
+    kind = POLICIES[name]
+    known = [d.name for d in dataclasses.fields(kind)]
+    given = dict(zip(known, values, strict=False))
+    missing = [d.name for d in dataclasses.fields(kind) if d.default is dataclasses.MISSING]
+    wrong = (
+        len(values) > len(known)
+        or given.keys() & dials.keys()
+        or dials.keys() - set(known)
+        or set(missing) - given.keys() - dials.keys()
+    )
+    if wrong:
+        raise PolicyError(f"these dials do not fit {name}: accepted is {form(kind)}")
+    return kind(**given, **dials)
+
+
+def accepted(names: Mapping[str, Policy] | None = None) -> str:
+    """The names that a spec may use, for an error message."""
+    points = f", or an operating point: {', '.join(names)}" if names else ""
+    return f"known policies: {', '.join(POLICIES)}; 'a | b' leaves when either does{points}"
+
+
+POLICIES: dict[str, Any] = {
+    kind.name: kind
+    for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
+}

@@ -1,0 +1,89 @@
+"""ELBERT's two-stage test: sure now (entropy), or settled over a window of depths (Xie et al. 2021, section 2.2).
+
+The authors define the second stage for two classes, on the probability x of class 0. Here c is the top class and
+g the gap of the two largest probabilities, which is the same at two classes (x > 1/2 + margin is g > 2 margin)
+and means something at any number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from elbert.errors import PolicyError
+from elbert.exits.policies import DEEPEST, Entropy
+from elbert.exits.policy import Policy, Rule, dial, form
+from elbert.exits.trace import Trace
+
+AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")
+
+
+@dataclass(frozen=True)
+class Settled(Rule):
+    """The second stage alone, over the last ``size`` depths.
+
+    agree:  one answer throughout, and every gap above 2 ``margin`` (the authors' bias_1)
+    trend:  one answer throughout, the first gap above 2 ``margin``, its probability never falls (bias_2)
+    stable: agree, and its probability moves by at most ``range`` (bias_3)
+    """
+
+    name: ClassVar[str] = "window"
+    reads: ClassVar[tuple[str, ...]] = ("confidence", "gap", "same")
+    size: int
+    rule: str
+    margin: float
+    range: float
+
+    def fires(self, trace: Trace) -> Tensor:
+        """Where the window is full and the rule holds in it."""
+        settled = (trace.depth >= self.size) & self._one_answer(trace)
+        gap = trace.window("gap", self.size)
+        if self.rule == TREND:
+            return settled & (gap[:, 0] > 2 * self.margin) & self._never_falls(trace)
+        settled = settled & (gap > 2 * self.margin).all(-1)
+        return settled & (self._moves(trace) <= self.range) if self.rule == STABLE else settled
+
+    def _one_answer(self, trace: Trace) -> Tensor:
+        # The first depth of the window has nothing before it to agree with.
+        return (trace.window("same", self.size)[:, 1:] == 1).all(-1)
+
+    def _never_falls(self, trace: Trace) -> Tensor:
+        # Under one answer throughout, the probability of that answer is the confidence.
+        confidence = trace.window("confidence", self.size)
+        return (confidence[:, 1:] >= confidence[:, :-1]).all(-1)
+
+    def _moves(self, trace: Trace) -> Tensor:
+        confidence = trace.window("confidence", self.size)
+        return confidence.amax(-1) - confidence.amin(-1)
+
+
+@dataclass(frozen=True)
+class Window(Policy):
+    """Entropy now, or settled over a window: the policy this package is named after."""
+
+    name: ClassVar[str] = "window"
+    entropy: float = dial(float, 0, 1, default=0.1)
+    size: int = dial(int, 1, DEEPEST, default=6)
+    rule: str = field(default=AGREE, metadata={"choices": RULES})
+    margin: float = dial(float, 0, 0.5, default=0.0)
+    range: float = dial(float, 0, 1, default=0.05)
+
+    def __post_init__(self) -> None:
+        """Hold every dial to its range, and the rule to the three there are."""
+        super().__post_init__()
+        if self.rule not in RULES:
+            raise PolicyError(f"rule={self.rule!r} in window: accepted is {form(Window)}")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The two stages."""
+        return (Entropy(self.entropy), Settled(self.size, self.rule, self.margin, self.range))
+
+    def __str__(self) -> str:
+        """Every dial by its name: five numbers in a row say nothing."""
+        return (
+            f"window(entropy={self.entropy}, size={self.size}, rule={self.rule}, "
+            f"margin={self.margin}, range={self.range})"
+        )

@@ -1,0 +1,10 @@
+"""The model: its sizes, its layer over packed rows, its exit head. Knows no policy.
+
+``elbert.model.modeling`` holds the reference, a transformers model; it is imported only where it is needed.
+"""
+
+from elbert.model.backend import Backend, TorchBackend
+from elbert.model.config import ModelConfig
+from elbert.model.layout import Layout
+
+__all__ = ["Backend", "Layout", "ModelConfig", "TorchBackend"]

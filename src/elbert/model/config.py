@@ -1,0 +1,138 @@
+"""What the shape of a model is, read from ``config.json`` without transformers (which takes seconds to import)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from elbert.errors import BundleError
+
+Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+Pooling = Literal["cls", "mean"]
+
+MODEL_TYPES = ("albert", "elbert")  # elbert: what plain ALBERT cannot express, so that other tools refuse it
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sizes of an ALBERT classifier, in transformers' words, plus what its exit heads read.
+
+    ``pooling`` is ``cls`` (ALBERT's own) or ``mean`` over the row's tokens; ``exit_heads`` is 1 where all
+    depths share ALBERT's head, or k where each block of depths has its own.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_hidden_groups: int
+    inner_group_num: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    hidden_act: str
+    layer_norm_eps: float
+    labels: tuple[str, ...]
+    problem: Problem
+    pooling: Pooling = "cls"
+    exit_heads: int = 1
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
+        """From the contents of a ``config.json``; ``source`` names the file in errors.
+
+        Raises:
+            BundleError: it is no ALBERT's, or a size is missing or out of range.
+        """
+        kind = values.get("model_type")
+        if kind not in MODEL_TYPES:
+            raise BundleError(
+                f"{source}: model_type is {kind!r}, expected 'albert': only ALBERT's depths share one layer; "
+                "give the folder or hub id of an ALBERT classifier"
+            )
+        sizes = {name: values.get(name, default) for name, default in ALBERT_DEFAULTS.items()}
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise BundleError(f"{source}: {name} is {size!r}, expected a whole number from 1")
+        if sizes["hidden_size"] % sizes["num_attention_heads"]:
+            raise BundleError(
+                f"{source}: hidden_size {sizes['hidden_size']} is no multiple of "
+                f"num_attention_heads {sizes['num_attention_heads']}"
+            )
+        pooling, heads = values.get("pooling", "cls"), values.get("exit_heads", 1)
+        if pooling not in get_args(Pooling) or not isinstance(heads, int) or not 1 <= heads <= sizes["num_hidden_layers"]:
+            raise BundleError(f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths")
+        labels = labels_of(values)
+        return cls(
+            **sizes,
+            hidden_act=str(values.get("hidden_act", "gelu_new")),
+            layer_norm_eps=float(values.get("layer_norm_eps", 1e-12)),
+            labels=labels,
+            problem=problem_of(values.get("problem_type"), len(labels), source),
+            pooling=pooling,
+            exit_heads=heads,
+        )
+
+    @property
+    def depths(self) -> int:
+        """How many times the layer is applied at most."""
+        return self.num_hidden_layers
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether every label is a question of its own."""
+        return self.problem == "multi_label_classification"
+
+    def group(self, depth: int) -> int:
+        """Which layer group takes a row to ``depth`` (from 1)."""
+        # transformers' own expression, rounding included: with 18 depths and 14 groups exact division differs.
+        return int((depth - 1) / (self.num_hidden_layers / self.num_hidden_groups))
+
+    def head(self, depth: int) -> int:
+        """Which exit head reads a row at ``depth`` (from 1)."""
+        return (depth - 1) * self.exit_heads // self.num_hidden_layers
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """``[..., classes]``: softmax, or per-label sigmoid, or for regression the values as they are."""
+        if self.problem == "regression":
+            return logits
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
+
+
+ALBERT_DEFAULTS = {  # AlbertConfig's own: a config.json leaves out what equals them
+    "vocab_size": 30000,
+    "embedding_size": 128,
+    "hidden_size": 4096,
+    "num_hidden_layers": 12,
+    "num_hidden_groups": 1,
+    "inner_group_num": 1,
+    "num_attention_heads": 64,
+    "intermediate_size": 16384,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}
+
+
+def labels_of(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Label names in index order; transformers' ``LABEL_i`` where none are given."""
+    names = values.get("id2label")
+    if isinstance(names, Mapping) and names:
+        by_index = {int(index): str(name) for index, name in names.items()}
+        return tuple(by_index.get(i, f"LABEL_{i}") for i in range(max(by_index) + 1))
+    count = values.get("num_labels", 2)
+    return tuple(f"LABEL_{i}" for i in range(count if isinstance(count, int) else 2))
+
+
+def problem_of(problem: str | None, labels: int, source: str) -> Problem:
+    """The kind of question, by transformers' rule: unsaid, one label is a regression and more are classes."""
+    if problem is None:
+        return "regression" if labels == 1 else "single_label_classification"
+    for known in get_args(Problem):
+        if problem == known:
+            kind: Problem = known
+            return kind
+    raise BundleError(f"{source}: problem_type is {problem!r}, expected one of {', '.join(get_args(Problem))}")

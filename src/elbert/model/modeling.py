@@ -1,0 +1,163 @@
+"""The reference: transformers' own ALBERT classifier, read at every depth. Training uses it; speed is elsewhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import AlbertConfig, AlbertForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from elbert.errors import BundleError
+from elbert.model.config import MODEL_TYPES
+from elbert.model.losses import depth_losses, inferred_problem
+
+
+class ElbertConfig(AlbertConfig):  # type: ignore[misc]  # transformers' strict dataclasses carry no types
+    """ALBERT's configuration with what the exit heads read.
+
+    Saved as plain ``albert`` where plain ALBERT can express it, else as ``elbert``, so that other tools refuse the
+    folder rather than answer wrongly.
+    """
+
+    model_type: ClassVar[str] = "albert"
+    pooling: str = "cls"
+    exit_heads: int = 1
+
+    @property
+    def is_plain_albert(self) -> bool:
+        """Whether ``AlbertForSequenceClassification`` computes the same last-depth logits."""
+        return self.pooling == "cls" and self.exit_heads == 1
+
+    @classmethod
+    def get_config_dict(cls, source: str | os.PathLike[str], **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """transformers' hook for reading ``config.json``: accepts our two model types and no others.
+
+        Raises:
+            BundleError: the configuration is of another kind of model.
+        """
+        values, rest = super().get_config_dict(source, **kwargs)
+        if values.get("model_type", "albert") not in MODEL_TYPES:
+            kind = values["model_type"]
+            raise BundleError(f"{source}: config.json has model_type {kind!r}, expected 'albert' or 'elbert'")
+        return values | {"model_type": cls.model_type}, rest
+
+    def to_dict(self) -> dict[str, Any]:
+        """What goes into ``config.json``."""
+        values: dict[str, Any] = super().to_dict()
+        if self.is_plain_albert:
+            values.pop("pooling", None)
+            values.pop("exit_heads", None)
+            values["architectures"] = ["AlbertForSequenceClassification"]
+        else:
+            values["model_type"] = "elbert"
+        return values
+
+
+@dataclass
+class ElbertOutput(SequenceClassifierOutput):  # type: ignore[misc]
+    """transformers' classifier output with ``exit_logits [depths, rows, classes]``; ``logits`` are the last depth's."""
+
+    exit_logits: Tensor | None = None
+
+
+class ExitHead(nn.Module):
+    """A pooler and a classifier, for models whose blocks of depths have heads of their own (an ablation)."""
+
+    def __init__(self, config: ElbertConfig) -> None:
+        super().__init__()
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+
+class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type: ignore[misc]
+    """ALBERT with its one layer's every depth read by its one exit head (Xie et al. 2021, section 2.1).
+
+    Adds no parameter to ALBERT's classifier, and loads and saves its folders.
+    """
+
+    config_class = ElbertConfig
+    config: ElbertConfig
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config if isinstance(config, ElbertConfig) else ElbertConfig(**config.to_dict()))
+        if self.config.exit_heads > 1:
+            self.earlier_heads = nn.ModuleList(ExitHead(self.config) for _ in range(self.config.exit_heads - 1))
+            self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> ElbertOutput | tuple[Any, ...]:
+        """Logits of every depth; with ``labels``, the sum over depths of the task loss (all weights 1).
+
+        ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Trainers weigh the depths themselves.
+        """
+        out = self.albert(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            output_hidden_states=True,
+            return_dict=True,
+            **kwargs,
+        )
+        exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
+        loss = None
+        if labels is not None:
+            problem = inferred_problem(self.config.problem_type, self.num_labels, labels)
+            self.config.problem_type = problem
+            loss = depth_losses(exit_logits, labels, problem).sum()
+        result = ElbertOutput(
+            loss=loss,
+            logits=exit_logits[-1],
+            hidden_states=out.hidden_states if output_hidden_states else None,
+            attentions=out.attentions,
+            exit_logits=exit_logits,
+        )
+        return result if return_dict is not False else result.to_tuple()
+
+    def read(self, hidden: list[Tensor], attention_mask: Tensor | None) -> Tensor:
+        """``[depths, rows, classes]`` from the hidden rows ``[rows, tokens, width]`` of every depth."""
+        pooled = torch.stack([self._pool(h, attention_mask) for h in hidden])
+        heads = [(h.pooler, h.classifier) for h in getattr(self, "earlier_heads", ())]
+        heads.append((self.albert.pooler, self.classifier))
+        block = [m * len(heads) // len(hidden) for m in range(len(hidden))]
+        said = []
+        for index, (pooler, classifier) in enumerate(heads):
+            rows = pooled[block.index(index) : len(hidden) - block[::-1].index(index)]
+            said.append(classifier(self.dropout(torch.tanh(pooler(rows)))))
+        return torch.cat(said)
+
+    def _depths(self, hidden_states: tuple[Tensor, ...]) -> list[Tensor]:
+        # transformers records every inner layer, after the embedding's own rows.
+        return list(hidden_states[self.config.inner_group_num :: self.config.inner_group_num])
+
+    def _pool(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+        if self.config.pooling == "cls":
+            return hidden[:, 0]
+        if attention_mask is None:
+            return hidden.mean(1)
+        real = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * real).sum(1) / real.sum(1)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """As transformers', with ``architectures`` naming the class that computes the same answer."""
+        super().save_pretrained(save_directory, **kwargs)
+        self.config.architectures = [
+            "AlbertForSequenceClassification" if self.config.is_plain_albert else type(self).__name__
+        ]
+        if kwargs.get("is_main_process", True):
+            self.config.save_pretrained(save_directory)

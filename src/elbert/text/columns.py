@@ -1,0 +1,64 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from elbert.errors import BadRow, DataError
+from elbert.text.records import Record
+from elbert.text.tables import check_columns
+
+ROWS_AT_ONCE = 1024
+USED = ("text", "text_pair", "label")
+
+
+def parquet_rows(path: str) -> Iterator[Record | BadRow]:
+    """Yield a record for each row, numbered from 1, or what is wrong with it.
+
+    Raises:
+        DataError: the file is not parquet, is damaged, or has a column of the wrong type.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            check_columns(file.schema_arrow.names, path)
+            _check_types(file.schema_arrow, path)
+            columns = [name for name in USED if name in file.schema_arrow.names]
+            line = 0
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+                for row in range(batch.num_rows):
+                    line += 1
+                    yield _record(batch, row, line, path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not readable as parquet ({error})") from error
+
+
+def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:  # noqa: ANN401 - a pyarrow.RecordBatch
+    try:
+        return Record(line, {name: batch.column(name)[row].as_py() for name in batch.schema.names})
+    except UnicodeDecodeError:
+        return BadRow(path, line, "not valid UTF-8")
+
+
+def _check_types(schema: Any, path: str) -> None:  # noqa: ANN401 - a pyarrow.Schema
+    import pyarrow.types as kinds
+
+    def is_text(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+        kind = kind.value_type if kinds.is_dictionary(kind) else kind
+        return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind))
+
+    def is_label(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+        if kinds.is_list(kind) or kinds.is_large_list(kind):
+            return is_text(kind.value_type) or bool(kinds.is_integer(kind.value_type))
+        return is_text(kind) or bool(kinds.is_integer(kind) or kinds.is_floating(kind))
+
+    for name, accepts, expected in (
+        ("text", is_text, "strings"),
+        ("text_pair", is_text, "strings"),
+        ("label", is_label, "names, indices, numbers, or lists of names or indices"),
+    ):
+        if name in schema.names and not accepts(schema.field(name).type):
+            raise DataError(f"{path}: column {name} holds {schema.field(name).type}, expected {expected}")

@@ -1,0 +1,22 @@
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may need a network
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _quiet_transformers():
+    """Progress bars of transformers write to standard error, which some tests read."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory):
+    from tiny import write_bundle
+
+    return write_bundle(tmp_path_factory.mktemp("model") / "tiny")

@@ -1,0 +1,97 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_data_files import ANY_TEXT, skipping, texts, write
+
+from elbert.errors import BadRow, DataError
+from elbert.text import read_examples
+
+CELL = ANY_TEXT.filter(lambda text: not text.startswith("\ufeff"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.tuples(CELL, CELL, CELL), max_size=6), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans())
+def test_comma_separated_rows_come_back(tmp_path_factory, rows, end, bom):
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator=end)
+    writer.writerows([("text", "text_pair", "label"), *rows])
+    path = write(tmp_path_factory.mktemp("csv"), "a.csv", bom * "\ufeff" + out.getvalue())
+    read = list(read_examples(path))
+    assert [(example.text, example.text_pair or "", example.label) for example in read] == rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(CELL, max_size=6))
+def test_one_column_comes_back_empty_texts_included(tmp_path_factory, rows):
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([["text"], *([row] for row in rows)])
+    assert texts(write(tmp_path_factory.mktemp("csv"), "a.csv", out.getvalue())) == rows
+
+
+def test_a_row_is_named_by_the_line_it_starts_on(tmp_path):
+    path = write(tmp_path, "a.csv", 'text,label\n"one\ntwo",1\n\n"three\r\nfour ""five""",0\nsix,1\n')
+    read = list(read_examples(path))
+    assert [(example.line, example.text) for example in read] == [
+        (2, "one\ntwo"),
+        (5, 'three\r\nfour "five"'),
+        (7, "six"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"one,1,2", "expected 2 fields .text, label., came 3"),
+        (b"one", "expected 2 fields .text, label., came 1"),
+        (b'"one"two,1', "not readable as a row"),
+        (b"\xffone,1", "UTF-8"),
+        (b"x" * 140_000 + b",1", "field larger than field limit"),
+    ],
+)
+def test_a_bad_row_is_named_or_skipped(tmp_path, line, why):
+    path = write(tmp_path, "a.csv", b"text,label\ngood,1\n" + line + b"\nfine,0\n")
+    with pytest.raises(BadRow, match=why) as caught:
+        texts(path)
+    assert (caught.value.source, caught.value.line) == (path, 3)
+    assert skipping(path) == (["good", "fine"], [3])
+
+
+@pytest.mark.parametrize("rest", [["fine,0"], [f"fine {i},0" for i in range(30_000)], ['"quoted, well",1', "fine,0"]])
+def test_a_quote_that_stays_open_costs_one_row(tmp_path, rest):
+    path = write(tmp_path, "a.csv", "\n".join(["text,label", "good,1", '"open,1', *rest]))
+    read, lines = skipping(path)
+    assert read == ["good", *(next(csv.reader([row]))[0] for row in rest)]
+    assert lines == [3]
+
+
+def test_a_quoted_row_with_bytes_that_are_no_text_is_refused_whole(tmp_path):
+    path = write(tmp_path, "a.csv", b'text,label\n"one\n\xff, ""two""\nthree",1\nfine,0\n')
+    assert skipping(path) == (["fine"], [2])
+
+
+def test_tabs_separate_and_quotes_are_text(tmp_path):
+    path = write(tmp_path, "a.tsv", 'text\tlabel\n"open\t1\n5" screen\t0\n"whole"\t1\na\tb\tc\n\nlast\t0\n')
+    assert skipping(path) == (['"open', '5" screen', '"whole"', "last"], [5])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("sentence,label\na,1\n", "no column named text; columns found: sentence, label"),
+        ("text,text\na,1\n", "column text is there twice"),
+        ("\n", None),
+        ("text,label\n", None),
+        (b"\xff\xfet\0e\0", "header cannot be read"),
+        ('"text', "header cannot be read"),
+    ],
+)
+def test_headers(tmp_path, content, said):
+    path = write(tmp_path, "a.csv", content)
+    if said is None:
+        assert texts(path) == []
+        return
+    with pytest.raises(DataError, match=said):
+        texts(path)
