@@ -6,29 +6,7 @@ import pytest
 from elbert.text import Tokeniser
 
 ALBERT = Path(__file__).parents[2] / ".." / "shared" / "data" / "albert-spiece"
-WORDS = [
-    "the",
-    "film",
-    "is",
-    "a",
-    "fine",
-    "thing,",
-    "and",
-    "12,",
-    "13,",
-    "2010,",
-    "of",
-    "them",
-    "were",
-    "bad",
-    "(so",
-    "bad)",
-    "naive",
-    "co-star",
-    "caf",
-    "resume",
-    "it's",
-]
+SENTENCE = "the film is a fine thing, and 12, 13, 2010, of them were bad (so bad) naive co-star caf resume it's"
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +14,9 @@ def tiny_folder(tmp_path_factory) -> Path:
     """A folder with nothing but a small spiece.model, trained here the way ALBERT's was."""
     sentencepiece = pytest.importorskip("sentencepiece")
     folder = tmp_path_factory.mktemp("tiny")
-    draw = random.Random(7)
+    draw, words = random.Random(7), SENTENCE.split()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([" ".join(draw.choices(WORDS, k=9)) for _ in range(400)]),
+        sentence_iterator=iter([" ".join(draw.choices(words, k=9)) for _ in range(400)]),
         model_prefix=str(folder / "spiece"),
         model_type="unigram",
         vocab_size=90,

@@ -2,7 +2,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_albert import encode
 from tokenizers import Tokenizer
@@ -74,7 +74,7 @@ def test_a_small_model_agrees_with_sentencepiece(tiny_folder, tiny, text):
     assert ids(tiny, [text]) == [encode(sentencepiece_model(tiny_folder), text)]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(
     words=st.lists(
         st.sampled_from(["the", "Film", "12,", "(bad)", "co-star", "it's", "2010,", "``a''", "zqx"]), max_size=9

@@ -97,7 +97,11 @@ def _rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Itera
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRow(source, start, f"not readable as a row ({error}); a quoted field needs both its quotes")
+            yield BadRow(
+                source,
+                start,
+                f"not readable as a row ({error}); quote fields that hold quotes or line ends, and close each",
+            )
             feed.retry()
             reader = csv.reader(feed, **dialect)
             continue

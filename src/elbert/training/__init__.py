@@ -1,0 +1,1 @@
+"""Training: the objective over all depths, on transformers' Trainer (extra ``train``)."""

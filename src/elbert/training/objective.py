@@ -1,0 +1,75 @@
+"""The training objective: the losses of all depths, weighed (Xie et al. 2021, section 2.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from elbert.model.config import Problem
+from elbert.model.losses import depth_losses
+from elbert.training.options import ExitOptions
+
+START = 4.0  # of the learned parameters: every depth begins at weight sigmoid(4) = 0.982
+
+
+class ExitObjective(nn.Module):
+    """``sum of w_m * loss_m`` over depths, weights summing to their number.
+
+    Its only parameters, if any, are the ``t`` of the learned weighting: ``w_m = floor + (1 - floor) sigmoid(t_m)`` for
+    the earlier depths, and the last takes the rest. They belong to training and never to the model.
+    """
+
+    def __init__(self, depths: int, problem: Problem, options: ExitOptions) -> None:
+        super().__init__()
+        self.depths = depths
+        self.problem = problem
+        self.options = options
+        if options.weighting == "learned":
+            self.t = nn.Parameter(torch.full((depths - 1,), START))
+            self.t.register_hook(mean_over_processes)
+
+    def weights(self) -> Tensor:
+        """``[depths]``: how much each depth counts now."""
+        if self.options.weighting == "learned":
+            floor = self.options.weight_floor
+            earlier = floor + (1 - floor) * self.t.sigmoid()
+            return torch.cat([earlier, (self.depths - earlier.sum()).unsqueeze(0)])
+        if self.options.weighting == "linear":
+            return torch.arange(1, self.depths + 1) * (2 / (self.depths + 1))
+        return torch.ones(self.depths)
+
+    def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch: ``exit_logits [depths, rows, classes]``, labels as :func:`depth_losses` takes them."""
+        losses = depth_losses(exit_logits, labels, self.problem)
+        share = self.options.distillation
+        if share and self.depths > 1:
+            taught = taught_losses(exit_logits, self.problem, self.options.temperature)
+            losses = torch.cat([(1 - share) * losses[:-1] + share * taught, losses[-1:]])
+        return (self.weights().to(losses) * losses).sum()
+
+
+def taught_losses(exit_logits: Tensor, problem: Problem, temperature: float) -> Tensor:
+    """``[depths - 1]``: how far each earlier depth's answer is from the last depth's, which is not moved by it."""
+    logits = exit_logits.float()
+    earlier, last = logits[:-1], logits[-1].detach().expand_as(logits[:-1])
+    if problem == "regression":
+        return functional.mse_loss(earlier, last, reduction="none").mean((1, 2))
+    if problem == "multi_label_classification":
+        soft = (last / temperature).sigmoid()
+        apart = functional.binary_cross_entropy_with_logits(earlier / temperature, soft, reduction="none")
+        return apart.mean((1, 2)) * temperature**2
+    soft = (last / temperature).softmax(-1)
+    apart = -(soft * (earlier / temperature).log_softmax(-1)).sum(-1)
+    return apart.mean(1) * temperature**2
+
+
+def mean_over_processes(gradient: Tensor) -> Tensor:
+    """The gradient averaged over all processes, as DistributedDataParallel does for the model's own."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return gradient
+    total = gradient.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
