@@ -154,13 +154,17 @@ def soft_answer(logits: Tensor, target: Tensor) -> Tensor:
     return -(target * logits.float().log_softmax(-1)).sum(-1).mean()
 
 
-def losses(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def losses(
+    model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
     """``(hidden loss, answer loss)``, each a mean over depths."""
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             targets, logits = teacher(ids, mask)
         hidden = every_depth(model, ids, mask)
-        read = torch.cat([torch.stack([h[:, 0] for h in hidden[1:]]), torch.stack([mean_over(h, mask) for h in hidden[1:]])])
+        read = torch.cat(
+            [torch.stack([h[:, 0] for h in hidden[1:]]), torch.stack([mean_over(h, mask) for h in hidden[1:]])]
+        )
         answers = model.classifier(model.dropout(torch.tanh(model.albert.pooler(read))))
     apart = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
     apart = apart + 0.2 * ((hidden[0] - targets[0]).float()[mask.bool()] ** 2).mean() / targets[0].float().var()
@@ -169,7 +173,9 @@ def losses(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor
 
 
 @torch.no_grad()
-def accuracies(model: AlbertForSequenceClassification, rows: list[list[int]], labels: list[int]) -> tuple[list[float], list[float]]:
+def accuracies(
+    model: AlbertForSequenceClassification, rows: list[list[int]], labels: list[int]
+) -> tuple[list[float], list[float]]:
     """Accuracy of every depth, read at [CLS] and over the mean."""
     model.eval()
     right = torch.zeros(2, DEPTHS)
@@ -215,7 +221,10 @@ def main() -> None:
     corpus = pq.read_table(args.corpus, columns=["text"])["text"].to_pylist()
     task = pq.read_table(args.task, columns=["text"])["text"].to_pylist()
     held = pq.read_table(args.held_out)
-    held_rows, held_labels = [e.ids for e in tokenizer.encode_batch(held["text"].to_pylist())], held["label"].to_pylist()
+    held_rows, held_labels = (
+        [e.ids for e in tokenizer.encode_batch(held["text"].to_pylist())],
+        held["label"].to_pylist(),
+    )
 
     teacher = Teacher(len(args.labels))
     teacher.load_state_dict(load_file(args.teacher / "teacher.safetensors"))
@@ -240,14 +249,19 @@ def main() -> None:
         optimizer.step()
         step, tokens = step + 1, tokens + int(mask.sum())
         if step % 20 == 0:
-            print(f"step {step} tokens {tokens / 1e6:.2f} M hidden {apart.item():.4f} answer {answer.item():.4f} {spent:.1%}", flush=True)
+            print(
+                f"step {step} tokens {tokens / 1e6:.2f} M hidden {apart.item():.4f} answer {answer.item():.4f} {spent:.1%}",
+                flush=True,
+            )
         if spent - told > 0.08:
             told = spent
             cls, mean = accuracies(model, held_rows, held_labels)
             print(f"held out, [CLS]: {cls}\nheld out, mean:  {mean}", flush=True)
             save(model, args.output)
     cls, mean = accuracies(model, held_rows, held_labels)
-    print(f"end: {tokens / 1e6:.2f} M tokens, {step} steps\nheld out, [CLS]: {cls}\nheld out, mean:  {mean}", flush=True)
+    print(
+        f"end: {tokens / 1e6:.2f} M tokens, {step} steps\nheld out, [CLS]: {cls}\nheld out, mean:  {mean}", flush=True
+    )
     save(model, args.output)
 
 

@@ -133,7 +133,10 @@ def main() -> None:
         running += (loss.item() - running) / min(step, 200)
         if step % 500 == 0 or step == len(plan):
             right = accuracy(model, *sets["validation"])
-            print(f"step {step}/{len(plan)} loss {running:.4f} accuracy {right:.4f} {time.time() - start:.0f} s", flush=True)
+            print(
+                f"step {step}/{len(plan)} loss {running:.4f} accuracy {right:.4f} {time.time() - start:.0f} s",
+                flush=True,
+            )
     args.output.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.output / "teacher.safetensors")
     (args.output / "teacher.json").write_text(json.dumps({"classes": max(labels) + 1, "accuracy": right}))

@@ -148,7 +148,9 @@ class Classifier:
         chosen = self.policy if policy is None else self.bundle.policy(policy)
         for rule in chosen.rules:
             if isinstance(rule, Depth) and rule.depth > self.depths:
-                raise PolicyError(f"{rule}: this model has {self.depths} depths; accepted is depth(1) to depth({self.depths})")
+                raise PolicyError(
+                    f"{rule}: this model has {self.depths} depths; accepted is depth(1) to depth({self.depths})"
+                )
         if self.bundle.config.problem == "regression" and chosen.rules:
             raise InputError(
                 f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
@@ -160,7 +162,9 @@ class Classifier:
         """Rows of like length together, longest first, within the capacity in rows and padded tokens."""
         batch: list[int] = []
         for index in sorted(range(len(tokens)), key=lambda i: -len(tokens[i].ids)):
-            if batch and (len(batch) == self.max_rows or (len(batch) + 1) * len(tokens[batch[0]].ids) > self.max_tokens):
+            if batch and (
+                len(batch) == self.max_rows or (len(batch) + 1) * len(tokens[batch[0]].ids) > self.max_tokens
+            ):
                 yield batch
                 batch = []
             batch.append(index)
@@ -172,14 +176,17 @@ class Classifier:
         depths, answers = exits.depth.tolist(), exits.probabilities.tolist()
         for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), answers, depths, strict=True)):
             best = max(range(len(scores)), key=scores.__getitem__)
-            yield identity, Prediction(
-                label=self.labels[best],
-                score=scores[best],
-                depth=depth,
-                depths=self.depths,
-                reason=exits.reason[row],
-                scores=dict(zip(self.labels, scores, strict=True)),
-                trace=None if said is None else self._steps(said[row, :depth]),
+            yield (
+                identity,
+                Prediction(
+                    label=self.labels[best],
+                    score=scores[best],
+                    depth=depth,
+                    depths=self.depths,
+                    reason=exits.reason[row],
+                    scores=dict(zip(self.labels, scores, strict=True)),
+                    trace=None if said is None else self._steps(said[row, :depth]),
+                ),
             )
 
     def _steps(self, said: torch.Tensor) -> tuple[TraceStep, ...]:

@@ -101,7 +101,9 @@ def test_order_is_kept_over_any_number(bundle_folder):
     answers = list(classifier.stream(iter(sentences), "entropy(0.5)"))
     assert len(answers) == 9000
     for i in (0, 1, 4095, 4096, 8191, 8192, 8999):
-        assert answers[i].scores == pytest.approx(classifier.predict([sentences[i]], "entropy(0.5)")[0].scores, abs=1e-5)
+        assert answers[i].scores == pytest.approx(
+            classifier.predict([sentences[i]], "entropy(0.5)")[0].scores, abs=1e-5
+        )
 
 
 def test_stream_reads_no_further_than_its_look_ahead(bundle_folder):

@@ -48,7 +48,10 @@ def test_unions_too(members):
         ("window()", "window(entropy=0.1, size=6, rule=agree, margin=0.0, range=0.05)"),
         ("window", "window(entropy=0.1, size=6, rule=agree, margin=0.0, range=0.05)"),
         ("window(0.2, rule=trend)", "window(entropy=0.2, size=6, rule=trend, margin=0.0, range=0.05)"),
-        ("window(entropy=0.1, size=6)|depth(9)", "window(entropy=0.1, size=6, rule=agree, margin=0.0, range=0.05) | depth(9)"),
+        (
+            "window(entropy=0.1, size=6)|depth(9)",
+            "window(entropy=0.1, size=6, rule=agree, margin=0.0, range=0.05) | depth(9)",
+        ),
     ],
 )
 def test_reads(spec, expected):

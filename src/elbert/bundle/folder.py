@@ -92,7 +92,9 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BundleError(f"{file}: missing; expected the folder of an ALBERT classifier, as transformers saves it") from error
+        raise BundleError(
+            f"{file}: missing; expected the folder of an ALBERT classifier, as transformers saves it"
+        ) from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{file}: not readable as JSON ({error}); download or save it again") from error
     if not isinstance(values, dict):

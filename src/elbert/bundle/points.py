@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from elbert._files import replaced
 from elbert.errors import BundleError, PolicyError
 from elbert.exits import Policy
 from elbert.exits import policy as read_policy
@@ -44,9 +43,13 @@ def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
     except PolicyError as error:
         raise BundleError(f"{file}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{file}: not readable as operating points ({error!r}); calibrate again or remove it") from error
+        raise BundleError(
+            f"{file}: not readable as operating points ({error!r}); calibrate again or remove it"
+        ) from error
     if version != VERSION:
-        raise BundleError(f"{file}: version {version!r}, this release reads {VERSION}; calibrate again or update elbert")
+        raise BundleError(
+            f"{file}: version {version!r}, this release reads {VERSION}; calibrate again or update elbert"
+        )
     if default is not None and default not in points:
         raise BundleError(f"{file}: the default {default!r} is none of its points ({', '.join(points)})")
     return points, default
@@ -59,7 +62,5 @@ def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str 
         "default": default,
         "points": {name: {"policy": str(p.policy), "measured": dict(p.measured)} for name, p in points.items()},
     }
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".partial")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
+    with replaced(file) as out:
         out.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    Path(name).replace(file)

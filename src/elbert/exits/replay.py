@@ -17,7 +17,9 @@ from elbert.exits.trace import Trace
 LAST = "last"  # a row at the last depth answers, whatever the policy says
 
 
-def replay(probabilities: NDArray[Any] | Tensor, policy: str | Policy, *, multi_label: bool = False) -> NDArray[np.int64]:
+def replay(
+    probabilities: NDArray[Any] | Tensor, policy: str | Policy, *, multi_label: bool = False
+) -> NDArray[np.int64]:
     """The exit depth (from 1) of every row of saved outputs ``[n, depths, classes]`` under a policy.
 
     Raises:

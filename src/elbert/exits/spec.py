@@ -84,6 +84,5 @@ def accepted(names: Mapping[str, Policy] | None = None) -> str:
 
 
 POLICIES: dict[str, Any] = {
-    kind.name: kind
-    for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
+    kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
 }

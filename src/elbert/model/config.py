@@ -64,7 +64,11 @@ class ModelConfig:
                 f"num_attention_heads {sizes['num_attention_heads']}"
             )
         pooling, heads = values.get("pooling", "cls"), values.get("exit_heads", 1)
-        if pooling not in get_args(Pooling) or not isinstance(heads, int) or not 1 <= heads <= sizes["num_hidden_layers"]:
+        if (
+            pooling not in get_args(Pooling)
+            or not isinstance(heads, int)
+            or not 1 <= heads <= sizes["num_hidden_layers"]
+        ):
             raise BundleError(f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths")
         labels = labels_of(values)
         return cls(

@@ -20,7 +20,9 @@ def depth_losses(exit_logits: Tensor, labels: Tensor, problem: Problem) -> Tenso
     depths, rows, classes = exit_logits.shape
     logits = exit_logits.float()  # the loss of a bfloat16 model is summed in full precision
     if problem == "single_label_classification":
-        flat = functional.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1).repeat(depths), reduction="none")
+        flat = functional.cross_entropy(
+            logits.reshape(-1, classes), labels.reshape(-1).repeat(depths), reduction="none"
+        )
         return flat.view(depths, rows).mean(1)
     target = labels.reshape(rows, classes).to(logits.dtype).expand_as(logits)
     if problem == "multi_label_classification":

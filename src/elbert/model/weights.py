@@ -23,7 +23,7 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     """Every weight of the classifier in ``folder`` in float32, by its name on disk.
 
     Raises:
-        BundleError: no safetensors, an unreadable file, missing or surplus weights, or a wrong shape.
+        BundleError: no safetensors, an unreadable file, missing or surplus weights, a wrong shape, NaN.
     """
     files = weight_files(folder)
     found: dict[str, Tensor] = {}
@@ -32,7 +32,9 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
             with safe_open(file, framework="pt") as tensors:
                 found.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118 - no dict
         except (SafetensorError, OSError) as error:
-            raise BundleError(f"{file}: not a readable safetensors file ({error}); download or save it again") from error
+            raise BundleError(
+                f"{file}: not a readable safetensors file ({error}); download or save it again"
+            ) from error
     where = str(files[0])
     shapes = expected_shapes(config)
     missing = sorted(shapes.keys() - found.keys())
@@ -48,7 +50,11 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
             f"{where}: {name} has the shape {list(found[name].shape)}, "
             f"config.json asks for {list(shapes[name])}; {RESAVE}"
         )
-    return {name: found[name].to(torch.float32) for name in shapes}
+    weights = {name: found[name].to(torch.float32) for name in shapes}
+    for name, weight in weights.items():
+        if not bool(weight.isfinite().all()):
+            raise BundleError(f"{where}: {name} holds NaN or infinity; the training went wrong or the file is damaged")
+    return weights
 
 
 def weight_files(folder: Path) -> list[Path]:

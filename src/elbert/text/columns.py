@@ -36,21 +36,21 @@ def parquet_rows(path: str) -> Iterator[Record | BadRow]:
         raise DataError(f"{path}: not readable as parquet ({error})") from error
 
 
-def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:  # noqa: ANN401 - a pyarrow.RecordBatch
+def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:
     try:
         return Record(line, {name: batch.column(name)[row].as_py() for name in batch.schema.names})
     except UnicodeDecodeError:
         return BadRow(path, line, "not valid UTF-8")
 
 
-def _check_types(schema: Any, path: str) -> None:  # noqa: ANN401 - a pyarrow.Schema
+def _check_types(schema: Any, path: str) -> None:
     import pyarrow.types as kinds
 
-    def is_text(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    def is_text(kind: Any) -> bool:
         kind = kind.value_type if kinds.is_dictionary(kind) else kind
         return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind))
 
-    def is_label(kind: Any) -> bool:  # noqa: ANN401 - a pyarrow.DataType
+    def is_label(kind: Any) -> bool:
         if kinds.is_list(kind) or kinds.is_large_list(kind):
             return is_text(kind.value_type) or bool(kinds.is_integer(kind.value_type))
         return is_text(kind) or bool(kinds.is_integer(kind) or kinds.is_floating(kind))

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elbert.errors import BadRow, DataError, ElbertError
+from elbert.errors import DataError
+from elbert.evaluation import target, text_of
 from elbert.model.config import Problem
-from elbert.text import Example, Tokeniser, read_examples, resolve_label, resolve_labels_multi, resolve_value
+from elbert.text import Tokeniser, read_examples
 
 Features = dict[str, Any]
 
@@ -26,30 +27,11 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
     examples = list(read_examples(path))
     if not examples:
         raise DataError(f"{path}: no examples")
-    labels = [target(example, path, names, problem) for example in examples]
-    texts = [e.text if e.text_pair is None else (e.text, e.text_pair) for e in examples]
+    labels = [target(example, names, problem) for example in examples]
     return [
         {"input_ids": t.ids, "token_type_ids": t.type_ids, "labels": label}
-        for t, label in zip(tokeniser.encode(texts), labels, strict=True)
+        for t, label in zip(tokeniser.encode([text_of(e) for e in examples]), labels, strict=True)
     ]
-
-
-def target(example: Example, path: str, names: Sequence[str], problem: Problem) -> int | float | list[float]:
-    """The label of an example in the form its problem asks for.
-
-    Raises:
-        BadRow: it has none, or none that fits.
-    """
-    if example.label is None:
-        raise BadRow(path, example.line, "no label; expected a column 'label'")
-    try:
-        if problem == "regression":
-            return resolve_value(example.label)
-        if problem == "multi_label_classification":
-            return [float(x) for x in resolve_labels_multi(example.label, names)]
-        return resolve_label(example.label, names)
-    except ElbertError as error:
-        raise BadRow(path, example.line, str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import torch
 from rich.console import Console
-from transformers import TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 
+from elbert._files import replaced
 from elbert.bundle import Bundle
 from elbert.errors import DataError, InputError
 from elbert.model.config import Problem
@@ -64,6 +65,7 @@ def train(
         compute_metrics=metrics_for(problem),
         callbacks=[DepthReport(objective, console or Console(stderr=True))],
     )
+    trainer.remove_callback(PrinterCallback)  # DepthReport tells it, on standard error
     trainer.train(resume_from_checkpoint=resume_from(arguments.resume_from_checkpoint))
     metrics = trainer.evaluate()
     if trainer.is_world_process_zero():
@@ -96,7 +98,8 @@ def save(
     network.save_pretrained(output)
     tokeniser.save(output)
     record = {"metrics": metrics, "exit_weights": objective.weights().tolist(), "steps": trainer.state.global_step}
-    (output / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with replaced(output / "training.json") as out:
+        out.write(json.dumps(record, indent=2) + "\n")
 
 
 def resume_from(given: str | None) -> str | bool | None:

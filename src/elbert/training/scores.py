@@ -23,7 +23,7 @@ def depth_scores(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -
 def metrics_for(problem: Problem) -> Callable[[Any], dict[str, float]]:
     """transformers' ``compute_metrics``: every depth's score, their mean (``area``), the last one's (``accuracy``)."""
 
-    def compute(prediction: Any) -> dict[str, float]:  # noqa: ANN401 - transformers' EvalPrediction
+    def compute(prediction: Any) -> dict[str, float]:
         logits, labels = prediction.predictions, prediction.label_ids
         scores = depth_scores(logits, labels, problem)
         found = {f"depth_{m}": float(score) for m, score in enumerate(scores, 1)}

@@ -36,7 +36,7 @@ class ElbertTrainer(Trainer):  # type: ignore[misc]
         inputs: dict[str, Tensor],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:  # noqa: ANN401 - transformers' own signature
+    ) -> Any:
         """The objective over every depth's logits."""
         without = {name: value for name, value in inputs.items() if name != "labels"}
         outputs = model(**without)
@@ -53,7 +53,7 @@ class ElbertTrainer(Trainer):  # type: ignore[misc]
             optimizer.add_param_group({"params": own, "lr": rate, "weight_decay": 0.0})
         return optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:  # noqa: ANN401
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """transformers' schedule; the objective's group keeps its rate unless it is to follow the network's."""
         fresh = self.lr_scheduler is None
         schedule = super().create_scheduler(num_training_steps, optimizer)

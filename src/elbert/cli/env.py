@@ -1,0 +1,71 @@
+"""``elbert env``: what a bug report needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from elbert import __version__
+
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "accelerate", "scikit-learn")
+HELPFUL = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16", "i8mm")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--json", action="store_true", help="JSON instead of lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Tell versions, processor and devices."""
+    found = facts()
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        width = max(map(len, found))
+        sys.stdout.write("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))
+    return 0
+
+
+def facts() -> dict[str, Any]:
+    """Name and value of everything worth knowing."""
+    import torch
+
+    from elbert.bundle import bundled_model
+
+    return {
+        "elbert": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in PACKAGES},
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "torch threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "bundled model": "present" if (bundled_model() / "config.json").exists() else "missing",
+    }
+
+
+def version(package: str) -> str:
+    """A package's version, or that it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def processor() -> str:
+    """The processor's name and those of its instructions that matter here, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor() or "unknown"
+    lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+    known = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = known.get("flags", known.get("Features", "")).split()
+    return f"{known.get('model name', platform.machine())} ({' '.join(f for f in HELPFUL if f in flags)})"

@@ -1,0 +1,119 @@
+"""``elbert evaluate``: what every depth and every policy is worth, on labelled data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elbert.cli.options import add_model_options, load_classifier
+from elbert.errors import BadRow, DataError, InputError
+
+if TYPE_CHECKING:
+    from elbert.classifier import Classifier, Text
+    from elbert.evaluation import Outputs, Timing
+    from elbert.exits import Policy
+
+USUAL = ("window(entropy=0.1, size=6)", "window(entropy=0.1, size=3)", "entropy(0.1)", "entropy(0.3)", "patience(3)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "--data", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet; or saved outputs, .npz"
+    )
+    parser.add_argument(
+        "--policy",
+        nargs="+",
+        action="extend",
+        metavar="P",
+        help="specs or operating points (unsaid: the model's points and a usual few)",
+    )
+    parser.add_argument("--outputs", type=Path, metavar="FILE", help="save every depth's probabilities there (.npz)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of timing (0: none)")
+    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    add_model_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate a model on a data file, or saved outputs without a model."""
+    from elbert.cli.report import as_json, print_report
+    from elbert.evaluation import evaluate
+
+    if arguments.rounds < 0:
+        raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
+    if arguments.data.endswith(".npz"):
+        outputs, policies, timings = saved(arguments)
+    else:
+        outputs, policies, timings = live(arguments)
+    report = evaluate(outputs, policies)
+    if arguments.json:
+        sys.stdout.write(json.dumps(as_json(report, timings), indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_report(report, timings)
+    return 0
+
+
+def saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
+    """Outputs from a file, and policies by their specs; there is nothing to time."""
+    from elbert.evaluation import load_outputs
+    from elbert.exits import policy
+
+    if arguments.outputs or arguments.model:
+        raise InputError(f"{arguments.data} holds outputs already: --model and --outputs go with texts")
+    outputs = load_outputs(arguments.data)
+    wanted = arguments.policy or ([] if outputs.problem == "regression" else USUAL)
+    return outputs, {spec: policy(spec) for spec in wanted}, {}
+
+
+def live(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
+    """Run the model once at full depth, save what was asked for, and time the policies by running them."""
+    from elbert.evaluation import collect, measure
+
+    classifier = load_classifier(arguments)
+    policies = chosen(arguments, classifier)
+    texts, labels = labelled(arguments, classifier)
+    outputs = collect(classifier, texts, labels)
+    if arguments.outputs:
+        outputs.save(arguments.outputs)
+    return outputs, policies, measure(classifier, texts, policies, arguments.rounds) if arguments.rounds else {}
+
+
+def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
+    """The policies to evaluate, each one that this model can follow."""
+    wanted = arguments.policy
+    if wanted is None:
+        wanted = [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *USUAL]
+    return {spec: classifier.usable(spec) for spec in wanted}
+
+
+def labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], list[Any]]:
+    """Texts and targets of the data file."""
+    from elbert.evaluation import target, text_of
+    from elbert.text import read_examples
+
+    bad: list[BadRow] = []
+
+    def skip(row: BadRow) -> None:
+        bad.append(row)
+        sys.stderr.write(f"elbert: skipped {row}\n")
+
+    texts: list[Text] = []
+    labels: list[Any] = []
+    for example in read_examples(arguments.data, skip_bad=skip if arguments.skip_bad else None):
+        try:
+            labels.append(target(example, classifier.labels, classifier.bundle.config.problem))
+        except BadRow as row:
+            if not arguments.skip_bad:
+                raise
+            skip(row)
+            continue
+        texts.append(text_of(example))
+    if not texts:
+        raise DataError(f"{arguments.data}: no labelled texts to evaluate")
+    if bad:
+        sys.stderr.write(f"elbert: {len(bad)} bad rows skipped, {len(texts)} texts evaluated\n")
+    return texts, labels

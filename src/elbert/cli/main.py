@@ -1,0 +1,63 @@
+"""The command line: ``elbert COMMAND``. Commands import what is heavy only when they run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from elbert import __version__
+from elbert.errors import ElbertError
+
+COMMANDS = {
+    "predict": "classify texts, each as deep as it needs",
+    "train": "train an ALBERT so that every depth can answer",
+    "evaluate": "accuracy, depth and time of every depth and policy on labelled data",
+    "env": "what a bug report needs: versions, processor, devices",
+}
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 2 after an error told in one line, or 130 when interrupted."""
+    try:
+        arguments, extra = parser().parse_known_args(argv)
+        command = import_module(f"elbert.cli.{arguments.command}")
+        if extra and not getattr(command, "TAKES_MORE", False):
+            raise SystemExit(
+                f"elbert {arguments.command}: unknown argument {extra[0]!r}; see elbert {arguments.command} -h"
+            )
+        status: int = command.run(arguments, extra) if extra else command.run(arguments)
+        sys.stdout.flush()  # here, where a closed pipe can still be told from an error
+        return status
+    except ElbertError as error:
+        print(f"elbert: error: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors are told
+        return FAILED
+    except KeyboardInterrupt:
+        print("elbert: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads us has had enough (`| head`); keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="elbert",
+        description="Classify text with ALBERT, and stop each text at the depth where its answer is settled.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"elbert {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False)
+        import_module(f"elbert.cli.{name}").add_arguments(command)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elbert.classifier import Classifier
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """``--model`` and how to run it."""
+    parser.add_argument(
+        "--model", metavar="M", help="folder or hub id of an ALBERT classifier (unsaid: the bundled model)"
+    )
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto is float32")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (unsaid: torch's own choice)")
+    parser.add_argument("--max-rows", type=int, default=256, metavar="N", help="rows that share a layer call")
+    parser.add_argument("--max-tokens", type=int, default=8192, metavar="N", help="tokens that share a layer call")
+
+
+def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:
+    """The classifier that the shared options describe."""
+    from elbert.classifier import Classifier
+
+    return Classifier.load(
+        arguments.model,
+        policy,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        threads=arguments.threads,
+        max_rows=arguments.max_rows,
+        max_tokens=arguments.max_tokens,
+    )

@@ -1,0 +1,143 @@
+"""``elbert train``: train an ALBERT so that every depth can answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from elbert.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+TAKES_MORE = True  # every flag of transformers' TrainingArguments
+PROBLEMS = {
+    "single-label": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
+OURS = {  # what transformers leaves open or sets for other tasks
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "area",
+    "greater_is_better": True,
+    "save_total_limit": 2,
+    "logging_steps": 50,
+    "per_device_eval_batch_size": 64,
+    "report_to": "none",
+    "remove_unused_columns": False,
+    "label_names": ["labels"],
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments; those of the exits carry their defaults in ``ExitOptions``."""
+    parser.add_argument(
+        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT, classifier or encoder"
+    )
+    parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet")
+    parser.add_argument(
+        "--validation", required=True, metavar="FILE", help="the same; picks the best checkpoint, by area"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="the model folder to write, and checkpoints in it"
+    )
+    parser.add_argument(
+        "--labels", metavar="A,B,…", help="label names in index order (unsaid: as found in the training file)"
+    )
+    parser.add_argument("--problem", choices=PROBLEMS, default="single-label")
+    parser.add_argument("--max-length", type=int, default=128, metavar="N", help="tokens; longer texts are cut")
+    parser.add_argument(
+        "--preset", choices=("default", "paper"), default="default", help="paper: as the authors have it"
+    )
+    exits = parser.add_argument_group("exits")
+    exits.add_argument("--weighting", choices=("learned", "equal", "linear"), help="how much each depth's loss counts")
+    exits.add_argument("--weight-floor", type=float, metavar="W", help="learned weighting: no depth weighs less")
+    exits.add_argument("--weight-rate", type=float, metavar="R", help="learned weighting: its own learning rate")
+    exits.add_argument(
+        "--weight-schedule", choices=("constant", "same"), help="of that rate: constant, or the network's own"
+    )
+    exits.add_argument(
+        "--distillation", type=float, metavar="S", help="share of the loss taught by the last depth, 0 to 1"
+    )
+    exits.add_argument("--temperature", type=float, metavar="T", help="of that teaching")
+    exits.add_argument(
+        "--pooling", choices=("cls", "mean"), help="what the exit head reads (unsaid: as the model has it)"
+    )
+    exits.add_argument(
+        "--exit-heads", type=int, metavar="K", help="1: shared by all depths; k: one per block (an ablation)"
+    )
+    parser.epilog = (
+        "Every flag of transformers' TrainingArguments is accepted too: --learning_rate, --num_train_epochs, "
+        "--per_device_train_batch_size, --bf16, --resume_from_checkpoint last, …"
+    )
+
+
+def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
+    """Train, and tell what was written."""
+    from elbert._extras import require
+
+    require("accelerate", "train")
+    from elbert.text import label_names
+    from elbert.training.options import PRESETS, ExitOptions
+    from elbert.training.run import train
+
+    exit_preset, trainer_preset = PRESETS[arguments.preset]
+    options = ExitOptions(**(exit_preset | given(arguments)))
+    multi = arguments.problem == "multi-label"
+    if arguments.problem == "regression":
+        labels = ["value"]
+    elif arguments.labels:
+        labels = [name.strip() for name in arguments.labels.split(",")]
+    else:
+        labels = label_names(arguments.train, multi=multi)
+    metrics = train(
+        arguments.model,
+        arguments.train,
+        arguments.validation,
+        labels,
+        options,
+        training_arguments(arguments.output, trainer_preset, extra or []),
+        problem=PROBLEMS[arguments.problem],  # type: ignore[arg-type]  # the choices are the problem types
+        max_length=arguments.max_length,
+    )
+    sys.stdout.write(f"{arguments.output}: area {metrics['eval_area']:.4f} on {arguments.validation}\n")
+    return 0
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The exit options that were set by hand."""
+    names = (
+        "weighting",
+        "weight_floor",
+        "weight_rate",
+        "weight_schedule",
+        "distillation",
+        "temperature",
+        "pooling",
+        "exit_heads",
+    )
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) -> TrainingArguments:
+    """transformers' arguments: our defaults, then the preset's, then the flags given by hand.
+
+    Raises:
+        InputError: a flag is unknown to transformers too.
+    """
+    import torch
+    from transformers import HfArgumentParser, TrainingArguments
+
+    parser = HfArgumentParser(TrainingArguments, prog="elbert train", allow_abbrev=False)
+    # Progress bars are for terminals; pinned memory is for accelerators.
+    here = {"disable_tqdm": not sys.stderr.isatty(), "dataloader_pin_memory": torch.cuda.is_available()}
+    parser.set_defaults(**OURS, **here, **preset)
+    try:
+        (parsed,) = parser.parse_args_into_dataclasses(["--output_dir", output, *extra], look_for_args_file=False)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    arguments: TrainingArguments = parsed
+    return arguments

@@ -1,0 +1,97 @@
+"""Outputs: what the exit head said about every text at every depth, saved once and evaluated many times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert._files import replaced
+from elbert.classifier import Classifier, Text
+from elbert.errors import DataError
+from elbert.evaluation.targets import Target
+from elbert.exits import Full
+from elbert.model.config import Problem
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Saved outputs of all depths.
+
+    probabilities: ``[n, depths, classes]`` float32 (values, for a regression)
+    labels:        ``[n]`` class indices, ``[n, classes]`` 0/1 for multi-label, ``[n]`` values for regression
+    tokens:        ``[n]``, the length of each text
+    """
+
+    probabilities: Floats
+    labels: NDArray[Any]
+    tokens: NDArray[np.int64]
+    label_names: tuple[str, ...]
+    problem: Problem
+
+    @property
+    def depths(self) -> int:
+        """How many depths the model has."""
+        return int(self.probabilities.shape[1])
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether every label is a question of its own."""
+        return self.problem == "multi_label_classification"
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self.probabilities)
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.npz`` file, whole or not at all."""
+        about = json.dumps({"label_names": self.label_names, "problem": self.problem})
+        with replaced(Path(path), "wb") as out:
+            np.savez_compressed(
+                out, probabilities=self.probabilities, labels=self.labels, tokens=self.tokens, about=np.array(about)
+            )
+
+
+def load_outputs(path: str | Path) -> Outputs:
+    """Read saved outputs.
+
+    Raises:
+        DataError: the file is missing, is no outputs file, or its parts do not fit each other.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as parts:
+            about = json.loads(str(parts["about"]))
+            outputs = Outputs(
+                parts["probabilities"],
+                parts["labels"],
+                parts["tokens"],
+                tuple(about["label_names"]),
+                cast(Problem, about["problem"]),
+            )
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; elbert evaluate --outputs FILE writes one") from error
+    except Exception as error:  # a damaged zip or array can fail in a dozen ways, all of which mean the same
+        raise DataError(f"{path}: not a file of saved outputs; elbert evaluate --outputs FILE writes one") from error
+    shape = outputs.probabilities.shape
+    if len(shape) != 3 or len(outputs.labels) != shape[0] or len(outputs.label_names) != shape[2]:
+        raise DataError(f"{path}: its parts do not fit each other; write it again with elbert evaluate --outputs")
+    return outputs
+
+
+def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target]) -> Outputs:
+    """One pass at full depth over labelled texts, remembering what every depth says."""
+    config = classifier.bundle.config
+    tokens = classifier.tokeniser.encode(texts)
+    said = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
+    for exits in classifier.exits(tokens, Full(), remember=True):
+        if exits.said is not None:
+            said[exits.identity.cpu().numpy()] = exits.said.cpu().numpy()
+    lengths = np.array([len(t.ids) for t in tokens], np.int64)
+    return Outputs(said, np.array(labels), lengths, config.labels, config.problem)
