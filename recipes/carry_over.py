@@ -3,7 +3,7 @@
 Depth 2k of the student learns to give what layer k of the teacher gives, on every token (squared error over the
 target's variance); where the teacher is read by the mean over its tokens, the student's [CLS] learns that mean,
 so that ALBERT's own head, which reads [CLS], finds it there at every depth. The exit head learns the teacher's
-soft answer at every depth. Start: the teacher's third layer, its word vectors cut to ``WIDTH`` by a
+soft answer at every depth. Start: the teacher's third layer, its word vectors cut to ``student.WIDTH`` by a
 frequency-weighted singular value decomposition.
 
     python recipes/carry_over.py --teacher DIR --task TRAIN.parquet --corpus TEXTS.parquet --minutes 60 --output DIR
@@ -12,133 +12,21 @@ frequency-weighted singular value decomposition.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import re
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file
-from teacher import Teacher, batches_by_length, load_tokenizer, mean_over, minilm_folder, padded
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AlbertConfig, AlbertForSequenceClassification
+from transformers import AlbertForSequenceClassification
 
-WIDTH = 192  # of the factorised embedding
-DEPTHS = 12
+from stream import TOKENS, batch_stream, text_stream
+from student import DEPTHS, every_depth, save, student_from
+from teacher import Teacher, batches_by_length, load_tokenizer, mean_over, padded
+
 MAX_TOKENS = 64
-TOKENS = 4096  # a batch
-
-
-def pieces(text: str, rng: random.Random) -> Iterator[str]:
-    """Sentences of a review and, as SST-2 has them, some parts of sentences."""
-    for sentence in re.split(r"(?<=[.!?])\s+|<br />|\n", text):
-        words = sentence.split()
-        if len(words) < 3:
-            continue
-        if rng.random() < 0.3 and len(words) > 4:
-            length = rng.randint(2, len(words))
-            first = rng.randint(0, len(words) - length)
-            words = words[first : first + length]
-        piece = " ".join(words)
-        yield re.sub(r"n't\b", " n't", piece) if rng.random() < 0.5 else piece
-
-
-def text_stream(corpus: list[str], task: list[str], share: float, rng: random.Random) -> Iterator[str]:
-    """Without end: pieces of the corpus, and a ``share`` of the task's own texts."""
-    while True:
-        for text in rng.sample(corpus, len(corpus)):
-            for piece in pieces(text, rng):
-                while rng.random() < share:
-                    yield rng.choice(task)
-                yield piece
-
-
-def batch_stream(texts: Iterator[str], tokenizer: Tokenizer, rng: random.Random) -> Iterator[tuple[Tensor, Tensor]]:
-    """``(ids, mask)`` of about ``TOKENS`` tokens, rows of like length together."""
-    while True:
-        rows = [e.ids for e in tokenizer.encode_batch([next(texts) for _ in range(8192)])]
-        for batch in batches_by_length([len(r) for r in rows], TOKENS, rng):
-            yield padded([rows[i] for i in batch])
-
-
-def factorised(table: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """``(codes [words, width], basis [width, full], mean [full])`` with ``codes @ basis + mean`` near ``table``."""
-    weight = (counts + 1).sqrt()
-    mean = (weight[:, None] * table).sum(0) / weight.sum()
-    basis = torch.linalg.svd((table - mean) * weight.sqrt()[:, None], full_matrices=False)[2][:width]
-    return (table - mean) @ basis.T, basis, mean
-
-
-def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[str]) -> AlbertForSequenceClassification:
-    """The shared-layer student in its starting state."""
-    bert = teacher.bert.config
-    model = AlbertForSequenceClassification._from_config(
-        AlbertConfig(
-            vocab_size=bert.vocab_size,
-            embedding_size=WIDTH,
-            hidden_size=bert.hidden_size,
-            num_hidden_layers=DEPTHS,
-            num_attention_heads=bert.num_attention_heads,
-            intermediate_size=bert.intermediate_size,
-            hidden_act="gelu_new",
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            classifier_dropout_prob=0.1,
-            max_position_embeddings=bert.max_position_embeddings,
-            pad_token_id=0,
-            bos_token_id=101,
-            eos_token_id=102,
-            num_labels=classes,
-            id2label=dict(enumerate(labels)),
-            label2id={name: i for i, name in enumerate(labels)},
-        ),
-        attn_implementation="eager",  # on a CPU the fused kernel's backward is four times slower on short rows
-    )
-    theirs, albert = teacher.bert.embeddings, model.albert
-    with torch.no_grad():
-        words = theirs.word_embeddings.weight + theirs.token_type_embeddings.weight[0]
-        codes, basis, mean = factorised(words, counts, WIDTH)
-        scale = codes.std()  # ALBERT norms the small vectors: keep them near what the norm expects
-        ours = albert.embeddings
-        ours.word_embeddings.weight.copy_(codes / scale)
-        ours.position_embeddings.weight.copy_(theirs.position_embeddings.weight @ basis.T / scale)
-        types = theirs.token_type_embeddings.weight
-        ours.token_type_embeddings.weight.copy_((types - types[0]) @ basis.T / scale)
-        albert.encoder.embedding_hidden_mapping_in.weight.copy_(basis.T * scale)
-        albert.encoder.embedding_hidden_mapping_in.bias.copy_(mean)
-        source = teacher.bert.encoder.layer[2]
-        layer = albert.encoder.albert_layer_groups[0].albert_layers[0]
-        for to, origin in (
-            (layer.attention.query, source.attention.self.query),
-            (layer.attention.key, source.attention.self.key),
-            (layer.attention.value, source.attention.self.value),
-            (layer.attention.dense, source.attention.output.dense),
-            (layer.attention.LayerNorm, source.attention.output.LayerNorm),
-            (layer.ffn, source.intermediate.dense),
-            (layer.ffn_output, source.output.dense),
-            (layer.full_layer_layer_norm, source.output.LayerNorm),
-            (albert.pooler, teacher.pooler),
-            (model.classifier, teacher.classifier),
-        ):
-            to.load_state_dict(origin.state_dict())
-        layer.activation = nn.GELU(approximate="tanh")  # gelu_new in one call instead of eight
-    return model
-
-
-def every_depth(model: AlbertForSequenceClassification, ids: Tensor, mask: Tensor) -> list[Tensor]:
-    """Hidden rows ``[rows, tokens, width]`` after the embedding and after each depth."""
-    encoder = model.albert.encoder
-    bias = (1.0 - mask[:, None, None, :].float()) * -1e4 if not bool(mask.all()) else None
-    hidden = [encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids))]
-    for _ in range(DEPTHS):
-        attention = None if bias is None else bias.to(hidden[-1].dtype)
-        hidden.append(encoder.albert_layer_groups[0](hidden[-1], attention))
-    return hidden
 
 
 def match(student: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -192,15 +80,6 @@ def accuracies(
     return [round(x, 1) for x in cls], [round(x, 1) for x in mean]
 
 
-def save(model: AlbertForSequenceClassification, output: Path) -> None:
-    model.save_pretrained(output)
-    for name in ("tokenizer.json", "vocab.txt"):
-        shutil.copy(minilm_folder() / name, output / name)
-    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
-    tokens = {f"{k}_token": f"[{k.upper()}]" for k in ("cls", "sep", "pad", "unk", "mask")}
-    (output / "tokenizer_config.json").write_text(json.dumps(settings | tokens, indent=1))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", type=Path, required=True)
@@ -249,10 +128,8 @@ def main() -> None:
         optimizer.step()
         step, tokens = step + 1, tokens + int(mask.sum())
         if step % 20 == 0:
-            print(
-                f"step {step} tokens {tokens / 1e6:.2f} M hidden {apart.item():.4f} answer {answer.item():.4f} {spent:.1%}",
-                flush=True,
-            )
+            told_losses = f"hidden {apart.item():.4f} answer {answer.item():.4f}"
+            print(f"step {step} tokens {tokens / 1e6:.2f} M {told_losses} {spent:.1%}", flush=True)
         if spent - told > 0.08:
             told = spent
             cls, mean = accuracies(model, held_rows, held_labels)

@@ -2,8 +2,8 @@
 
 SST-2's training rows are phrases of the same sentences, so a random cut would put a phrase on one side and
 its sentence on the other. Here whole sentences are drawn, and every row that is a run of words of a drawn
-sentence, and of no other, leaves the training part. What is held out chooses checkpoints and dials; validation and test stay
-untouched for reporting.
+sentence, and of no other, leaves the training part. What is held out chooses checkpoints and dials; validation and
+test stay untouched for reporting.
 
     python recipes/held_out.py SST2_DIR OUT_DIR
 """

@@ -11,17 +11,18 @@ from typing import Any, Literal
 import torch
 
 from elbert.bundle import Bundle
-from elbert.depth import Exits, admit, advance
-from elbert.errors import BundleError, InputError, PolicyError
-from elbert.exits import Depth, Policy
+from elbert.depth import Exits, admit, advance, batches, predictions
+from elbert.errors import BundleError, InputError
+from elbert.exits import Policy, fitting
 from elbert.model import Backend, TorchBackend
-from elbert.prediction import Prediction, TraceStep
+from elbert.prediction import Prediction
 from elbert.text import Tokeniser, Tokens
 
 Text = str | tuple[str, str]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 LOOK_AHEAD = 4096  # texts read ahead of the answers, so that rows of like length can share a batch
+MOST_THREADS = 1024  # beyond what a machine can start, OpenMP ends the process
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -50,7 +51,7 @@ class Classifier:
         self.policy = policy
         self.max_rows = _positive("max_rows", max_rows)
         self.max_tokens = _positive("max_tokens", max_tokens)
-        self.threads = None if threads is None else _positive("threads", threads)
+        self.threads = None if threads is None else _positive("threads", threads, MOST_THREADS)
 
     @classmethod
     def load(
@@ -121,15 +122,17 @@ class Classifier:
         """Predictions in the order of an iterable of any length, in bounded memory."""
         chosen = self.usable(policy)
         source = iter(texts)
+        seen = 0
         while ahead := list(islice(source, LOOK_AHEAD)):
             answers: dict[int, Prediction] = {}
-            for exits in self.exits(self.tokeniser.encode(checked(ahead)), chosen, remember=trace):
-                answers.update(self._predictions(exits))
+            for exits in self.exits(self.tokeniser.encode(checked(ahead, seen)), chosen, remember=trace):
+                answers.update(predictions(exits, self.bundle.config))
             yield from (answers[i] for i in range(len(ahead)))
+            seen += len(ahead)
 
     def exits(self, tokens: Sequence[Tokens], policy: Policy, *, remember: bool = False) -> Iterator[Exits]:
         """Rows as they leave, in any order; their identity is the index into ``tokens``."""
-        for batch in self._batches(tokens):
+        for batch in batches([len(t.ids) for t in tokens], self.max_rows, self.max_tokens):
             with torch.inference_mode(), self._threads():
                 rows = admit([tokens[i] for i in batch], batch, self.backend, policy, remember=remember)
                 left = []
@@ -146,57 +149,7 @@ class Classifier:
             InputError: the model is a regression, which has no exits.
         """
         chosen = self.policy if policy is None else self.bundle.policy(policy)
-        for rule in chosen.rules:
-            if isinstance(rule, Depth) and rule.depth > self.depths:
-                raise PolicyError(
-                    f"{rule}: this model has {self.depths} depths; accepted is depth(1) to depth({self.depths})"
-                )
-        if self.bundle.config.problem == "regression" and chosen.rules:
-            raise InputError(
-                f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
-                f"it always runs at full depth; use policy 'full' instead of {str(chosen)!r}"
-            )
-        return chosen
-
-    def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[int]]:
-        """Rows of like length together, longest first, within the capacity in rows and padded tokens."""
-        batch: list[int] = []
-        for index in sorted(range(len(tokens)), key=lambda i: -len(tokens[i].ids)):
-            if batch and (
-                len(batch) == self.max_rows or (len(batch) + 1) * len(tokens[batch[0]].ids) > self.max_tokens
-            ):
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
-
-    def _predictions(self, exits: Exits) -> Iterator[tuple[int, Prediction]]:
-        said = None if exits.said is None else exits.said.cpu()
-        depths, answers = exits.depth.tolist(), exits.probabilities.tolist()
-        for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), answers, depths, strict=True)):
-            best = max(range(len(scores)), key=scores.__getitem__)
-            yield (
-                identity,
-                Prediction(
-                    label=self.labels[best],
-                    score=scores[best],
-                    depth=depth,
-                    depths=self.depths,
-                    reason=exits.reason[row],
-                    scores=dict(zip(self.labels, scores, strict=True)),
-                    trace=None if said is None else self._steps(said[row, :depth]),
-                ),
-            )
-
-    def _steps(self, said: torch.Tensor) -> tuple[TraceStep, ...]:
-        from elbert.exits.signals import entropy, questions
-
-        entropies = entropy(questions(said, self.bundle.config.multi_label), None).tolist()
-        return tuple(
-            TraceStep(depth, dict(zip(self.labels, scores, strict=True)), entropies[depth - 1])
-            for depth, scores in enumerate(said.tolist(), 1)
-        )
+        return fitting(chosen, self.depths, regression=self.bundle.config.problem == "regression")
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -211,20 +164,30 @@ class Classifier:
             torch.set_num_threads(before)
 
 
-def checked(texts: Sequence[Any]) -> list[Text]:
-    """The texts, each a string or a pair of strings.
+def checked(texts: Sequence[Any], start: int = 0) -> list[Text]:
+    """The texts, each a string or a pair of strings; ``start`` is the number of the first, for errors.
 
     Raises:
         InputError: one is something else; the message says which.
     """
-    for index, text in enumerate(texts):
-        pair = isinstance(text, (tuple, list)) and len(text) == 2 and all(isinstance(part, str) for part in text)
-        if not isinstance(text, str) and not pair:
-            raise InputError(f"text {index} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
-    return [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
+    return [_checked(text, index) for index, text in enumerate(texts, start)]
 
 
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} is {value!r}, expected a whole number from 1")
+def _checked(text: Any, index: int) -> Text:
+    pair = isinstance(text, (tuple, list)) and len(text) == 2
+    parts = tuple(text) if pair else (text,)
+    if not all(isinstance(part, str) for part in parts):
+        raise InputError(f"text {index} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
+    try:
+        for part in parts:
+            part.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"text {index} holds a lone surrogate, which is no character; came {parts!a:.80}") from None
+    return (parts[0], parts[1]) if pair else parts[0]
+
+
+def _positive(name: str, value: int, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
+        upto = f" to {most}" if most else ""
+        raise InputError(f"{name} is {value!r}, expected a whole number from 1{upto}")
     return value

@@ -39,6 +39,10 @@ class BadRow(DataError):
         self.line = line
         self.why = why
 
+    def __reduce__(self) -> tuple[type[BadRow], tuple[str, int, str]]:
+        """Pickle by its three parts: the error must survive the way back from a worker process."""
+        return type(self), (self.source, self.line, self.why)
+
 
 class InputError(ElbertError, ValueError):
     """A call or an argument cannot be served; the message says what is accepted."""

@@ -64,12 +64,12 @@ def located(model: str) -> Path:
     Raises:
         BundleError: it is neither.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = local(model)
+    if path is not None and path.is_dir():
         return path
-    if path.exists():
+    if path is not None and path.exists():
         raise BundleError(f"{model}: a file; expected the folder that holds config.json and model.safetensors")
-    if model.count("/") > 1 or model.startswith((".", "/", "~")) or not model.strip():
+    if path is None or model.count("/") > 1 or model.startswith((".", "/", "~")):
         raise BundleError(f"{model!r}: no such folder; give the folder of an ALBERT classifier, or its hub id")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -81,6 +81,16 @@ def located(model: str) -> Path:
             f"{model!r}: no such folder here, and the hub did not give it ({type(error).__name__}); "
             "check the spelling, or download it where there is a network"
         ) from error
+
+
+def local(model: str) -> Path | None:
+    """The path of that name, whether something is there or not; none where no file can be called so."""
+    try:
+        path = Path(model).expanduser()
+        path.exists()
+    except (OSError, RuntimeError):  # too long a name, a home that nobody has
+        return None
+    return path if model.strip() else None
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -95,7 +105,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise BundleError(
             f"{file}: missing; expected the folder of an ALBERT classifier, as transformers saves it"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file}: not readable as JSON ({error}); download or save it again") from error
     if not isinstance(values, dict):
         raise BundleError(f"{file}: expected a JSON object, found {type(values).__name__}")

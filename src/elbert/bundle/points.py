@@ -35,24 +35,28 @@ def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
         return {}, None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        version, named, default = values["version"], values["points"], values.get("default")
-        points = {
-            str(name): OperatingPoint(read_policy(point["policy"]), point.get("measured", {}))
-            for name, point in named.items()
-        }
+        if values["version"] != VERSION:  # first: a later version may be built in any way
+            raise BundleError(
+                f"{file}: version {values['version']!r}, this release reads {VERSION}; calibrate again or update elbert"
+            )
+        points = {name: point_of(point) for name, point in values["points"].items()}
     except PolicyError as error:
-        raise BundleError(f"{file}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{file}: {error}; correct it there, or calibrate again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
             f"{file}: not readable as operating points ({error!r}); calibrate again or remove it"
         ) from error
-    if version != VERSION:
+    default = values.get("default")
+    if default is not None and default not in list(points):
         raise BundleError(
-            f"{file}: version {version!r}, this release reads {VERSION}; calibrate again or update elbert"
+            f"{file}: the default {default!r} is none of its points ({', '.join(points)}); name one of them, or null"
         )
-    if default is not None and default not in points:
-        raise BundleError(f"{file}: the default {default!r} is none of its points ({', '.join(points)})")
     return points, default
+
+
+def point_of(values: Mapping[str, Any]) -> OperatingPoint:
+    """An operating point from its entry in the file."""
+    return OperatingPoint(read_policy(values["policy"]), dict(values.get("measured", {})))
 
 
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from elbert.errors import InputError
 from elbert.exits import Policy, Trace
 from elbert.model import Backend, Layout
 from elbert.text import Tokens
@@ -52,11 +53,15 @@ class Rows:
 def admit(
     tokens: Sequence[Tokens], identity: Sequence[int], backend: Backend, policy: Policy, *, remember: bool = False
 ) -> Rows:
-    """Rows at depth 0 for tokenised texts; ``remember`` keeps the probabilities of every depth in the trace."""
+    """Rows at depth 0 for tokenised texts; ``remember`` keeps the probabilities of every depth in the trace.
+
+    Raises:
+        InputError: a row holds a token or a segment that the model has no embedding of.
+    """
     device, config = backend.device, backend.config
     layout = Layout.of([len(t.ids) for t in tokens], device)
-    ids = torch.tensor([i for t in tokens for i in t.ids], device=device)
-    type_ids = torch.tensor([i for t in tokens for i in t.type_ids], device=device)
+    ids = embeddable([i for t in tokens for i in t.ids], config.vocab_size, "token").to(device)
+    type_ids = embeddable([i for t in tokens for i in t.type_ids], config.type_vocab_size, "segment").to(device)
     trace = Trace.start(
         len(tokens),
         config.depths,
@@ -67,3 +72,16 @@ def admit(
         device=device,
     )
     return Rows(torch.tensor(identity, device=device), backend.embed(ids, type_ids, layout), layout, trace)
+
+
+def embeddable(ids: Sequence[int], known: int, what: str) -> Tensor:
+    """``[tokens]``, each below ``known``.
+
+    Raises:
+        InputError: one is not. On an accelerator it would take the whole process down.
+    """
+    found = torch.tensor(ids, dtype=torch.long)
+    if len(found) and int(found.max()) >= known:
+        pairs = "; it takes single texts, no pairs" if what == "segment" else ""
+        raise InputError(f"a text has the {what} {int(found.max())}, and the model knows only {known}{pairs}")
+    return found

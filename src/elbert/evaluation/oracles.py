@@ -43,7 +43,7 @@ def overthinking(outputs: Outputs) -> float:
 
 def first(holds: NDArray[np.bool_]) -> NDArray[np.int64]:
     """``[n]``: the first depth (from 1) at which something holds ``[n, depths]``."""
-    return holds.argmax(1).astype(np.int64) + 1
+    return np.asarray(holds.argmax(1) + 1, np.int64)
 
 
 def _oracle(name: str, depth: NDArray[np.int64], correct: NDArray[np.bool_]) -> Oracle:

@@ -1,5 +1,6 @@
 """Exits: signals, traces, policies, specs. Knows no model."""
 
+from elbert.exits.fit import fitting
 from elbert.exits.policies import Depth, Full
 from elbert.exits.policy import STAY, Policy, Rule
 from elbert.exits.replay import LAST, replay, replay_exits
@@ -7,4 +8,17 @@ from elbert.exits.spec import policy
 from elbert.exits.trace import Trace
 from elbert.exits.window import Window
 
-__all__ = ["LAST", "STAY", "Depth", "Full", "Policy", "Rule", "Trace", "Window", "policy", "replay", "replay_exits"]
+__all__ = [
+    "LAST",
+    "STAY",
+    "Depth",
+    "Full",
+    "Policy",
+    "Rule",
+    "Trace",
+    "Window",
+    "fitting",
+    "policy",
+    "replay",
+    "replay_exits",
+]

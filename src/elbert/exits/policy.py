@@ -49,19 +49,20 @@ class Policy(ABC):
 
     def __or__(self, other: Policy) -> Policy:
         """Leave when either says so."""
+        if not isinstance(other, Policy):  # a caller without types must not learn it rows later
+            return NotImplemented
         return Either((*members(self), *members(other)))
 
     def __str__(self) -> str:
         """The spec, which :func:`elbert.policy` reads back."""
-        dials = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        dials = policy_dials(type(self))
         return f"{self.name}({', '.join(str(getattr(self, d.name)) for d in dials)})" if dials else self.name
 
     def __post_init__(self) -> None:
         """Hold every dial to its range."""
-        if dataclasses.is_dataclass(self):
-            for dial in dataclasses.fields(self):
-                if "low" in dial.metadata:
-                    object.__setattr__(self, dial.name, checked(self, dial))
+        for dial in policy_dials(type(self)):
+            if "low" in dial.metadata:
+                object.__setattr__(self, dial.name, checked(self, dial))
 
 
 class Rule(Policy):
@@ -106,6 +107,11 @@ def members(policy: Policy) -> tuple[Policy, ...]:
     return policy.several if isinstance(policy, Either) else (policy,)
 
 
+def policy_dials(policy: type[Policy]) -> tuple[dataclasses.Field[Any], ...]:
+    """What a kind of policy is set by; a policy that is set by nothing need be no dataclass."""
+    return dataclasses.fields(policy) if dataclasses.is_dataclass(policy) else ()
+
+
 def dial(kind: type, low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
     """A number that a policy is set by, with the range it may take (both ends included)."""
     return field(default=default, metadata={"kind": kind, "low": low, "high": high})
@@ -128,7 +134,7 @@ def checked(policy: Policy, dial: dataclasses.Field[Any]) -> float:
 
 def form(policy: type[Policy]) -> str:
     """How a policy is written, with the range of each dial, for people."""
-    dials = [d for d in dataclasses.fields(policy) if d.metadata] if dataclasses.is_dataclass(policy) else []
+    dials = [d for d in policy_dials(policy) if d.metadata]
     if not dials:
         return policy.name
     return f"{policy.name}({', '.join(d.name for d in dials)}) with {', '.join(_range(d) for d in dials)}"

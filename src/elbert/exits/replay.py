@@ -33,7 +33,7 @@ def replay_exits(
     probabilities: NDArray[Any] | Tensor, policy: str | Policy, *, multi_label: bool = False
 ) -> tuple[NDArray[np.int64], list[str]]:
     """``(exit depths [n], reasons [n])`` under a policy; the last depth answers for the reason ``last``."""
-    said = torch.as_tensor(probabilities)
+    said = as_floats(probabilities)
     if said.ndim != 3 or 0 in said.shape[1:]:
         raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(said.shape)}")
     chosen = read(policy)
@@ -48,3 +48,18 @@ def replay_exits(
         exit_rule[leaving] = rule[leaving]
     reasons = (*chosen.reasons, LAST)  # STAY = -1 names the last
     return exit_depth.numpy(), [reasons[i] for i in exit_rule.tolist()]
+
+
+def as_floats(probabilities: NDArray[Any] | Tensor) -> Tensor:
+    """The outputs as a floating-point tensor on the processor; an array that cannot be shared is copied.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    if not isinstance(probabilities, Tensor):
+        array = np.asarray(probabilities)
+        if array.dtype.kind not in "fiub":
+            raise InputError(f"outputs are [n, depths, classes] numbers; these are {array.dtype}")
+        probabilities = torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), requirements=["C", "W"]))
+    said = probabilities.detach().cpu()
+    return said if said.is_floating_point() else said.float()

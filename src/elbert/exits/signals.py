@@ -23,11 +23,17 @@ def questions(probabilities: Tensor, multi_label: bool) -> Tensor:
     return probabilities.unsqueeze(-2)
 
 
+def entr(p: Tensor) -> Tensor:
+    """``-p ln p``, and 0 at 0."""
+    found: Tensor = torch.special.entr(p)
+    return found
+
+
 def entropy(now: Tensor, before: Tensor | None) -> Tensor:
     """Normalised entropy in [0, 1], ``-sum p ln p / ln C`` with ``0 ln 0 = 0`` (ELBERT, section 2.2)."""
     options = now.shape[-1]
     scale = 1 / math.log(options) if options > 1 else 0.0
-    return (torch.special.entr(now).sum(-1) * scale).amax(-1)
+    return (entr(now).sum(-1) * scale).amax(-1)
 
 
 def confidence(now: Tensor, before: Tensor | None) -> Tensor:
@@ -54,7 +60,6 @@ def divergence(now: Tensor, before: Tensor | None) -> Tensor:
     """Jensen-Shannon divergence from the depth before, in nats (F-PABEE, ICASSP 2023); infinite at depth 1."""
     if before is None:
         return torch.full_like(now[:, 0, 0], math.inf)
-    entr = torch.special.entr
     both = entr((now + before) / 2) - (entr(now) + entr(before)) / 2
     return both.sum(-1).clamp(min=0).amax(-1)
 

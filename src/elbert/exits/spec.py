@@ -9,7 +9,7 @@ from typing import Any
 
 from elbert.errors import PolicyError
 from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
-from elbert.exits.policy import Policy, form
+from elbert.exits.policy import Policy, form, policy_dials
 from elbert.exits.window import Window
 
 LONGEST = 500  # characters; a spec may come from a stranger
@@ -63,9 +63,9 @@ def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[st
     if name not in POLICIES:
         raise PolicyError(f"no policy is called {name!r}; {accepted(names)}")
     kind = POLICIES[name]
-    known = [d.name for d in dataclasses.fields(kind)]
+    known = [d.name for d in policy_dials(kind)]
     given = dict(zip(known, values, strict=False))
-    missing = [d.name for d in dataclasses.fields(kind) if d.default is dataclasses.MISSING]
+    missing = [d.name for d in policy_dials(kind) if d.default is dataclasses.MISSING]
     wrong = (
         len(values) > len(known)
         or given.keys() & dials.keys()
@@ -83,6 +83,6 @@ def accepted(names: Mapping[str, Policy] | None = None) -> str:
     return f"known policies: {', '.join(POLICIES)}; 'a | b' leaves when either does{points}"
 
 
-POLICIES: dict[str, Any] = {
+POLICIES: dict[str, type[Policy]] = {
     kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
 }

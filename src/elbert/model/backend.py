@@ -16,6 +16,9 @@ from elbert.model.layout import Layout
 from elbert.model.weights import group_layers, load_weights
 
 
+DEVICES = ("cpu", "cuda")  # where this has been tried
+
+
 class Backend(Protocol):
     """What runs a model: ``embed`` rows, ``step`` them one depth deeper, ``read`` what the exit head says."""
 
@@ -58,6 +61,8 @@ class TorchBackend:
         """
         found = load_weights(folder, config)
         try:
+            if torch.device(device).type not in DEVICES:
+                raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
             placed = {name: weight.to(device) for name, weight in found.items()}
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error

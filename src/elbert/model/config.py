@@ -70,11 +70,14 @@ class ModelConfig:
             or not 1 <= heads <= sizes["num_hidden_layers"]
         ):
             raise BundleError(f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths")
-        labels = labels_of(values)
+        eps = values.get("layer_norm_eps", 1e-12)
+        if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < 1:
+            raise BundleError(f"{source}: layer_norm_eps is {eps!r}, expected a small number such as 1e-12")
+        labels = labels_of(values, source)
         return cls(
             **sizes,
             hidden_act=str(values.get("hidden_act", "gelu_new")),
-            layer_norm_eps=float(values.get("layer_norm_eps", 1e-12)),
+            layer_norm_eps=float(eps),
             labels=labels,
             problem=problem_of(values.get("problem_type"), len(labels), source),
             pooling=pooling,
@@ -121,14 +124,23 @@ ALBERT_DEFAULTS = {  # AlbertConfig's own: a config.json leaves out what equals 
 }
 
 
-def labels_of(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Label names in index order; transformers' ``LABEL_i`` where none are given."""
-    names = values.get("id2label")
-    if isinstance(names, Mapping) and names:
+def labels_of(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """Label names in index order; transformers' ``LABEL_i`` where none are given.
+
+    Raises:
+        BundleError: they are not names by index, one each.
+    """
+    names, count = values.get("id2label"), values.get("num_labels", 2)
+    if not names:
+        names = {index: f"LABEL_{index}" for index in range(count if isinstance(count, int) else 0)}
+    try:
         by_index = {int(index): str(name) for index, name in names.items()}
-        return tuple(by_index.get(i, f"LABEL_{i}") for i in range(max(by_index) + 1))
-    count = values.get("num_labels", 2)
-    return tuple(f"LABEL_{i}" for i in range(count if isinstance(count, int) else 2))
+    except (AttributeError, TypeError, ValueError):
+        by_index = {}
+    # Scores go by label: two of one name could not be told apart.
+    if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
+        raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')
+    return tuple(by_index[index] for index in range(len(by_index)))
 
 
 def problem_of(problem: str | None, labels: int, source: str) -> Problem:

@@ -11,17 +11,21 @@ from torch.nn import functional
 from elbert.model.config import Problem
 
 
-def depth_losses(exit_logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
+def depth_losses(exit_logits: Tensor, labels: Tensor, problem: Problem, smoothing: float = 0.0) -> Tensor:
     """``[depths]``: the mean loss over rows at each depth.
 
     ``exit_logits [depths, rows, classes]``; ``labels [rows]`` class indices, ``[rows, classes]`` 0/1 for multi-label,
-    or ``[rows]`` / ``[rows, classes]`` values for regression.
+    or ``[rows]`` / ``[rows, classes]`` values for regression. ``smoothing`` is the share of a single label that is
+    spread over all classes.
     """
     depths, rows, classes = exit_logits.shape
     logits = exit_logits.float()  # the loss of a bfloat16 model is summed in full precision
     if problem == "single_label_classification":
         flat = functional.cross_entropy(
-            logits.reshape(-1, classes), labels.reshape(-1).repeat(depths), reduction="none"
+            logits.reshape(-1, classes),
+            labels.reshape(-1).repeat(depths),
+            reduction="none",
+            label_smoothing=smoothing,
         )
         return flat.view(depths, rows).mean(1)
     target = labels.reshape(rows, classes).to(logits.dtype).expand_as(logits)

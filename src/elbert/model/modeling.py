@@ -12,11 +12,11 @@ from transformers import AlbertConfig, AlbertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from elbert.errors import BundleError
-from elbert.model.config import MODEL_TYPES
+from elbert.model.config import MODEL_TYPES, Pooling
 from elbert.model.losses import depth_losses, inferred_problem
 
 
-class ElbertConfig(AlbertConfig):  # type: ignore[misc]  # transformers' strict dataclasses carry no types
+class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook carries no types
     """ALBERT's configuration with what the exit heads read.
 
     Saved as plain ``albert`` where plain ALBERT can express it, else as ``elbert``, so that other tools refuse the
@@ -24,7 +24,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[misc]  # transformers' strict 
     """
 
     model_type: ClassVar[str] = "albert"
-    pooling: str = "cls"
+    pooling: Pooling = "cls"
     exit_heads: int = 1
 
     @property
@@ -33,16 +33,20 @@ class ElbertConfig(AlbertConfig):  # type: ignore[misc]  # transformers' strict 
         return self.pooling == "cls" and self.exit_heads == 1
 
     @classmethod
-    def get_config_dict(cls, source: str | os.PathLike[str], **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[Any], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """transformers' hook for reading ``config.json``: accepts our two model types and no others.
 
         Raises:
             BundleError: the configuration is of another kind of model.
         """
-        values, rest = super().get_config_dict(source, **kwargs)
+        values, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if values.get("model_type", "albert") not in MODEL_TYPES:
             kind = values["model_type"]
-            raise BundleError(f"{source}: config.json has model_type {kind!r}, expected 'albert' or 'elbert'")
+            raise BundleError(
+                f"{pretrained_model_name_or_path}: config.json has model_type {kind!r}, expected 'albert' or 'elbert'"
+            )
         return values | {"model_type": cls.model_type}, rest
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,7 +62,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[misc]  # transformers' strict 
 
 
 @dataclass
-class ElbertOutput(SequenceClassifierOutput):  # type: ignore[misc]
+class ElbertOutput(SequenceClassifierOutput):
     """transformers' classifier output with ``exit_logits [depths, rows, classes]``; ``logits`` are the last depth's."""
 
     exit_logits: Tensor | None = None
@@ -67,13 +71,13 @@ class ElbertOutput(SequenceClassifierOutput):  # type: ignore[misc]
 class ExitHead(nn.Module):
     """A pooler and a classifier, for models whose blocks of depths have heads of their own (an ablation)."""
 
-    def __init__(self, config: ElbertConfig) -> None:
+    def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.pooler = nn.Linear(width, width)
+        self.classifier = nn.Linear(width, classes)
 
 
-class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type: ignore[misc]
+class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """ALBERT with its one layer's every depth read by its one exit head (Xie et al. 2021, section 2.1).
 
     Adds no parameter to ALBERT's classifier, and loads and saves its folders.
@@ -85,8 +89,9 @@ class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type:
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config if isinstance(config, ElbertConfig) else ElbertConfig(**config.to_dict()))
         if self.config.exit_heads > 1:
-            self.earlier_heads = nn.ModuleList(ExitHead(self.config) for _ in range(self.config.exit_heads - 1))
-            self.post_init()
+            width, classes = self.classifier.in_features, self.classifier.out_features
+            self.earlier_heads = nn.ModuleList(ExitHead(width, classes) for _ in range(self.config.exit_heads - 1))
+            self.post_init()  # type: ignore[no-untyped-call]  # transformers' own
 
     def forward(
         self,
@@ -117,17 +122,19 @@ class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type:
         exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
         loss = None
         if labels is not None:
-            problem = inferred_problem(self.config.problem_type, self.num_labels, labels)
+            problem = inferred_problem(self.config.problem_type, exit_logits.shape[-1], labels)
             self.config.problem_type = problem
             loss = depth_losses(exit_logits, labels, problem).sum()
+        told = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         result = ElbertOutput(
             loss=loss,
             logits=exit_logits[-1],
-            hidden_states=out.hidden_states if output_hidden_states else None,
+            hidden_states=out.hidden_states if told else None,
             attentions=out.attentions,
             exit_logits=exit_logits,
         )
-        return result if return_dict is not False else result.to_tuple()
+        named = self.config.return_dict if return_dict is None else return_dict
+        return result if named else result.to_tuple()
 
     def read(self, hidden: list[Tensor], attention_mask: Tensor | None) -> Tensor:
         """``[depths, rows, classes]`` from the hidden rows ``[rows, tokens, width]`` of every depth."""
@@ -152,12 +159,3 @@ class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type:
             return hidden.mean(1)
         real = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * real).sum(1) / real.sum(1)
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """As transformers', with ``architectures`` naming the class that computes the same answer."""
-        super().save_pretrained(save_directory, **kwargs)
-        self.config.architectures = [
-            "AlbertForSequenceClassification" if self.config.is_plain_albert else type(self).__name__
-        ]
-        if kwargs.get("is_main_process", True):
-            self.config.save_pretrained(save_directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     missing = sorted(shapes.keys() - found.keys())
     surplus = sorted(n for n in found.keys() - shapes.keys() - BUFFERS if not n.startswith(PRETRAINING))
     if missing:
-        raise BundleError(f"{where}: missing {_some(missing)}; {_remedy(missing)}")
+        raise BundleError(f"{where}: missing {_some(missing)}; {_remedy(missing, found)}")
     if surplus:
         raise BundleError(f"{where}: {_some(surplus)} belong to no ALBERT classifier of this config.json; {RESAVE}")
     wrong = [n for n, shape in shapes.items() if tuple(found[n].shape) != shape]
@@ -50,6 +50,9 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
             f"{where}: {name} has the shape {list(found[name].shape)}, "
             f"config.json asks for {list(shapes[name])}; {RESAVE}"
         )
+    coded = [n for n in shapes if not found[n].is_floating_point()]
+    if coded:
+        raise BundleError(f"{where}: {coded[0]} holds {found[coded[0]].dtype}, expected floating point; {RESAVE}")
     weights = {name: found[name].to(torch.float32) for name in shapes}
     for name, weight in weights.items():
         if not bool(weight.isfinite().all()):
@@ -66,10 +69,12 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
+            names = sorted({Path(name) for name in json.loads(index.read_text())["weight_map"].values()})
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise BundleError(f"{index}: not a readable index of weights; download or save it again") from error
-        if any(Path(name).name != name for name in names):
+        if not names:
+            raise BundleError(f"{index}: names no file; download or save it again")
+        if any(name.name != str(name) or str(name) == ".." for name in names):
             raise BundleError(f"{index}: names a file outside its folder; download or save it again")
         return [folder / name for name in names]
     single = folder / "model.safetensors"
@@ -127,8 +132,9 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _remedy(missing: list[str]) -> str:
-    if all(name.startswith("classifier.") or name.startswith("albert.pooler.") for name in missing):
+def _remedy(missing: list[str], found: Container[str]) -> str:
+    of_the_head = all(name.startswith(("classifier.", "albert.pooler.")) for name in missing)
+    if of_the_head or "embeddings.word_embeddings.weight" in found:  # the name an AlbertModel saves it under
         return "this is an encoder without a trained classifier: train one with elbert train --model FOLDER"
     return RESAVE
 

@@ -20,14 +20,15 @@ class ExitObjective(nn.Module):
     the earlier depths, and the last takes the rest. They belong to training and never to the model.
     """
 
-    def __init__(self, depths: int, problem: Problem, options: ExitOptions) -> None:
+    def __init__(self, depths: int, problem: Problem, options: ExitOptions, smoothing: float = 0.0) -> None:
         super().__init__()
         self.depths = depths
         self.problem = problem
         self.options = options
+        self.smoothing = smoothing
         if options.weighting == "learned":
             self.t = nn.Parameter(torch.full((depths - 1,), START))
-            self.t.register_hook(mean_over_processes)
+            self.t.register_hook(mean_over_processes)  # type: ignore[no-untyped-call]  # torch's own
 
     def weights(self) -> Tensor:
         """``[depths]``: how much each depth counts now."""
@@ -41,7 +42,7 @@ class ExitObjective(nn.Module):
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch: ``exit_logits [depths, rows, classes]``, labels as :func:`depth_losses` takes them."""
-        losses = depth_losses(exit_logits, labels, self.problem)
+        losses = depth_losses(exit_logits, labels, self.problem, self.smoothing)
         share = self.options.distillation
         if share and self.depths > 1:
             taught = taught_losses(exit_logits, self.problem, self.options.temperature)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from elbert.training.objective import ExitObjective
 
@@ -17,20 +17,24 @@ COLLAPSE = (
 )
 
 
-class DepthReport(TrainerCallback):  # type: ignore[misc]
+class DepthReport(TrainerCallback):
     """Prints the loss as it is logged, every depth's score and weight after each evaluation, and warns of a collapse."""
 
     def __init__(self, objective: ExitObjective, console: Console) -> None:
         self.objective = objective
         self.console = console
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """transformers' hook."""
+        logs: dict[str, float] = kwargs["logs"]
         if state.is_world_process_zero and "loss" in logs:
             self._tell(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4f}")
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """transformers' hook."""
+        metrics: dict[str, float] = kwargs["metrics"]
         if not state.is_world_process_zero or "eval_area" not in metrics:
             return
         weights = self.objective.weights().tolist()

@@ -14,10 +14,13 @@ from elbert.model.config import Problem
 def depth_scores(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> NDArray[np.float64]:
     """``[depths]`` from ``logits [n, depths, classes]``: accuracy; per-label accuracy; or minus the squared error."""
     if problem == "regression":
-        return -((logits - labels.reshape(len(logits), 1, -1)) ** 2).mean((0, 2))
-    if problem == "multi_label_classification":
-        return ((logits > 0) == (labels[:, None] > 0.5)).mean((0, 2))
-    return (logits.argmax(-1) == labels[:, None]).mean(0)
+        points = -((logits - labels.reshape(len(logits), 1, -1)) ** 2).mean(2)
+    elif problem == "multi_label_classification":
+        points = ((logits > 0) == (labels[:, None] > 0.5)).mean(2)
+    else:
+        points = logits.argmax(-1) == labels[:, None]
+    scores: NDArray[np.float64] = points.mean(0, dtype=np.float64)
+    return scores
 
 
 def metrics_for(problem: Problem) -> Callable[[Any], dict[str, float]]:
@@ -30,14 +33,14 @@ def metrics_for(problem: Problem) -> Callable[[Any], dict[str, float]]:
         # A regression answers at full depth only, so only that depth may choose the checkpoint.
         area = scores[-1] if problem == "regression" else scores.mean()
         last = "accuracy" if problem != "regression" else "minus_mse"
-        return found | {"area": float(area), last: float(scores[-1]), "one_class": float(one_class(logits, problem))}
+        return found | {"area": float(area), last: float(scores[-1]), "one_class": float(one_class(logits, labels, problem))}
 
     return compute
 
 
-def one_class(logits: NDArray[Any], problem: Problem) -> bool:
-    """Whether every depth says the same for every text: a collapse."""
-    if problem != "single_label_classification" or len(logits) < 2:
+def one_class(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> bool:
+    """Whether every depth says the same for every text, though the labels differ: a collapse."""
+    if problem != "single_label_classification" or (labels == labels[0]).all():
         return False
     said = logits.argmax(-1)
     return bool((said == said[0, 0]).all())

@@ -1,0 +1,41 @@
+# Every chore is one word. A fresh machine needs Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test check slow bench clean
+
+help:  ## list these words
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/installed  ## classify real sentences with the bundled model
+	@$(BIN)/elbert predict --input examples/reviews.txt --table
+
+test: .venv/developed  ## run all tests (minutes)
+	$(BIN)/python -m pytest
+
+check: .venv/developed  ## style, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+slow: .venv/developed  ## the tests that take longer
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/developed  ## benchmarks; results go to benchmarks/results/
+	$(BIN)/python benchmarks/training_step.py
+
+clean:  ## remove what these words made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+.venv/developed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ .venv/installed

@@ -1,0 +1,100 @@
+"""The shared-layer student: ALBERT's sizes around MiniLM's weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AlbertConfig, AlbertForSequenceClassification
+
+from teacher import Teacher, minilm_folder
+
+WIDTH = 192  # of the factorised embedding
+DEPTHS = 12
+
+
+def factorised(table: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``(codes [words, width], basis [width, full], mean [full])`` with ``codes @ basis + mean`` near ``table``."""
+    weight = (counts + 1).sqrt()
+    mean = (weight[:, None] * table).sum(0) / weight.sum()
+    basis = torch.linalg.svd((table - mean) * weight.sqrt()[:, None], full_matrices=False)[2][:width]
+    return (table - mean) @ basis.T, basis, mean
+
+
+def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[str]) -> AlbertForSequenceClassification:
+    """The shared-layer student in its starting state."""
+    bert = teacher.bert.config
+    model = AlbertForSequenceClassification._from_config(
+        AlbertConfig(
+            vocab_size=bert.vocab_size,
+            embedding_size=WIDTH,
+            hidden_size=bert.hidden_size,
+            num_hidden_layers=DEPTHS,
+            num_attention_heads=bert.num_attention_heads,
+            intermediate_size=bert.intermediate_size,
+            hidden_act="gelu_new",
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            classifier_dropout_prob=0.1,
+            max_position_embeddings=bert.max_position_embeddings,
+            pad_token_id=0,
+            bos_token_id=101,
+            eos_token_id=102,
+            num_labels=classes,
+            id2label=dict(enumerate(labels)),
+            label2id={name: i for i, name in enumerate(labels)},
+        ),
+        attn_implementation="eager",  # on a CPU the fused kernel's backward is four times slower on short rows
+    )
+    theirs, albert = teacher.bert.embeddings, model.albert
+    with torch.no_grad():
+        words = theirs.word_embeddings.weight + theirs.token_type_embeddings.weight[0]
+        codes, basis, mean = factorised(words, counts, WIDTH)
+        scale = codes.std()  # ALBERT norms the small vectors: keep them near what the norm expects
+        ours = albert.embeddings
+        ours.word_embeddings.weight.copy_(codes / scale)
+        ours.position_embeddings.weight.copy_(theirs.position_embeddings.weight @ basis.T / scale)
+        types = theirs.token_type_embeddings.weight
+        ours.token_type_embeddings.weight.copy_((types - types[0]) @ basis.T / scale)
+        albert.encoder.embedding_hidden_mapping_in.weight.copy_(basis.T * scale)
+        albert.encoder.embedding_hidden_mapping_in.bias.copy_(mean)
+        source = teacher.bert.encoder.layer[2]
+        layer = albert.encoder.albert_layer_groups[0].albert_layers[0]
+        for to, origin in (
+            (layer.attention.query, source.attention.self.query),
+            (layer.attention.key, source.attention.self.key),
+            (layer.attention.value, source.attention.self.value),
+            (layer.attention.dense, source.attention.output.dense),
+            (layer.attention.LayerNorm, source.attention.output.LayerNorm),
+            (layer.ffn, source.intermediate.dense),
+            (layer.ffn_output, source.output.dense),
+            (layer.full_layer_layer_norm, source.output.LayerNorm),
+            (albert.pooler, teacher.pooler),
+            (model.classifier, teacher.classifier),
+        ):
+            to.load_state_dict(origin.state_dict())
+        layer.activation = nn.GELU(approximate="tanh")  # gelu_new in one call instead of eight
+    return model
+
+
+def every_depth(model: AlbertForSequenceClassification, ids: Tensor, mask: Tensor) -> list[Tensor]:
+    """Hidden rows ``[rows, tokens, width]`` after the embedding and after each depth."""
+    encoder = model.albert.encoder
+    bias = (1.0 - mask[:, None, None, :].float()) * -1e4 if not bool(mask.all()) else None
+    hidden = [encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids))]
+    for _ in range(DEPTHS):
+        attention = None if bias is None else bias.to(hidden[-1].dtype)
+        hidden.append(encoder.albert_layer_groups[0](hidden[-1], attention))
+    return hidden
+
+
+def save(model: AlbertForSequenceClassification, output: Path) -> None:
+    model.save_pretrained(output)
+    for name in ("tokenizer.json", "vocab.txt"):
+        shutil.copy(minilm_folder() / name, output / name)
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
+    tokens = {f"{k}_token": f"[{k.upper()}]" for k in ("cls", "sep", "pad", "unk", "mask")}
+    (output / "tokenizer_config.json").write_text(json.dumps(settings | tokens, indent=1))
