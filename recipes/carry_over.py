@@ -80,7 +80,7 @@ def accuracies(
     return [round(x, 1) for x in cls], [round(x, 1) for x in mean]
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--task", type=Path, required=True)
@@ -88,14 +88,19 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--labels", nargs="+", default=["negative", "positive"])
+    parser.add_argument("--start", type=Path, help="go on from this earlier output")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--share", type=float, default=0.25, help="of the task's own texts in the stream")
     parser.add_argument("--answer", type=float, default=0.5, help="weight of the answer loss")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
 
     torch.manual_seed(0)
-    rng = random.Random(0)
+    rng = random.Random(1 if args.start else 0)  # going on, other texts
     tokenizer = load_tokenizer(MAX_TOKENS)
     corpus = pq.read_table(args.corpus, columns=["text"])["text"].to_pylist()
     task = pq.read_table(args.task, columns=["text"])["text"].to_pylist()
@@ -112,6 +117,8 @@ def main() -> None:
     for e in tokenizer.encode_batch(rng.sample(corpus, min(4000, len(corpus)))):
         counts += torch.bincount(torch.tensor(e.ids), minlength=len(counts))
     model = student_from(teacher, len(args.labels), counts, args.labels).train()
+    if args.start:
+        model.load_state_dict(load_file(args.start / "model.safetensors"))
 
     optimizer = torch.optim.AdamW(model.parameters(), args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     batches = batch_stream(text_stream(corpus, task, args.share, rng), tokenizer, rng)

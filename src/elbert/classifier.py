@@ -182,7 +182,7 @@ def _checked(text: Any, index: int) -> Text:
         for part in parts:
             part.encode()
     except UnicodeEncodeError:
-        raise InputError(f"text {index} holds a lone surrogate, which is no character; came {parts!a:.80}") from None
+        raise InputError(f"text {index} holds a lone surrogate, which is no character; came {text!a:.80}") from None
     return (parts[0], parts[1]) if pair else parts[0]
 
 

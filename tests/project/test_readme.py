@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tiny import texts, write_bundle
 
 ROOT = Path(__file__).parents[2]

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.rounds < 0:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
+    if arguments.outputs:
+        check_place(arguments.outputs)
     if arguments.data.endswith(".npz"):
         outputs, policies, timings = saved(arguments)
     else:
@@ -79,7 +81,20 @@ def live(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dic
     outputs = collect(classifier, texts, labels)
     if arguments.outputs:
         outputs.save(arguments.outputs)
-    return outputs, policies, measure(classifier, texts, policies, arguments.rounds) if arguments.rounds else {}
+    timed = arguments.rounds and policies
+    return outputs, policies, measure(classifier, texts, policies, arguments.rounds) if timed else {}
+
+
+def check_place(outputs: Path) -> None:
+    """Find out before the model runs, not after.
+
+    Raises:
+        InputError: saved outputs could not be written there, or not be known again.
+    """
+    if outputs.suffix != ".npz":
+        raise InputError(f"--outputs is {outputs}, expected a name ending in .npz, by which --data knows it again")
+    if not outputs.absolute().parent.is_dir():
+        raise InputError(f"--outputs is {outputs}, but there is no such folder; make it first")
 
 
 def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:

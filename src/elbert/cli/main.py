@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from elbert import __version__
-from elbert.errors import ElbertError
+from elbert.cli import streams
+from elbert.errors import ElbertError, InputError
 
 COMMANDS = {
     "predict": "classify texts, each as deep as it needs",
@@ -22,26 +22,34 @@ FAILED, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 after an error told in one line, or 130 when interrupted."""
+    streams.prepare()
     try:
-        arguments, extra = parser().parse_known_args(argv)
-        command = import_module(f"elbert.cli.{arguments.command}")
-        if extra and not getattr(command, "TAKES_MORE", False):
-            raise SystemExit(
-                f"elbert {arguments.command}: unknown argument {extra[0]!r}; see elbert {arguments.command} -h"
-            )
-        status: int = command.run(arguments, extra) if extra else command.run(arguments)
+        status = run(argv)
         sys.stdout.flush()  # here, where a closed pipe can still be told from an error
         return status
+    except BrokenPipeError:  # whoever reads us has had enough (`| head`)
+        status = FAILED
     except ElbertError as error:
-        print(f"elbert: error: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors are told
-        return FAILED
+        streams.tell(f"error: {error}")
+        status = FAILED
+    except OSError as error:  # a full disk, a file that vanished: of the world, not of the program
+        streams.tell(f"error: {error.filename or 'standard output'}: {error.strerror or error}")
+        status = FAILED
     except KeyboardInterrupt:
-        print("elbert: interrupted", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads us has had enough (`| head`); keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        streams.tell("interrupted")
+        status = INTERRUPTED
+    streams.settle()
+    return status
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """The command that the arguments name."""
+    arguments, extra = parser().parse_known_args(argv)
+    command = import_module(f"elbert.cli.{arguments.command}")
+    if extra and not getattr(command, "TAKES_MORE", False):
+        raise InputError(f"unknown argument {extra[0]!r}; see elbert {arguments.command} -h")
+    status: int = command.run(arguments, extra) if extra else command.run(arguments)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

@@ -53,6 +53,7 @@ class Writer(ABC):
     def write(self, example: Example, prediction: Prediction) -> None:
         """Tell one prediction."""
 
+    @abstractmethod
     def end(self, summary: Summary) -> None:
         """Tell the totals, where that does no harm."""
 
@@ -84,31 +85,43 @@ class JsonLines(Writer):
             ]
         self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
+    def end(self, summary: Summary) -> None:
+        """Nothing: every line is a prediction."""
+
 
 class TableLines(Writer):
     """Aligned columns, written as they come."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[str], scores: bool) -> None:
         super().__init__(out)
-        self.width = max(40, shutil.get_terminal_size((120, 24)).columns - 48)
-        self.out.write(f"{'label':<14}{'score':>6}  {'depth':>7}  {'reason':<14}text\n")
+        self.scores = scores
+        self.width = max(40, shutil.get_terminal_size((120, 24)).columns - 51)
+        self.out.write(f"{'label':<14}{'score':>6}  {'depth':>7}  {'reason':<20}text\n")
 
     def write(self, example: Example, prediction: Prediction) -> None:
-        """One line."""
-        text = " ".join(
-            (example.text if example.text_pair is None else f"{example.text} / {example.text_pair}").split()
-        )
-        shown = text if len(text) <= self.width else text[: self.width - 1] + "…"
-        depth = f"{prediction.depth}/{prediction.depths}"
-        label = prediction.label if len(prediction.label) < 14 else prediction.label[:12] + "…"
-        self.out.write(f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<14}{shown}\n")
+        """One line, and one more for the scores and for each depth of the trace where they were asked for."""
+        text = example.text if example.text_pair is None else f"{example.text} / {example.text_pair}"
+        label, depth = brief(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
+        cells = f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
+        self.out.write(f"{cells}{brief(text, self.width)}\n")
+        if self.scores:
+            scores = (f"{brief(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
+            self.out.write(f"  {', '.join(scores)}\n")
         for step in prediction.trace or ():
             best = max(step.scores, key=lambda name: step.scores[name])
-            self.out.write(f"  depth {step.depth:>2}  {best} {step.scores[best]:.3f}  entropy {step.entropy:.3f}\n")
+            said = f"{brief(best, 30)} {step.scores[best]:.3f}"
+            self.out.write(f"  depth {step.depth:>2}  {said}  entropy {step.entropy:.3f}\n")
 
     def end(self, summary: Summary) -> None:
         """The total line."""
         self.out.write(f"{summary}\n")
+
+
+def brief(text: str, width: int) -> str:
+    """One line of at most ``width`` characters; what a terminal would obey instead of show becomes a question mark."""
+    line = " ".join(text[: 4 * width].split())
+    line = line if len(line) <= width else line[: width - 1] + "…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 @contextmanager

@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Classify, and tell at the end how deep it went and how long it took."""
     if bool(arguments.texts) == bool(arguments.input):
         raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
+    if arguments.table and arguments.output:
+        raise InputError("--table is for reading here, and --output writes JSON lines: give one of them")
     bad: list[BadRow] = []
     examples = read(arguments, bad)
     classifier = load_classifier(arguments, arguments.policy)
@@ -94,4 +96,4 @@ def destination(arguments: argparse.Namespace) -> Iterator[IO[str]]:
 def out_writer(arguments: argparse.Namespace, out: IO[str]) -> Writer:
     """A table for people, JSON lines for everything else."""
     people = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
-    return TableLines(out) if people else JsonLines(out, arguments.scores)
+    return TableLines(out, arguments.scores) if people else JsonLines(out, arguments.scores)

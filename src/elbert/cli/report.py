@@ -61,6 +61,7 @@ def depth_table(report: Report) -> Any:
 def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
     """Every policy: what it answers and what it costs; the other metrics are in the JSON."""
     from rich.table import Table
+    from rich.text import Text
 
     metric = next(iter(report.policies[0].metrics))
     timed = ["wall-clock", "texts/s"] if timings else []
@@ -72,5 +73,5 @@ def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
         cells = [f"{p.metrics[metric]:.4f}", f"{p.mean_depth:.2f}", f"{p.layer_speedup:.2f}x"]
         if timings:
             cells += [f"{timings[p.policy].speedup:.2f}x", f"{timings[p.policy].texts_per_second:,.0f}"]
-        table.add_row(p.policy, *cells)
+        table.add_row(Text(p.policy), *cells)  # a point's name may hold what rich takes for markup
     return table

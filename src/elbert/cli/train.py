@@ -29,6 +29,7 @@ OURS = {  # what transformers leaves open or sets for other tasks
     "report_to": "none",
     "remove_unused_columns": False,
     "label_names": ["labels"],
+    "ddp_find_unused_parameters": False,  # every depth is read, so every parameter is used
 }
 
 
@@ -93,17 +94,19 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
         labels = label_names(arguments.train, multi=multi)
+    theirs = training_arguments(arguments.output, trainer_preset, extra or [])
     metrics = train(
         arguments.model,
         arguments.train,
         arguments.validation,
         labels,
         options,
-        training_arguments(arguments.output, trainer_preset, extra or []),
+        theirs,
         problem=PROBLEMS[arguments.problem],  # type: ignore[arg-type]  # the choices are the problem types
         max_length=arguments.max_length,
     )
-    sys.stdout.write(f"{arguments.output}: area {metrics['eval_area']:.4f} on {arguments.validation}\n")
+    if theirs.process_index == 0:  # under torchrun this command runs once for each device
+        sys.stdout.write(f"{arguments.output}: area {metrics['eval_area']:.4f} on {arguments.validation}\n")
     return 0
 
 
@@ -126,18 +129,31 @@ def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) ->
     """transformers' arguments: our defaults, then the preset's, then the flags given by hand.
 
     Raises:
-        InputError: a flag is unknown to transformers too.
+        InputError: a flag is unknown to transformers too, or its value is not accepted.
     """
     import torch
     from transformers import HfArgumentParser, TrainingArguments
 
-    parser = HfArgumentParser(TrainingArguments, prog="elbert train", allow_abbrev=False)
+    parser = HfArgumentParser(
+        TrainingArguments,  # type: ignore[arg-type]  # transformers wants a NewType that nothing has
+        prog="elbert train",
+        allow_abbrev=False,
+        exit_on_error=False,  # its usage is 200 lines long
+    )
     # Progress bars are for terminals; pinned memory is for accelerators.
     here = {"disable_tqdm": not sys.stderr.isatty(), "dataloader_pin_memory": torch.cuda.is_available()}
     parser.set_defaults(**OURS, **here, **preset)
     try:
-        (parsed,) = parser.parse_args_into_dataclasses(["--output_dir", output, *extra], look_for_args_file=False)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+        parsed, unknown = parser.parse_args_into_dataclasses(
+            ["--output_dir", output, *extra], look_for_args_file=False, return_remaining_strings=True
+        )
+    except (ValueError, argparse.ArgumentError) as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if unknown:
+        raise InputError(
+            f"unknown argument {unknown[0]!r}: neither elbert train -h nor transformers' TrainingArguments have it"
+        )
     arguments: TrainingArguments = parsed
+    if arguments.output_dir != output:
+        raise InputError(f"--output_dir {arguments.output_dir}: the folder to write is --output, which is {output}")
     return arguments

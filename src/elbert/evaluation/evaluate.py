@@ -13,7 +13,7 @@ from elbert.errors import DataError
 from elbert.evaluation.metrics import calibration_error, task_metrics
 from elbert.evaluation.oracles import Oracle, oracles, overthinking
 from elbert.evaluation.outputs import Outputs
-from elbert.exits import Policy, replay_exits
+from elbert.exits import Policy, fitting, replay_exits
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,12 @@ def depth_metrics(outputs: Outputs, depth: int) -> dict[str, float]:
 
 
 def score(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
-    """Replay one policy."""
+    """Replay one policy.
+
+    Raises:
+        PolicyError, InputError: the model of these outputs could not follow it.
+    """
+    fitting(policy, outputs.depths, regression=outputs.problem == "regression")
     depth, reasons = replay_exits(outputs.probabilities, policy, multi_label=outputs.multi_label)
     answers = outputs.probabilities[np.arange(len(outputs)), depth - 1]
     mean = float(depth.mean())

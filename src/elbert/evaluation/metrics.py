@@ -25,13 +25,15 @@ def task_metrics(answers: Floats, outputs: Outputs) -> dict[str, float]:
     metrics = require("sklearn.metrics", "train")
     said = decided(answers, outputs)
     if outputs.multi_label:
-        f1 = metrics.f1_score(labels, said, average="micro", zero_division=0.0)
+        # Label by label on one heap, which is micro F1; a matrix of one column sklearn takes for two classes.
+        f1 = metrics.f1_score(labels.ravel(), said.ravel(), zero_division=0.0)
         return {"accuracy": float((said == labels).all(-1).mean()), "f1": float(f1)}
     average = "binary" if answers.shape[1] == 2 else "macro"
     return {
         "accuracy": float((said == labels).mean()),
         "f1": float(metrics.f1_score(labels, said, average=average, zero_division=0.0)),
-        "matthews": float(metrics.matthews_corrcoef(labels, said)),
+        # One class throughout correlates with nothing; sklearn says so too, and warns.
+        "matthews": float(metrics.matthews_corrcoef(labels, said)) if len(np.union1d(labels, said)) > 1 else 0.0,
     }
 
 

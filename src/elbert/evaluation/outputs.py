@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +66,11 @@ def load_outputs(path: str | Path) -> Outputs:
         DataError: the file is missing, is no outputs file, or its parts do not fit each other.
     """
     try:
-        with np.load(path, allow_pickle=False) as parts:
+        # Opened here: numpy leaves the file of a broken zip open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
             about = json.loads(str(parts["about"]))
             outputs = Outputs(
-                parts["probabilities"],
+                np.asarray(parts["probabilities"], np.float32),
                 parts["labels"],
                 parts["tokens"],
                 tuple(about["label_names"]),
@@ -79,10 +80,22 @@ def load_outputs(path: str | Path) -> Outputs:
         raise DataError(f"{path}: no such file; elbert evaluate --outputs FILE writes one") from error
     except Exception as error:  # a damaged zip or array can fail in a dozen ways, all of which mean the same
         raise DataError(f"{path}: not a file of saved outputs; elbert evaluate --outputs FILE writes one") from error
-    shape = outputs.probabilities.shape
-    if len(shape) != 3 or len(outputs.labels) != shape[0] or len(outputs.label_names) != shape[2]:
+    if not fit_each_other(outputs):
         raise DataError(f"{path}: its parts do not fit each other; write it again with elbert evaluate --outputs")
     return outputs
+
+
+def fit_each_other(outputs: Outputs) -> bool:
+    """Whether shapes, label names and labels belong together."""
+    shape, labels = outputs.probabilities.shape, outputs.labels
+    if len(shape) != 3 or shape[1] < 1 or len(outputs.label_names) != shape[2] or outputs.tokens.shape != shape[:1]:
+        return False
+    if outputs.problem not in get_args(Problem) or labels.dtype.kind not in "iuf":
+        return False
+    if outputs.multi_label:
+        return labels.shape == (shape[0], shape[2]) and bool(np.isin(labels, (0, 1)).all())
+    indices = outputs.problem == "regression" or bool(np.isin(labels, np.arange(shape[2])).all())
+    return labels.shape == shape[:1] and indices
 
 
 def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target]) -> Outputs:

@@ -15,7 +15,6 @@ from elbert.model.layer import Embedding, Layer, build_embedding, build_layer
 from elbert.model.layout import Layout
 from elbert.model.weights import group_layers, load_weights
 
-
 DEVICES = ("cpu", "cuda")  # where this has been tried
 
 

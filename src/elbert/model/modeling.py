@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from elbert.errors import BundleError
+from elbert.errors import BundleError, InputError
 from elbert.model.config import MODEL_TYPES, Pooling
 from elbert.model.losses import depth_losses, inferred_problem
 
@@ -88,9 +88,14 @@ class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type:
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config if isinstance(config, ElbertConfig) else ElbertConfig(**config.to_dict()))
-        if self.config.exit_heads > 1:
+        pooling, heads, depths = self.config.pooling, self.config.exit_heads, self.config.num_hidden_layers
+        if pooling not in get_args(Pooling):
+            raise InputError(f"pooling is {pooling!r}, expected one of {', '.join(get_args(Pooling))}")
+        if not 1 <= heads <= depths:
+            raise InputError(f"exit_heads is {heads}, expected a whole number from 1 to {depths}, the model's depths")
+        if heads > 1:
             width, classes = self.classifier.in_features, self.classifier.out_features
-            self.earlier_heads = nn.ModuleList(ExitHead(width, classes) for _ in range(self.config.exit_heads - 1))
+            self.earlier_heads = nn.ModuleList(ExitHead(width, classes) for _ in range(heads - 1))
             self.post_init()  # type: ignore[no-untyped-call]  # transformers' own
 
     def forward(

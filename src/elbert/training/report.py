@@ -18,7 +18,7 @@ COLLAPSE = (
 
 
 class DepthReport(TrainerCallback):
-    """Prints the loss as it is logged, every depth's score and weight after each evaluation, and warns of a collapse."""
+    """Prints the loss as it is logged, each depth's score and weight after each evaluation, and warns of a collapse."""
 
     def __init__(self, objective: ExitObjective, console: Console) -> None:
         self.objective = objective
@@ -30,9 +30,7 @@ class DepthReport(TrainerCallback):
         if state.is_world_process_zero and "loss" in logs:
             self._tell(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4f}")
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """transformers' hook."""
         metrics: dict[str, float] = kwargs["metrics"]
         if not state.is_world_process_zero or "eval_area" not in metrics:

@@ -9,20 +9,23 @@ from typing import Any, cast
 
 import torch
 from rich.console import Console
-from transformers import PrinterCallback, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments, set_seed
 
 from elbert._files import replaced
 from elbert.bundle import Bundle
-from elbert.errors import DataError, InputError
+from elbert.errors import BundleError, DataError
 from elbert.model.config import Problem
 from elbert.model.modeling import ElbertForSequenceClassification
 from elbert.text import Tokeniser
+from elbert.training.checks import check_labels, check_output, resume_from, use_one_device
 from elbert.training.data import Collator, load_features
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.report import DepthReport
 from elbert.training.scores import metrics_for
 from elbert.training.trainer import ElbertTrainer
+
+HEAD = ("albert.pooler.", "classifier.", "earlier_heads.")  # what a new task may have to begin anew
 
 
 def train(
@@ -44,17 +47,21 @@ def train(
     Raises:
         BundleError: the model cannot be used.
         DataError: a file cannot be used.
-        InputError: the output folder already holds a model.
+        InputError: the output folder already holds a model, or labels and options do not fit the problem or the model.
     """
+    console = console or Console(stderr=True)
     output = Path(cast(str, arguments.output_dir))
-    if (output / "config.json").exists() and not arguments.resume_from_checkpoint:
-        raise InputError(f"{output} already holds a model: choose another --output, or remove it first")
+    resume = resume_from(arguments.resume_from_checkpoint, output)
+    check_output(output, resume)
+    check_labels(labels, problem, arguments.label_smoothing_factor)
+    use_one_device(arguments, console)
     bundle = Bundle.open(model)
     tokeniser = Tokeniser.load(bundle.folder, min(max_length, bundle.config.max_position_embeddings))
+    set_seed(arguments.seed)  # the Trainer does so too, but a new head is drawn before there is one
     network = starting_model(bundle.folder, labels, options, problem)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer knows more tokens than the model; restore its files")
-    objective = ExitObjective(network.config.num_hidden_layers, problem, options)
+    objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
     trainer = ElbertTrainer(
         objective=objective,
         model=network,
@@ -63,10 +70,10 @@ def train(
         eval_dataset=load_features(validation_file, tokeniser, labels, problem),
         data_collator=Collator(tokeniser.pad_id),
         compute_metrics=metrics_for(problem),
-        callbacks=[DepthReport(objective, console or Console(stderr=True))],
+        callbacks=[DepthReport(objective, console)],
     )
     trainer.remove_callback(PrinterCallback)  # DepthReport tells it, on standard error
-    trainer.train(resume_from_checkpoint=resume_from(arguments.resume_from_checkpoint))
+    trainer.train(resume_from_checkpoint=resume)
     metrics = trainer.evaluate()
     if trainer.is_world_process_zero():
         save(trainer, tokeniser, output, metrics, objective)
@@ -76,18 +83,30 @@ def train(
 def starting_model(
     folder: Path, labels: Sequence[str], options: ExitOptions, problem: Problem
 ) -> ElbertForSequenceClassification:
-    """The network to train, in float32, with the labels of the data; a head of another size starts anew."""
+    """The network to train, in float32, with the labels of the data; a head of another size starts anew.
+
+    Raises:
+        BundleError: the folder has no weights, or they are not all there.
+        InputError: more exit heads are wanted than the model has depths.
+    """
     chosen: dict[str, Any] = {"pooling": options.pooling, "exit_heads": options.exit_heads}
-    network: ElbertForSequenceClassification = ElbertForSequenceClassification.from_pretrained(
-        folder,
-        dtype=torch.float32,
-        problem_type=problem,
-        id2label=dict(enumerate(labels)),
-        label2id={name: i for i, name in enumerate(labels)},
-        ignore_mismatched_sizes=True,
-        **{name: value for name, value in chosen.items() if value is not None},
-    )
-    return network
+    try:
+        network, loading = cast(Any, ElbertForSequenceClassification).from_pretrained(  # typed without loading info
+            folder,
+            dtype=torch.float32,
+            problem_type=problem,
+            id2label=dict(enumerate(labels)),
+            label2id={name: i for i, name in enumerate(labels)},
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+    except OSError as error:
+        raise BundleError(f"{folder}: its weights cannot be read ({str(error).splitlines()[0]})") from error
+    absent = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    if lost := sorted(key for key in absent if not key.startswith(HEAD)):
+        raise BundleError(f"{folder}: no weights that fit for {lost[0]} and {len(lost) - 1} more; restore its files")
+    return cast(ElbertForSequenceClassification, network)
 
 
 def save(
@@ -100,8 +119,3 @@ def save(
     record = {"metrics": metrics, "exit_weights": objective.weights().tolist(), "steps": trainer.state.global_step}
     with replaced(output / "training.json") as out:
         out.write(json.dumps(record, indent=2) + "\n")
-
-
-def resume_from(given: str | None) -> str | bool | None:
-    """A checkpoint's path, or True for the latest one in the output folder."""
-    return True if given is not None and given.lower() in ("true", "last") else given

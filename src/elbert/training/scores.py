@@ -33,7 +33,11 @@ def metrics_for(problem: Problem) -> Callable[[Any], dict[str, float]]:
         # A regression answers at full depth only, so only that depth may choose the checkpoint.
         area = scores[-1] if problem == "regression" else scores.mean()
         last = "accuracy" if problem != "regression" else "minus_mse"
-        return found | {"area": float(area), last: float(scores[-1]), "one_class": float(one_class(logits, labels, problem))}
+        return found | {
+            "area": float(area),
+            last: float(scores[-1]),
+            "one_class": float(one_class(logits, labels, problem)),
+        }
 
     return compute
 

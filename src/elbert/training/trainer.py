@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import SchedulerType
 
 from elbert.errors import DataError, InputError
 from elbert.training.objective import ExitObjective
@@ -68,7 +69,7 @@ class ElbertTrainer(Trainer):
         if fresh and own and self.objective.options.weight_schedule == "constant":
             if not isinstance(schedule, LambdaLR):
                 raise InputError(
-                    f"lr_scheduler_type {self.args.lr_scheduler_type!s} moves all rates together; "
+                    f"lr_scheduler_type {SchedulerType(self.args.lr_scheduler_type).value} moves all rates together; "
                     "choose another, or weight_schedule 'same'"
                 )
             leave_out_last_group(schedule)
@@ -92,7 +93,7 @@ class ElbertTrainer(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_best_model(self) -> None:
-        super()._load_best_model()  # type: ignore[no-untyped-call]  # transformers' own
+        super()._load_best_model()
         # What is reported beside the best network are the weights it was trained with.
         self._load_exit_weights(cast(str, self.state.best_model_checkpoint))
 

@@ -1,0 +1,80 @@
+"""exits.json: operating points, read and written."""
+
+import json
+
+import pytest
+
+from elbert.bundle import OperatingPoint, write_points
+from elbert.bundle.points import read_points
+from elbert.errors import BundleError
+from elbert.exits import policy
+
+
+def refused(file, *parts):
+    with pytest.raises(BundleError) as caught:
+        read_points(file)
+    told = str(caught.value)
+    assert told.startswith(f"{file}: ")
+    assert "\n" not in told
+    for part in parts:
+        assert part in told
+
+
+def written(tmp_path, values):
+    file = tmp_path / "exits.json"
+    file.write_text(values if isinstance(values, str) else json.dumps(values))
+    return file
+
+
+def test_written_and_read_again(tmp_path):
+    points = {
+        "fast": OperatingPoint(policy("entropy(0.3) | depth(4)"), {"accuracy": 0.91, "on": "dev.tsv"}),
+        "sst2-safe é": OperatingPoint(policy("window(entropy=0.05, size=4, rule=trend)")),
+    }
+    file = tmp_path / "exits.json"
+    write_points(file, points, "fast")
+    assert read_points(file) == (points, "fast")
+    write_points(file, {}, None)
+    assert read_points(file) == ({}, None)
+    assert [f.name for f in tmp_path.iterdir()] == ["exits.json"]
+
+
+def test_a_folder_without_the_file_has_no_points(tmp_path):
+    assert read_points(tmp_path / "exits.json") == ({}, None)
+
+
+BROKEN = {
+    "empty": "",
+    "no json": "{",
+    "too deep": "[" * 100_000,
+    "a list": "[]",
+    "no version": "{}",
+    "no points": '{"version": 1}',
+    "points are a list": '{"version": 1, "points": ["entropy(0.1)"]}',
+    "a point is a string": '{"version": 1, "points": {"a": "entropy(0.1)"}}',
+    "a point without a policy": '{"version": 1, "points": {"a": {}}}',
+    "measured is a number": '{"version": 1, "points": {"a": {"policy": "full", "measured": 3}}}',
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file(tmp_path, text):
+    refused(written(tmp_path, text), "not readable as operating points", "calibrate again or remove it")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, {"major": 1}])
+def test_an_unknown_version_comes_first(tmp_path, version):
+    later = {"version": version, "operating_points": "built in another way"}
+    refused(written(tmp_path, later), f"version {version!r}", "this release reads 1", "update elbert")
+
+
+@pytest.mark.parametrize("default", ["slow", "", 3, ["fast"], {}, False])
+def test_a_default_that_is_not_there(tmp_path, default):
+    values = {"version": 1, "default": default, "points": {"fast": {"policy": "depth(2)"}}}
+    refused(written(tmp_path, values), f"the default {default!r}", "(fast)", "name one of them")
+
+
+@pytest.mark.parametrize("spec", ["entropy(7)", "nonsense", "", None, "depth(", "fast"])
+def test_a_policy_that_cannot_be_read(tmp_path, spec):
+    values = {"version": 1, "points": {"fast": {"policy": spec}}}
+    refused(written(tmp_path, values), "correct it there, or calibrate again")

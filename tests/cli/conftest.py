@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from elbert.cli.main import main
+
+COMMAND = [sys.executable, "-m", "elbert.cli.main"]
+
+
+@dataclass
+class Told:
+    """What a command said, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    def refused(self, *parts: str) -> None:
+        """One line on standard error that holds the parts, nothing on standard output, a status that is not 0."""
+        assert (self.status, self.out) == (2, "")
+        assert self.err.startswith("elbert: error: ")
+        assert self.err.count("\n") == 1
+        assert self.err.endswith("\n")
+        for part in parts:
+            assert part in self.err
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """Tiny models are slower on many threads, and much slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    yield
+    del os.environ["OMP_NUM_THREADS"]
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def elbert(capsys):
+    """Run a command in this process: quick, and every error of ours is told before Python could."""
+
+    def run(*arguments) -> Told:
+        capsys.readouterr()
+        status = main([str(a) for a in arguments])
+        return Told(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def process():
+    """Run a command as a process of its own; keywords go to subprocess."""
+
+    def run(*arguments, **options) -> Told:
+        done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+        return Told(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def predict(elbert, bundle_folder):
+    """elbert predict with the tiny model."""
+    return lambda *arguments: elbert("predict", *arguments, "--model", bundle_folder)

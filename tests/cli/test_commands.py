@@ -1,0 +1,57 @@
+"""The commands there are: their help, and elbert env."""
+
+import json
+
+import pytest
+
+import elbert as package
+from elbert.cli.main import COMMANDS, main
+
+
+def said(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code, *capsys.readouterr()
+
+
+def test_help_names_every_command(capsys):
+    status, out, err = said(capsys, "--help")
+    assert (status, err) == (0, "")
+    for name, what in COMMANDS.items():
+        assert name in out
+        assert what.split(",")[0] in " ".join(out.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help(capsys, name):
+    status, out, err = said(capsys, name, "-h")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"usage: elbert {name}")
+    assert COMMANDS[name][1:].split(",")[0] in out
+
+
+def test_version(capsys):
+    assert said(capsys, "--version") == (0, f"elbert {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["classify"], ["predict", "--dtype", "int3", "x"], ["predict", "--threads", "x"]]
+)
+def test_misuse_is_not_success(capsys, arguments):
+    status, out, err = said(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert "elbert" in err
+    assert "Traceback" not in err
+
+
+def test_options_are_not_abbreviated(elbert):
+    elbert("predict", "x", "--pol", "full").refused("unknown argument '--pol'")
+
+
+def test_env(elbert):
+    found = json.loads(elbert("env", "--json").out)
+    assert found["elbert"] == package.__version__
+    assert {"python", "platform", "torch", "transformers", "processor", "cores", "cuda", "bundled model"} <= set(found)
+    told = elbert("env")
+    assert (told.status, told.err) == (0, "")
+    assert [line.split("  ")[0] for line in told.out.splitlines()] == list(found)

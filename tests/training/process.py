@@ -1,0 +1,32 @@
+"""One process of a distributed run: ``elbert train`` with our arguments, and what it learned, told to a file."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from elbert.cli.main import main
+from elbert.training import run
+from elbert.training.objective import ExitObjective
+
+torch.set_num_threads(1)
+kept = []
+
+
+class Kept(ExitObjective):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        kept.append(self)
+
+
+def told_save(*arguments, whole=run.save):
+    (Path(sys.argv[1]) / f"saved{os.environ['RANK']}").touch()
+    whole(*arguments)
+
+
+run.ExitObjective, run.save = Kept, told_save
+status = main(sys.argv[2:])
+Path(sys.argv[1], f"t{os.environ['RANK']}.json").write_text(json.dumps(kept[0].t.tolist()))
+sys.exit(status)

@@ -1,0 +1,209 @@
+"""``elbert train``: flags over presets over defaults, and every mistake told in one line."""
+
+import json
+
+import pytest
+from small import MILD, STILL, record_of, rows, write_rows
+
+from elbert.classifier import Classifier
+from elbert.cli import train as command
+from elbert.cli.main import main, parser
+from elbert.cli.train import given, training_arguments
+from elbert.training.options import PRESETS, ExitOptions
+from tiny import write_bundle
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    write_bundle(tmp_path / "start", **STILL, **MILD)
+    write_rows(tmp_path / "train.jsonl", rows(16))
+    write_rows(tmp_path / "dev.jsonl", rows(8, seed=1))
+    monkeypatch.chdir(tmp_path)  # nothing is to be written elsewhere either
+    return tmp_path
+
+
+def call(folder, *more, **changes):
+    flags = {
+        "model": folder / "start",
+        "train": folder / "train.jsonl",
+        "validation": folder / "dev.jsonl",
+        "output": folder / "out",
+    } | changes
+    always = ["--use_cpu", "--max_steps", "1", "--per_device_train_batch_size", "4"]
+    return main(["train", *[str(p) for k, v in flags.items() for p in (f"--{k}", v)], *always, *map(str, more)])
+
+
+def refused(capsys, status):
+    """The one line on standard error."""
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("elbert: error: ")
+    return lines[0]
+
+
+def test_a_run_tells_what_it_wrote(files, capsys):
+    assert call(files, "--weighting", "learned", "--learning_rate", "1e-3") == 0
+    out, err = capsys.readouterr()
+    metrics = record_of(files / "out")["metrics"]
+    assert out == f"{files / 'out'}: area {metrics['eval_area']:.4f} on {files / 'dev.jsonl'}\n"
+    assert "depth      1     2     3     4     5     6" in err
+    assert Classifier.load(files / "out").labels == ("negative", "positive")
+
+
+def test_labels_are_names_found_said_or_beside(files, capsys):
+    assert call(files, "--labels", "positive, negative") == 0
+    assert Classifier.load(files / "out").labels == ("positive", "negative")
+    for name, labels in (("train", [0, 1, 2]), ("dev", [1, 2])):
+        write_rows(files / f"{name}.jsonl", [("a film", label) for label in labels * 4])
+    assert call(files, output=files / "indices") == 0
+    assert Classifier.load(files / "indices").labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    (files / "labels.json").write_text(json.dumps(["bad", "fair", "good"]))
+    assert call(files, output=files / "named") == 0
+    assert Classifier.load(files / "named").labels == ("bad", "fair", "good")
+
+
+def test_other_problems(files, capsys):
+    several = [("good film", ["a"]), ("bad film", ["a", "b"]), ("film", [])] * 4
+    write_rows(files / "train.jsonl", several)
+    write_rows(files / "dev.jsonl", several)
+    assert call(files, "--problem", "multi-label", output=files / "several") == 0
+    assert Classifier.load(files / "several").bundle.config.multi_label
+    values = [("good film", 1.5), ("bad film", -2)] * 4
+    write_rows(files / "train.jsonl", values)
+    write_rows(files / "dev.jsonl", values)
+    assert call(files, "--problem", "regression", output=files / "value") == 0
+    assert Classifier.load(files / "value").bundle.config.problem == "regression"
+
+
+def test_max_length_cuts(files, monkeypatch):
+    seen = []
+    monkeypatch.setattr("elbert.training.run.Collator.__call__", collecting(seen))
+    assert call(files, "--max-length", "6") == 0
+    assert max(seen) == 6
+
+
+def collecting(seen):
+    from elbert.training.data import Collator
+
+    whole = Collator.__call__
+
+    def collate(self, features):
+        batch = whole(self, features)
+        seen.append(batch["input_ids"].shape[1])
+        return batch
+
+    return collate
+
+
+# --- flags ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_checkpoint_is_chosen_by_area():
+    theirs = training_arguments("out", {}, [])
+    assert (theirs.metric_for_best_model, theirs.greater_is_better, theirs.load_best_model_at_end) == (
+        "area",
+        True,
+        True,
+    )
+    assert theirs.eval_strategy == theirs.save_strategy == "epoch"
+    assert theirs.report_to == []
+
+
+def test_there_is_a_warm_up_unless_the_paper_is_followed():
+    assert training_arguments("out", PRESETS["default"][1], []).get_warmup_steps(1000) == 100
+    assert training_arguments("out", PRESETS["paper"][1], []).get_warmup_steps(1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("preset", "flags", "wanted"),
+    [
+        ("default", [], {"learning_rate": 3e-5, "per_device_train_batch_size": 32, "logging_steps": 50}),
+        ("default", ["--learning_rate", "1e-4"], {"learning_rate": 1e-4, "per_device_train_batch_size": 32}),
+        ("default", ["--warmup_steps", "7"], {"warmup_steps": 7}),
+        ("paper", [], {"learning_rate": 3e-5, "num_train_epochs": 3.0, "weight_decay": 0.0, "max_grad_norm": 1.0}),
+        (
+            "paper",
+            ["--max_grad_norm", "0.5", "--seed", "7"],
+            {"max_grad_norm": 0.5, "seed": 7, "num_train_epochs": 3.0},
+        ),
+        ("paper", ["--learning-rate=2e-5"], {"learning_rate": 2e-5}),
+        ("default", ["--logging_steps", "5", "--save_total_limit", "9"], {"logging_steps": 5, "save_total_limit": 9}),
+        ("default", ["--label_smoothing_factor", "0.1"], {"label_smoothing_factor": 0.1}),
+        ("default", ["--load_best_model_at_end", "False"], {"load_best_model_at_end": False}),
+    ],
+)
+def test_a_flag_wins_over_the_preset_and_that_over_ours(preset, flags, wanted):
+    theirs = training_arguments("out", PRESETS[preset][1], flags)
+    assert {name: getattr(theirs, name) for name in wanted} == wanted
+
+
+def test_exit_flags_win_over_the_preset():
+    common = ["train", "--model", "m", "--train", "t", "--validation", "v", "--output", "o"]
+
+    def options(*flags):
+        arguments, extra = parser().parse_known_args([*common, *flags])
+        assert not extra
+        return ExitOptions(**(PRESETS[arguments.preset][0] | given(arguments)))
+
+    assert options() == ExitOptions()
+    paper = options("--preset", "paper")
+    assert (paper.weighting, paper.weight_floor, paper.weight_rate) == ("learned", 0.0, 0.01)
+    changed = options("--preset", "paper", "--weight-floor", "0.2", "--weighting", "linear", "--exit-heads", "2")
+    assert (changed.weighting, changed.weight_floor, changed.exit_heads, changed.weight_rate) == (
+        "linear",
+        0.2,
+        2,
+        0.01,
+    )
+    every = {
+        "weighting": "learned", "weight_floor": 0.5, "weight_rate": 0.5, "weight_schedule": "same",
+        "distillation": 0.5, "temperature": 2.0, "pooling": "mean", "exit_heads": 2,
+    }  # fmt: skip
+    assert vars(options(*[p for k, v in every.items() for p in (f"--{k.replace('_', '-')}", str(v))])) == every
+
+
+def test_no_flag_of_ours_hides_one_of_transformers():
+    from dataclasses import fields
+
+    from transformers import TrainingArguments
+
+    ours = vars(parser().parse_args(["train", "--model", "m", "--train", "t", "--validation", "v", "--output", "o"]))
+    assert not set(ours) & {field.name for field in fields(TrainingArguments)}
+    assert command.TAKES_MORE
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--nonsense", "3"], "unknown argument '--nonsense'"),
+        (["stray"], "unknown argument 'stray'"),
+        (["--learning_rat", "3"], "unknown argument '--learning_rat'"),
+        (["--learning_rate", "fast"], "argument --learning_rate"),
+        (["--eval_strategy", "never"], "--eval_strategy"),
+        (["--save_strategy", "steps"], "load_best_model_at_end requires"),
+        (["--output_dir", "elsewhere"], "--output_dir elsewhere: the folder to write is --output"),
+        (["--weight-floor", "2"], "weight_floor is 2.0, expected a number from 0 to 1"),
+        (["--exit-heads", "7"], "exit_heads is 7, expected a whole number from 1 to 6"),
+        (["--labels", "a,,b"], "expected distinct names"),
+        (["--resume_from_checkpoint", "last"], "no checkpoint to resume from"),
+    ],
+)
+def test_a_wrong_flag_is_told_in_one_line(files, capsys, flags, told):
+    assert told in refused(capsys, call(files, *flags))
+    assert not (files / "out").exists()
+
+
+def test_wrong_files_are_told_in_one_line(files, capsys):
+    assert "no such folder" in refused(capsys, call(files, model=files / "nowhere"))
+    assert "nowhere.csv" in refused(capsys, call(files, train=files / "nowhere.csv"))
+    assert "nowhere.csv" in refused(capsys, call(files, validation=files / "nowhere.csv"))
+    write_rows(files / "dev.jsonl", [("fine", "positive"), ("so so", "neutral")])
+    line = refused(capsys, call(files))
+    assert f"{files / 'dev.jsonl'}:2: unknown label 'neutral'; expected one of negative, positive" in line
+    write_rows(files / "train.jsonl", [("fine", "positive")] * 4)
+    assert "takes two labels or more, came positive" in refused(capsys, call(files))
+    (files / "out").mkdir()
+    (files / "out" / "config.json").write_text("{}")
+    assert "already holds a model" in refused(capsys, call(files))
