@@ -9,10 +9,48 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from elbert.model.modeling import ElbertConfig, ElbertForSequenceClassification
 
-WORDS = (
-    "the a film movie plot is was not very good bad great awful charming dull funny slow smart empty warm cold "
-    "and but with without heart story acting ending i it this that one two three love hate journey often"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "movie",
+    "plot",
+    "is",
+    "was",
+    "not",
+    "very",
+    "good",
+    "bad",
+    "great",
+    "awful",
+    "charming",
+    "dull",
+    "funny",
+    "slow",
+    "smart",
+    "empty",
+    "warm",
+    "cold",
+    "and",
+    "but",
+    "with",
+    "without",
+    "heart",
+    "story",
+    "acting",
+    "ending",
+    "i",
+    "it",
+    "this",
+    "that",
+    "one",
+    "two",
+    "three",
+    "love",
+    "hate",
+    "journey",
+    "often",
+]
 SPECIALS = ["<pad>", "<unk>", "[CLS]", "[SEP]"]
 SIZES = {
     "embedding_size": 12,

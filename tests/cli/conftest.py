@@ -40,6 +40,12 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _buffered(monkeypatch):
+    """Standard output holds lines back, as it does for people; some workplaces switch that off."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 @pytest.fixture
 def elbert(capsys):
     """Run a command in this process: quick, and every error of ours is told before Python could."""

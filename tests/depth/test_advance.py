@@ -4,13 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import texts, write_bundle
 
 from elbert.classifier import Classifier
 from elbert.depth import Rows, admit, advance
 from elbert.errors import InputError, PolicyError
 from elbert.exits import policy, replay_exits
 from elbert.model.modeling import ElbertForSequenceClassification
+from tiny import texts, write_bundle
 
 POLICIES = [
     "full",

@@ -1,11 +1,11 @@
 """What the classifier takes for a text, and how it names what it does not take."""
 
 import pytest
-from tiny import write_bundle
 
 from elbert import classifier as room
 from elbert.classifier import Classifier
 from elbert.errors import InputError
+from tiny import write_bundle
 
 
 def test_a_bad_text_is_named_by_its_place_in_the_whole_input(bundle_folder, monkeypatch):

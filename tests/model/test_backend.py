@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tiny import write_bundle
 from transformers.activations import ACT2FN
 
 from elbert.bundle import Bundle
 from elbert.model import Layout, ModelConfig, TorchBackend
 from elbert.model.modeling import ElbertForSequenceClassification
+from tiny import write_bundle
 
 
 def packed_logits(folder, rows, types=None):

@@ -1,5 +1,6 @@
 """Every block of the README that a reader could run is run."""
 
+import io
 import re
 import shlex
 import shutil
@@ -45,8 +46,7 @@ def test_console_blocks(stranger, capsys, monkeypatch):
         if "|" in words:
             source = words[: words.index("|")]
             assert source[0] == "cat"
-            stdin = Path(source[1]).open("rb")
-            monkeypatch.setattr("sys.stdin", Piped(stdin))
+            monkeypatch.setattr("sys.stdin", Piped(io.BytesIO(Path(source[1]).read_bytes())))
             words = words[words.index("|") + 1 :]
         if words[0] == "make":
             continue  # what this very run was started by, and make demo below

@@ -57,7 +57,8 @@ def test_operating_points_then_bundle(tmp_path, monkeypatch):
     lines = [json.dumps({"text": t, "label": i % 2}) for i, t in enumerate(texts(40))]
     data = tmp_path / "data.jsonl"
     data.write_text("\n".join(lines))
-    run("operating_points.py", "--model", model, "--held-out", data, "--report", f"test={data}", monkeypatch=monkeypatch)
+    files = ["--model", model, "--held-out", data, "--report", f"test={data}"]
+    run("operating_points.py", *files, monkeypatch=monkeypatch)
     run("bundle.py", model, tmp_path / "bundled", monkeypatch=monkeypatch)
     weights = load_file(tmp_path / "bundled" / "model.safetensors")
     assert {str(w.dtype) for w in weights.values()} == {"torch.float16"}

@@ -15,6 +15,7 @@ from elbert.evaluation import collect, evaluate, target
 from elbert.model.modeling import ElbertForSequenceClassification
 from elbert.text import read_examples
 from elbert.training import checks
+from elbert.training import run as room
 from elbert.training.trainer import EXIT_WEIGHTS
 from tiny import SIZES, rewrite_weights, write_bundle, write_tokenizer
 

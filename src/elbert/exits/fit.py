@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from elbert.errors import InputError, PolicyError
+from elbert.exits.base import Policy
 from elbert.exits.policies import Depth
-from elbert.exits.policy import Policy
 
 
 def fitting(policy: Policy, depths: int, *, regression: bool = False) -> Policy:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from elbert.exits.policy import Policy, Rule, dial
+from elbert.exits.base import Policy, Rule, dial
 from elbert.exits.trace import Trace
 
 DEEPEST = 1000  # no ALBERT is deeper; keeps a stranger's spec from asking for a window of a billion depths

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.errors import InputError
-from elbert.exits.policy import STAY, Policy
+from elbert.exits.base import STAY, Policy
 from elbert.exits.spec import policy as read
 from elbert.exits.trace import Trace
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbert.errors import PolicyError
+from elbert.exits.base import Policy, form, policy_dials
 from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
-from elbert.exits.policy import Policy, form, policy_dials
 from elbert.exits.window import Window
 
 LONGEST = 500  # characters; a spec may come from a stranger

@@ -13,8 +13,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from elbert.errors import PolicyError
+from elbert.exits.base import Policy, Rule, dial, form
 from elbert.exits.policies import DEEPEST, Entropy
-from elbert.exits.policy import Policy, Rule, dial, form
 from elbert.exits.trace import Trace
 
 AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")

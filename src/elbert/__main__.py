@@ -1,0 +1,7 @@
+"""``python -m elbert``: the command line."""
+
+import sys
+
+from elbert.cli.main import main
+
+sys.exit(main())
