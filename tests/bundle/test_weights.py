@@ -160,3 +160,15 @@ def test_heads_per_block_must_all_be_there(tmp_path):
     folder = write_bundle(tmp_path, exit_heads=3)
     rewrite_weights(folder, lambda w: w.pop("earlier_heads.1.classifier.bias"))
     refused(folder, "missing earlier_heads.1.classifier.bias")
+
+
+def test_tensorflow_names_of_norms_are_read(tmp_path):
+    folder = write_bundle(tmp_path / "old")
+    expected = Classifier.load(folder).predict(["a good film"])
+
+    def rename(weights):
+        for name in [n for n in weights if "LayerNorm" in n or "layer_norm" in n]:
+            weights[name.replace(".weight", ".gamma").replace(".bias", ".beta")] = weights.pop(name)
+
+    rewrite_weights(folder, rename)
+    assert Classifier.load(folder).predict(["a good film"]) == expected

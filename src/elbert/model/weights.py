@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,44 +20,60 @@ PRETRAINING = ("predictions.", "sop_classifier.")
 
 
 def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
-    """Every weight of the classifier in ``folder`` in float32, by its name on disk.
+    """Every weight of the classifier in ``folder`` in float32, by its name in transformers.
 
     Raises:
         BundleError: no safetensors, an unreadable file, missing or surplus weights, a wrong shape, NaN.
     """
     files = weight_files(folder)
-    found: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                found.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118 - no dict
-        except (SafetensorError, OSError) as error:
-            raise BundleError(
-                f"{file}: not a readable safetensors file ({error}); download or save it again"
-            ) from error
-    where = str(files[0])
-    shapes = expected_shapes(config)
+    found = {name: weight for file in files for name, weight in read_tensors(file).items()}
+    check_weights(found, expected_shapes(config), str(files[0]))
+    return {name: found[name].to(torch.float32) for name in expected_shapes(config)}
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """All tensors of one safetensors file.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{file}: not a readable safetensors file ({error}); download or save it again") from error
+
+
+def today(name: str) -> str:
+    """A weight's name without TensorFlow's words for a norm's, which old releases and transformers 5.0 write."""
+    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def check_weights(found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Hold the weights found to those expected.
+
+    Raises:
+        BundleError: missing or surplus weights, a wrong shape or type, NaN.
+    """
     missing = sorted(shapes.keys() - found.keys())
     surplus = sorted(n for n in found.keys() - shapes.keys() - BUFFERS if not n.startswith(PRETRAINING))
     if missing:
         raise BundleError(f"{where}: missing {_some(missing)}; {_remedy(missing, found)}")
     if surplus:
         raise BundleError(f"{where}: {_some(surplus)} belong to no ALBERT classifier of this config.json; {RESAVE}")
-    wrong = [n for n, shape in shapes.items() if tuple(found[n].shape) != shape]
-    if wrong:
-        name = wrong[0]
-        raise BundleError(
-            f"{where}: {name} has the shape {list(found[name].shape)}, "
-            f"config.json asks for {list(shapes[name])}; {RESAVE}"
-        )
-    coded = [n for n in shapes if not found[n].is_floating_point()]
-    if coded:
-        raise BundleError(f"{where}: {coded[0]} holds {found[coded[0]].dtype}, expected floating point; {RESAVE}")
-    weights = {name: found[name].to(torch.float32) for name in shapes}
-    for name, weight in weights.items():
+    for name, shape in shapes.items():
+        weight = found[name]
+        if tuple(weight.shape) != shape:
+            raise BundleError(
+                f"{where}: {name} has the shape {list(weight.shape)}, config.json asks for {list(shape)}; {RESAVE}"
+            )
+        if not weight.is_floating_point():
+            raise BundleError(f"{where}: {name} holds {weight.dtype}, expected floating point; {RESAVE}")
         if not bool(weight.isfinite().all()):
             raise BundleError(f"{where}: {name} holds NaN or infinity; the training went wrong or the file is damaged")
-    return weights
 
 
 def weight_files(folder: Path) -> list[Path]:
