@@ -15,7 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AlbertConfig, AlbertForSequenceClassification, Trainer, TrainingArguments
+from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.utils import logging
 
 from elbert.model.modeling import ElbertConfig, ElbertForSequenceClassification
@@ -73,6 +79,8 @@ def contestants(shape: dict[str, Any], folder: str) -> dict[str, Callable[[], No
         objective = ExitObjective(12, "single_label_classification", ExitOptions(weighting=weighting))
         model = ElbertForSequenceClassification(ElbertConfig(**shape))
         runs[weighting] = ElbertTrainer(objective=objective, model=model, **common)
+    for trainer in runs.values():
+        trainer.remove_callback(PrinterCallback)
     return {name: trainer.train for name, trainer in runs.items()}
 
 

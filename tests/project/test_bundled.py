@@ -1,0 +1,89 @@
+"""The bundled model: small, plain, and worth what its card says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import elbert
+from elbert.bundle import Bundle
+from elbert.evaluation import Outputs, collect, target, text_of
+from elbert.evaluation.evaluate import evaluate
+from elbert.text import read_examples
+
+SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
+with_data = pytest.mark.skipif(not SST2.is_dir(), reason="the data sets are not beside the project")
+
+
+def test_it_is_small_and_in_half_precision():
+    file = elbert.bundled_model() / "model.safetensors"
+    assert file.stat().st_size <= 16_000_000
+    with safe_open(file, framework="pt") as tensors:
+        assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"F16"}  # noqa: SIM118 - no dict
+
+
+def test_it_carries_no_path_and_no_pickle():
+    names = {file.name for file in elbert.bundled_model().iterdir()}
+    assert names == {
+        "README.md",
+        "config.json",
+        "exits.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_plain_transformers_gives_the_same_answer_at_full_depth():
+    folder = elbert.bundled_model()
+    model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    assert type(model).__name__ == "AlbertForSequenceClassification"
+    assert model.dtype == torch.float32
+    assert not any(info.values())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for text in ["A charming and often affecting journey.", "it 's a mess , and a dull one at that .", ""]:
+        with torch.inference_mode():
+            logits = model.eval()(**tokenizer(text, return_tensors="pt")).logits[0]
+        (ours,) = elbert.Classifier.load().predict([text], "full")
+        assert list(ours.scores.values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-5)
+
+
+def test_its_default_point_is_one_of_three():
+    bundle = Bundle.open()
+    assert set(bundle.points) == {"safe", "balanced", "fast"}
+    assert bundle.default == "safe"
+
+
+@pytest.fixture(scope="module", params=["validation", "test"])
+def outputs(request) -> tuple[str, Outputs]:
+    classifier = elbert.Classifier.load()
+    examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))
+    config = classifier.bundle.config
+    labels = [target(e, config.labels, config.problem) for e in examples]
+    return request.param, collect(classifier, [text_of(e) for e in examples], labels)
+
+
+@with_data
+def test_figures_are_those_of_the_card(outputs):
+    name, said = outputs
+    points = Bundle.open().points
+    report = evaluate(said, {n: p.policy for n, p in points.items()})
+    for score in report.policies:
+        claimed = points[score.policy].measured[name]
+        # Another processor rounds otherwise; a text or two may move.
+        assert score.metrics["accuracy"] == pytest.approx(claimed["accuracy"], abs=0.003)
+        assert score.mean_depth == pytest.approx(claimed["mean_depth"], abs=0.05)
+    card = (elbert.bundled_model() / "README.md").read_text()
+    full = report.by_depth[-1]["accuracy"]
+    assert f"{full:.1%}"[:-1] in card
+
+
+@with_data
+def test_depth_is_worth_something(outputs):
+    """Deep depths beat shallow ones, and a linear model; else early exit would have nothing to show."""
+    _, said = outputs
+    accuracy = [metrics["accuracy"] for metrics in evaluate(said, {}).by_depth]
+    assert accuracy[-1] > accuracy[0] + 0.02
+    assert accuracy[-1] > 0.8369  # TF-IDF and a linear SVM, on test
