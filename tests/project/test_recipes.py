@@ -64,7 +64,7 @@ def test_operating_points_then_bundle(tmp_path, monkeypatch):
     assert {str(w.dtype) for w in weights.values()} == {"torch.float16"}
     points = Classifier.load(tmp_path / "bundled").bundle.points
     assert set(points) == {"safe", "balanced", "fast"}
-    safe, fast = points["safe"].measured["chosen_on"], points["fast"].measured["chosen_on"]
-    assert safe["accuracy"] >= safe["accuracy_full"]
-    assert fast["accuracy"] >= fast["accuracy_full"] - 0.015 - 1e-9
+    safe, fast = points["safe"].measured["held_out"], points["fast"].measured["held_out"]
+    assert safe["accuracy"] >= safe["accuracy_full"] - 0.005
+    assert fast["accuracy"] >= fast["accuracy_full"] - 0.02
     assert fast["mean_depth"] <= safe["mean_depth"]
