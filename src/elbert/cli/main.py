@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from elbert import __version__
 from elbert.cli import streams
@@ -52,9 +53,17 @@ def run(argv: Sequence[str] | None) -> int:
     return status
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors told as all others are: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse calls on wrong arguments."""
+        raise InputError(f"{message}; see {self.prog} -h")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="elbert",
         description="Classify text with ALBERT, and stop each text at the depth where its answer is settled.",
         allow_abbrev=False,
