@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from elbert.errors import InputError
+from elbert.training.options import PRESETS, ExitOptions
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -50,26 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--problem", choices=PROBLEMS, default="single-label")
     parser.add_argument("--max-length", type=int, default=128, metavar="N", help="tokens; longer texts are cut")
-    parser.add_argument(
-        "--preset", choices=("default", "paper"), default="default", help="paper: as the authors have it"
-    )
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="paper: as the authors have it")
     exits = parser.add_argument_group("exits")
-    exits.add_argument("--weighting", choices=("learned", "equal", "linear"), help="how much each depth's loss counts")
-    exits.add_argument("--weight-floor", type=float, metavar="W", help="learned weighting: no depth weighs less")
-    exits.add_argument("--weight-rate", type=float, metavar="R", help="learned weighting: its own learning rate")
-    exits.add_argument(
-        "--weight-schedule", choices=("constant", "same"), help="of that rate: constant, or the network's own"
-    )
-    exits.add_argument(
-        "--distillation", type=float, metavar="S", help="share of the loss taught by the last depth, 0 to 1"
-    )
-    exits.add_argument("--temperature", type=float, metavar="T", help="of that teaching")
-    exits.add_argument(
-        "--pooling", choices=("cls", "mean"), help="what the exit head reads (unsaid: as the model has it)"
-    )
-    exits.add_argument(
-        "--exit-heads", type=int, metavar="K", help="1: shared by all depths; k: one per block (an ablation)"
-    )
+    for option in fields(ExitOptions):
+        told = option.metadata
+        unsaid = "as the model has it" if option.default is None else option.default
+        exits.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=told["kind"],
+            choices=told["choices"],
+            metavar=None if told["choices"] else told["kind"].__name__.upper(),
+            help=f"{told['help']} (unsaid: {unsaid})",
+        )
     parser.epilog = (
         "Every flag of transformers' TrainingArguments is accepted too: --learning_rate, --num_train_epochs, "
         "--per_device_train_batch_size, --bf16, --resume_from_checkpoint last, …"
@@ -82,7 +76,6 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
 
     require("accelerate", "train")
     from elbert.text import label_names
-    from elbert.training.options import PRESETS, ExitOptions
     from elbert.training.run import train
 
     exit_preset, trainer_preset = PRESETS[arguments.preset]
@@ -112,16 +105,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The exit options that were set by hand."""
-    names = (
-        "weighting",
-        "weight_floor",
-        "weight_rate",
-        "weight_schedule",
-        "distillation",
-        "temperature",
-        "pooling",
-        "exit_heads",
-    )
+    names = [option.name for option in fields(ExitOptions)]
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args
+from typing import Any
 
 from elbert.errors import InputError
-from elbert.model.config import Pooling
 
-WEIGHTINGS = ("learned", "equal", "linear")
-SCHEDULES = ("constant", "same")
+
+def option(default: Any, kind: type, told: str, choices: tuple[str, ...] | None = None) -> Any:
+    """A setting with what the command line needs to offer it."""
+    return field(default=default, metadata={"kind": kind, "help": told, "choices": choices})
 
 
 @dataclass(frozen=True)
 class ExitOptions:
     """How the depths are weighed and read in training (Xie et al. 2021, section 2.3)."""
 
-    weighting: str = field(
-        default="equal", metadata={"choices": WEIGHTINGS, "help": "how much each depth's loss counts"}
+    weighting: str = option("equal", str, "how much each depth's loss counts", ("learned", "equal", "linear"))
+    weight_floor: float = option(0.1, float, "learned weighting: no depth weighs less (0: no floor)")
+    weight_rate: float = option(1e-2, float, "learned weighting: learning rate of its parameters")
+    weight_schedule: str = option(
+        "constant", str, "of that rate: constant, or the same as the network's", ("constant", "same")
     )
-    weight_floor: float = field(default=0.1, metadata={"help": "learned weighting: no depth weighs less (0: no floor)"})
-    weight_rate: float = field(default=1e-2, metadata={"help": "learned weighting: learning rate of its parameters"})
-    weight_schedule: str = field(
-        default="constant", metadata={"choices": SCHEDULES, "help": "of that rate: constant, or the network's own"}
+    distillation: float = option(
+        0.0, float, "share of each earlier depth's loss that is taught by the last depth, 0 to 1"
     )
-    distillation: float = field(
-        default=0.0, metadata={"help": "share of each earlier depth's loss that is taught by the last depth, 0 to 1"}
+    temperature: float = option(1.0, float, "of that teaching")
+    pooling: str | None = option(
+        None, str, "what the exit head reads: [CLS] (ALBERT's own) or the mean of the tokens", ("cls", "mean")
     )
-    temperature: float = field(default=1.0, metadata={"help": "of that teaching"})
-    pooling: str | None = field(
-        default=None,
-        metadata={
-            "choices": get_args(Pooling),
-            "help": "what the exit head reads: [CLS] (ALBERT's own) or the mean of the tokens; as the model has it",
-        },
-    )
-    exit_heads: int | None = field(
-        default=None, metadata={"help": "1: one head for all depths; k: one per block of depths (an ablation)"}
-    )
+    exit_heads: int | None = option(None, int, "1: one head for all depths; k: one per block of depths (an ablation)")
 
     def __post_init__(self) -> None:
         """Hold every option to its range."""
-        for option in fields(self):
-            choices, value = option.metadata.get("choices"), getattr(self, option.name)
+        for setting in fields(self):
+            choices, value = setting.metadata["choices"], getattr(self, setting.name)
             if choices and value is not None and value not in choices:
-                raise InputError(f"{option.name} is {value!r}, expected one of {', '.join(choices)}")
+                raise InputError(f"{setting.name} is {value!r}, expected one of {', '.join(choices)}")
         for name, low, high in (("weight_floor", 0, 1), ("distillation", 0, 1)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number from {low} to {high}")
