@@ -40,9 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate a model on a data file, or saved outputs without a model."""
+    from elbert._extras import require
     from elbert.cli.report import as_json, print_report
     from elbert.evaluation import evaluate
 
+    require("sklearn", "train")  # its metrics come after the model has run, which can take long
     if arguments.rounds < 0:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
     if arguments.outputs:
