@@ -19,7 +19,7 @@ import numpy as np
 
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, OperatingPoint, write_points
-from elbert.evaluation import Outputs, collect, target, text_of
+from elbert.evaluation import Outputs, collect, target
 from elbert.evaluation.evaluate import score
 from elbert.evaluation.metrics import right
 from elbert.exits import Policy, Window, policy, replay
@@ -34,7 +34,7 @@ def outputs_of(classifier: Classifier, path: str) -> Outputs:
     examples = list(read_examples(path))
     config = classifier.bundle.config
     labels = [target(e, config.labels, config.problem) for e in examples]
-    return collect(classifier, [text_of(e) for e in examples], labels)
+    return collect(classifier, [e.content() for e in examples], labels)
 
 
 def candidates(depths: int) -> list[Policy]:

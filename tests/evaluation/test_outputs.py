@@ -10,7 +10,7 @@ from evaluation_outputs import random_outputs
 import elbert
 from elbert.classifier import Classifier
 from elbert.errors import BadRow, DataError, InputError
-from elbert.evaluation import collect, load_outputs, measure, target, text_of
+from elbert.evaluation import collect, load_outputs, measure, target
 from elbert.exits import policy
 from elbert.text import Example
 from tiny import texts, write_bundle
@@ -188,9 +188,9 @@ def test_a_bad_label_is_named_by_file_and_line(label, problem):
     assert (caught.value.source, caught.value.line) == ("here", 7)
 
 
-def test_text_of_an_example():
-    assert text_of(Example("a", None, 0, 1)) == "a"
-    assert text_of(Example("a", "", 0, 1)) == ("a", "")
+def test_content_of_an_example():
+    assert Example("a", None, 0, 1).content() == "a"
+    assert Example("a", "", 0, 1).content() == ("a", "")
 
 
 def test_timing_is_measured_against_full_depth(bundle_folder):

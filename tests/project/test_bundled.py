@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import elbert
 from elbert.bundle import Bundle
-from elbert.evaluation import Outputs, collect, target, text_of
+from elbert.evaluation import Outputs, collect, target
 from elbert.evaluation.evaluate import evaluate
 from elbert.text import read_examples
 
@@ -62,7 +62,7 @@ def outputs(request) -> tuple[str, Outputs]:
     examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))
     config = classifier.bundle.config
     labels = [target(e, config.labels, config.problem) for e in examples]
-    return request.param, collect(classifier, [text_of(e) for e in examples], labels)
+    return request.param, collect(classifier, [e.content() for e in examples], labels)
 
 
 @with_data

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elbert.cli.bad_rows import BadRows
 from elbert.cli.options import add_model_options, load_classifier
 from elbert.errors import BadRow, DataError, InputError
 
@@ -109,28 +110,22 @@ def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, P
 
 def labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], list[Any]]:
     """Texts and targets of the data file."""
-    from elbert.evaluation import target, text_of
+    from elbert.evaluation import target
     from elbert.text import read_examples
 
-    bad: list[BadRow] = []
-
-    def skip(row: BadRow) -> None:
-        bad.append(row)
-        sys.stderr.write(f"elbert: skipped {row}\n")
-
+    bad = BadRows()
     texts: list[Text] = []
     labels: list[Any] = []
-    for example in read_examples(arguments.data, skip_bad=skip if arguments.skip_bad else None):
+    for example in read_examples(arguments.data, skip_bad=bad.skip if arguments.skip_bad else None):
         try:
             labels.append(target(example, classifier.labels, classifier.bundle.config.problem))
         except BadRow as row:
             if not arguments.skip_bad:
                 raise
-            skip(row)
+            bad.skip(row)
             continue
-        texts.append(text_of(example))
+        texts.append(example.content())
     if not texts:
         raise DataError(f"{arguments.data}: no labelled texts to evaluate")
-    if bad:
-        sys.stderr.write(f"elbert: {len(bad)} bad rows skipped, {len(texts)} texts evaluated\n")
+    bad.tell(f"{len(texts)} texts evaluated")
     return texts, labels

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from elbert.cli.bad_rows import BadRows
 from elbert.cli.options import add_model_options, load_classifier
 from elbert.cli.output import JsonLines, Summary, TableLines, Writer, progress
-from elbert.errors import BadRow, InputError
+from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.text import Example
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
     if arguments.table and arguments.output:
         raise InputError("--table is for reading here, and --output writes JSON lines: give one of them")
-    bad: list[BadRow] = []
+    bad = BadRows()
     examples = read(arguments, bad)
     classifier = load_classifier(arguments, arguments.policy)
     summary = Summary(classifier.depths)
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     def texts() -> Iterator[str | tuple[str, str]]:
         for example in examples:
             waiting.append(example)
-            yield example.text if example.text_pair is None else (example.text, example.text_pair)
+            yield example.content()
 
     with destination(arguments) as out, progress(arguments.output is not None) as tick:
         writer = out_writer(arguments, out)
@@ -63,22 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
             summary.add(prediction)
             tick()
         writer.end(summary)
-    if bad:
-        sys.stderr.write(f"elbert: {len(bad)} bad rows skipped, {summary.texts} texts classified\n")
+    bad.tell(f"{summary.texts} texts classified")
     return 0
 
 
-def read(arguments: argparse.Namespace, bad: list[BadRow]) -> Iterator[Example]:
+def read(arguments: argparse.Namespace, bad: BadRows) -> Iterator[Example]:
     """The examples asked for, from the command line or a file; bad rows are told as they come."""
     from elbert.text import Example, read_examples
 
-    def skip(row: BadRow) -> None:
-        bad.append(row)
-        sys.stderr.write(f"elbert: skipped {row}\n")
-
     if arguments.texts:
         return iter([Example(text, None, None, line, "argument") for line, text in enumerate(arguments.texts, 1)])
-    return read_examples(arguments.input, skip_bad=skip if arguments.skip_bad else None)
+    return read_examples(arguments.input, skip_bad=bad.skip if arguments.skip_bad else None)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from elbert.evaluation.evaluate import PolicyScore, Report, evaluate
 from elbert.evaluation.outputs import Outputs, collect, load_outputs
-from elbert.evaluation.targets import target, text_of
+from elbert.evaluation.targets import target
 from elbert.evaluation.timing import Timing, measure
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "load_outputs",
     "measure",
     "target",
-    "text_of",
 ]

@@ -27,8 +27,3 @@ def target(example: Example, names: Sequence[str], problem: Problem) -> Target:
         return resolve_label(example.label, names)
     except InputError as error:
         raise example.bad(str(error)) from error
-
-
-def text_of(example: Example) -> str | tuple[str, str]:
-    """The example as a classifier takes it: a text or a pair."""
-    return example.text if example.text_pair is None else (example.text, example.text_pair)

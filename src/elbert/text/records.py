@@ -28,6 +28,10 @@ class Example:
     line: int
     source: str = ""
 
+    def content(self) -> str | tuple[str, str]:
+        """Return what is classified: the text, or the pair."""
+        return self.text if self.text_pair is None else (self.text, self.text_pair)
+
     def bad(self, why: str) -> BadRow:
         """Return the error that refuses this row, named by file and line."""
         return BadRow(self.source, self.line, why)

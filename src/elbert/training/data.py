@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from elbert.errors import DataError
-from elbert.evaluation import target, text_of
+from elbert.evaluation import target
 from elbert.model.config import Problem
 from elbert.text import Tokeniser, read_examples
 
@@ -30,7 +30,7 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
     labels = [target(example, names, problem) for example in examples]
     return [
         {"input_ids": t.ids, "token_type_ids": t.type_ids, "labels": label}
-        for t, label in zip(tokeniser.encode([text_of(e) for e in examples]), labels, strict=True)
+        for t, label in zip(tokeniser.encode([e.content() for e in examples]), labels, strict=True)
     ]
 
 
