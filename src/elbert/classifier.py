@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from elbert.bundle import Bundle
-from elbert.depth import Exits, admit, advance, batches, predictions
+from elbert.depth import Exits, predictions
+from elbert.engine import Ahead, Capacity, Engine, Failure, InOrder, Left, Source, Sweep, Whole, drive
 from elbert.errors import BundleError, InputError
 from elbert.exits import Policy, fitting
-from elbert.model import Backend, TorchBackend
+from elbert.model import Backend, TorchBackend, fastest
 from elbert.prediction import Prediction
-from elbert.text import Tokeniser, Tokens
+from elbert.text import Text, Tokeniser, Tokens
 
-Text = str | tuple[str, str]
-Dtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 
-LOOK_AHEAD = 4096  # texts read ahead of the answers, so that rows of like length can share a batch
 MOST_THREADS = 1024  # beyond what a machine can start, OpenMP ends the process
-DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Classifier:
@@ -49,8 +46,7 @@ class Classifier:
         self.tokeniser = tokeniser
         self.backend = backend
         self.policy = policy
-        self.max_rows = _positive("max_rows", max_rows)
-        self.max_tokens = _positive("max_tokens", max_tokens)
+        self.capacity = Capacity(_positive("max_rows", max_rows), _positive("max_tokens", max_tokens))
         self.threads = None if threads is None else _positive("threads", threads, MOST_THREADS)
 
     @classmethod
@@ -68,7 +64,9 @@ class Classifier:
         """Load a folder or hub id; with no argument at all, the bundled model.
 
         ``policy`` is a spec or the name of one of the model's operating points; unsaid, the model's default point,
-        or ``full`` where it has none. At most ``max_rows`` rows and ``max_tokens`` padded tokens share a layer call.
+        or ``full`` where it has none. ``dtype`` is the precision: ``auto`` is the fastest that this machine does
+        well, of float32 and those whose accuracy was checked on this model (``precisions`` in its ``exits.json``).
+        At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call.
         ``threads`` holds only inside calls of this classifier.
 
         Raises:
@@ -76,8 +74,6 @@ class Classifier:
             PolicyError: the policy cannot be read.
             InputError: an option is not acceptable.
         """
-        if dtype not in DTYPES:
-            raise InputError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
         bundle = Bundle.open(model)
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         tokeniser = Tokeniser.load(bundle.folder, bundle.config.max_position_embeddings)
@@ -86,7 +82,8 @@ class Classifier:
                 f"{bundle.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
                 f"{bundle.config.vocab_size}: they belong to different models; restore the tokenizer files"
             )
-        backend = TorchBackend.load(bundle.folder, bundle.config, dtype=DTYPES[dtype], device=place)
+        precision = fastest(bundle.precisions, place) if dtype == "auto" else dtype
+        backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=place)
         classifier = cls(
             bundle, tokeniser, backend, bundle.policy(), max_rows=max_rows, max_tokens=max_tokens, threads=threads
         )
@@ -119,27 +116,39 @@ class Classifier:
     def stream(
         self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
     ) -> Iterator[Prediction]:
-        """Predictions in the order of an iterable of any length, in bounded memory."""
-        chosen = self.usable(policy)
-        source = iter(texts)
-        seen = 0
-        while ahead := list(islice(source, LOOK_AHEAD)):
-            answers: dict[int, Prediction] = {}
-            for exits in self.exits(self.tokeniser.encode(checked(ahead, seen)), chosen, remember=trace):
-                answers.update(predictions(exits, self.bundle.config))
-            yield from (answers[i] for i in range(len(ahead)))
-            seen += len(ahead)
+        """Predictions in the order of an iterable of any length, in bounded memory.
+
+        Reads some thousands of texts ahead, or as many as come quickly. What the iterable raises, or a text that
+        cannot be answered, is raised when all texts before it have been answered.
+        """
+        source, order = Ahead(texts, self.tokeniser), InOrder[Prediction | Failure]()
+        for left in self._drive(source, self.usable(policy), remember=trace):
+            for failure in left.failures:
+                order.add(failure.identity, failure)
+            for exits in left.exits:
+                for number, prediction in predictions(exits, self.bundle.config):
+                    order.add(number, prediction)
+            for answer in order.due():
+                if isinstance(answer, Failure):
+                    raise answer.error
+                yield answer
+        source.complain()
 
     def exits(self, tokens: Sequence[Tokens], policy: Policy, *, remember: bool = False) -> Iterator[Exits]:
-        """Rows as they leave, in any order; their identity is the index into ``tokens``."""
-        for batch in batches([len(t.ids) for t in tokens], self.max_rows, self.max_tokens):
-            with torch.inference_mode(), self._threads():
-                rows = admit([tokens[i] for i in batch], batch, self.backend, policy, remember=remember)
-                left = []
-                while len(rows):
-                    rows, exits = advance(rows, self.backend, policy)
-                    left.append(exits)
-            yield from left
+        """Rows as they leave, in any order; their identity is the index into ``tokens``.
+
+        Raises:
+            ElbertError: a row cannot be answered.
+        """
+        for left in self._drive(Whole(tokens), policy, remember=remember):
+            for failure in left.failures:
+                raise failure.error
+            yield from left.exits
+
+    def _drive(self, source: Source, policy: Policy, *, remember: bool) -> Iterator[Left]:
+        # Rows of like length share a call: attention pads within it where no kernel spares it that.
+        engine = Engine(self.backend, self.capacity, signals=policy.signals, remember=remember, queue=Sweep())
+        return drive(engine, source, policy, enough=self.capacity.rows, within=self._threads)
 
     def usable(self, policy: str | Policy | None) -> Policy:
         """The policy of a spec, a point's name, or this classifier's own, if this model can follow it.
@@ -162,28 +171,6 @@ class Classifier:
             yield
         finally:
             torch.set_num_threads(before)
-
-
-def checked(texts: Sequence[Any], start: int = 0) -> list[Text]:
-    """The texts, each a string or a pair of strings; ``start`` is the number of the first, for errors.
-
-    Raises:
-        InputError: one is something else; the message says which.
-    """
-    return [_checked(text, index) for index, text in enumerate(texts, start)]
-
-
-def _checked(text: Any, index: int) -> Text:
-    pair = isinstance(text, (tuple, list)) and len(text) == 2
-    parts = tuple(text) if pair else (text,)
-    if not all(isinstance(part, str) for part in parts):
-        raise InputError(f"text {index} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
-    try:
-        for part in parts:
-            part.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"text {index} holds a lone surrogate, which is no character; came {text!a:.80}") from None
-    return (parts[0], parts[1]) if pair else parts[0]
 
 
 def _positive(name: str, value: int, most: int | None = None) -> int:

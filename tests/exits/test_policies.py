@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_twin import authors_two_class, exit_of
@@ -59,20 +58,20 @@ def test_equals_the_formulas(kind, dials, classes):
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), cut=st.integers(0, 6), spec=st.sampled_from(["window(0.2, 3)", "patience(2)"]))
 def test_live_rows_at_mixed_depths_decide_as_the_replay(seed, cut, spec):
-    outputs = torch.tensor(random_outputs(seed, rows=9), dtype=torch.float32)
+    outputs = random_outputs(seed, rows=9).astype(np.float32)
     chosen = policy(spec)
     expected = replay(outputs, chosen)
     ahead = Trace.start(4, 12, 2, chosen.signals)
     for depth in range(cut):
         ahead = ahead.hear(outputs[:4, depth])
     trace = Trace.join([ahead, Trace.start(5, 12, 2, chosen.signals)])
-    rows, seen = torch.arange(9), {}
+    rows, seen = np.arange(9), {}
     while len(rows):
         trace = trace.hear(outputs[rows, trace.depth])
         leaves = chosen.leaves(trace) | (trace.depth == 12)
         for row, depth in zip(rows[leaves].tolist(), trace.depth[leaves].tolist()):
             seen[row] = depth
-        rows, trace = rows[~leaves], trace.keep(torch.nonzero(~leaves)[:, 0])
+        rows, trace = rows[~leaves], trace.keep(~leaves)
     started_late = [max(int(expected[r]), cut + 1) if r < 4 else int(expected[r]) for r in range(9)]
     for row in range(9):
         if row >= 4 or expected[row] > cut:  # rows run ahead without being asked may have missed their exit
@@ -162,7 +161,7 @@ def test_multi_label_waits_for_the_least_settled_label():
 
 
 def test_decisions_name_their_rule():
-    trace = Trace.of(torch.tensor(random_outputs(2)), Window().signals).at(8)
+    trace = Trace.of(random_outputs(2), Window().signals).at(8)
     decision = Window(entropy=0.3, size=3).decide(trace)
     assert set(decision.tolist()) == {STAY, 0, 1}
 

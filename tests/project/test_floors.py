@@ -10,8 +10,9 @@ FLOORS = (
     ("errors", "prediction", "_extras", "_files"),
     ("text", "model", "exits"),
     ("depth", "bundle"),
+    ("engine",),
     ("classifier",),
-    ("evaluation", "engine"),
+    ("evaluation",),
     ("training", "calibration", "plots", "serving", "export", "distributed"),
     ("cli",),
 )

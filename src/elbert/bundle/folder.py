@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from elbert.bundle.points import EXITS_FILE, OperatingPoint, read_points
+from elbert.bundle.points import EXITS_FILE, OperatingPoint, read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import Policy
 from elbert.exits import policy as read_policy
@@ -25,6 +26,7 @@ class Bundle:
     config: ModelConfig
     points: dict[str, OperatingPoint]
     default: str | None
+    precisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those whose accuracy was checked
 
     @classmethod
     def open(cls, model: str | Path | None = None) -> Bundle:
@@ -36,7 +38,7 @@ class Bundle:
         folder = bundled_model() if model is None else located(str(model))
         config = ModelConfig.of(read_json(folder / "config.json"), str(folder / "config.json"))
         points, default = read_points(folder / EXITS_FILE)
-        return cls(folder, config, points, default)
+        return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
     def policy(self, spec: str | Policy | None = None) -> Policy:
         """The policy of a spec or of an operating point's name.

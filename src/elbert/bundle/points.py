@@ -54,17 +54,32 @@ def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
     return points, default
 
 
+def read_precisions(file: Path) -> dict[str, Mapping[str, Any]]:
+    """The precisions whose accuracy was checked on this model, with what was measured; none where nobody did.
+
+    Raises:
+        BundleError: the file is there and they cannot be read.
+    """
+    if not file.exists():
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8")).get("precisions", {})
+    if not isinstance(found, dict) or not all(isinstance(measured, dict) for measured in found.values()):
+        raise BundleError(f"{file}: precisions is {found!r:.80}, expected what was measured by precision; remove it")
+    return found
+
+
 def point_of(values: Mapping[str, Any]) -> OperatingPoint:
     """An operating point from its entry in the file."""
     return OperatingPoint(read_policy(values["policy"]), dict(values.get("measured", {})))
 
 
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
-    """Write ``exits.json`` whole or not at all."""
+    """Write ``exits.json`` whole or not at all; what is known of precisions stays."""
     values = {
         "version": VERSION,
         "default": default,
         "points": {name: {"policy": str(p.policy), "measured": dict(p.measured)} for name, p in points.items()},
+        "precisions": read_precisions(file),
     }
     with replaced(file) as out:
         out.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -13,9 +13,10 @@ from elbert.cli.options import add_model_options, load_classifier
 from elbert.errors import BadRow, DataError, InputError
 
 if TYPE_CHECKING:
-    from elbert.classifier import Classifier, Text
+    from elbert.classifier import Classifier
     from elbert.evaluation import Outputs, Timing
     from elbert.exits import Policy
+    from elbert.text import Text
 
 USUAL = ("window(entropy=0.1, size=6)", "window(entropy=0.1, size=3)", "entropy(0.1)", "entropy(0.3)", "patience(3)")
 

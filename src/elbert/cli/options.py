@@ -14,7 +14,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="M", help="folder or hub id of an ALBERT classifier (unsaid: the bundled model)"
     )
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto is float32")
+    checked = "auto: the fastest that the machine does well and that was checked on the model"
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "int8"), default="auto", help=checked)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (unsaid: torch's own choice)")
     parser.add_argument("--max-rows", type=int, default=256, metavar="N", help="rows that share a layer call")

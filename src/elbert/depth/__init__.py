@@ -1,8 +1,20 @@
 """Depth: live rows, the one function that takes them deeper, and what they answer when they leave."""
 
-from elbert.depth.advance import Exits, advance
+from elbert.depth.advance import Deeper, Exits, advance, deepen, same_weights, settle
 from elbert.depth.answers import predictions
-from elbert.depth.batches import batches
-from elbert.depth.rows import Rows, admit
+from elbert.depth.loops import shrink
+from elbert.depth.rows import Rows, admit, check_tokens
 
-__all__ = ["Exits", "Rows", "admit", "advance", "batches", "predictions"]
+__all__ = [
+    "Deeper",
+    "Exits",
+    "Rows",
+    "admit",
+    "advance",
+    "check_tokens",
+    "deepen",
+    "predictions",
+    "same_weights",
+    "settle",
+    "shrink",
+]

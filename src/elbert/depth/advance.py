@@ -1,16 +1,22 @@
-"""The heart: one function takes every live row one layer deeper."""
+"""The heart: one function takes every live row one layer deeper.
+
+It has two halves, so that on an accelerator other rows can compute between them: :func:`deepen` asks for the layer
+and the exit head, :func:`settle` hears what the head said and lets rows leave.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from elbert.depth.rows import Rows
-from elbert.exits import LAST, STAY, Policy
-from elbert.model import Backend
+from elbert.depth.said import Said
+from elbert.exits import LAST, STAY, Policy, Trace
+from elbert.model import Backend, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -21,55 +27,131 @@ class Exits:
     ``[rows, depths, classes]`` where the trace remembered it (filled up to each row's depth).
     """
 
-    identity: Tensor
-    probabilities: Tensor
-    depth: Tensor
+    identity: NDArray[np.int64]
+    probabilities: NDArray[Any]
+    depth: NDArray[np.int64]
     reason: list[str]
-    said: Tensor | None
+    said: NDArray[Any] | None
+
+    def __len__(self) -> int:
+        """How many rows left."""
+        return len(self.reason)
+
+    def keep(self, mask: NDArray[np.bool_]) -> Exits:
+        """Some of the rows that left."""
+        return Exits(
+            identity=self.identity[mask],
+            probabilities=self.probabilities[mask],
+            depth=self.depth[mask],
+            reason=[self.reason[i] for i in np.flatnonzero(mask).tolist()],
+            said=None if self.said is None else self.said[mask],
+        )
 
 
-def advance(rows: Rows, backend: Backend, policy: Policy) -> tuple[Rows, Exits]:
+@dataclass(frozen=True)
+class Deeper:
+    """Rows whose layer has been asked for. ``said`` is None where nobody needs to hear their heads at this depth."""
+
+    rows: Rows
+    said: Said | None
+
+
+def advance(rows: Rows, backend: Backend) -> tuple[Rows, Exits]:
     """Take every row one layer deeper; return those that stay and those that leave.
 
     The last depth always answers, for the reason ``last``, whatever the policy says there.
     """
-    rows = Rows.join([deepen(part, backend) for part in same_weights(rows, backend)])
-    decision = policy.decide(rows.trace)
-    decision = torch.where(rows.trace.depth >= backend.config.depths, len(policy.rules), decision)
-    leaves = decision != STAY
-    if not bool(leaves.any()):
-        return rows, depart(rows, leaves.nonzero()[:, 0], decision, policy)
-    going, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
-    return rows.keep(staying), depart(rows, going, decision, policy)
+    settled = [settle(deepen(part, backend), backend.config) for part in same_weights(rows, backend.config)]
+    return Rows.join([staying for staying, _ in settled]), join_exits([exits for _, exits in settled])
 
 
-def deepen(rows: Rows, backend: Backend) -> Rows:
+def deepen(rows: Rows, backend: Backend) -> Deeper:
     """One layer deeper, and one word more from the exit head; all rows must need the same weights."""
     config, depth = backend.config, int(rows.trace.depth[0]) + 1
-    hidden = backend.step(rows.hidden, rows.layout, config.group(depth))
-    logits = backend.read(hidden, rows.layout, config.head(depth))
-    return Rows(rows.identity, hidden, rows.layout, rows.trace.hear(config.probabilities(logits)))
+    rows = replace(rows, hidden=backend.step(rows.hidden, rows.layout, config.group(depth)))
+    if not heard(rows, config):
+        return Deeper(rows, None)
+    logits = backend.read(rows.hidden, rows.layout, config.head(depth))
+    return Deeper(rows, Said.by(config.probabilities(logits)))
 
 
-def same_weights(rows: Rows, backend: Backend) -> Iterator[Rows]:
+def settle(deeper: Deeper, config: ModelConfig) -> tuple[Rows, Exits]:
+    """Hear what the heads said; the rows that stay, and those that leave."""
+    rows = deeper.rows
+    trace = rows.trace.pass_by() if deeper.said is None else rows.trace.hear(deeper.said.hear())
+    rows = replace(rows, trace=trace)
+    decision, reasons = decide(trace, rows.policies, config.depths)
+    leaves = decision != STAY
+    if not leaves.any():
+        return rows, depart(rows, leaves, [])
+    exits = depart(rows, leaves, [reasons[i] for i in decision[leaves].tolist()])
+    return rows.keep(np.flatnonzero(~leaves)), exits
+
+
+def heard(rows: Rows, config: ModelConfig) -> bool:
+    """Whether anybody hears the heads at the depth that the rows have just reached.
+
+    A policy that reads no signal (``full``, ``depth(k)``) needs the head only where a row leaves.
+    """
+    if rows.trace.names or rows.trace.said is not None:
+        return True
+    decision, _ = decide(rows.trace.pass_by(), rows.policies, config.depths)
+    return bool((decision != STAY).any())
+
+
+def decide(trace: Trace, policies: tuple[Policy, ...], depths: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """``decision [rows]``, an index into the reasons given beside it or STAY, by each row's own policy."""
+    if all(policy is policies[0] for policy in policies):
+        reasons = policies[0].reasons if policies else ()
+        decision = policies[0].decide(trace) if policies else np.full(0, STAY)
+    else:
+        decision, reasons = decide_by_several(trace, policies)
+    decision[trace.depth >= depths] = len(reasons)
+    return decision, (*reasons, LAST)
+
+
+def decide_by_several(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The same where rows have different policies: each policy looks at its own rows."""
+    decision, reasons = np.full(len(policies), STAY), tuple[str, ...]()
+    for policy in dict.fromkeys(policies):
+        own = np.array([other == policy for other in policies])
+        found = policy.decide(trace.keep(own))
+        decision[own] = np.where(found == STAY, STAY, found + len(reasons))
+        reasons += policy.reasons
+    return decision, reasons
+
+
+def same_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
     """The rows in parts that may share a call: for ALBERT's one layer, all of them, whatever their depths."""
-    config = backend.config
-    if config.num_hidden_groups == 1 and config.exit_heads == 1:
+    needs = [] if config.all_shared else [config.need(depth) for depth in rows.trace.depth.tolist()]
+    if len(set(needs)) < 2:
         yield rows
         return
-    needs = [(config.group(depth + 1), config.head(depth + 1)) for depth in rows.trace.depth.tolist()]
     for need in sorted(set(needs)):
-        yield rows.keep(torch.tensor([i for i, n in enumerate(needs) if n == need], device=rows.hidden.device))
+        yield rows.keep(np.array([i for i, n in enumerate(needs) if n == need]))
 
 
-def depart(rows: Rows, index: Tensor, decision: Tensor, policy: Policy) -> Exits:
-    """What the rows ``index [leaving]`` take with them; hidden rows stay behind."""
-    trace = rows.trace.keep(index)
-    reasons = (*policy.reasons, LAST)
+def depart(rows: Rows, leaves: NDArray[np.bool_], reason: list[str]) -> Exits:
+    """What the rows that leave take with them; hidden rows stay behind."""
+    trace = rows.trace
     return Exits(
-        identity=rows.identity[index],
-        probabilities=trace.last,
-        depth=trace.depth,
-        reason=[reasons[i] for i in decision[index].tolist()],
-        said=trace.said,
+        identity=rows.identity[leaves],
+        probabilities=trace.last[leaves],
+        depth=trace.depth[leaves],
+        reason=reason,
+        said=None if trace.said is None else trace.said[leaves],
+    )
+
+
+def join_exits(parts: list[Exits]) -> Exits:
+    """The exits of several calls in one."""
+    if len(parts) == 1:
+        return parts[0]
+    said = [part.said for part in parts if part.said is not None]
+    return Exits(
+        identity=np.concatenate([part.identity for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        depth=np.concatenate([part.depth for part in parts]),
+        reason=[reason for part in parts for reason in part.reason],
+        said=np.concatenate(said) if said else None,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import torch
+from numpy.typing import NDArray
 
 from elbert.depth.advance import Exits
 from elbert.exits.signals import entropy, questions
@@ -14,7 +15,6 @@ from elbert.prediction import Prediction, TraceStep
 
 def predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Prediction]]:
     """``(identity, prediction)`` of every row that left; with a trace where one was remembered."""
-    said = None if exits.said is None else exits.said.cpu()
     depths, answers = exits.depth.tolist(), exits.probabilities.tolist()
     for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), answers, depths, strict=True)):
         best = max(range(len(scores)), key=scores.__getitem__)
@@ -27,14 +27,15 @@ def predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Predic
                 depths=config.depths,
                 reason=exits.reason[row],
                 scores=dict(zip(config.labels, scores, strict=True)),
-                trace=None if said is None else trace_steps(said[row, :depth], config),
+                trace=None if exits.said is None else trace_steps(exits.said[row, :depth], config),
             ),
         )
 
 
-def trace_steps(said: torch.Tensor, config: ModelConfig) -> tuple[TraceStep, ...]:
+def trace_steps(said: NDArray[Any], config: ModelConfig) -> tuple[TraceStep, ...]:
     """The steps of a row that said ``said [depths so far, classes]``."""
-    entropies = entropy(questions(said, config.multi_label), None).tolist()
+    asked = questions(said, config.multi_label)
+    entropies = entropy(asked, asked).tolist()
     return tuple(
         TraceStep(depth, dict(zip(config.labels, scores, strict=True)), entropies[depth - 1])
         for depth, scores in enumerate(said.tolist(), 1)

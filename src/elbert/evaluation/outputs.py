@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._files import replaced
-from elbert.classifier import Classifier, Text
+from elbert.classifier import Classifier
 from elbert.errors import DataError
 from elbert.evaluation.targets import Target
 from elbert.exits import Full
 from elbert.model.config import Problem
+from elbert.text import Text
 
 Floats = NDArray[np.float32]
 
@@ -105,6 +106,6 @@ def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Targ
     said = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
     for exits in classifier.exits(tokens, Full(), remember=True):
         if exits.said is not None:
-            said[exits.identity.cpu().numpy()] = exits.said.cpu().numpy()
+            said[exits.identity] = exits.said
     lengths = np.array([len(t.ids) for t in tokens], np.int64)
     return Outputs(said, np.array(labels), lengths, config.labels, config.problem)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from elbert.classifier import Classifier, Text
+from elbert.classifier import Classifier
 from elbert.exits import Full, Policy
+from elbert.text import Text
 
 SAMPLE = 1000  # texts a round: enough for a ratio, little enough to wait for
 

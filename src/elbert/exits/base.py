@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from elbert.errors import PolicyError
+from elbert.exits.signals import Array
 from elbert.exits.trace import Trace
 
 STAY = -1
@@ -36,16 +36,16 @@ class Policy(ABC):
         """The signals that a trace must keep for this policy."""
         return frozenset(name for rule in self.rules for name in rule.reads)
 
-    def decide(self, trace: Trace) -> Tensor:
+    def decide(self, trace: Trace) -> Array:
         """``[rows]``: the index of the rule that lets the row leave, or :data:`STAY`."""
-        decision = torch.full_like(trace.depth, STAY)
+        decision = np.full_like(trace.depth, STAY)
         for index, rule in reversed(list(enumerate(self.rules))):
-            decision = torch.where(rule.fires(trace), index, decision)
+            decision[rule.fires(trace)] = index
         return decision
 
-    def leaves(self, trace: Trace) -> Tensor:
+    def leaves(self, trace: Trace) -> Array:
         """``[rows]`` bool: which rows leave at the depth where they stand."""
-        return self.decide(trace) != STAY
+        return np.asarray(self.decide(trace) != STAY)
 
     def __or__(self, other: Policy) -> Policy:
         """Leave when either says so."""
@@ -81,7 +81,7 @@ class Rule(Policy):
         return (self,)
 
     @abstractmethod
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule holds."""
 
 

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
 from elbert.exits.base import Policy, Rule, dial
+from elbert.exits.signals import Array
 from elbert.exits.trace import Trace
 
 DEEPEST = 1000  # no ALBERT is deeper; keeps a stranger's spec from asking for a window of a billion depths
@@ -33,7 +32,7 @@ class Depth(Rule):
     name: ClassVar[str] = "depth"
     depth: int = dial(int, 1, DEEPEST)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """At the depth, and after it for rows that were deeper already."""
         return trace.depth >= self.depth
 
@@ -46,7 +45,7 @@ class Entropy(Rule):
     reads: ClassVar[tuple[str, ...]] = ("entropy",)
     threshold: float = dial(float, 0, 1)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the head is sure now."""
         return trace.now("entropy") < self.threshold
 
@@ -59,7 +58,7 @@ class Confidence(Rule):
     reads: ClassVar[tuple[str, ...]] = ("confidence",)
     threshold: float = dial(float, 0, 1)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the top class is probable enough now."""
         return trace.now("confidence") >= self.threshold
 
@@ -72,7 +71,7 @@ class Gap(Rule):
     reads: ClassVar[tuple[str, ...]] = ("gap",)
     threshold: float = dial(float, 0, 1)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the runner-up is far enough behind now."""
         return trace.now("gap") >= self.threshold
 
@@ -85,11 +84,12 @@ class Patience(Rule):
     reads: ClassVar[tuple[str, ...]] = ("same",)
     times: int = dial(int, 0, DEEPEST)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the last ``times + 1`` answers are one."""
         if self.times == 0:
             return trace.depth >= 1
-        return (trace.depth > self.times) & (trace.window("same", self.times) == 1).all(-1)
+        patient: Array = (trace.window("same", self.times) == 1).all(-1)
+        return (trace.depth > self.times) & patient
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class PatientConfidence(Rule):
     times: int = dial(int, 1, DEEPEST)
     threshold: float = dial(float, 0, 1)
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the head has been sure for a while."""
         return (trace.depth >= self.times) & (trace.window("entropy", self.times) < self.threshold).all(-1)
 
@@ -115,6 +115,6 @@ class Divergence(Rule):
     times: int = dial(int, 1, DEEPEST)
     threshold: float = dial(float, 0, math.log(2))
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where nothing much has moved for a while."""
         return (trace.depth > self.times) & (trace.window("divergence", self.times) < self.threshold).all(-1)

@@ -9,59 +9,66 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-Signal = Callable[[Tensor, Tensor | None], Tensor]
+Array = NDArray[Any]
+Signal = Callable[[Array, Array], Array]
+
+TINY = 1e-38  # stands for 0 under a logarithm, where it is multiplied by 0; and NaN stays NaN
 
 
-def questions(probabilities: Tensor, multi_label: bool) -> Tensor:
+def questions(probabilities: Array, multi_label: bool) -> Array:
     """``[rows, classes] -> [rows, questions, options]``."""
     if multi_label:
-        return torch.stack((1 - probabilities, probabilities), dim=-1)
-    return probabilities.unsqueeze(-2)
+        return np.stack((1 - probabilities, probabilities), axis=-1)
+    return probabilities[..., None, :]
 
 
-def entr(p: Tensor) -> Tensor:
+def entr(p: Array) -> Array:
     """``-p ln p``, and 0 at 0."""
-    found: Tensor = torch.special.entr(p)
-    return found
+    return -p * np.log(np.maximum(p, TINY))
 
 
-def entropy(now: Tensor, before: Tensor | None) -> Tensor:
+def entropy(now: Array, before: Array) -> Array:
     """Normalised entropy in [0, 1], ``-sum p ln p / ln C`` with ``0 ln 0 = 0`` (ELBERT, section 2.2)."""
     options = now.shape[-1]
     scale = 1 / math.log(options) if options > 1 else 0.0
-    return (entr(now).sum(-1) * scale).amax(-1)
+    signal: Array = (entr(now).sum(-1) * scale).max(-1)
+    return signal
 
 
-def confidence(now: Tensor, before: Tensor | None) -> Tensor:
+def confidence(now: Array, before: Array) -> Array:
     """The largest probability (Schwartz et al., ACL 2020)."""
-    return now.amax(-1).amin(-1)
+    signal: Array = now.max(-1).min(-1)
+    return signal
 
 
-def gap(now: Tensor, before: Tensor | None) -> Tensor:
+def gap(now: Array, before: Array) -> Array:
     """The difference of the two largest probabilities (CALM, NeurIPS 2022)."""
     if now.shape[-1] < 2:
-        return torch.ones_like(now[..., 0]).amin(-1)
-    first, second = now.topk(2, dim=-1).values.unbind(-1)
-    return (first - second).amin(-1)
+        now = np.concatenate((now, now - 1), -1)  # one option alone has nothing to be near to
+    largest = now if now.shape[-1] == 2 else np.partition(now, -2)[..., -2:]
+    signal: Array = np.abs(largest[..., 1] - largest[..., 0]).min(-1)
+    return signal
 
 
-def same(now: Tensor, before: Tensor | None) -> Tensor:
-    """1 where the answer is that of the depth before, else 0; 0 at depth 1."""
-    if before is None:
-        return torch.zeros_like(now[:, 0, 0])
-    return (now.argmax(-1) == before.argmax(-1)).all(-1).to(now.dtype)
+def same(now: Array, before: Array) -> Array:
+    """1 where the answer is that of the depth before, else 0."""
+    signal: Array = (now.argmax(-1) == before.argmax(-1)).all(-1)
+    return signal
 
 
-def divergence(now: Tensor, before: Tensor | None) -> Tensor:
-    """Jensen-Shannon divergence from the depth before, in nats (F-PABEE, ICASSP 2023); infinite at depth 1."""
-    if before is None:
-        return torch.full_like(now[:, 0, 0], math.inf)
+def divergence(now: Array, before: Array) -> Array:
+    """Jensen-Shannon divergence from the depth before, in nats (F-PABEE, ICASSP 2023)."""
     both = entr((now + before) / 2) - (entr(now) + entr(before)) / 2
-    return both.sum(-1).clamp(min=0).amax(-1)
+    signal: Array = np.maximum(both.sum(-1), 0).max(-1)
+    return signal
 
 
 SIGNALS: dict[str, Signal] = {f.__name__: f for f in (entropy, confidence, gap, same, divergence)}
+
+# At depth 1 there is no depth before: nothing is the same yet, and nothing is near.
+AT_FIRST = {"same": 0.0, "divergence": math.inf}

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from torch import Tensor
+import numpy as np
 
 from elbert.errors import PolicyError
 from elbert.exits.base import Policy, Rule, dial, form
 from elbert.exits.policies import DEEPEST, Entropy
+from elbert.exits.signals import Array
 from elbert.exits.trace import Trace
 
 AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")
@@ -36,27 +37,33 @@ class Settled(Rule):
     margin: float
     range: float
 
-    def fires(self, trace: Trace) -> Tensor:
+    def fires(self, trace: Trace) -> Array:
         """Where the window is full and the rule holds in it."""
-        settled = (trace.depth >= self.size) & self._one_answer(trace)
+        full: Array = np.greater_equal(trace.depth, self.size)
+        if not full.any():
+            return full
+        settled: Array = full & self._one_answer(trace)
         gap = trace.window("gap", self.size)
         if self.rule == TREND:
             return settled & (gap[:, 0] > 2 * self.margin) & self._never_falls(trace)
         settled = settled & (gap > 2 * self.margin).all(-1)
         return settled & (self._moves(trace) <= self.range) if self.rule == STABLE else settled
 
-    def _one_answer(self, trace: Trace) -> Tensor:
+    def _one_answer(self, trace: Trace) -> Array:
         # The first depth of the window has nothing before it to agree with.
-        return (trace.window("same", self.size)[:, 1:] == 1).all(-1)
+        one: Array = (trace.window("same", self.size)[:, 1:] == 1).all(-1)
+        return one
 
-    def _never_falls(self, trace: Trace) -> Tensor:
+    def _never_falls(self, trace: Trace) -> Array:
         # Under one answer throughout, the probability of that answer is the confidence.
         confidence = trace.window("confidence", self.size)
-        return (confidence[:, 1:] >= confidence[:, :-1]).all(-1)
+        never: Array = np.all(confidence[:, 1:] >= confidence[:, :-1], axis=-1)
+        return never
 
-    def _moves(self, trace: Trace) -> Tensor:
+    def _moves(self, trace: Trace) -> Array:
         confidence = trace.window("confidence", self.size)
-        return confidence.amax(-1) - confidence.amin(-1)
+        moves: Array = confidence.max(-1) - confidence.min(-1)
+        return moves
 
 
 @dataclass(frozen=True)

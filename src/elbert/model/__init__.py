@@ -6,5 +6,6 @@
 from elbert.model.backend import Backend, TorchBackend
 from elbert.model.config import ModelConfig
 from elbert.model.layout import Layout
+from elbert.model.precision import Precision, fastest
 
-__all__ = ["Backend", "Layout", "ModelConfig", "TorchBackend"]
+__all__ = ["Backend", "Layout", "ModelConfig", "Precision", "TorchBackend", "fastest"]

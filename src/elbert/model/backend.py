@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -11,8 +11,11 @@ from torch import Tensor
 from elbert.errors import InputError
 from elbert.model.config import ModelConfig
 from elbert.model.head import Head, build_heads
-from elbert.model.layer import Embedding, Layer, build_embedding, build_layer
+from elbert.model.int8 import build_int8_layer
+from elbert.model.kernels import kernels_for
+from elbert.model.layer import Embedding, Layer, build_embedding, build_layer, layer_weights
 from elbert.model.layout import Layout
+from elbert.model.precision import Precision, hidden_dtype
 from elbert.model.weights import group_layers, load_weights
 
 DEVICES = ("cpu", "cuda")  # where this has been tried
@@ -40,7 +43,7 @@ class Backend(Protocol):
 
 
 class TorchBackend:
-    """The packed model in torch, float32 or bfloat16."""
+    """The packed model in torch; on a processor with oneDNN's products, and what is compiled where it can be."""
 
     def __init__(self, config: ModelConfig, embedding: Embedding, groups: list[list[Layer]], heads: list[Head]) -> None:
         self._config = config
@@ -50,27 +53,35 @@ class TorchBackend:
 
     @classmethod
     def load(
-        cls, folder: Path, config: ModelConfig, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+        cls, folder: Path, config: ModelConfig, *, precision: Precision = "float32", device: str = "cpu"
     ) -> TorchBackend:
         """From the safetensors of a folder; the exit heads stay in float32, where thresholds are compared.
 
         Raises:
             BundleError: the weights do not fit the configuration.
-            InputError: the device cannot be used.
+            InputError: the device cannot be used, or not with this precision.
         """
+        if precision not in get_args(Precision):
+            raise InputError(f"dtype is {precision!r}, expected one of auto, {', '.join(get_args(Precision))}")
         found = load_weights(folder, config)
         try:
             if torch.device(device).type not in DEVICES:
                 raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
-            placed = {name: weight.to(device) for name, weight in found.items()}
+            exact = {name: weight.to(device) for name, weight in found.items()}
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
-        weights = {name: weight.to(dtype) for name, weight in placed.items()}
-        groups = [
-            [build_layer(weights, name, config) for name in group_layers(config, group)]
-            for group in range(config.num_hidden_groups)
-        ]
-        return cls(config, build_embedding(weights, config), groups, build_heads(placed, config))
+        place = exact["classifier.weight"].device
+        dtype = hidden_dtype(precision, place)
+        weights = {name: weight.to(dtype) for name, weight in exact.items()}
+        kernels = kernels_for(dtype, place, head_width=config.hidden_size // config.num_attention_heads)
+
+        def layer(name: str) -> Layer:
+            if precision == "int8":
+                return build_int8_layer(layer_weights(exact, name, config), config, kernels, dtype)
+            return build_layer(layer_weights(weights, name, config), config, kernels)
+
+        groups = [[layer(name) for name in group_layers(config, group)] for group in range(config.num_hidden_groups)]
+        return cls(config, build_embedding(weights, config), groups, build_heads(exact, config))
 
     @property
     def config(self) -> ModelConfig:

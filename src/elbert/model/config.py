@@ -103,6 +103,15 @@ class ModelConfig:
         """Which exit head reads a row at ``depth`` (from 1)."""
         return (depth - 1) * self.exit_heads // self.num_hidden_layers
 
+    @property
+    def all_shared(self) -> bool:
+        """Whether one layer group and one head serve all depths, so that all rows may share every call."""
+        return self.num_hidden_groups == 1 and self.exit_heads == 1
+
+    def need(self, depth: int) -> tuple[int, int]:
+        """What takes a row that stands at ``depth`` (from 0) one deeper: rows of one need may share a call."""
+        return self.group(depth + 1), self.head(depth + 1)
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """``[..., classes]``: softmax, or per-label sigmoid, or for regression the values as they are."""
         if self.problem == "regression":

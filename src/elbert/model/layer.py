@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from elbert.errors import BundleError
 from elbert.model.config import ModelConfig
+from elbert.model.kernels import Kernels, Norm
 from elbert.model.layout import Layout
-
-
-class Linear(NamedTuple):
-    """``x @ weight.T + bias``."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """``[..., in] -> [..., out]``."""
-        return functional.linear(x, self.weight, self.bias)
-
-
-class Norm(NamedTuple):
-    """Layer norm over the last axis."""
-
-    weight: Tensor
-    bias: Tensor
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Same shape out as in."""
-        return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+from elbert.model.linear import Linear, Product, activated, linear, product
 
 
 @dataclass(frozen=True)
@@ -47,7 +23,7 @@ class Embedding:
     positions: Tensor
     segments: Tensor
     norm: Norm
-    map: Linear
+    map: Product
 
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``ids, type_ids [tokens] -> [tokens, width]``."""
@@ -55,30 +31,43 @@ class Embedding:
         return self.map(self.norm(small))
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Protocol):
     """One transformer layer: attention within each row, then the feed-forward part, each normed after its sum."""
 
+    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """``[tokens, width] -> [tokens, width]``."""
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """The layer in float32 or bfloat16."""
+
     heads: int
-    qkv: Linear  # the three projections in one product
+    qkv: Product  # the three projections in one product
+    dense: Product
+    attention_norm: Norm
+    widen: Product  # with the activation
+    narrow: Product
+    norm: Norm
+    kernels: Kernels
+
+    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """``[tokens, width] -> [tokens, width]``."""
+        mixed = self.kernels.attend(self.qkv(hidden), layout, self.heads)
+        attended = self.kernels.add_norm(hidden, self.dense(mixed), self.attention_norm)
+        return self.kernels.add_norm(attended, self.narrow(self.widen(attended)), self.norm)
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """A layer's weights, the projections to queries, keys and values stacked."""
+
+    qkv: Linear
     dense: Linear
     attention_norm: Norm
     widen: Linear
     narrow: Linear
     norm: Norm
-    activation: Callable[[Tensor], Tensor]
-
-    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
-        attended = self.attention_norm(hidden + self.dense(self._attend(hidden, layout)))
-        return self.norm(attended + self.narrow(self.activation(self.widen(attended))))
-
-    def _attend(self, hidden: Tensor, layout: Layout) -> Tensor:
-        # Attention is the only place where rows must stand side by side, so the only one that pads.
-        packed = self.qkv(hidden).view(hidden.shape[0], 3, self.heads, -1)
-        query, key, value = layout.pad(packed).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
-        return layout.pack(mixed.transpose(1, 2)).reshape(hidden.shape)
 
 
 def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embedding:
@@ -88,59 +77,37 @@ def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embed
         positions=weights["albert.embeddings.position_embeddings.weight"],
         segments=weights["albert.embeddings.token_type_embeddings.weight"],
         norm=norm(weights, "albert.embeddings.LayerNorm", config.layer_norm_eps),
-        map=linear(weights, "albert.encoder.embedding_hidden_mapping_in"),
+        map=product(linear(weights, "albert.encoder.embedding_hidden_mapping_in")),
     )
 
 
-def build_layer(weights: Mapping[str, Tensor], name: str, config: ModelConfig) -> Layer:
-    """The layer whose weights begin with ``name``."""
-    parts = [linear(weights, f"{name}.attention.{part}") for part in ("query", "key", "value")]
-    return Layer(
+def build_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernels) -> FloatLayer:
+    """The layer in the type that its weights have."""
+    return FloatLayer(
         heads=config.num_attention_heads,
+        qkv=product(weights.qkv),
+        dense=product(weights.dense),
+        attention_norm=weights.attention_norm.to(kernels.norm_dtype),
+        widen=activated(weights.widen, config.hidden_act),
+        narrow=product(weights.narrow),
+        norm=weights.norm.to(kernels.norm_dtype),
+        kernels=kernels,
+    )
+
+
+def layer_weights(weights: Mapping[str, Tensor], name: str, config: ModelConfig) -> LayerWeights:
+    """Those whose names begin with ``name``."""
+    parts = [linear(weights, f"{name}.attention.{part}") for part in ("query", "key", "value")]
+    return LayerWeights(
         qkv=Linear(torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])),
         dense=linear(weights, f"{name}.attention.dense"),
         attention_norm=norm(weights, f"{name}.attention.LayerNorm", config.layer_norm_eps),
         widen=linear(weights, f"{name}.ffn"),
         narrow=linear(weights, f"{name}.ffn_output"),
         norm=norm(weights, f"{name}.full_layer_layer_norm", config.layer_norm_eps),
-        activation=activation(config.hidden_act),
     )
-
-
-def linear(weights: Mapping[str, Tensor], name: str) -> Linear:
-    """The linear map of that name."""
-    return Linear(weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
 def norm(weights: Mapping[str, Tensor], name: str, eps: float) -> Norm:
     """The layer norm of that name."""
     return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
-
-
-def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The activation that transformers knows by this name.
-
-    Raises:
-        BundleError: it knows none.
-    """
-    if name in ACTIVATIONS:
-        return ACTIVATIONS[name]
-    from transformers.activations import ACT2FN  # the rare ones: not worth seconds of import for everybody
-
-    if name not in ACT2FN:
-        raise BundleError(f"config.json: hidden_act {name!r} is unknown; known are {', '.join(sorted(ACT2FN))}")
-    function: Callable[[Tensor], Tensor] = ACT2FN[name]
-    return function
-
-
-_TANH_GELU = partial(functional.gelu, approximate="tanh")
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": _TANH_GELU,
-    "gelu_pytorch_tanh": _TANH_GELU,
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "swish": functional.silu,
-    "tanh": torch.tanh,
-}

@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each row's tokens lie in a packed tensor. ``lengths [rows]``: tokens of each row, at least one."""
+    """Where each row's tokens lie in a packed tensor. ``lengths [rows]``: tokens of each row, at least one.
 
-    lengths: Tensor
+    The lengths are on the host: what follows from them is worked out there, and reaches ``device`` once.
+    """
+
+    lengths: Ints
+    device: torch.device
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Layout:
+    def of(cls, lengths: Sequence[int] | NDArray[Any], device: torch.device | str = "cpu") -> Layout:
         """The layout of rows of these lengths."""
-        return cls(torch.tensor(lengths, dtype=torch.long, device=device))
+        return cls(np.asarray(lengths, np.int64), torch.device(device))
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -36,19 +45,24 @@ class Layout:
         return int(self.lengths.max()) if len(self) else 0
 
     @cached_property
+    def bounds(self) -> Tensor:
+        """``[rows + 1]``: where each row's first token lies, and the end of the last."""
+        return self.placed(self._bounds)
+
+    @cached_property
     def starts(self) -> Tensor:
         """``[rows]``: where each row's first token, [CLS], lies."""
-        return self.lengths.cumsum(0) - self.lengths
+        return self.bounds[:-1]
 
     @cached_property
     def row(self) -> Tensor:
         """``[tokens]``: the row that each token belongs to."""
-        return torch.arange(len(self), device=self.lengths.device).repeat_interleave(self.lengths)
+        return self.placed(np.repeat(np.arange(len(self)), self.lengths))
 
     @cached_property
     def position(self) -> Tensor:
         """``[tokens]``: the position of each token in its row, from 0."""
-        return torch.arange(self.tokens, device=self.lengths.device) - self.starts[self.row]
+        return self.placed(np.arange(self.tokens) - np.repeat(self._bounds[:-1], self.lengths))
 
     @cached_property
     def even(self) -> bool:
@@ -60,8 +74,7 @@ class Layout:
         """``[rows, 1, 1, longest]`` bool, true at real tokens; None where there is no padding."""
         if self.even:
             return None
-        places = torch.arange(self.longest, device=self.lengths.device)
-        return (places < self.lengths.unsqueeze(-1))[:, None, None, :]
+        return self.placed(np.arange(self.longest) < self.lengths[:, None])[:, None, None, :]
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[tokens, ...] -> [rows, longest, ...]``, zeros after each row's end."""
@@ -79,12 +92,26 @@ class Layout:
     def mean(self, packed: Tensor) -> Tensor:
         """``[tokens, width] -> [rows, width]``: the mean of each row's tokens."""
         total = packed.new_zeros(len(self), packed.shape[1], dtype=torch.float32)
-        return total.index_add_(0, self.row, packed.float()) / self.lengths.unsqueeze(-1)
+        return total.index_add_(0, self.row, packed.float()) / self.placed(self.lengths).unsqueeze(-1)
 
-    def keep(self, index: Tensor) -> tuple[Layout, Tensor]:
+    def keep(self, index: Ints) -> tuple[Layout, Tensor]:
         """The layout of the rows ``index [kept]``, and where their tokens lie in this one ``[kept tokens]``."""
-        kept = Layout(self.lengths[index])
-        return kept, self.starts[index][kept.row] + kept.position
+        kept = Layout(self.lengths[index], self.device)
+        shift = self._bounds[:-1][index] - kept._bounds[:-1]
+        return kept, self.placed(np.arange(kept.tokens) + np.repeat(shift, kept.lengths))
+
+    def placed(self, array: NDArray[Any]) -> Tensor:
+        """An array of the host on the device; on an accelerator without waiting for it."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    @cached_property
+    def _bounds(self) -> Ints:
+        bounds = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(self.lengths, out=bounds[1:])
+        return bounds
 
     @cached_property
     def _places(self) -> Tensor:

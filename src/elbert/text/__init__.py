@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from elbert.text.examples import read_examples
+from elbert.text.given import Text, checked
 from elbert.text.label_names import label_names
 from elbert.text.labels import resolve_label, resolve_labels_multi, resolve_value
 from elbert.text.records import Example, Label
@@ -11,8 +12,10 @@ from elbert.text.tokenise import Tokeniser, Tokens
 __all__ = [
     "Example",
     "Label",
+    "Text",
     "Tokeniser",
     "Tokens",
+    "checked",
     "label_names",
     "read_examples",
     "resolve_label",

@@ -1,0 +1,112 @@
+"""The scheduler alone, with rows that are numbers: capacities, order, and that nobody starves."""
+
+from collections import Counter, deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elbert.engine import Arrival, Capacity, Scheduler, Sweep
+
+rows_to_come = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 6)), max_size=50)  # (length, exit depth)
+NEEDS = {"one layer": "aaaaaa", "two groups": "aaabbb", "a layer each": "abcdef"}
+
+
+def run(rows, capacity, needs, queue, lanes=1, arrivals=()):
+    """Serve rows ``(length, exit depth)`` that arrive so many per step; yields every call, and ends when all left."""
+    scheduler = Scheduler(capacity, needs, queue=queue, lanes=lanes)
+    depth, under_way, left = {}, [], set()
+    coming, arrivals = deque(enumerate(rows)), iter(arrivals)
+    for _ in range(10_000):
+        for _ in range(min(len(coming), next(arrivals, len(coming)))):
+            identity, (length, _) = coming.popleft()
+            scheduler.enter(identity, length)
+        started = scheduler.admit()
+        depth.update(dict.fromkeys(started, 0))
+        scheduler.stand(needs[0], started)
+        call = scheduler.call()
+        if call is not None:
+            need, identities = call
+            assert {needs[depth[i]] for i in identities} == {need}
+            under_way.append(identities)
+            yield [(rows[i][0], i) for i in identities], scheduler
+        if under_way and (len(under_way) == lanes or not scheduler.can_call):
+            for i in under_way.pop(0):
+                depth[i] += 1
+                if depth[i] >= min(rows[i][1], len(needs)):
+                    left.add(i)
+                    scheduler.gone([i])
+                else:
+                    scheduler.stand(needs[depth[i]], [i])
+        if len(left) == len(rows):
+            return
+    raise AssertionError("rows starved")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=rows_to_come,
+    most_rows=st.integers(1, 9),
+    most_tokens=st.integers(1, 200),
+    needs=st.sampled_from(list(NEEDS.values())),
+    lanes=st.integers(1, 2),
+    sweep=st.booleans(),
+    arrivals=st.lists(st.integers(0, 9), max_size=12),
+)
+def test_everybody_is_served_within_the_capacity(rows, most_rows, most_tokens, needs, lanes, sweep, arrivals):
+    capacity, served = Capacity(most_rows, most_tokens), Counter()
+    for call, scheduler in run(rows, capacity, needs, Sweep() if sweep else Arrival(), lanes, arrivals):
+        assert 1 <= len(call) <= most_rows
+        assert len(call) == 1 or sum(length for length, _ in call) <= most_tokens
+        assert scheduler.live <= most_rows * max(lanes, len(set(needs)))
+        served.update(i for _, i in call)
+    assert served == {i: exit_depth for i, (_, exit_depth) in enumerate(rows)}
+
+
+def test_with_shared_weights_every_call_is_full_while_rows_wait():
+    rows = [(10, 1 + i % 6) for i in range(200)]
+    calls = [len(call) for call, scheduler in run(rows, Capacity(8, 1000), "aaaaaa", Arrival()) if scheduler.waiting]
+    assert len(calls) > 50
+    assert set(calls) == {8}
+
+
+def test_requests_start_in_the_order_of_their_arrival():
+    rows = [(length, 1) for length in (3, 50, 1, 20, 9)]
+    order = [i for call, _ in run(rows, Capacity(2, 100), "a", Arrival()) for _, i in call]
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_sweep_goes_from_long_to_short():
+    rows = [(length, 1) for length in (3, 50, 1, 20, 9)]
+    order = [length for call, _ in run(rows, Capacity(2, 100), "a", Sweep()) for length, _ in call]
+    assert order == [50, 20, 9, 3, 1]
+
+
+@pytest.mark.parametrize("newcomer", [5, 60, 100])
+def test_a_sweep_starves_nobody_whatever_keeps_arriving(newcomer):
+    sweep = Sweep()
+    sweep.put(-1, 60)
+    sweep.put(-2, 5)
+    taken = []
+    for i in range(10):
+        sweep.put(i, newcomer)
+        taken.append(sweep.take()[0])
+    assert {-1, -2} <= set(taken)
+
+
+def test_a_small_pool_of_deep_rows_is_served_in_time():
+    """Rows that go deep are few; shallow ones keep every call full. The deep must not wait for ever."""
+    rows = [(1, 6 if i % 50 == 0 else 1) for i in range(2000)]
+    last = {}
+    for number, (call, _) in enumerate(run(rows, Capacity(10, 100), "abcdef", Arrival())):
+        for _, i in call:
+            last.setdefault(i, []).append(number)
+    waits = [b - a for steps in last.values() for a, b in zip(steps, steps[1:])]
+    assert max(waits) <= 4 * 6 + 6
+
+
+def test_a_row_of_more_than_all_tokens_goes_alone():
+    rows = [(5, 2), (500, 2), (5, 2)]
+    calls = [[length for length, _ in call] for call, _ in run(rows, Capacity(8, 100), "aa", Arrival())]
+    assert [500] in calls
+    assert all(500 not in call or len(call) == 1 for call in calls)
