@@ -37,7 +37,7 @@ def classifier(request, tmp_path_factory):
 
 
 def serve(engine, requests, arrivals=()):
-    """Submit so many requests per step, and step until all have left: ``{identity: (depth, reason, probabilities)}``."""
+    """Submit so many requests per step, until all have left: ``{identity: (depth, reason, probabilities)}``."""
     coming, arrivals, answers, failures = list(requests), iter(arrivals), {}, {}
     for _ in range(5_000):
         for _ in range(min(len(coming), next(arrivals, len(coming)))):

@@ -7,7 +7,7 @@ and the exit head, :func:`settle` hears what the head said and lets rows leave.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -68,10 +68,11 @@ def advance(rows: Rows, backend: Backend) -> tuple[Rows, Exits]:
 def deepen(rows: Rows, backend: Backend) -> Deeper:
     """One layer deeper, and one word more from the exit head; all rows must need the same weights."""
     config, depth = backend.config, int(rows.trace.depth[0]) + 1
-    rows = replace(rows, hidden=backend.step(rows.hidden, rows.layout, config.group(depth)))
+    hidden = backend.step(rows.hidden, rows.layout, config.group(depth))
+    rows = Rows(rows.identity, rows.policies, hidden, rows.layout, rows.trace)
     if not heard(rows, config):
         return Deeper(rows, None)
-    logits = backend.read(rows.hidden, rows.layout, config.head(depth))
+    logits = backend.read(hidden, rows.layout, config.head(depth))
     return Deeper(rows, Said.by(config.probabilities(logits)))
 
 
@@ -79,7 +80,7 @@ def settle(deeper: Deeper, config: ModelConfig) -> tuple[Rows, Exits]:
     """Hear what the heads said; the rows that stay, and those that leave."""
     rows = deeper.rows
     trace = rows.trace.pass_by() if deeper.said is None else rows.trace.hear(deeper.said.hear())
-    rows = replace(rows, trace=trace)
+    rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
     decision, reasons = decide(trace, rows.policies, config.depths)
     leaves = decision != STAY
     if not leaves.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,12 +27,12 @@ class Policy(ABC):
     def rules(self) -> tuple[Rule, ...]:
         """The rules, first one first: where several fire at once, the first is the reason."""
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """The reason of each rule."""
         return tuple(rule.reason for rule in self.rules)
 
-    @property
+    @cached_property
     def signals(self) -> frozenset[str]:
         """The signals that a trace must keep for this policy."""
         return frozenset(name for rule in self.rules for name in rule.reads)
@@ -92,7 +93,7 @@ class Either(Policy):
     name: ClassVar[str] = "|"
     several: tuple[Policy, ...]
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules of all members, in order."""
         return tuple(rule for policy in self.several for rule in policy.rules)

@@ -32,18 +32,28 @@ def entr(p: Array) -> Array:
     return -p * np.log(np.maximum(p, TINY))
 
 
+def most(values: Array) -> Array:
+    """``[rows, questions] -> [rows]``: the largest; a single question is not worth a search."""
+    found: Array = values[:, 0] if values.shape[-1] == 1 else values.max(-1)
+    return found
+
+
+def least(values: Array) -> Array:
+    """``[rows, questions] -> [rows]``: the smallest."""
+    found: Array = values[:, 0] if values.shape[-1] == 1 else values.min(-1)
+    return found
+
+
 def entropy(now: Array, before: Array) -> Array:
     """Normalised entropy in [0, 1], ``-sum p ln p / ln C`` with ``0 ln 0 = 0`` (ELBERT, section 2.2)."""
     options = now.shape[-1]
     scale = 1 / math.log(options) if options > 1 else 0.0
-    signal: Array = (entr(now).sum(-1) * scale).max(-1)
-    return signal
+    return most(entr(now).sum(-1) * scale)
 
 
 def confidence(now: Array, before: Array) -> Array:
     """The largest probability (Schwartz et al., ACL 2020)."""
-    signal: Array = now.max(-1).min(-1)
-    return signal
+    return least(now.max(-1))
 
 
 def gap(now: Array, before: Array) -> Array:
@@ -51,21 +61,18 @@ def gap(now: Array, before: Array) -> Array:
     if now.shape[-1] < 2:
         now = np.concatenate((now, now - 1), -1)  # one option alone has nothing to be near to
     largest = now if now.shape[-1] == 2 else np.partition(now, -2)[..., -2:]
-    signal: Array = np.abs(largest[..., 1] - largest[..., 0]).min(-1)
-    return signal
+    return least(np.abs(largest[..., 1] - largest[..., 0]))
 
 
 def same(now: Array, before: Array) -> Array:
     """1 where the answer is that of the depth before, else 0."""
-    signal: Array = (now.argmax(-1) == before.argmax(-1)).all(-1)
-    return signal
+    return least(now.argmax(-1) == before.argmax(-1))
 
 
 def divergence(now: Array, before: Array) -> Array:
     """Jensen-Shannon divergence from the depth before, in nats (F-PABEE, ICASSP 2023)."""
     both = entr((now + before) / 2) - (entr(now) + entr(before)) / 2
-    signal: Array = np.maximum(both.sum(-1), 0).max(-1)
-    return signal
+    return most(np.maximum(both.sum(-1), 0))
 
 
 SIGNALS: dict[str, Signal] = {f.__name__: f for f in (entropy, confidence, gap, same, divergence)}

@@ -75,11 +75,11 @@ class Trace:
             self._note(questions(probabilities, self.multi_label), questions(self.last, self.multi_label))
         if self.said is not None:
             self.said[self._rows, self.depth] = probabilities
-        return replace(self, depth=self.depth + 1, last=probabilities)
+        return Trace(self.depth + 1, probabilities, self.values, self.names, self.multi_label, self.said)
 
     def pass_by(self) -> Trace:
         """The trace one depth deeper where nobody listened: for policies that read nothing."""
-        return replace(self, depth=self.depth + 1)
+        return Trace(self.depth + 1, self.last, self.values, self.names, self.multi_label, self.said)
 
     def _note(self, now: Array, before: Array) -> None:
         unheard = self.depth == 0
@@ -113,13 +113,8 @@ class Trace:
 
     def keep(self, index: Array) -> Trace:
         """The trace of some of the rows, by their numbers or a mask."""
-        return replace(
-            self,
-            depth=self.depth[index],
-            last=self.last[index],
-            values=self.values[index],
-            said=None if self.said is None else self.said[index],
-        )
+        said = None if self.said is None else self.said[index]
+        return Trace(self.depth[index], self.last[index], self.values[index], self.names, self.multi_label, said)
 
     @staticmethod
     def join(traces: Sequence[Trace]) -> Trace:

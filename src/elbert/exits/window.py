@@ -8,6 +8,7 @@ and means something at any number.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -83,7 +84,7 @@ class Window(Policy):
         if self.rule not in RULES:
             raise PolicyError(f"rule={self.rule!r} in window: accepted is {form(Window)}")
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The two stages."""
         return (Entropy(self.entropy), Settled(self.size, self.rule, self.margin, self.range))
