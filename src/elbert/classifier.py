@@ -147,7 +147,7 @@ class Classifier:
 
     def _drive(self, source: Source, policy: Policy, *, remember: bool) -> Iterator[Left]:
         # Rows of like length share a call: attention pads within it where no kernel spares it that.
-        engine = Engine(self.backend, self.capacity, signals=policy.signals, remember=remember, queue=Sweep())
+        engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep())
         return drive(engine, source, policy, enough=self.capacity.rows, within=self._threads)
 
     def usable(self, policy: str | Policy | None) -> Policy:

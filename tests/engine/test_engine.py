@@ -190,12 +190,10 @@ def test_nan_is_no_answer(bundle_folder):
 def test_what_is_asked_wrongly_is_refused_at_the_door(bundle_folder):
     classifier = Classifier.load(bundle_folder)
     (tokens,) = classifier.tokeniser.encode(["good"])
-    engine = Engine(classifier.backend, Capacity(4, 100), signals=("entropy",))
+    engine = Engine(classifier.backend, Capacity(4, 100))
     engine.submit(Request(1, tokens, policy("entropy(0.1)")))
     with pytest.raises(InputError, match="request 1 is under way"):
         engine.submit(Request(1, tokens, policy("full")))
-    with pytest.raises(InputError, match="reads signals"):
-        engine.submit(Request(2, tokens, policy("patience(2)")))
     with pytest.raises(InputError, match="the model knows only"):
         engine.submit(Request(3, type(tokens)([2, 4000], [0, 0], False), policy("full")))
     assert len(engine) == 1

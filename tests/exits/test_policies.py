@@ -61,10 +61,10 @@ def test_live_rows_at_mixed_depths_decide_as_the_replay(seed, cut, spec):
     outputs = random_outputs(seed, rows=9).astype(np.float32)
     chosen = policy(spec)
     expected = replay(outputs, chosen)
-    ahead = Trace.start(4, 12, 2, chosen.signals)
+    ahead = Trace.start(4, 12, 2)
     for depth in range(cut):
         ahead = ahead.hear(outputs[:4, depth])
-    trace = Trace.join([ahead, Trace.start(5, 12, 2, chosen.signals)])
+    trace = Trace.join([ahead, Trace.start(5, 12, 2)])
     rows, seen = np.arange(9), {}
     while len(rows):
         trace = trace.hear(outputs[rows, trace.depth])
@@ -161,7 +161,7 @@ def test_multi_label_waits_for_the_least_settled_label():
 
 
 def test_decisions_name_their_rule():
-    trace = Trace.of(random_outputs(2), Window().signals).at(8)
+    trace = Trace.of(random_outputs(2)).at(8)
     decision = Window(entropy=0.3, size=3).decide(trace)
     assert set(decision.tolist()) == {STAY, 0, 1}
 

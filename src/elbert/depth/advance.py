@@ -94,7 +94,7 @@ def heard(rows: Rows, config: ModelConfig) -> bool:
 
     A policy that reads no signal (``full``, ``depth(k)``) needs the head only where a row leaves.
     """
-    if rows.trace.names or rows.trace.said is not None:
+    if rows.trace.remember or any(policy.signals for policy in set(rows.policies)):
         return True
     decision, _ = decide(rows.trace.pass_by(), rows.policies, config.depths)
     return bool((decision != STAY).any())
@@ -140,7 +140,7 @@ def depart(rows: Rows, leaves: NDArray[np.bool_], reason: list[str]) -> Exits:
         probabilities=trace.last[leaves],
         depth=trace.depth[leaves],
         reason=reason,
-        said=None if trace.said is None else trace.said[leaves],
+        said=trace.said[leaves] if trace.remember else None,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Rows:
     def cut(self, count: int) -> tuple[Rows, Rows]:
         """The first ``count`` rows, and the rest."""
         index = np.arange(len(self))
-        return (self if count >= len(self) else self.keep(index[:count])), self.keep(index[count:])
+        return self.keep(index[:count]), self.keep(index[count:])
 
     def halves(self) -> tuple[Rows, Rows]:
         """The first half and the rest."""
@@ -78,27 +79,22 @@ def admit(
     backend: Backend,
     policies: Policy | Sequence[Policy],
     *,
-    signals: frozenset[str] | None = None,
     remember: bool = False,
 ) -> Rows:
     """Rows at depth 0 for tokenised texts, under one policy or one each.
 
-    ``signals`` are those that the trace keeps, by default the policies' own; rows that are to be joined must keep the
-    same. ``remember`` keeps the probabilities of every depth in the trace.
-
-    Raises:
-        InputError: a row holds a token or a segment that the model has no embedding of.
+    ``remember`` asks for what every depth said, so that it is read even where no policy needs it. Strangers' tokens
+    are to be seen by :func:`check_tokens` first.
     """
     config = backend.config
     policies = (policies,) * len(tokens) if isinstance(policies, Policy) else tuple(policies)
     layout = Layout.of([len(t.ids) for t in tokens], backend.device)
-    ids = embeddable([i for t in tokens for i in t.ids], config.vocab_size, "token")
-    type_ids = embeddable([i for t in tokens for i in t.type_ids], config.type_vocab_size, "segment")
+    ids = flat((t.ids for t in tokens), layout.tokens)
+    type_ids = flat((t.type_ids for t in tokens), layout.tokens)
     trace = Trace.start(
         len(tokens),
         config.depths,
         len(config.labels),
-        frozenset[str]().union(*(p.signals for p in policies)) if signals is None else signals,
         multi_label=config.multi_label,
         remember=remember,
     )
@@ -106,24 +102,21 @@ def admit(
     return Rows(np.asarray(identity, np.int64), policies, hidden, layout, trace)
 
 
+def flat(lists: Iterable[list[int]], total: int) -> NDArray[np.int64]:
+    """``[total]``: one list after another."""
+    return np.fromiter(chain.from_iterable(lists), np.int64, total)
+
+
 def check_tokens(tokens: Tokens, config: ModelConfig) -> None:
-    """Look at one text's tokens before it joins others.
+    """Look at one text's tokens before it joins others: on an accelerator they would take the whole process down.
 
     Raises:
         InputError: it holds a token or a segment that the model has no embedding of.
     """
-    embeddable(tokens.ids, config.vocab_size, "token")
-    embeddable(tokens.type_ids, config.type_vocab_size, "segment")
-
-
-def embeddable(ids: Sequence[int], known: int, what: str) -> NDArray[np.int64]:
-    """``[tokens]``, each below ``known``.
-
-    Raises:
-        InputError: one is not. On an accelerator it would take the whole process down.
-    """
-    found = np.array(ids, np.int64)
-    if len(found) and int(found.max()) >= known:
-        pairs = "; it takes single texts, no pairs" if what == "segment" else ""
-        raise InputError(f"a text has the {what} {int(found.max())}, and the model knows only {known}{pairs}")
-    return found
+    if max(tokens.ids) >= config.vocab_size:
+        raise InputError(f"a text has the token {max(tokens.ids)}, and the model knows only {config.vocab_size}")
+    if max(tokens.type_ids) >= config.type_vocab_size:
+        raise InputError(
+            f"a text has the segment {max(tokens.type_ids)}, and the model knows only {config.type_vocab_size}; "
+            "it takes single texts, no pairs"
+        )

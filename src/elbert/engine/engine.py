@@ -8,7 +8,7 @@ batches that shrink, or wait for their slowest row, reach less).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 
 import torch
 
@@ -18,16 +18,14 @@ from elbert.engine.queues import Queue
 from elbert.engine.requests import Failure, Left, Request, Requests, answered
 from elbert.engine.scheduler import Capacity, Scheduler
 from elbert.errors import InputError
-from elbert.exits.signals import SIGNALS
 from elbert.model import Backend
 
 
 class Engine:
     """Classifies requests that may arrive at any time.
 
-    ``signals`` are what the policies to come may read (all there are, unless said); ``remember`` keeps what every
-    depth said. ``lanes`` is how many calls are under way at once: on an accelerator two, so that the host decides
-    about one while the other computes.
+    ``remember`` keeps what every depth said. ``lanes`` is how many calls are under way at once: on an accelerator
+    two, so that the host decides about one while the other computes.
     """
 
     def __init__(
@@ -35,14 +33,12 @@ class Engine:
         backend: Backend,
         capacity: Capacity,
         *,
-        signals: Iterable[str] = tuple(SIGNALS),
         remember: bool = False,
         queue: Queue | None = None,
         lanes: int | None = None,
     ) -> None:
         config = backend.config
         self._backend = backend
-        self._signals = frozenset(signals)
         self._remember = remember
         self._lanes = (1 if backend.device.type == "cpu" else 2) if lanes is None else lanes
         needs = [config.need(depth) for depth in range(config.depths)]
@@ -64,12 +60,9 @@ class Engine:
         """Take a request in; its answer comes out of a later :meth:`step`.
 
         Raises:
-            InputError: the model has no embedding of a token, the engine keeps no signal that the policy reads, or a
-                request of that identity is here already.
+            InputError: the model has no embedding of a token, or a request of that identity is here already.
         """
         check_tokens(request.tokens, self._backend.config)
-        if not request.policy.signals <= self._signals:
-            raise InputError(f"{request.policy} reads signals that this engine was not asked to keep")
         if request.identity in self._requests:
             raise InputError(f"request {request.identity} is under way already; identities must differ")
         self._requests[request.identity] = request
@@ -100,9 +93,9 @@ class Engine:
         if call is None:
             return []
         need, identities = call
-        rows, rest = self._pools.pop(need).cut(len(identities))
-        if len(rest):
-            self._pools[need] = rest
+        rows = self._pools.pop(need)
+        if len(identities) < len(rows):
+            rows, self._pools[need] = rows.cut(len(identities))
         under_way, failed = surviving(rows, lambda some: deepen(some, self._backend))
         self._calls.append(under_way)
         return [Failure(int(row.identity[0]), error) for row, error in failed]
@@ -122,7 +115,6 @@ class Engine:
             [request.identity for request in requests],
             self._backend,
             [request.policy for request in requests],
-            signals=self._signals,
             remember=self._remember,
         )
 

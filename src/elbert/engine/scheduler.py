@@ -84,25 +84,21 @@ class Scheduler:
             started.append(identity)
         return started
 
-    def stand(self, need: Hashable, identities: Iterable[int]) -> None:
+    def stand(self, need: Hashable, identities: Sequence[int]) -> None:
         """Rows stand ready for the weights that they need."""
         pool = self._pools[need]
         if not pool.rows:
             pool.since = self._calls
-        for identity in identities:
-            pool.rows.append(identity)
-            pool.tokens += self._live[identity]
+        pool.rows.extend(identities)
+        pool.tokens += sum(map(self._live.__getitem__, identities))
 
     def call(self) -> tuple[Hashable, list[int]] | None:
         """The weights that run next and the rows that take them, in their order in the pool; None if none is ready."""
         need = self._next_need()
         if need is None:
             return None
-        pool, taken, tokens = self._pools[need], list[int](), 0
-        while pool.rows and self._fits(len(taken), tokens, self._live[pool.rows[0]]):
-            taken.append(pool.rows.popleft())
-            tokens += self._live[taken[-1]]
-        pool.tokens -= tokens
+        pool = self._pools[need]
+        taken = self._all_of(pool) if self._fits_whole(pool) else self._some_of(pool)
         self._calls += 1
         pool.since = self._calls
         return need, taken
@@ -111,6 +107,23 @@ class Scheduler:
         """Rows that stand in no pool have left; their places are free."""
         for identity in left:
             self._live_tokens -= self._live.pop(identity)
+
+    def _fits_whole(self, pool: Pool) -> bool:
+        return len(pool.rows) <= self._capacity.rows and pool.tokens <= self._capacity.tokens
+
+    def _all_of(self, pool: Pool) -> list[int]:
+        taken = list(pool.rows)
+        pool.rows.clear()
+        pool.tokens = 0
+        return taken
+
+    def _some_of(self, pool: Pool) -> list[int]:
+        taken, tokens = list[int](), 0
+        while pool.rows and self._fits(len(taken), tokens, self._live[pool.rows[0]]):
+            taken.append(pool.rows.popleft())
+            tokens += self._live[taken[-1]]
+        pool.tokens -= tokens
+        return taken
 
     def _has_room_for(self, length: int, rows: int, tokens: int) -> bool:
         if not self._live:

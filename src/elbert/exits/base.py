@@ -34,7 +34,7 @@ class Policy(ABC):
 
     @cached_property
     def signals(self) -> frozenset[str]:
-        """The signals that a trace must keep for this policy."""
+        """The signals that this policy reads; none, and it looks at nothing but depth."""
         return frozenset(name for rule in self.rules for name in rule.reads)
 
     def decide(self, trace: Trace) -> Array:

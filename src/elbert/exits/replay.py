@@ -33,7 +33,7 @@ def replay_exits(
     if said.ndim != 3 or 0 in said.shape[1:]:
         raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(said.shape)}")
     chosen = read(policy)
-    trace = Trace.of(said, chosen.signals, multi_label=multi_label)
+    trace = Trace.of(said, multi_label=multi_label)
     rows, depths = said.shape[:2]
     exit_depth = np.full(rows, depths, np.int64)
     exit_rule = np.full(rows, STAY, np.int64)

@@ -1,8 +1,8 @@
 """Signals: one number per row and depth, computed from what the exit head said there and one depth before.
 
 A single-label model asks one question with C options; a multi-label model asks one two-option question per label.
-Both are ``[rows, questions, options]`` here, and a row's signal is that of its least settled question: a
-multi-label text may leave when every one of its labels is settled.
+Both are ``[..., questions, options]`` here, for any number of rows and depths, and a row's signal is that of its
+least settled question: a multi-label text may leave when every one of its labels is settled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TINY = 1e-38  # stands for 0 under a logarithm, where it is multiplied by 0; and
 
 
 def questions(probabilities: Array, multi_label: bool) -> Array:
-    """``[rows, classes] -> [rows, questions, options]``."""
+    """``[..., classes] -> [..., questions, options]``."""
     if multi_label:
         return np.stack((1 - probabilities, probabilities), axis=-1)
     return probabilities[..., None, :]
@@ -33,14 +33,14 @@ def entr(p: Array) -> Array:
 
 
 def most(values: Array) -> Array:
-    """``[rows, questions] -> [rows]``: the largest; a single question is not worth a search."""
-    found: Array = values[:, 0] if values.shape[-1] == 1 else values.max(-1)
+    """``[..., questions] -> [...]``: the largest; a single question is not worth a search."""
+    found: Array = values[..., 0] if values.shape[-1] == 1 else values.max(-1)
     return found
 
 
 def least(values: Array) -> Array:
-    """``[rows, questions] -> [rows]``: the smallest."""
-    found: Array = values[:, 0] if values.shape[-1] == 1 else values.min(-1)
+    """``[..., questions] -> [...]``: the smallest."""
+    found: Array = values[..., 0] if values.shape[-1] == 1 else values.min(-1)
     return found
 
 

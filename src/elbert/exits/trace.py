@@ -1,13 +1,14 @@
 """The trace: what the exit head has said about each live row so far.
 
 It lives on the host, in numpy: a decision over a few dozen rows is a matter of microseconds there, ten times less
-than as many small tensor operations, and on an accelerator it can be taken while other rows compute.
+than as many small tensor operations, and on an accelerator it can be taken while other rows compute. It keeps
+probabilities and works out a signal when a policy asks for it: most rows leave before most signals are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,111 +22,89 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trace:
-    """Signals of rows that may stand at different depths.
+    """What was said about rows that may stand at different depths.
 
-    depth:     ``[rows]``, how often the layer has been applied to each row; 0 before the first depth
-    last:      ``[rows, classes]``, the probabilities at that depth
-    values:    ``[rows, depths, signals]``, filled up to each row's depth
-    names:     the signals kept, in the order of the last axis of ``values``
-    said:      ``[rows, depths, classes]``, all probabilities so far, where somebody asked for them
+    depth:       ``[rows]``, how often the layer has been applied to each row; 0 before the first depth
+    said:        ``[rows, depths, classes]``, all probabilities so far, filled up to each row's depth
+    multi_label: whether every label is a question of its own
+    remember:    whether somebody wants all that was said, not only the answer
+    whole:       signals over all depths ``[rows, depths]`` by name, where all depths are known (saved outputs)
     """
 
     depth: Ints
-    last: Array
-    values: Array
-    names: tuple[str, ...]
+    said: Array
     multi_label: bool = False
-    said: Array | None = None
+    remember: bool = False
+    whole: dict[str, Array] | None = None
 
     @classmethod
-    def start(
-        cls,
-        rows: int,
-        depths: int,
-        classes: int,
-        signals: Collection[str],
-        *,
-        multi_label: bool = False,
-        remember: bool = False,
-        dtype: Any = np.float32,
-    ) -> Trace:
-        """The trace of ``rows`` rows about which nothing has been said yet; ``remember`` keeps all probabilities."""
-        return cls(
-            depth=np.zeros(rows, np.int64),
-            last=np.zeros((rows, classes), dtype),
-            values=np.zeros((rows, depths, len(signals)), dtype),
-            names=tuple(sorted(signals)),
-            multi_label=multi_label,
-            said=np.zeros((rows, depths, classes), dtype) if remember else None,
-        )
+    def start(cls, rows: int, depths: int, classes: int, *, multi_label: bool = False, remember: bool = False) -> Trace:
+        """The trace of ``rows`` rows about which nothing has been said yet."""
+        said = np.zeros((rows, depths, classes), np.float32)
+        return cls(np.zeros(rows, np.int64), said, multi_label, remember)
 
     @classmethod
-    def of(cls, probabilities: Array, signals: Collection[str], *, multi_label: bool = False) -> Trace:
+    def of(cls, probabilities: Array, *, multi_label: bool = False) -> Trace:
         """The complete trace of saved outputs ``[rows, depths, classes]``; look at a depth with :meth:`at`."""
-        rows, depths, classes = probabilities.shape
-        trace = cls.start(rows, depths, classes, signals, multi_label=multi_label, dtype=probabilities.dtype)
-        for depth in range(depths):
-            trace = trace.hear(probabilities[:, depth])
-        return trace
+        rows, depths, _ = probabilities.shape
+        return cls(np.full(rows, depths), probabilities, multi_label, whole={})
 
     def hear(self, probabilities: Array) -> Trace:
         """The trace after every row's head has spoken once more: ``probabilities [rows, classes]``."""
         # In place: a row's past is never rewritten, so views of an earlier depth stay true.
-        if self.names:
-            self._note(questions(probabilities, self.multi_label), questions(self.last, self.multi_label))
-        if self.said is not None:
-            self.said[self._rows, self.depth] = probabilities
-        return Trace(self.depth + 1, probabilities, self.values, self.names, self.multi_label, self.said)
+        self.said[np.arange(len(self.depth)), self.depth] = probabilities
+        return self.pass_by()
 
     def pass_by(self) -> Trace:
         """The trace one depth deeper where nobody listened: for policies that read nothing."""
-        return Trace(self.depth + 1, self.last, self.values, self.names, self.multi_label, self.said)
-
-    def _note(self, now: Array, before: Array) -> None:
-        unheard = self.depth == 0
-        for index, name in enumerate(self.names):
-            signal = SIGNALS[name](now, before)
-            if name in AT_FIRST:
-                signal = np.where(unheard, AT_FIRST[name], signal)
-            self.values[self._rows, self.depth, index] = signal
-
-    @cached_property
-    def _rows(self) -> Ints:
-        return np.arange(len(self.depth))
+        return Trace(self.depth + 1, self.said, self.multi_label, self.remember, self.whole)
 
     def at(self, depth: int) -> Trace:
-        """The trace as it stood when every row was at ``depth``; signals only, ``last`` is not rewound."""
-        return replace(self, depth=np.full_like(self.depth, depth))
+        """The trace as it stood when every row was at ``depth``."""
+        return Trace(np.full_like(self.depth, depth), self.said, self.multi_label, self.remember, self.whole)
+
+    @cached_property
+    def last(self) -> Array:
+        """``[rows, classes]``: what was said at each row's own depth."""
+        last: Array = self.said[np.arange(len(self.depth)), np.maximum(self.depth - 1, 0)]
+        return last
 
     def now(self, name: str) -> Array:
         """``[rows]``: a signal at each row's own depth."""
-        now: Array = self.values[self._rows, np.maximum(self.depth - 1, 0), self.names.index(name)]
-        return now
+        if self.whole is not None or name in AT_FIRST:
+            return self.window(name, 1)[:, 0]
+        now = questions(self.last, self.multi_label)
+        return SIGNALS[name](now, now)
 
     def window(self, name: str, size: int) -> Array:
         """``[rows, size]``: a signal over each row's last ``size`` depths, oldest first.
 
         Rows that are not that deep yet repeat their first depth; policies rule them out by :attr:`depth`.
         """
+        rows = np.arange(len(self.depth))[:, None]
         steps = np.maximum(self.depth[:, None] + np.arange(-size, 0), 0)
-        window: Array = self.values[self._rows[:, None], steps, self.names.index(name)]
+        if self.whole is None:
+            return self._signal(name, rows, steps)
+        if name not in self.whole:
+            self.whole[name] = self._signal(name, rows, np.arange(self.said.shape[1]))
+        window: Array = self.whole[name][rows, steps]
         return window
+
+    def _signal(self, name: str, rows: Ints, steps: Ints) -> Array:
+        now = questions(self.said[rows, steps], self.multi_label)
+        if name not in AT_FIRST:
+            return SIGNALS[name](now, now)
+        before = questions(self.said[rows, np.maximum(steps - 1, 0)], self.multi_label)
+        return np.where(steps == 0, AT_FIRST[name], SIGNALS[name](now, before))
 
     def keep(self, index: Array) -> Trace:
         """The trace of some of the rows, by their numbers or a mask."""
-        said = None if self.said is None else self.said[index]
-        return Trace(self.depth[index], self.last[index], self.values[index], self.names, self.multi_label, said)
+        whole = None if self.whole is None else {name: values[index] for name, values in self.whole.items()}
+        return Trace(self.depth[index], self.said[index], self.multi_label, self.remember, whole)
 
     @staticmethod
     def join(traces: Sequence[Trace]) -> Trace:
-        """One trace of the rows of several, in order; all must keep the same things."""
-        if len(traces) == 1:
-            return traces[0]
-        said = [t.said for t in traces if t.said is not None]
-        return replace(
-            traces[0],
-            depth=np.concatenate([t.depth for t in traces]),
-            last=np.concatenate([t.last for t in traces]),
-            values=np.concatenate([t.values for t in traces]),
-            said=np.concatenate(said) if said else None,
-        )
+        """One trace of the live rows of several, in order."""
+        depth = np.concatenate([t.depth for t in traces])
+        said: NDArray[Any] = np.concatenate([t.said for t in traces])
+        return Trace(depth, said, traces[0].multi_label, any(t.remember for t in traces))

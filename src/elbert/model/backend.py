@@ -55,7 +55,7 @@ class TorchBackend:
     def load(
         cls, folder: Path, config: ModelConfig, *, precision: Precision = "float32", device: str = "cpu"
     ) -> TorchBackend:
-        """From the safetensors of a folder; the exit heads stay in float32, where thresholds are compared.
+        """From the safetensors of a folder; logits are float32 always.
 
         Raises:
             BundleError: the weights do not fit the configuration.
@@ -81,7 +81,7 @@ class TorchBackend:
             return build_layer(layer_weights(weights, name, config), config, kernels)
 
         groups = [[layer(name) for name in group_layers(config, group)] for group in range(config.num_hidden_groups)]
-        return cls(config, build_embedding(weights, config), groups, build_heads(exact, config))
+        return cls(config, build_embedding(weights, config), groups, build_heads(weights, exact, config))
 
     @property
     def config(self) -> ModelConfig:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from elbert.model.config import ModelConfig, Pooling
 from elbert.model.layout import Layout
-from elbert.model.linear import Product, linear, product
+from elbert.model.linear import Linear, Product, activated, linear
 
 
 @dataclass(frozen=True)
@@ -18,20 +17,21 @@ class Head:
     """``classifier(tanh(pooler(row)))``, where the row is its [CLS] token or the mean of its tokens."""
 
     pooling: Pooling
-    pooler: Product
-    classifier: Product
+    pooler: Product  # with the tanh, in the hidden type
+    classifier: Linear  # in float32, where thresholds are compared; oneDNN's calls cost more than so few outputs
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [rows, classes]``."""
-        row = layout.mean(hidden) if self.pooling == "mean" else hidden.index_select(0, layout.starts).float()
-        return self.classifier(torch.tanh(self.pooler(row)))
+        """``[tokens, width] -> [rows, classes]``, float32."""
+        means = self.pooling == "mean"
+        row = layout.mean(hidden).to(hidden.dtype) if means else hidden.index_select(0, layout.starts)
+        return self.classifier(self.pooler(row).float())
 
 
-def build_heads(weights: Mapping[str, Tensor], config: ModelConfig) -> list[Head]:
-    """The exit heads, shallowest block first; the last is ALBERT's own."""
+def build_heads(weights: Mapping[str, Tensor], exact: Mapping[str, Tensor], config: ModelConfig) -> list[Head]:
+    """The exit heads, shallowest block first; the last is ALBERT's own. ``exact`` are the weights in float32."""
     earlier = [(f"earlier_heads.{i}.pooler", f"earlier_heads.{i}.classifier") for i in range(config.exit_heads - 1)]
     names = [*earlier, ("albert.pooler", "classifier")]
     return [
-        Head(config.pooling, product(linear(weights, pooler)), product(linear(weights, classifier)))
+        Head(config.pooling, activated(linear(weights, pooler), "tanh"), linear(exact, classifier))
         for pooler, classifier in names
     ]
