@@ -4,11 +4,13 @@ from elbert.depth.advance import Deeper, Exits, advance, deepen, same_weights, s
 from elbert.depth.answers import predictions
 from elbert.depth.loops import shrink
 from elbert.depth.rows import Rows, admit, check_tokens
+from elbert.depth.said import Said
 
 __all__ = [
     "Deeper",
     "Exits",
     "Rows",
+    "Said",
     "admit",
     "advance",
     "check_tokens",

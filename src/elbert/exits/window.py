@@ -7,6 +7,7 @@ and means something at any number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -40,15 +41,23 @@ class Settled(Rule):
 
     def fires(self, trace: Trace) -> Array:
         """Where the window is full and the rule holds in it."""
-        full: Array = np.greater_equal(trace.depth, self.size)
-        if not full.any():
-            return full
-        settled: Array = full & self._one_answer(trace)
+        # Cheapest first, and no further than needed: at most depths nobody is settled.
+        settled: Array = np.greater_equal(trace.depth, self.size)
+        for holds in (self._far_apart, self._one_answer, *self._more):
+            if not settled.any():
+                break
+            settled = settled & holds(trace)
+        return settled
+
+    @property
+    def _more(self) -> tuple[Callable[[Trace], Array], ...]:
+        return {AGREE: (), TREND: (self._never_falls,), STABLE: (self._still,)}[self.rule]
+
+    def _far_apart(self, trace: Trace) -> Array:
         gap = trace.window("gap", self.size)
-        if self.rule == TREND:
-            return settled & (gap[:, 0] > 2 * self.margin) & self._never_falls(trace)
-        settled = settled & (gap > 2 * self.margin).all(-1)
-        return settled & (self._moves(trace) <= self.range) if self.rule == STABLE else settled
+        looked_at = gap[:, :1] if self.rule == TREND else gap
+        apart: Array = np.all(looked_at > 2 * self.margin, axis=-1)
+        return apart
 
     def _one_answer(self, trace: Trace) -> Array:
         # The first depth of the window has nothing before it to agree with.
@@ -61,10 +70,10 @@ class Settled(Rule):
         never: Array = np.all(confidence[:, 1:] >= confidence[:, :-1], axis=-1)
         return never
 
-    def _moves(self, trace: Trace) -> Array:
+    def _still(self, trace: Trace) -> Array:
         confidence = trace.window("confidence", self.size)
         moves: Array = confidence.max(-1) - confidence.min(-1)
-        return moves
+        return moves <= self.range
 
 
 @dataclass(frozen=True)

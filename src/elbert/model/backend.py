@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor
 
 from elbert.errors import InputError
+from elbert.model.choose import kernels_for
 from elbert.model.config import ModelConfig
+from elbert.model.cuda import Replayed, VarlenKernels, record_graph
 from elbert.model.head import Head, build_heads
 from elbert.model.int8 import build_int8_layer
-from elbert.model.kernels import kernels_for
-from elbert.model.layer import Embedding, Layer, build_embedding, build_layer, layer_weights
+from elbert.model.layer import Embedding, FloatLayer, Layer, build_embedding, build_layer, layer_weights
 from elbert.model.layout import Layout
 from elbert.model.precision import Precision, hidden_dtype
 from elbert.model.weights import group_layers, load_weights
@@ -50,6 +52,9 @@ class TorchBackend:
         self._embedding = embedding
         self._groups = groups
         self._heads = heads
+        self._run: Callable[[Tensor, Layout, int], Tensor] = self._layers
+        if replayable(groups):
+            self._run = Replayed(self._layers, record_graph)
 
     @classmethod
     def load(
@@ -99,10 +104,19 @@ class TorchBackend:
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         """``[tokens, width] -> [tokens, width]``."""
-        for layer in self._groups[group]:
-            hidden = layer(hidden, layout)
-        return hidden
+        return self._run(hidden, layout, group)
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
         """``[tokens, width] -> [rows, classes]``."""
         return self._heads[head](hidden, layout)
+
+    def _layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
+        for layer in self._groups[group]:
+            hidden = layer(hidden, layout)
+        return hidden
+
+
+def replayable(groups: list[list[Layer]]) -> bool:
+    """Whether steps are free of padding on a device with graphs, so that they can be recorded."""
+    layers = [layer for group in groups for layer in group]
+    return all(isinstance(layer, FloatLayer) and isinstance(layer.kernels, VarlenKernels) for layer in layers)

@@ -145,11 +145,3 @@ class NativeKernels:
     def scaled_add_norm_quantise(self, x: Tensor, scaled: Scaled, norm: Norm) -> tuple[Tensor, Quantised]:
         """The same, and its quantised form."""
         return self._run.scaled_add_norm_quantise(x, *scaled, *norm)
-
-
-def kernels_for(dtype: torch.dtype, device: torch.device, *, head_width: int) -> Kernels:
-    """The fastest that there are for hidden values of this type on this device."""
-    found = native.load() if device.type == "cpu" else native.NoKernels("only for processors")
-    if isinstance(found, native.Kernels) and dtype in found.dtypes and (head_width % 2 == 0 or dtype == torch.float32):
-        return NativeKernels(found)
-    return TorchKernels(dtype)

@@ -1,0 +1,48 @@
+"""How others leave early, on our own backend: waiting for the slowest row, or shrinking the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from elbert.depth import Rows, admit, deepen, shrink
+from elbert.depth.advance import decide
+from elbert.exits import Policy
+from elbert.model import Backend
+from elbert.text import Tokens
+
+Way = Callable[[Rows, Backend], int]  # a batch until nobody is left; the sum of the depths that answered
+
+
+def by_shrinking(rows: Rows, backend: Backend) -> int:
+    """FastBERT (ACL 2020): rows that are done are taken out, their places stay empty."""
+    return sum(int(exits.depth.sum()) for exits in shrink(rows, backend))
+
+
+@torch.inference_mode()
+def by_waiting(rows: Rows, backend: Backend) -> int:
+    """PABEE (NeurIPS 2020): the batch goes on, whole, until its last row is done."""
+    answered = np.zeros(len(rows), np.int64)
+    while not answered.all():
+        deeper = deepen(rows, backend)
+        trace = rows.trace.pass_by() if deeper.said is None else rows.trace.hear(deeper.said.hear())
+        rows = Rows(rows.identity, rows.policies, deeper.rows.hidden, rows.layout, trace)
+        decision, _ = decide(trace, rows.policies, backend.config.depths)
+        answered = np.where((answered == 0) & (decision >= 0), trace.depth, answered)
+    return int(answered.sum())
+
+
+def run(way: Way, tokens: Sequence[Tokens], backend: Backend, policy: Policy, size: int) -> float:
+    """Mean depth of rows taken ``size`` at a time, like with like in length."""
+    order = sorted(tokens, key=lambda t: -len(t.ids))
+    batches = (order[i : i + size] for i in range(0, len(order), size))
+    return sum(way(rows, backend) for rows in admitted(batches, backend, policy)) / len(tokens)
+
+
+def admitted(batches: Iterator[Sequence[Tokens]], backend: Backend, policy: Policy) -> Iterator[Rows]:
+    """Batches of tokens as rows at depth 0."""
+    for batch in batches:
+        with torch.inference_mode():
+            yield admit(batch, range(len(batch)), backend, policy)

@@ -1,0 +1,109 @@
+"""Layers saved, and time saved: wall-clock speed-up divided by layer speed-up, exits scripted.
+
+    python benchmarks/realised.py [--shapes bundled albert-base] [--rounds 5] [--dtype bfloat16]
+
+Full depth is the policy ``full``, which does not even read the exit head before the last depth. Tokenising is left
+out: both sides pay the same for it. ``shrink`` and ``wait`` are FastBERT's and PABEE's way with the same backend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from elbert import Classifier
+from elbert.engine import Capacity, Engine, Request, Sweep
+from elbert.exits import Policy, policy
+from elbert.model import Backend
+from elbert.text import Tokens
+from machine import keep
+from others import by_shrinking, by_waiting, run
+from rounds import interleaved
+from scripted import POLICY, Scripted, script
+from shapes import folder_of, texts_of
+
+CAPACITIES = (1, 4, 16, 64, 256)
+TOKENS = 32  # of each text
+SECONDS = 1.5  # about which a run at full depth should take
+
+
+def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int) -> float:
+    """Mean depth of all, served by the engine."""
+    engine = Engine(backend, Capacity(capacity, capacity * TOKENS), queue=Sweep())
+    for identity, each in enumerate(tokens):
+        engine.submit(Request(identity, each, chosen))
+    depths = 0
+    while len(engine):
+        depths += sum(int(exits.depth.sum()) for exits in engine.step().exits)
+    return depths / len(tokens)
+
+
+def measure(classifier: Classifier, capacity: int, rounds: int) -> list[dict[str, Any]]:
+    """Every mean depth at one capacity, against full depth in the same rounds."""
+    deepest = classifier.depths
+    number = texts_for(classifier, capacity)
+    tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
+    full, scripted_policy = policy("full"), policy(POLICY)
+    plain = Scripted(classifier.backend, [deepest])
+    found: dict[str, tuple[str, float]] = {}
+    contest: dict[str, Any] = {"full": lambda: serve(plain, tokens, full, capacity)}
+    for mean in (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
+        backend = Scripted(classifier.backend, script(mean, deepest))
+        ways = {"engine": lambda b=backend: serve(b, tokens, scripted_policy, capacity)}
+        if mean == deepest / 4:
+            ways["shrink"] = lambda b=backend: run(by_shrinking, tokens, b, scripted_policy, capacity)
+            ways["wait"] = lambda b=backend: run(by_waiting, tokens, b, scripted_policy, capacity)
+        for way, go in ways.items():
+            name = f"{way} at {mean:g}"
+            contest[name] = go
+            found[name] = (way, go())
+    seconds = interleaved(contest, rounds)
+    return [
+        {
+            "capacity": capacity,
+            "way": way,
+            "mean_depth": depth,
+            "layer_speedup": deepest / depth,
+            "wall_speedup": seconds["full"] / seconds[name],
+            "realised": seconds["full"] / seconds[name] * depth / deepest,
+            "us_per_text": seconds[name] / number * 1e6,
+        }
+        for name, (way, depth) in found.items()
+    ]
+
+
+def texts_for(classifier: Classifier, capacity: int) -> int:
+    """How many texts take about :data:`SECONDS` at full depth: many times the capacity, so that ends do not count."""
+    config = classifier.bundle.config
+    flops = 24 * config.hidden_size**2 * TOKENS * config.depths
+    return max(12 * capacity, min(4000, int(SECONDS * (1.5e11 if capacity == 1 else 4e11) / flops)))
+
+
+def main() -> None:
+    """Measure every shape and capacity, print a table, keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shapes", nargs="+", default=["bundled", "albert-base"])
+    parser.add_argument("--capacities", nargs="+", type=int, default=CAPACITIES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", default="bfloat16")
+    args = parser.parse_args()
+    result: dict[str, Any] = {"tokens": TOKENS, "dtype": args.dtype, "rounds": args.rounds, "shapes": {}}
+    with tempfile.TemporaryDirectory() as cache:
+        for shape in args.shapes:
+            classifier = Classifier.load(folder_of(shape, Path(cache)), dtype=args.dtype)
+            rows = [row for capacity in args.capacities for row in measure(classifier, capacity, args.rounds)]
+            result["shapes"][shape] = rows
+            for row in rows:
+                print(
+                    f"{shape:<12} capacity {row['capacity']:>3}  {row['way']:<6} mean depth {row['mean_depth']:5.2f}  "
+                    f"layers {row['layer_speedup']:5.2f}x  time {row['wall_speedup']:5.2f}x  "
+                    f"realised {row['realised']:.3f}",
+                    flush=True,
+                )
+    print(f"kept in {keep('realised', result)}")
+
+
+if __name__ == "__main__":
+    main()

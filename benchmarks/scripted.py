@@ -1,0 +1,70 @@
+"""Exits by a script: a real model computes everything, and rows leave at depths that were fixed beforehand.
+
+The script travels with the row, in the first value of its [CLS] token, counted down by every layer; when it reaches 0
+the head's logits are made certain. So layer, head, trace and policy cost what they cost, whatever the weights are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from elbert.model import Backend, Layout, ModelConfig
+
+POLICY = "window(entropy=0.1, size=6)"  # its second stage never fires here: undecided logits have no gap
+
+
+class Scripted:
+    """A backend whose rows leave at ``depths[sum of their ids modulo their number]``."""
+
+    def __init__(self, backend: Backend, depths: Sequence[int]) -> None:
+        self._backend = backend
+        self._depths = torch.tensor(depths)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's sizes."""
+        return self._backend.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where hidden rows live."""
+        return self._backend.device
+
+    def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
+        """``[tokens] -> [tokens, width]``, with the script in it."""
+        hidden = self._backend.embed(ids, type_ids, layout)
+        sums = torch.zeros(len(layout), dtype=torch.long).index_add_(0, layout.row, ids)
+        return self._with(hidden, layout, self._depths[sums % len(self._depths)].to(hidden.dtype))
+
+    def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
+        """``[tokens, width] -> [tokens, width]``."""
+        left = self._left(hidden, layout)
+        return self._with(self._backend.step(hidden, layout, group), layout, left - 1)
+
+    def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
+        """``[tokens, width] -> [rows, classes]``."""
+        logits = self._backend.read(hidden, layout, head)
+        logits.zero_()
+        logits[:, 0] = (self._left(hidden, layout) <= 0) * 20.0
+        return logits
+
+    def _left(self, hidden: Tensor, layout: Layout) -> Tensor:
+        return hidden[:, 0].index_select(0, layout.starts)
+
+    def _with(self, hidden: Tensor, layout: Layout, left: Tensor) -> Tensor:
+        hidden[:, 0].index_copy_(0, layout.starts, left)
+        return hidden
+
+
+def script(mean: float, deepest: int, number: int = 97, seed: int = 0) -> list[int]:
+    """``number`` exit depths from 1 to ``deepest`` of that mean: most rows leave early, some late, as they do."""
+    rng = random.Random(seed)
+    depths = [1 + min(int(rng.expovariate(1 / max(mean - 1, 1e-9))), deepest - 1) for _ in range(number)]
+    while abs(sum(depths) / number - mean) > 0.5 / number:  # the tail was cut off: nudge until the mean is right
+        at = rng.randrange(number)
+        depths[at] = min(deepest, max(1, depths[at] + (1 if sum(depths) / number < mean else -1)))
+    return depths

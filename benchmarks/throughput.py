@@ -1,0 +1,136 @@
+"""Texts a second and accuracy: ours against what people would use instead, same weights, same texts.
+
+    python benchmarks/throughput.py [--shape bundled] [--data FILE] [--texts 400] [--rounds 5] [--peers NAME …]
+
+With random weights (``--shape albert-base``, ``albert-large``) texts are 62 words long and exits are scripted to mean
+depths of a quarter and half of the model's; agreement then means nothing and is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert import Classifier, policy
+from elbert.text import read_examples, resolve_label
+from machine import keep
+from others import by_shrinking, by_waiting, run
+from peers import PEERS, Workshop
+from rounds import interleaved
+from scripted import POLICY, Scripted, script
+from shapes import folder_of, texts_of
+
+REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
+PRECISIONS = ("float32", "bfloat16", "int8")
+Go = Callable[[Sequence[str]], Any]
+
+
+def ours(folder: Path, shape: str, precision: str) -> dict[str, tuple[Classifier, Any]]:
+    """Our ways over a folder: full depth, and exits at two operating points."""
+    full = Classifier.load(folder, "full", dtype=precision)
+    if shape == "bundled":
+        points = {name: full.bundle.policy(name) for name in ("safe", "fast")}
+        return {"full depth": (full, None)} | {f"exits, {name}": (full, spec) for name, spec in points.items()}
+    ways: dict[str, tuple[Classifier, Any]] = {"full depth": (full, None)}
+    for part in (4, 2):
+        backend = Scripted(full.backend, script(full.depths / part, full.depths))
+        ways[f"exits, depth L/{part}"] = (Classifier(full.bundle, full.tokeniser, backend, policy(POLICY)), None)
+    return ways
+
+
+def go_ours(classifier: Classifier, spec: Any) -> Go:
+    """Texts to probabilities by our classifier."""
+    return lambda texts: classifier.predict(texts, spec)
+
+
+def go_others(classifier: Classifier, spec: Any, way: Any) -> Go:
+    """Texts to mean depth, by another way of leaving early."""
+    return lambda texts: run(way, classifier.tokeniser.encode(texts), classifier.backend, spec, 32)
+
+
+def scores(answer: Any) -> NDArray[np.float64] | None:
+    """Probabilities ``[n, classes]`` of what a contestant returned, if it returned any."""
+    if isinstance(answer, list):
+        return np.array([list(prediction.scores.values()) for prediction in answer])
+    return answer if isinstance(answer, np.ndarray) else None
+
+
+def contest(folder: Path, shape: str, cache: Path, calibration: Sequence[str], names: Sequence[str]) -> dict[str, Go]:
+    """Everybody who takes part, ready to run."""
+    workshop = Workshop(cache=cache, calibration=tuple(calibration))
+    everybody: dict[str, Go] = {}
+    for peer in PEERS:
+        if peer.missing():
+            print(f"left out: {peer.name} {peer.precision} needs {', '.join(peer.missing())}")
+        elif not names or peer.name in names:
+            everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, peer.batch, workshop)
+    for precision in PRECISIONS:
+        ways = ours(folder, shape, precision)
+        for name, (classifier, spec) in ways.items():
+            everybody[f"elbert {precision}, {name}"] = go_ours(classifier, spec)
+        classifier, spec = list(ways.values())[1]
+        for name, way in (("shrinking batch", by_shrinking), ("waiting batch", by_waiting)):
+            everybody[f"elbert {precision}, {name}"] = go_others(classifier, spec or classifier.policy, way)
+    return everybody
+
+
+def data(args: argparse.Namespace) -> tuple[list[str], list[int] | None]:
+    """Texts, and their labels where they are known."""
+    if args.shape != "bundled":
+        return texts_of(62, args.texts), None
+    if args.data is None:
+        return REVIEWS.read_text(encoding="utf-8").splitlines() * (args.texts // 12 + 1), None
+    known, examples = Classifier.load().labels, list(read_examples(args.data))
+    return [str(e.content()) for e in examples], [resolve_label(e.label, known) for e in examples]
+
+
+def row(name: str, seconds: float, texts: int, answer: Any, labels: Any, reference: Any) -> dict[str, Any]:
+    """One line of the table."""
+    found: dict[str, Any] = {"name": name, "texts_per_second": texts / seconds}
+    probabilities = scores(answer)
+    if isinstance(answer, list):
+        found["mean_depth"] = sum(prediction.depth for prediction in answer) / len(answer)
+    elif isinstance(answer, float):
+        found["mean_depth"] = answer
+    if probabilities is not None and reference is not None:
+        found["agreement"] = float((probabilities.argmax(-1) == reference.argmax(-1)).mean())
+    if probabilities is not None and labels is not None:
+        found["accuracy"] = float((probabilities.argmax(-1) == np.array(labels)).mean())
+    return found
+
+
+def main() -> None:
+    """Run everybody, interleaved; print the table; keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="bundled", choices=("bundled", "albert-base", "albert-large"))
+    parser.add_argument("--data", help="labelled texts for the bundled model (unsaid: examples/reviews.txt)")
+    parser.add_argument("--texts", type=int, default=400, help="texts of a timed run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="+", default=[])
+    args = parser.parse_args()
+    texts, labels = data(args)
+    sample = random.Random(0).sample(texts, min(args.texts, len(texts)))
+    with tempfile.TemporaryDirectory() as folder:
+        everybody = contest(folder_of(args.shape, Path(folder)), args.shape, Path(folder), texts[:300], args.peers)
+        answers = {name: go(texts) for name, go in everybody.items()}
+        seconds = interleaved({name: lambda g=go: g(sample) for name, go in everybody.items()}, args.rounds)
+    reference = scores(answers["elbert float32, full depth"]) if args.shape == "bundled" else None
+    rows = [row(name, seconds[name], len(sample), answers[name], labels, reference) for name in everybody]
+    slowest = rows[0]["texts_per_second"]
+    for found in sorted(rows, key=lambda r: r["texts_per_second"]):
+        more = "".join(f"  {k} {found[k]:.4g}" for k in ("mean_depth", "accuracy", "agreement") if k in found)
+        rate = found["texts_per_second"]
+        print(f"{found['name']:<36} {rate:9.1f} texts/s  {rate / slowest:6.2f}x {rows[0]['name']}{more}")
+    result = {"shape": args.shape, "texts": len(sample), "answered": len(texts), "rounds": args.rounds, "rows": rows}
+    print(f"kept in {keep(f'throughput_{args.shape}', result)}")
+
+
+if __name__ == "__main__":
+    main()
