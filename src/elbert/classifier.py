@@ -20,6 +20,8 @@ from elbert.text import Text, Tokeniser, Tokens
 
 Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 
+# Enough for every product to run at its full rate, and not more than its caches like.
+CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
 MOST_THREADS = 1024  # beyond what a machine can start, OpenMP ends the process
 
 
@@ -38,15 +40,19 @@ class Classifier:
         backend: Backend,
         policy: Policy,
         *,
-        max_rows: int = 256,
-        max_tokens: int = 8192,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
         threads: int | None = None,
     ) -> None:
         self.bundle = bundle
         self.tokeniser = tokeniser
         self.backend = backend
         self.policy = policy
-        self.capacity = Capacity(_positive("max_rows", max_rows), _positive("max_tokens", max_tokens))
+        usual = CAPACITY[backend.device.type]
+        self.capacity = Capacity(
+            usual.rows if max_rows is None else _positive("max_rows", max_rows),
+            usual.tokens if max_tokens is None else _positive("max_tokens", max_tokens),
+        )
         self.threads = None if threads is None else _positive("threads", threads, MOST_THREADS)
 
     @classmethod
@@ -57,8 +63,8 @@ class Classifier:
         *,
         dtype: Dtype = "auto",
         device: str = "auto",
-        max_rows: int = 256,
-        max_tokens: int = 8192,
+        max_rows: int | None = None,
+        max_tokens: int | None = None,
         threads: int | None = None,
     ) -> Classifier:
         """Load a folder or hub id; with no argument at all, the bundled model.
@@ -66,7 +72,7 @@ class Classifier:
         ``policy`` is a spec or the name of one of the model's operating points; unsaid, the model's default point,
         or ``full`` where it has none. ``dtype`` is the precision: ``auto`` is the fastest that this machine does
         well, of float32 and those whose accuracy was checked on this model (``precisions`` in its ``exits.json``).
-        At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call.
+        At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call (unsaid: as many as the device likes).
         ``threads`` holds only inside calls of this classifier.
 
         Raises:

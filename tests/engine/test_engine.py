@@ -126,7 +126,7 @@ class Faulty:
         if self._at == 0 and self._poison in ids.tolist():
             raise RuntimeError("embed failed")
         hidden = self._backend.embed(ids, type_ids, layout)
-        hidden[ids == self._poison] = 1e9  # marks the row
+        hidden[: len(ids)][ids == self._poison] = 1e9  # marks the row
         return hidden
 
     def step(self, hidden, layout, group):

@@ -1,11 +1,11 @@
-"""What runs on a CUDA device, as far as it can be run without one: the same code, with stand-ins for the device's own."""
+"""What runs on a CUDA device, as far as it can be run without one: stand-ins for the device's own functions."""
 
 import pytest
 import torch
 
 from elbert.depth import Said
 from elbert.model import Layout
-from elbert.model.cuda import Fixed, Replayed, VarlenKernels, rounded
+from elbert.model.cuda import Fixed, Replayed, VarlenKernels
 from elbert.model.kernels import TorchKernels
 
 
@@ -23,9 +23,11 @@ def attend_by_spans(query, key, value, starts, ends, longest, _):
 
 @pytest.mark.parametrize("lengths", [[1], [7, 1, 30], [16] * 4])
 def test_attention_without_padding(lengths):
-    qkv, layout = torch.randn(sum(lengths), 3 * 32).bfloat16(), Layout.of(lengths)
-    ours = VarlenKernels(attend_by_spans).attend(qkv, layout, 4)
-    torch.testing.assert_close(ours, TorchKernels(torch.bfloat16).attend(qkv, layout, 4), atol=0.03, rtol=0.03)
+    layout = Layout.of(lengths)
+    qkv = torch.randn(layout.room, 3 * 32).bfloat16()
+    ours = VarlenKernels(attend_by_spans).attend(qkv, layout, 4)[: layout.tokens]
+    plain = TorchKernels(torch.bfloat16).attend(qkv, layout, 4)[: layout.tokens]
+    torch.testing.assert_close(ours, plain, atol=0.03, rtol=0.03)
 
 
 def test_a_replay_gives_what_the_step_gives_at_every_size():
@@ -43,25 +45,21 @@ def test_a_replay_gives_what_the_step_gives_at_every_size():
 
     replayed = Replayed(step, record)
     generator, sizes = torch.Generator().manual_seed(0), 0
-    for trial in range(60):
+    for trial in range(150):
         lengths = torch.randint(1, 40, (int(torch.randint(1, 20, (1,), generator=generator)),), generator=generator)
         layout = Layout.of(lengths.tolist())
-        hidden = torch.randn(layout.tokens, 32, generator=generator)
+        hidden = torch.randn(layout.room, 32, generator=generator)
         group = trial % 2
         before = replayed(hidden, layout, group)
         kept = before.clone()
         expected = step(hidden, Fixed(layout.bounds, layout.longest), group)
-        torch.testing.assert_close(before, expected)
+        torch.testing.assert_close(before[: layout.tokens], expected[: layout.tokens])
         replayed(hidden + 1, layout, group)
-        assert torch.equal(before, kept), "a later replay wrote over an earlier answer"
+        assert torch.equal(before[: layout.tokens], kept[: layout.tokens]), (
+            "a later replay wrote over an earlier answer"
+        )
         sizes += 1
-    assert len(recorded) < sizes  # some sizes were met again
-
-
-def test_rounded_sizes_are_few_and_near():
-    for size in range(1, 5000):
-        assert size <= rounded(size) <= size * 1.125 + 1
-    assert len({rounded(size) for size in range(1, 5000)}) < 100
+    assert len(recorded) < 0.8 * sizes  # sizes are met again
 
 
 def test_what_was_said_is_on_the_host():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.model import Layout
+from elbert.model.layout import rounded
 
 lengths_of_rows = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 
@@ -37,8 +38,10 @@ def test_pad_and_pack(lengths, shape):
     for i, row in enumerate(rows):
         assert torch.equal(padded[i, : len(row)], row)
         assert not padded[i, len(row) :].any()
-    assert torch.equal(layout.pack(padded), torch.cat(rows))
-    assert torch.equal(layout.pack(padded.transpose(0, 1).contiguous().transpose(0, 1)), torch.cat(rows))
+    packed = layout.pack(padded)
+    assert len(packed) == layout.room
+    assert torch.equal(packed[: layout.tokens], torch.cat(rows))
+    assert torch.equal(layout.pack(padded.transpose(0, 1).contiguous().transpose(0, 1)), packed)
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,4 +61,11 @@ def test_keep_some_rows_in_any_order(lengths, data):
     kept, tokens = Layout.of(lengths).keep(np.array(index, np.int64))
     assert kept.lengths.tolist() == [lengths[i] for i in index]
     expected = torch.cat([rows[i] for i in index]) if index else torch.zeros(0, 3)
-    assert torch.equal(torch.cat(rows)[tokens], expected)
+    assert len(tokens) == kept.room
+    assert torch.equal(torch.cat(rows)[tokens[: kept.tokens]], expected)
+
+
+def test_rooms_are_few_and_near():
+    for size in range(5000):
+        assert size <= rounded(size) <= size * 1.0625
+    assert len({rounded(size) for size in range(5000)}) < 160

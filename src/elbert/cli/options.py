@@ -18,8 +18,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "int8"), default="auto", help=checked)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (unsaid: torch's own choice)")
-    parser.add_argument("--max-rows", type=int, default=256, metavar="N", help="rows that share a layer call")
-    parser.add_argument("--max-tokens", type=int, default=8192, metavar="N", help="tokens that share a layer call")
+    parser.add_argument("--max-rows", type=int, metavar="N", help="rows that share a layer call")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens that share a layer call")
 
 
 def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:

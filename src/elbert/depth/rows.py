@@ -24,7 +24,7 @@ class Rows:
 
     identity: ``[rows]``, the caller's number of each row
     policies: the policy of each row
-    hidden:   ``[tokens, width]``, packed as ``layout`` says
+    hidden:   ``[room, width]``, packed as ``layout`` says
     trace:    the depth of each row, and what its heads have said
     """
 
@@ -64,13 +64,19 @@ class Rows:
         parts = [part for part in parts if len(part)] or parts[:1]
         if len(parts) == 1:
             return parts[0]
+        layout = Layout(np.concatenate([p.layout.lengths for p in parts]), parts[0].layout.device)
         return Rows(
             identity=np.concatenate([p.identity for p in parts]),
             policies=tuple(policy for p in parts for policy in p.policies),
-            hidden=torch.cat([p.hidden for p in parts]),
-            layout=Layout(np.concatenate([p.layout.lengths for p in parts]), parts[0].layout.device),
+            hidden=torch.cat([*(p.hidden[: p.layout.tokens] for p in parts), filler(layout, parts[0].hidden)]),
+            layout=layout,
             trace=Trace.join([p.trace for p in parts]),
         )
+
+
+def filler(layout: Layout, hidden: Tensor) -> Tensor:
+    """``[room - tokens, width]``, of the kind that ``hidden`` is."""
+    return hidden.new_zeros(layout.room - layout.tokens, hidden.shape[1])
 
 
 def admit(

@@ -35,13 +35,13 @@ class Backend(Protocol):
         """Where hidden rows live."""
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [tokens] -> [tokens, width]``: rows at depth 0."""
+        """``ids, type_ids [tokens] -> [room, width]``: rows at depth 0."""
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``: one depth deeper, by the layer of ``group``."""
+        """``[room, width] -> [room, width]``: one depth deeper, by the layer of ``group``."""
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
-        """``[tokens, width] -> [rows, classes]``: logits in float32, by exit head ``head``."""
+        """``[room, width] -> [rows, classes]``: logits in float32, by exit head ``head``."""
 
 
 class TorchBackend:
@@ -99,15 +99,15 @@ class TorchBackend:
         return self._embedding.words.device
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [tokens] -> [tokens, width]``."""
-        return self._embedding(ids, type_ids, layout)
+        """``ids, type_ids [tokens] -> [room, width]``."""
+        return self._embedding(layout.filled(ids), layout.filled(type_ids), layout)
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
+        """``[room, width] -> [room, width]``."""
         return self._run(hidden, layout, group)
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
-        """``[tokens, width] -> [rows, classes]``."""
+        """``[room, width] -> [rows, classes]``."""
         return self._heads[head](hidden, layout)
 
     def _layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:

@@ -71,16 +71,16 @@ class Replayed:
         self._recordings: dict[tuple[int, ...], Recording] = {}
 
     def __call__(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
-        size = rounded(layout.tokens), rounded(len(layout)), rounded(layout.longest)
+        """``[room, width] -> [room, width]``."""
+        size = layout.room, power_of_two(len(layout)), power_of_two(layout.longest)
         if (group, *size) not in self._recordings:
             self._recordings[group, *size] = self._recorded(hidden, group, *size)
         recording, rows = self._recordings[group, *size], len(layout)
-        recording.hidden[: layout.tokens].copy_(hidden)
+        recording.hidden.copy_(hidden)
         recording.bounds[: rows + 1].copy_(layout.bounds)
         recording.bounds[rows + 1 :].fill_(layout.tokens)  # rows that are not there have no tokens
         recording.replay()
-        return recording.result[: layout.tokens].clone()  # the next replay writes over it
+        return recording.result.clone()  # the next replay writes over it
 
     def _recorded(self, hidden: Tensor, group: int, tokens: int, rows: int, longest: int) -> Recording:
         static = hidden.new_zeros(tokens, hidden.shape[1])
@@ -90,10 +90,9 @@ class Replayed:
         return Recording(static, bounds, replay, result)
 
 
-def rounded(size: int) -> int:
-    """Up to the next multiple of an eighth of the power of two below: at most an eighth more, and few sizes."""
-    grain = max(1, 1 << max(0, size.bit_length() - 4))
-    return -(-size // grain) * grain
+def power_of_two(size: int) -> int:
+    """The next one; for sizes that cost nothing when they are too large."""
+    return 1 << (size - 1).bit_length()
 
 
 def record_graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:

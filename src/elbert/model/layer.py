@@ -27,7 +27,7 @@ class Embedding:
 
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``ids, type_ids [tokens] -> [tokens, width]``."""
-        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.position)
+        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.filled(layout.position))
         small += self.segments.index_select(0, type_ids)
         return self.map(self.norm(small))
 

@@ -19,7 +19,8 @@ Ints = NDArray[np.int64]
 class Layout:
     """Where each row's tokens lie in a packed tensor. ``lengths [rows]``: tokens of each row, at least one.
 
-    The lengths are on the host: what follows from them is worked out there, and reaches ``device`` once.
+    The lengths are on the host: what follows from them is worked out there, and reaches ``device`` once. A packed
+    tensor has ``room`` tokens, a few more than the rows need; the filler at its end belongs to no row.
     """
 
     lengths: Ints
@@ -40,6 +41,15 @@ class Layout:
         return int(self.lengths.sum())
 
     @cached_property
+    def room(self) -> int:
+        """Tokens that packed tensors have: a number that comes again.
+
+        For every new number of tokens oneDNN prepares a product anew, which takes as long as the product itself and
+        keeps up to a megabyte; on a CUDA device every number asks for a recording of its own.
+        """
+        return rounded(self.tokens)
+
+    @cached_property
     def longest(self) -> int:
         """Tokens of the longest row."""
         return int(self.lengths.max()) if len(self) else 0
@@ -48,6 +58,12 @@ class Layout:
     def bounds(self) -> Tensor:
         """``[rows + 1]``: where each row's first token lies, and the end of the last."""
         return self.placed(self._bounds)
+
+    @cached_property
+    def spans(self) -> Tensor:
+        """``[rows + 1]``, or one more: the same, and the filler as if it were a row."""
+        filled = self._bounds if self.room == self.tokens else np.append(self._bounds, self.room)
+        return self.placed(filled)
 
     @cached_property
     def starts(self) -> Tensor:
@@ -77,7 +93,8 @@ class Layout:
         return self.placed(np.arange(self.longest) < self.lengths[:, None])[:, None, None, :]
 
     def pad(self, packed: Tensor) -> Tensor:
-        """``[tokens, ...] -> [rows, longest, ...]``, zeros after each row's end."""
+        """``[room, ...] -> [rows, longest, ...]``, zeros after each row's end."""
+        packed = packed[: self.tokens]
         if self.even:
             return packed.view(len(self), self.longest, *packed.shape[1:])
         padded = packed.new_zeros(len(self) * self.longest, *packed.shape[1:])
@@ -85,20 +102,28 @@ class Layout:
         return padded.view(len(self), self.longest, *packed.shape[1:])
 
     def pack(self, padded: Tensor) -> Tensor:
-        """``[rows, longest, ...] -> [tokens, ...]``."""
+        """``[rows, longest, ...] -> [room, ...]``, zeros as filler."""
         flat = padded.reshape(len(self) * self.longest, *padded.shape[2:])
-        return flat if self.even else flat[self._places]
+        return self.filled(flat if self.even else flat[self._places])
+
+    def filled(self, tokens: Tensor) -> Tensor:
+        """``[tokens, ...] -> [room, ...]``, zeros as filler."""
+        missing = self.room - self.tokens
+        return torch.cat((tokens, tokens.new_zeros(missing, *tokens.shape[1:]))) if missing else tokens
 
     def mean(self, packed: Tensor) -> Tensor:
-        """``[tokens, width] -> [rows, width]``: the mean of each row's tokens."""
+        """``[room, width] -> [rows, width]``: the mean of each row's tokens."""
         total = packed.new_zeros(len(self), packed.shape[1], dtype=torch.float32)
-        return total.index_add_(0, self.row, packed.float()) / self.placed(self.lengths).unsqueeze(-1)
+        return total.index_add_(0, self.row, packed[: self.tokens].float()) / self.placed(self.lengths).unsqueeze(-1)
 
     def keep(self, index: Ints) -> tuple[Layout, Tensor]:
-        """The layout of the rows ``index [kept]``, and where their tokens lie in this one ``[kept tokens]``."""
+        """The layout of the rows ``index [kept]``, and where their tokens lie in this one ``[kept room]``."""
         kept = Layout(self.lengths[index], self.device)
         shift = self._bounds[:-1][index] - kept._bounds[:-1]
-        return kept, self.placed(np.arange(kept.tokens) + np.repeat(shift, kept.lengths))
+        tokens = np.empty(kept.room, np.int64)
+        tokens[: kept.tokens] = np.arange(kept.tokens) + np.repeat(shift, kept.lengths)
+        tokens[kept.tokens :] = tokens[:1]  # any of its own tokens will do as filler
+        return kept, self.placed(tokens)
 
     def placed(self, array: NDArray[Any]) -> Tensor:
         """An array of the host on the device; on an accelerator without waiting for it."""
@@ -116,3 +141,9 @@ class Layout:
     @cached_property
     def _places(self) -> Tensor:
         return self.row * self.longest + self.position
+
+
+def rounded(size: int) -> int:
+    """Up to the next multiple of a sixteenth of the power of two below: few sizes, and at most a sixteenth more."""
+    grain = 1 << max(0, size.bit_length() - 5)
+    return -(-size // grain) * grain
