@@ -22,8 +22,13 @@ check: .venv/developed  ## style, types
 slow: .venv/developed  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
 
-bench: .venv/developed  ## benchmarks; results go to benchmarks/results/
+bench: .venv/benched  ## benchmarks, 30 minutes; results go to benchmarks/results/ (DATA=FILE: labelled texts)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/throughput.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/throughput.py --shape albert-base --texts 128
+	$(BIN)/python benchmarks/throughput.py --shape albert-large --texts 32 --rounds 3 --peers transformers openvino
+	$(BIN)/python benchmarks/realised.py
+	$(BIN)/python benchmarks/latency.py
 
 clean:  ## remove what these words made
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -39,3 +44,7 @@ clean:  ## remove what these words made
 .venv/developed: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/installed
+
+.venv/benched: .venv/developed
+	$(PIP) --editable '.[dev,bench]'
+	@touch $@

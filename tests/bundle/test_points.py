@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from elbert.bundle import OperatingPoint, write_points
-from elbert.bundle.points import read_points
+from elbert.bundle import OperatingPoint, write_points, write_precisions
+from elbert.bundle.points import read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import policy
 
@@ -78,3 +78,22 @@ def test_a_default_that_is_not_there(tmp_path, default):
 def test_a_policy_that_cannot_be_read(tmp_path, spec):
     values = {"version": 1, "points": {"fast": {"policy": spec}}}
     refused(written(tmp_path, values), "correct it there, or calibrate again")
+
+
+def test_points_and_precisions_are_kept_side_by_side(tmp_path):
+    file, checked = tmp_path / "exits.json", {"int8": {"test": {"accuracy": 0.9}}}
+    write_precisions(file, checked)
+    points = {"fast": OperatingPoint(policy("depth(2)"), {})}
+    write_points(file, points, "fast")
+    assert read_precisions(file) == checked
+    write_precisions(file, {})
+    assert read_points(file) == (points, "fast")
+    assert read_precisions(tmp_path / "nothing.json") == {}
+
+
+@pytest.mark.parametrize("wrong", ['["int8"]', '{"int8": 0.9}', "null"])
+def test_precisions_of_another_form_are_refused(tmp_path, wrong):
+    file = tmp_path / "exits.json"
+    file.write_text('{"version": 1, "points": {}, "precisions": %s}' % wrong)
+    with pytest.raises(BundleError, match="expected what was measured by precision"):
+        read_precisions(file)

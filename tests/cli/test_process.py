@@ -43,6 +43,26 @@ def test_an_error_after_the_reader_has_gone_is_told_once(bundle_folder, tmp_path
     assert (child.returncode, told) == (2, f"elbert: error: {rows}:1: not valid UTF-8 (byte 0xff at position 0)\n")
 
 
+def test_a_line_is_answered_before_the_next_one_comes(bundle_folder):
+    command = [*COMMAND, "predict", "--input", "-", "--model", bundle_folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        for line in ("good film", "bad plot", ""):
+            child.stdin.write(f"{line}\n")
+            child.stdin.flush()
+            assert json.loads(child.stdout.readline())["text"] == line
+        child.stdin.close()
+    assert child.returncode == 0
+
+
+def test_answers_before_a_bad_row_are_given(bundle_folder, tmp_path):
+    rows = tmp_path / "rows.txt"
+    rows.write_bytes(b"good film\n" * 70 + b"\xff\n" + b"bad plot\n" * 3000)
+    command = [*COMMAND, "predict", "--input", rows, "--model", bundle_folder, "--policy", "depth(1)"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 70)
+    assert done.stderr == f"elbert: error: {rows}:71: not valid UTF-8 (byte 0xff at position 0)\n"
+
+
 @pytest.mark.skipif(not os.path.exists(FULL_DISK), reason="no /dev/full here")
 def test_a_full_disk_is_told_in_one_line(bundle_folder):
     with open(FULL_DISK, "w") as full:

@@ -46,7 +46,7 @@ def test_plain_transformers_gives_the_same_answer_at_full_depth():
     for text in ["A charming and often affecting journey.", "it 's a mess , and a dull one at that .", ""]:
         with torch.inference_mode():
             logits = model.eval()(**tokenizer(text, return_tensors="pt")).logits[0]
-        (ours,) = elbert.Classifier.load().predict([text], "full")
+        (ours,) = elbert.Classifier.load(dtype="float32").predict([text], "full")
         assert list(ours.scores.values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-5)
 
 
@@ -58,7 +58,7 @@ def test_its_default_point_is_one_of_three():
 
 @pytest.fixture(scope="module", params=["validation", "test"])
 def outputs(request) -> tuple[str, Outputs]:
-    classifier = elbert.Classifier.load()
+    classifier = elbert.Classifier.load(dtype="float32")
     examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))
     config = classifier.bundle.config
     labels = [target(e, config.labels, config.problem) for e in examples]

@@ -75,11 +75,25 @@ def point_of(values: Mapping[str, Any]) -> OperatingPoint:
 
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
     """Write ``exits.json`` whole or not at all; what is known of precisions stays."""
+    _write(file, points, default, read_precisions(file))
+
+
+def write_precisions(file: Path, precisions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Note the precisions whose accuracy was checked, with what was measured; the operating points stay."""
+    _write(file, *read_points(file), precisions)
+
+
+def _write(
+    file: Path,
+    points: Mapping[str, OperatingPoint],
+    default: str | None,
+    precisions: Mapping[str, Mapping[str, Any]],
+) -> None:
     values = {
         "version": VERSION,
         "default": default,
         "points": {name: {"policy": str(p.policy), "measured": dict(p.measured)} for name, p in points.items()},
-        "precisions": read_precisions(file),
+        "precisions": {name: dict(measured) for name, measured in precisions.items()},
     }
     with replaced(file) as out:
         out.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from elbert import __version__
 
@@ -38,6 +38,7 @@ def facts() -> dict[str, Any]:
     import torch
 
     from elbert.bundle import bundled_model
+    from elbert.model.precision import Precision, does_well
 
     return {
         "elbert": __version__,
@@ -47,9 +48,21 @@ def facts() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
+        "compiled kernels": kernels(),
+        "does well": ", ".join(p for p in get_args(Precision) if does_well(p, torch.device("cpu"))),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "bundled model": "present" if (bundled_model() / "config.json").exists() else "missing",
     }
+
+
+def kernels() -> str:
+    """Which types the compiled kernels serve, or why there are none."""
+    from elbert.model import native
+
+    found = native.load()
+    if isinstance(found, native.NoKernels):
+        return f"none: {found.reason}"
+    return ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found.dtypes))
 
 
 def version(package: str) -> str:

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
             writer.write(waiting.popleft(), prediction)
             summary.add(prediction)
             tick()
+            if arguments.input == "-":
+                out.flush()  # whoever feeds us line by line may wait for the answer
         writer.end(summary)
     bad.tell(f"{summary.texts} texts classified")
     return 0

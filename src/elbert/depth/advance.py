@@ -94,7 +94,7 @@ def heard(rows: Rows, config: ModelConfig) -> bool:
 
     A policy that reads no signal (``full``, ``depth(k)``) needs the head only where a row leaves.
     """
-    if rows.trace.remember or any(policy.signals for policy in set(rows.policies)):
+    if rows.trace.remember or any(policy.signals for policy in distinct(rows.policies)):
         return True
     decision, _ = decide(rows.trace.pass_by(), rows.policies, config.depths)
     return bool((decision != STAY).any())
@@ -102,9 +102,8 @@ def heard(rows: Rows, config: ModelConfig) -> bool:
 
 def decide(trace: Trace, policies: tuple[Policy, ...], depths: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """``decision [rows]``, an index into the reasons given beside it or STAY, by each row's own policy."""
-    if all(policy is policies[0] for policy in policies):
-        reasons = policies[0].reasons if policies else ()
-        decision = policies[0].decide(trace) if policies else np.full(0, STAY)
+    if len(distinct(policies)) == 1:
+        decision, reasons = policies[0].decide(trace), policies[0].reasons
     else:
         decision, reasons = decide_by_several(trace, policies)
     decision[trace.depth >= depths] = len(reasons)
@@ -114,12 +113,19 @@ def decide(trace: Trace, policies: tuple[Policy, ...], depths: int) -> tuple[NDA
 def decide_by_several(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """The same where rows have different policies: each policy looks at its own rows."""
     decision, reasons = np.full(len(policies), STAY), tuple[str, ...]()
-    for policy in dict.fromkeys(policies):
+    for policy in distinct(policies):
         own = np.array([other == policy for other in policies])
         found = policy.decide(trace.keep(own))
         decision[own] = np.where(found == STAY, STAY, found + len(reasons))
         reasons += policy.reasons
     return decision, reasons
+
+
+def distinct(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """Each policy once; mostly there is one, and to see that costs less than to compare them."""
+    if policies and all(policy is policies[0] for policy in policies):
+        return policies[:1]
+    return tuple(dict.fromkeys(policies))
 
 
 def same_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
