@@ -71,7 +71,7 @@ class Classifier:
 
         ``policy`` is a spec or the name of one of the model's operating points; unsaid, the model's default point,
         or ``full`` where it has none. ``dtype`` is the precision: ``auto`` is the fastest that this machine does
-        well, of float32 and those whose accuracy was checked on this model (``precisions`` in its ``exits.json``).
+        well, of float32 and those that were found harmless on this model (``precisions`` in its ``exits.json``).
         At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call (unsaid: as many as the device likes).
         ``threads`` holds only inside calls of this classifier.
 
@@ -88,7 +88,7 @@ class Classifier:
                 f"{bundle.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
                 f"{bundle.config.vocab_size}: they belong to different models; restore the tokenizer files"
             )
-        precision = fastest(bundle.precisions, place) if dtype == "auto" else dtype
+        precision = fastest(bundle.harmless, place) if dtype == "auto" else dtype
         backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=place)
         classifier = cls(
             bundle, tokeniser, backend, bundle.policy(), max_rows=max_rows, max_tokens=max_tokens, threads=threads

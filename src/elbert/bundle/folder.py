@@ -40,6 +40,11 @@ class Bundle:
         points, default = read_points(folder / EXITS_FILE)
         return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
+    @property
+    def harmless(self) -> list[str]:
+        """The precisions that cost this model next to nothing, by what was measured."""
+        return [name for name, measured in self.precisions.items() if measured.get("auto") is True]
+
     def policy(self, spec: str | Policy | None = None) -> Policy:
         """The policy of a spec or of an operating point's name.
 
