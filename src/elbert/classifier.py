@@ -22,6 +22,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 
 # Enough for every product to run at its full rate, and not more than its caches like.
 CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
+REFILL = 1 / 8  # of the places are free before new texts start
 MOST_THREADS = 1024  # beyond what a machine can start, OpenMP ends the process
 
 
@@ -153,7 +154,7 @@ class Classifier:
 
     def _drive(self, source: Source, policy: Policy, *, remember: bool) -> Iterator[Left]:
         # Rows of like length share a call: attention pads within it where no kernel spares it that.
-        engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep())
+        engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep(), refill=REFILL)
         return drive(engine, source, policy, enough=self.capacity.rows, within=self._threads)
 
     def usable(self, policy: str | Policy | None) -> Policy:

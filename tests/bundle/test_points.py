@@ -94,6 +94,6 @@ def test_points_and_precisions_are_kept_side_by_side(tmp_path):
 @pytest.mark.parametrize("wrong", ['["int8"]', '{"int8": 0.9}', "null"])
 def test_precisions_of_another_form_are_refused(tmp_path, wrong):
     file = tmp_path / "exits.json"
-    file.write_text('{"version": 1, "points": {}, "precisions": %s}' % wrong)
+    file.write_text('{"version": 1, "points": {}, "precisions": ' + wrong + "}")
     with pytest.raises(BundleError, match="expected what was measured by precision"):
         read_precisions(file)

@@ -12,9 +12,9 @@ rows_to_come = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 6)), max_si
 NEEDS = {"one layer": "aaaaaa", "two groups": "aaabbb", "a layer each": "abcdef"}
 
 
-def run(rows, capacity, needs, queue, lanes=1, arrivals=()):
+def run(rows, capacity, needs, queue, lanes=1, arrivals=(), refill=0.0):
     """Serve rows ``(length, exit depth)`` that arrive so many per step; yields every call, and ends when all left."""
-    scheduler = Scheduler(capacity, needs, queue=queue, lanes=lanes)
+    scheduler = Scheduler(capacity, needs, queue=queue, lanes=lanes, refill=refill)
     depth, under_way, left = {}, [], set()
     coming, arrivals = deque(enumerate(rows)), iter(arrivals)
     for _ in range(10_000):
@@ -52,10 +52,11 @@ def run(rows, capacity, needs, queue, lanes=1, arrivals=()):
     lanes=st.integers(1, 2),
     sweep=st.booleans(),
     arrivals=st.lists(st.integers(0, 9), max_size=12),
+    refill=st.sampled_from([0.0, 0.125, 0.5, 1.0]),
 )
-def test_everybody_is_served_within_the_capacity(rows, most_rows, most_tokens, needs, lanes, sweep, arrivals):
+def test_everybody_is_served_within_the_capacity(rows, most_rows, most_tokens, needs, lanes, sweep, arrivals, refill):
     capacity, served = Capacity(most_rows, most_tokens), Counter()
-    for call, scheduler in run(rows, capacity, needs, Sweep() if sweep else Arrival(), lanes, arrivals):
+    for call, scheduler in run(rows, capacity, needs, Sweep() if sweep else Arrival(), lanes, arrivals, refill):
         assert 1 <= len(call) <= most_rows
         assert len(call) == 1 or sum(length for length, _ in call) <= most_tokens
         assert scheduler.live <= most_rows * max(lanes, len(set(needs)))
@@ -68,6 +69,14 @@ def test_with_shared_weights_every_call_is_full_while_rows_wait():
     calls = [len(call) for call, scheduler in run(rows, Capacity(8, 1000), "aaaaaa", Arrival()) if scheduler.waiting]
     assert len(calls) > 50
     assert set(calls) == {8}
+
+
+def test_places_may_be_refilled_several_at_a_time():
+    rows = [(10, 1 + i % 6) for i in range(300)]
+    calls = [len(call) for call, _ in run(rows, Capacity(16, 1000), "aaaaaa", Arrival(), refill=0.25)][:-12]
+    risen = [b for a, b in zip(calls, calls[1:]) if b > a]
+    assert min(calls) > 16 - 4 - 6  # no lower than a quarter free, and who leaves in one call more
+    assert set(risen) == {16}
 
 
 def test_requests_start_in_the_order_of_their_arrival():

@@ -41,7 +41,8 @@ class Rows:
     def keep(self, index: NDArray[Any]) -> Rows:
         """Some of the rows, in the order of ``index [kept]``."""
         if not len(index):  # the end of every batch, and of every text served alone
-            return Rows(self.identity[:0], (), self.hidden[:0], Layout.of([], self.layout.device), self.trace.keep(index))
+            nothing = Layout.of([], self.layout.device)
+            return Rows(self.identity[:0], (), self.hidden[:0], nothing, self.trace.keep(index))
         layout, tokens = self.layout.keep(index)
         return Rows(
             identity=self.identity[index],

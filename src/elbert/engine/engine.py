@@ -25,7 +25,8 @@ class Engine:
     """Classifies requests that may arrive at any time.
 
     ``remember`` keeps what every depth said. ``lanes`` is how many calls are under way at once: on an accelerator
-    two, so that the host decides about one while the other computes.
+    two, so that the host decides about one while the other computes. ``refill`` is the share of places that must be
+    free before new rows start (see :class:`Scheduler`).
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class Engine:
         remember: bool = False,
         queue: Queue | None = None,
         lanes: int | None = None,
+        refill: float = 0.0,
     ) -> None:
         config = backend.config
         self._backend = backend
         self._remember = remember
         self._lanes = (1 if backend.device.type == "cpu" else 2) if lanes is None else lanes
         needs = [config.need(depth) for depth in range(config.depths)]
-        self._scheduler = Scheduler(capacity, needs, queue=queue, lanes=self._lanes)
+        self._scheduler = Scheduler(capacity, needs, queue=queue, lanes=self._lanes, refill=refill)
         self._requests: dict[int, Request] = {}
         self._pools: dict[Hashable, Rows] = {}  # rows that are ready, in the scheduler's order
         self._calls: deque[list[Deeper]] = deque()  # under way, the oldest first

@@ -37,12 +37,23 @@ class Scheduler:
     ``lanes`` is how many calls may be under way at once. Where there are several needs, live rows may fill a call of
     each: a pool is served when it can fill one, deepest first, since that finishes rows; the fullest where none can;
     and before all others one that has waited for ``patience`` calls, so that nothing starves.
+
+    ``refill`` is the share of places that must be free before new rows start. With 0 every place is filled at once, as
+    requests want it; where nobody waits for a single row, a call with an eighth fewer rows costs an eighth less, and
+    the cost of admitting, which hardly depends on how many come, is paid less often.
     """
 
     def __init__(
-        self, capacity: Capacity, needs: Sequence[Hashable], *, queue: Queue | None = None, lanes: int = 1
+        self,
+        capacity: Capacity,
+        needs: Sequence[Hashable],
+        *,
+        queue: Queue | None = None,
+        lanes: int = 1,
+        refill: float = 0.0,
     ) -> None:
         self._capacity = capacity
+        self._refill = refill
         self._pools = {need: Pool() for need in needs}
         self._start = self._pools[needs[0]]
         self._queue: Queue = Arrival() if queue is None else queue
@@ -129,11 +140,17 @@ class Scheduler:
         if not self._live:
             return True
         most, capacity = self._most_calls, self._capacity
+        if not rows and self._live_share() > 1 - self._refill:
+            return False
         return (
             len(self._live) < capacity.rows * most
             and self._live_tokens + length <= capacity.tokens * most
             and self._fits(len(self._start.rows) + rows, self._start.tokens + tokens, length)
         )
+
+    def _live_share(self) -> float:
+        capacity, most = self._capacity, self._most_calls
+        return max(len(self._live) / capacity.rows, self._live_tokens / capacity.tokens) / most
 
     def _fits(self, rows: int, tokens: int, length: int) -> bool:
         return rows == 0 or (rows < self._capacity.rows and tokens + length <= self._capacity.tokens)
