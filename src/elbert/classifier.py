@@ -121,14 +121,15 @@ class Classifier:
         return list(self.stream(texts, policy, trace=trace))
 
     def stream(
-        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
+        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
     ) -> Iterator[Prediction]:
         """Predictions in the order of an iterable of any length, in bounded memory.
 
-        Reads some thousands of texts ahead, or as many as come quickly. What the iterable raises, or a text that
-        cannot be answered, is raised when all texts before it have been answered.
+        Reads some thousands of texts ahead. A ``live`` iterable, which may wait for answers before it gives the next
+        text, is read in a thread of its own, and every text is answered as soon as it has come. What the iterable
+        raises, or a text that cannot be answered, is raised when all texts before it have been answered.
         """
-        source, order = Ahead(texts, self.tokeniser), InOrder[Prediction | Failure]()
+        source, order = Ahead(texts, self.tokeniser, live=live), InOrder[Prediction | Failure]()
         for left in self._drive(source, self.usable(policy), remember=trace):
             for failure in left.failures:
                 order.add(failure.identity, failure)

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,13 @@ class Told:
 
     def refused(self, *parts: str) -> None:
         """One line on standard error that holds the parts, nothing on standard output, a status that is not 0."""
-        assert (self.status, self.out) == (2, "")
+        assert self.out == ""
+        self.stopped([], *parts)
+
+    def stopped(self, answered: list[str], *parts: str) -> None:
+        """The same, after answers to the texts before."""
+        assert self.status == 2
+        assert [json.loads(line)["text"] for line in self.out.splitlines()] == answered
         assert self.err.startswith("elbert: error: ")
         assert self.err.count("\n") == 1
         assert self.err.endswith("\n")

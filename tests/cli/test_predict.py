@@ -195,7 +195,7 @@ REFUSED = {
     "table and file": (["x", "--table", "--output", "o.jsonl"], ("give one of them",)),
     "output is a folder": (["x", "--output", "folder.csv"], ("folder.csv: a folder",)),
     "output in no folder": (["x", "--output", "no/where.jsonl"], ("no/where.jsonl: cannot be written",)),
-    "surrogate": (["fine", "bad \udcff"], ("text 1 holds a lone surrogate",)),
+    "surrogate": (["bad \udcff", "fine"], ("text 0 holds a lone surrogate",)),
     "a name of two lines": (["--input", "two\nlines.txt"], ("two lines.txt: no such file",)),
     "a name too long": (["--input", "x" * 300 + ".txt"], ("File name too long",)),
 }
@@ -238,7 +238,7 @@ def test_a_bad_row_is_named_and_may_be_skipped(predict, tmp_path, name):
     content, line, why = BAD[name]
     file = tmp_path / name
     file.write_bytes(content)
-    predict("--input", file).refused(f"{file}:{line}: {why}")
+    predict("--input", file).stopped(["good"], f"{file}:{line}: {why}")
     told = predict("--input", file, "--skip-bad")
     assert [json.loads(x)["text"] for x in told.out.splitlines()] == ["good", "bad"]
     skipped, total = told.err.splitlines()
@@ -249,4 +249,4 @@ def test_a_bad_row_is_named_and_may_be_skipped(predict, tmp_path, name):
 
 def test_a_bad_row_of_standard_input(predict, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\n\xff\n")))
-    predict("--input", "-").refused("<stdin>:2: not valid UTF-8")
+    predict("--input", "-").stopped(["good"], "<stdin>:2: not valid UTF-8")

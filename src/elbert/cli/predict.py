@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from elbert.cli.bad_rows import BadRows
 from elbert.cli.options import add_model_options, load_classifier
 from elbert.cli.output import JsonLines, Summary, TableLines, Writer, progress
+from elbert.cli.streams import own_stdin
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     classifier = load_classifier(arguments, arguments.policy)
     summary = Summary(classifier.depths)
     waiting: deque[Example] = deque()
+    piped = arguments.input == "-"
 
     def texts() -> Iterator[str | tuple[str, str]]:
         for example in examples:
@@ -59,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     with destination(arguments) as out, progress(arguments.output is not None) as tick:
         writer = out_writer(arguments, out)
         summary.start = time.perf_counter()
-        for prediction in classifier.stream(texts(), trace=arguments.trace):
+        for prediction in classifier.stream(texts(), trace=arguments.trace, live=piped):
             writer.write(waiting.popleft(), prediction)
             summary.add(prediction)
             tick()
-            if arguments.input == "-":
+            if piped:
                 out.flush()  # whoever feeds us line by line may wait for the answer
         writer.end(summary)
     bad.tell(f"{summary.texts} texts classified")
@@ -76,7 +78,8 @@ def read(arguments: argparse.Namespace, bad: BadRows) -> Iterator[Example]:
 
     if arguments.texts:
         return iter([Example(text, None, None, line, "argument") for line, text in enumerate(arguments.texts, 1)])
-    return read_examples(arguments.input, skip_bad=bad.skip if arguments.skip_bad else None)
+    stdin = own_stdin() if arguments.input == "-" else None
+    return read_examples(arguments.input, skip_bad=bad.skip if arguments.skip_bad else None, stdin=stdin)
 
 
 @contextmanager

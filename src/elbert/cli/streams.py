@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import BinaryIO
 
 
 def prepare() -> None:
@@ -17,6 +18,17 @@ def prepare() -> None:
             sys.stdout.reconfigure(errors="replace")
         else:
             sys.stdout.reconfigure(encoding="utf-8")
+
+
+def own_stdin() -> BinaryIO | None:
+    """A reader of our own over standard input, for a thread that may still wait on it when the process ends.
+
+    Python's is closed at exit, and the process aborted if a thread is in it. None where there is no file behind it.
+    """
+    try:
+        return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: SIM115 - open as long as the process
+    except OSError:
+        return None
 
 
 def settle() -> None:
