@@ -11,7 +11,7 @@ pytest.importorskip("openvino", reason="the peers need openvino: the bench extra
 pytest.importorskip("onnxscript", reason="the peers need onnxscript: the bench extra")
 
 # the exporters and NNCF warn about their own future, which is not ours
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))  # benchmarks are scripts: their folder is their root

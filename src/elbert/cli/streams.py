@@ -27,7 +27,7 @@ def own_stdin() -> BinaryIO | None:
     """
     try:
         return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: SIM115 - open as long as the process
-    except OSError:
+    except (OSError, AttributeError):
         return None
 
 

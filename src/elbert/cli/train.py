@@ -100,7 +100,16 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     )
     if theirs.process_index == 0:  # under torchrun this command runs once for each device
         sys.stdout.write(f"{arguments.output}: area {metrics['eval_area']:.4f} on {arguments.validation}\n")
+    leave_the_others()
     return 0
+
+
+def leave_the_others() -> None:
+    """End what torchrun's processes share: threads of it that outlive Python can abort the process at its very end."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
