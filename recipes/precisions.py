@@ -16,17 +16,10 @@ import numpy as np
 
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, write_precisions
-from elbert.evaluation import Outputs, collect, target
+from elbert.evaluation import Outputs
 from elbert.evaluation.metrics import right
 from elbert.exits import replay
-from elbert.text import read_examples
-
-
-def outputs_of(classifier: Classifier, path: str) -> Outputs:
-    examples = list(read_examples(path))
-    config = classifier.bundle.config
-    labels = [target(e, config.labels, config.problem) for e in examples]
-    return collect(classifier, [e.content() for e in examples], labels)
+from operating_points import outputs_of
 
 
 def compared(ours: Outputs, exact: Outputs, policy: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_switched_off(monkeypatch):
 
 
 def test_an_old_cpu(monkeypatch):
-    monkeypatch.setattr(build, "_cpu_flags", lambda: frozenset({"sse2"}))
+    monkeypatch.setattr(build, "processor_flags", lambda: frozenset({"sse2"}))
     assert "lacks avx512bw" in reason_with(monkeypatch)
 
 

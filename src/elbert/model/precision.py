@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,6 +10,7 @@ import torch
 from elbert.errors import InputError
 from elbert.model.int8 import can_int8
 from elbert.model.linear import can_pack
+from elbert.model.processor import processor_flags
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -49,14 +48,3 @@ def fastest(checked: Collection[str], device: str) -> Precision:
     order: tuple[Precision, ...] = ("int8", "bfloat16")
     usable = [precision for precision in order if precision in checked]
     return next((p for p in usable if does_well(p, torch.device(device))), "float32")
-
-
-@cache
-def processor_flags() -> frozenset[str]:
-    """The processor's instruction sets by Linux's names; none where the system does not tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(flags.split())

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from elbert.model.processor import processor_flags
+
 SOURCE = Path(__file__).with_name("kernels.c")
 TEXTS = tuple(SOURCE.with_name(name) for name in ("kernels.c", "attend.h", "tokens.h", "lanes.h"))
 NEEDED = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"})
@@ -32,7 +34,7 @@ def library() -> ctypes.CDLL:
     Raises:
         Unavailable: no AVX-512, no compiler, or it could not be compiled or loaded.
     """
-    cpu = _cpu_flags()
+    cpu = processor_flags()
     if lacking := NEEDED - cpu:
         raise Unavailable(f"the CPU lacks {', '.join(sorted(lacking))}")
     compiler, version = _compiler()
@@ -47,14 +49,6 @@ def library() -> ctypes.CDLL:
             return ctypes.CDLL(str(folder / name))
     except OSError as error:
         raise Unavailable(f"the library cannot be kept or loaded: {_one_line(str(error))}") from error
-
-
-def _cpu_flags() -> frozenset[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
 def _compiler() -> tuple[list[str], str]:
