@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 FLOORS = (
-    ("errors", "prediction", "_extras", "_files"),
+    ("errors", "prediction", "_extras", "_files", "web"),
     ("text", "model", "exits"),
     ("depth", "bundle"),
     ("engine",),
