@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from elbert.errors import BadRow, BundleError, DataError, ElbertError, InputError, MissingExtra, PolicyError
 
 if TYPE_CHECKING:
-    from elbert.bundle import bundled_model
+    from elbert.bundle import ConditionsWarning, bundled_model
     from elbert.classifier import Classifier
     from elbert.evaluation import load_outputs
     from elbert.exits import Policy, policy, replay
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 # Loaded on first use: importing elbert must not cost the seconds that torch and transformers take.
 _HOMES = {
     "Classifier": "elbert.classifier",
+    "ConditionsWarning": "elbert.bundle",
     "ElbertForSequenceClassification": "elbert.model.modeling",
     "Policy": "elbert.exits",
     "Prediction": "elbert.prediction",
@@ -33,6 +34,7 @@ __all__ = [
     "BadRow",
     "BundleError",
     "Classifier",
+    "ConditionsWarning",
     "DataError",
     "ElbertError",
     "ElbertForSequenceClassification",

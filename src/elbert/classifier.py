@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from elbert.bundle import Bundle
+from elbert.bundle import Bundle, ConditionsWarning
 from elbert.depth import Exits, predictions
 from elbert.engine import Ahead, Capacity, Engine, Failure, InOrder, Left, Source, Sweep, Whole, drive
 from elbert.errors import BundleError, InputError
 from elbert.exits import Policy, fitting
-from elbert.model import Backend, TorchBackend, fastest
+from elbert.model import Backend, Precision, TorchBackend, fastest
+from elbert.model.threads import threads as limited
 from elbert.prediction import Prediction
 from elbert.text import Text, Tokeniser, Tokens
 
-Dtype = Literal["auto", "float32", "bfloat16", "int8"]
+Dtype = Literal["auto"] | Precision
 
 # Enough for every product to run at its full rate, and not more than its caches like.
 CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
@@ -41,14 +43,19 @@ class Classifier:
         backend: Backend,
         policy: Policy,
         *,
+        dtype: Precision = "float32",
         max_rows: int | None = None,
         max_tokens: int | None = None,
         threads: int | None = None,
+        strict: bool = False,
     ) -> None:
         self.bundle = bundle
         self.tokeniser = tokeniser
         self.backend = backend
         self.policy = policy
+        self.dtype = dtype
+        self.strict = strict
+        self._compared: set[str] = set()  # operating points whose conditions were held against ours
         usual = CAPACITY[backend.device.type]
         self.capacity = Capacity(
             usual.rows if max_rows is None else _positive("max_rows", max_rows),
@@ -67,6 +74,7 @@ class Classifier:
         max_rows: int | None = None,
         max_tokens: int | None = None,
         threads: int | None = None,
+        strict: bool = False,
     ) -> Classifier:
         """Load a folder or hub id; with no argument at all, the bundled model.
 
@@ -74,27 +82,31 @@ class Classifier:
         or ``full`` where it has none. ``dtype`` is the precision: ``auto`` is the fastest that this machine does
         well, of float32 and those that were found harmless on this model (``precisions`` in its ``exits.json``).
         At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call (unsaid: as many as the device likes).
-        ``threads`` holds only inside calls of this classifier.
+        ``threads`` holds only inside calls of this classifier. An operating point calibrated with other weights, dtype
+        or length of texts gives a :class:`ConditionsWarning`; ``strict`` refuses it.
 
         Raises:
-            BundleError: the model cannot be used.
+            BundleError: the model cannot be used, or under ``strict`` the operating point.
             PolicyError: the policy cannot be read.
             InputError: an option is not acceptable.
         """
         bundle = Bundle.open(model)
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        tokeniser = Tokeniser.load(bundle.folder, bundle.config.max_position_embeddings)
-        if tokeniser.vocab_size > bundle.config.vocab_size:
-            raise BundleError(
-                f"{bundle.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
-                f"{bundle.config.vocab_size}: they belong to different models; restore the tokenizer files"
-            )
+        tokeniser = bundle.tokeniser()
         precision = fastest(bundle.harmless, place) if dtype == "auto" else dtype
         backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=place)
         classifier = cls(
-            bundle, tokeniser, backend, bundle.policy(), max_rows=max_rows, max_tokens=max_tokens, threads=threads
+            bundle,
+            tokeniser,
+            backend,
+            bundle.policy(),
+            dtype=precision,
+            max_rows=max_rows,
+            max_tokens=max_tokens,
+            threads=threads,
+            strict=strict,
         )
-        classifier.policy = classifier.usable(policy)
+        classifier.policy = classifier.usable(bundle.default if policy is None else policy)
         return classifier
 
     @property
@@ -156,7 +168,7 @@ class Classifier:
     def _drive(self, source: Source, policy: Policy, *, remember: bool) -> Iterator[Left]:
         # Rows of like length share a call: attention pads within it where no kernel spares it that.
         engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep(), refill=REFILL)
-        return drive(engine, source, policy, enough=self.capacity.rows, within=self._threads)
+        return drive(engine, source, policy, enough=self.capacity.rows, within=partial(limited, self.threads))
 
     def usable(self, policy: str | Policy | None) -> Policy:
         """The policy of a spec, a point's name, or this classifier's own, if this model can follow it.
@@ -164,21 +176,21 @@ class Classifier:
         Raises:
             PolicyError: the spec cannot be read, or names a depth that the model does not have.
             InputError: the model is a regression, which has no exits.
+            BundleError: under ``strict``, what holds for an operating point does not hold here.
         """
+        if isinstance(policy, str):
+            self._compare(policy.strip())
         chosen = self.policy if policy is None else self.bundle.policy(policy)
         return fitting(chosen, self.depths, regression=self.bundle.config.problem == "regression")
 
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        if self.threads is None:
-            yield
+    def _compare(self, name: str) -> None:
+        if name in self._compared or name not in self.bundle.points:
             return
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        if complaint := self.bundle.complaint(name, self.dtype, self.tokeniser.max_length):
+            if self.strict:
+                raise BundleError(complaint)
+            warnings.warn(complaint, ConditionsWarning, stacklevel=4)
+        self._compared.add(name)
 
 
 def _positive(name: str, value: int, most: int | None = None) -> int:

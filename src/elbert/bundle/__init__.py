@@ -1,6 +1,19 @@
 """Bundle: the model folder on disk."""
 
+from elbert.bundle.certificate import Certificate, Conditions, ConditionsWarning, files_hash
 from elbert.bundle.folder import Bundle, bundled_model
-from elbert.bundle.points import EXITS_FILE, OperatingPoint, write_points, write_precisions
+from elbert.bundle.points import EXITS_FILE, OperatingPoint, check_name, write_points, write_precisions
 
-__all__ = ["EXITS_FILE", "Bundle", "OperatingPoint", "bundled_model", "write_points", "write_precisions"]
+__all__ = [
+    "EXITS_FILE",
+    "Bundle",
+    "Certificate",
+    "Conditions",
+    "ConditionsWarning",
+    "OperatingPoint",
+    "bundled_model",
+    "check_name",
+    "files_hash",
+    "write_points",
+    "write_precisions",
+]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from elbert.bundle.certificate import files_hash
 from elbert.bundle.points import EXITS_FILE, OperatingPoint, read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import Policy
 from elbert.exits import policy as read_policy
-from elbert.model import ModelConfig
+from elbert.model import ModelConfig, weight_files
+from elbert.text import Tokeniser
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # what is fetched of a hub repository: never a pickle
 
@@ -44,6 +47,36 @@ class Bundle:
     def harmless(self) -> list[str]:
         """The precisions that cost this model next to nothing, by what was measured."""
         return [name for name, measured in self.precisions.items() if measured.get("auto") is True]
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of the weights files: a certificate holds for these weights only."""
+        return files_hash(weight_files(self.folder))
+
+    def complaint(self, name: str, dtype: str, max_length: int) -> str | None:
+        """What is wrong with using an operating point so; None where nothing is, or nothing is known of it."""
+        conditions = self.points[name].conditions
+        broken = conditions.broken(self.weights_hash, dtype, max_length) if conditions else []
+        if not broken:
+            return None
+        return (
+            f"operating point {name!r} was calibrated {', and '.join(broken)}: "
+            "its figures, and its certificate if it has one, do not hold; calibrate again"
+        )
+
+    def tokeniser(self) -> Tokeniser:
+        """The tokenizer of the folder.
+
+        Raises:
+            BundleError: there is none, or it belongs to another model.
+        """
+        tokeniser = Tokeniser.load(self.folder, self.config.max_position_embeddings)
+        if tokeniser.vocab_size > self.config.vocab_size:
+            raise BundleError(
+                f"{self.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
+                f"{self.config.vocab_size}: they belong to different models; restore the tokenizer files"
+            )
+        return tokeniser
 
     def policy(self, spec: str | Policy | None = None) -> Policy:
         """The policy of a spec or of an operating point's name.

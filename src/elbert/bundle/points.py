@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from elbert._files import replaced
-from elbert.errors import BundleError, PolicyError
-from elbert.exits import Policy
+from elbert.bundle.certificate import Certificate, Conditions, told
+from elbert.errors import BundleError, InputError, PolicyError
+from elbert.exits import POLICIES, Policy
 from elbert.exits import policy as read_policy
 
 EXITS_FILE = "exits.json"
 VERSION = 1
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A named policy; ``measured`` holds the figures it was chosen by, and on what they were measured."""
+    """A named policy with what was measured of it, what is promised of it, and what both hold for."""
 
     policy: Policy
     measured: Mapping[str, Any] = field(default_factory=dict)
+    certificate: Certificate | None = None
+    conditions: Conditions | None = None
 
 
 def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
@@ -68,9 +72,44 @@ def read_precisions(file: Path) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def check_name(name: str) -> str:
+    """The name, if an operating point may be called so.
+
+    Raises:
+        InputError: it is empty, too long, unprintable, or a policy's, which it would hide.
+    """
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise InputError(
+            f"an operating point's name is one line of 1 to {LONGEST_NAME} characters; this is {name!r:.80}"
+        )
+    try:
+        read_policy(name)
+    except PolicyError as error:
+        if name.split("(")[0].strip() not in POLICIES:
+            return name
+        raise InputError(f"{name!r} reads like a policy, and would be taken for one; choose another name") from error
+    raise InputError(f"{name!r} is a policy, which an operating point of that name would hide; choose another name")
+
+
 def point_of(values: Mapping[str, Any]) -> OperatingPoint:
     """An operating point from its entry in the file."""
-    return OperatingPoint(read_policy(values["policy"]), dict(values.get("measured", {})))
+    certificate, conditions = values.get("certificate"), values.get("conditions")
+    return OperatingPoint(
+        read_policy(values["policy"]),
+        dict(values.get("measured", {})),
+        None if certificate is None else Certificate.of(certificate),
+        None if conditions is None else Conditions.of(conditions),
+    )
+
+
+def entry_of(point: OperatingPoint) -> dict[str, Any]:
+    """The entry of an operating point in the file."""
+    entry: dict[str, Any] = {"policy": str(point.policy), "measured": dict(point.measured)}
+    if point.certificate is not None:
+        entry["certificate"] = told(point.certificate)
+    if point.conditions is not None:
+        entry["conditions"] = told(point.conditions)
+    return entry
 
 
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
@@ -92,7 +131,7 @@ def _write(
     values = {
         "version": VERSION,
         "default": default,
-        "points": {name: {"policy": str(p.policy), "measured": dict(p.measured)} for name, p in points.items()},
+        "points": {name: entry_of(point) for name, point in points.items()},
         "precisions": {name: dict(measured) for name, measured in precisions.items()},
     }
     with replaced(file) as out:

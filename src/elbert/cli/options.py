@@ -20,6 +20,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (unsaid: torch's own choice)")
     parser.add_argument("--max-rows", type=int, metavar="N", help="rows that share a layer call")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens that share a layer call")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse an operating point calibrated with other weights, dtype or length"
+    )
 
 
 def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:
@@ -34,4 +37,5 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
         threads=arguments.threads,
         max_rows=arguments.max_rows,
         max_tokens=arguments.max_tokens,
+        strict=arguments.strict,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from typing import BinaryIO
 
 
@@ -13,6 +14,7 @@ def prepare() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - open as long as the process
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    warnings.showwarning = show
     if isinstance(sys.stdout, io.TextIOWrapper):
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
@@ -29,6 +31,11 @@ def own_stdin() -> BinaryIO | None:
         return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: SIM115 - open as long as the process
     except (OSError, AttributeError):
         return None
+
+
+def show(message: Warning | str, *where: object, **more: object) -> None:
+    """A warning as people read it: what is wrong, not in which line of whose program."""
+    tell(f"warning: {message}")
 
 
 def settle() -> None:

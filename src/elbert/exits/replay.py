@@ -1,4 +1,9 @@
-"""Replay: run a policy over saved outputs, as if the rows were live."""
+"""Replay: run policies over saved outputs, as if the rows were live.
+
+A row leaves at the first depth at which any rule of its policy fires. So a policy's exit is the earliest of its
+rules' exits, and each rule need be tried once, however many policies hold it: thousands of policies cost little more
+than the few hundred rules they are made of.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,57 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elbert.errors import InputError
-from elbert.exits.base import STAY, Policy
+from elbert.exits.base import Policy, Rule
 from elbert.exits.spec import policy as read
 from elbert.exits.trace import Trace
 
 LAST = "last"  # a row at the last depth answers, whatever the policy says
+
+Depths = NDArray[np.int16]
+
+
+class Replay:
+    """Saved outputs ``[n, depths, classes]`` over which policies are replayed.
+
+    Raises:
+        InputError: the outputs are not ``[n, depths, classes]``.
+    """
+
+    def __init__(self, probabilities: ArrayLike, *, multi_label: bool = False) -> None:
+        said = as_floats(probabilities)
+        if said.ndim != 3 or 0 in said.shape[1:]:
+            raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(said.shape)}")
+        self.rows, self.depths = said.shape[:2]
+        self._trace = Trace.of(said, multi_label=multi_label)
+        self._tried: dict[Rule, Depths] = {}
+
+    def exits(self, policy: Policy) -> Depths:
+        """``[n]``: the depth (from 1) at which each row leaves."""
+        exits = np.full(self.rows, self.depths, np.int16)
+        for rule in policy.rules:
+            np.minimum(exits, self.fires(rule), out=exits)
+        return exits
+
+    def reasons(self, policy: Policy) -> list[str]:
+        """``[n]``: why each row leaves there: the first of the rules that fire, or the last depth."""
+        exits = self.exits(policy)
+        reasons = np.full(self.rows, LAST, object)
+        for rule in reversed(policy.rules):
+            reasons[(self.fires(rule) == exits) & (exits < self.depths)] = rule.reason
+        told: list[str] = reasons.tolist()
+        return told
+
+    def fires(self, rule: Rule) -> Depths:
+        """``[n]``: the first depth at which a rule holds; the last depth where it never does."""
+        if rule not in self._tried:
+            self._tried[rule] = self._first(rule)
+        return self._tried[rule]
+
+    def _first(self, rule: Rule) -> Depths:
+        first = np.full(self.rows, self.depths, np.int16)
+        for depth in range(self.depths - 1, 0, -1):  # backwards, so that the earliest is the one that stands
+            first[rule.fires(self._trace.at(depth))] = depth
+        return first
 
 
 def replay(probabilities: ArrayLike, policy: str | Policy, *, multi_label: bool = False) -> NDArray[np.int64]:
@@ -22,28 +73,15 @@ def replay(probabilities: ArrayLike, policy: str | Policy, *, multi_label: bool 
         InputError: the outputs are not ``[n, depths, classes]``.
         PolicyError: the spec cannot be read.
     """
-    return replay_exits(probabilities, policy, multi_label=multi_label)[0]
+    return Replay(probabilities, multi_label=multi_label).exits(read(policy)).astype(np.int64)
 
 
 def replay_exits(
     probabilities: ArrayLike, policy: str | Policy, *, multi_label: bool = False
 ) -> tuple[NDArray[np.int64], list[str]]:
     """``(exit depths [n], reasons [n])`` under a policy; the last depth answers for the reason ``last``."""
-    said = as_floats(probabilities)
-    if said.ndim != 3 or 0 in said.shape[1:]:
-        raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(said.shape)}")
-    chosen = read(policy)
-    trace = Trace.of(said, multi_label=multi_label)
-    rows, depths = said.shape[:2]
-    exit_depth = np.full(rows, depths, np.int64)
-    exit_rule = np.full(rows, STAY, np.int64)
-    for depth in range(depths - 1, 0, -1):  # backwards, so that the earliest exit is the one that stands
-        rule = chosen.decide(trace.at(depth))
-        leaving = rule != STAY
-        exit_depth[leaving] = depth
-        exit_rule[leaving] = rule[leaving]
-    reasons = (*chosen.reasons, LAST)  # STAY = -1 names the last
-    return exit_depth, [reasons[i] for i in exit_rule.tolist()]
+    replayed, chosen = Replay(probabilities, multi_label=multi_label), read(policy)
+    return replayed.exits(chosen).astype(np.int64), replayed.reasons(chosen)
 
 
 def as_floats(probabilities: Any) -> NDArray[Any]:

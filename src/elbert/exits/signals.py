@@ -8,7 +8,7 @@ least settled question: a multi-label text may leave when every one of its label
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,19 @@ def questions(probabilities: Array, multi_label: bool) -> Array:
     if multi_label:
         return np.stack((1 - probabilities, probabilities), axis=-1)
     return probabilities[..., None, :]
+
+
+def at_temperatures(said: Array, temperatures: Sequence[float], multi_label: bool) -> Array:
+    """``[..., depths, classes]`` as if the logits of each depth were divided by its temperature (Guo et al. 2017).
+
+    ``softmax(z / T)`` is ``softmax(z) ** (1 / T)``, normalised; for a label of its own, over its two options.
+    """
+    depths = said.shape[-2]
+    steps = np.array([*temperatures[:depths], *[temperatures[-1]] * (depths - len(temperatures))], said.dtype)
+    asked = questions(said, multi_label) ** (1 / steps)[:, None, None]
+    spread = asked / np.maximum(asked.sum(-1, keepdims=True), TINY)  # depths that nothing was said at stay 0
+    whole: Array = spread[..., 1] if multi_label else spread[..., 0, :]
+    return whole
 
 
 def entr(p: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 from elbert.errors import PolicyError
 from elbert.exits.base import Policy, form, policy_dials
 from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
+from elbert.exits.tempered import FORM, Tempered
 from elbert.exits.window import Window
 
 LONGEST = 500  # characters; a spec may come from a stranger
@@ -46,6 +47,9 @@ def _read(node: ast.expr, spec: str, names: Mapping[str, Policy]) -> Policy:
         dials = {str(k.arg): _value(k.value, spec) for k in node.keywords}
         if len(dials) < len(node.keywords):
             raise PolicyError(f"a dial stands twice in the policy {spec!r}")
+        if node.func.id == Tempered.name and node.args and not dials:
+            temperatures = tuple(_value(a, spec) for a in node.args[1:])
+            return Tempered(_read(node.args[0], spec, names), temperatures)
         return _make(node.func.id, [_value(a, spec) for a in node.args], dials, names)
     raise PolicyError(f"cannot read the policy {spec!r}; {accepted(names)}")
 
@@ -60,6 +64,8 @@ def _value(node: ast.expr, spec: str) -> Any:
 
 
 def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[str, Policy]) -> Policy:
+    if name == Tempered.name:
+        raise PolicyError(f"these dials do not fit {name}: accepted is {FORM}")
     if name not in POLICIES:
         raise PolicyError(f"no policy is called {name!r}; {accepted(names)}")
     kind = POLICIES[name]
@@ -80,7 +86,7 @@ def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[st
 def accepted(names: Mapping[str, Policy] | None = None) -> str:
     """The names that a spec may use, for an error message."""
     points = f", or an operating point: {', '.join(names)}" if names else ""
-    return f"known policies: {', '.join(POLICIES)}; 'a | b' leaves when either does{points}"
+    return f"known policies: {', '.join(POLICIES)}, {Tempered.name}; 'a | b' leaves when either does{points}"
 
 
 POLICIES: dict[str, type[Policy]] = {

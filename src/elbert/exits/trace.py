@@ -8,14 +8,14 @@ probabilities and works out a signal when a policy asks for it: most rows leave 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.exits.signals import AT_FIRST, SIGNALS, Array, questions
+from elbert.exits.signals import AT_FIRST, SIGNALS, Array, at_temperatures, questions
 
 Ints = NDArray[np.int64]
 
@@ -36,6 +36,8 @@ class Trace:
     multi_label: bool = False
     remember: bool = False
     whole: dict[str, Array] | None = None
+    level: int | None = None  # the depth at which all rows stand, where they do and it is known
+    others: dict[tuple[float, ...], Trace] | None = None  # saved outputs at other temperatures
 
     @classmethod
     def start(cls, rows: int, depths: int, classes: int, *, multi_label: bool = False, remember: bool = False) -> Trace:
@@ -47,7 +49,7 @@ class Trace:
     def of(cls, probabilities: Array, *, multi_label: bool = False) -> Trace:
         """The complete trace of saved outputs ``[rows, depths, classes]``; look at a depth with :meth:`at`."""
         rows, depths, _ = probabilities.shape
-        return cls(np.full(rows, depths), probabilities, multi_label, whole={})
+        return cls(np.full(rows, depths), probabilities, multi_label, whole={}, others={})
 
     def hear(self, probabilities: Array) -> Trace:
         """The trace after every row's head has spoken once more: ``probabilities [rows, classes]``."""
@@ -57,11 +59,20 @@ class Trace:
 
     def pass_by(self) -> Trace:
         """The trace one depth deeper where nobody listened: for policies that read nothing."""
-        return Trace(self.depth + 1, self.said, self.multi_label, self.remember, self.whole)
+        return replace(self, depth=self.depth + 1, level=None)
 
     def at(self, depth: int) -> Trace:
         """The trace as it stood when every row was at ``depth``."""
-        return Trace(np.full_like(self.depth, depth), self.said, self.multi_label, self.remember, self.whole)
+        return replace(self, depth=np.full_like(self.depth, depth), level=depth)
+
+    def tempered(self, temperatures: tuple[float, ...]) -> Trace:
+        """The trace as if the logits of depth m were divided by ``temperatures[m - 1]``; the last holds beyond."""
+        if self.others is None:
+            return replace(self, said=at_temperatures(self.said, temperatures, self.multi_label))
+        if temperatures not in self.others:
+            said = at_temperatures(self.said, temperatures, self.multi_label)
+            self.others[temperatures] = Trace.of(said, multi_label=self.multi_label)
+        return replace(self.others[temperatures], depth=self.depth, level=self.level)
 
     @cached_property
     def last(self) -> Array:
@@ -87,6 +98,8 @@ class Trace:
             return self._signal(name, rows, steps)
         if name not in self.whole:
             self.whole[name] = self._signal(name, rows, np.arange(self.said.shape[1]))
+        if self.level is not None and self.level >= size:  # a view, where a general window is a copy
+            return self.whole[name][:, self.level - size : self.level]
         window: Array = self.whole[name][rows, steps]
         return window
 

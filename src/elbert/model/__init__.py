@@ -7,5 +7,6 @@ from elbert.model.backend import Backend, TorchBackend
 from elbert.model.config import ModelConfig
 from elbert.model.layout import Layout
 from elbert.model.precision import Precision, fastest
+from elbert.model.weights import weight_files
 
-__all__ = ["Backend", "Layout", "ModelConfig", "Precision", "TorchBackend", "fastest"]
+__all__ = ["Backend", "Layout", "ModelConfig", "Precision", "TorchBackend", "fastest", "weight_files"]
