@@ -32,7 +32,7 @@ def maximal(texts: list[str]) -> list[str]:
     """The rows that are no part of another row: the sentences."""
     parts: set[str] = set()
     sentences = []
-    for text in sorted(set(texts), key=lambda t: -len(t.split())):
+    for text in sorted(set(texts), key=lambda t: (-len(t.split()), t)):
         if text not in parts:
             sentences.append(text)
             parts |= word_runs(text)

@@ -2,7 +2,7 @@
 
 from elbert.bundle.certificate import Certificate, Conditions, ConditionsWarning, files_hash
 from elbert.bundle.folder import Bundle, bundled_model
-from elbert.bundle.points import EXITS_FILE, OperatingPoint, check_name, write_points, write_precisions
+from elbert.bundle.points import EXITS_FILE, OperatingPoint, check_name, entry_of, write_points, write_precisions
 
 __all__ = [
     "EXITS_FILE",
@@ -13,6 +13,7 @@ __all__ = [
     "OperatingPoint",
     "bundled_model",
     "check_name",
+    "entry_of",
     "files_hash",
     "write_points",
     "write_precisions",

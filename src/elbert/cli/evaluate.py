@@ -6,17 +6,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from elbert.cli.bad_rows import BadRows
+from elbert.cli.data import labelled
 from elbert.cli.options import add_model_options, load_classifier
-from elbert.errors import BadRow, DataError, InputError
+from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.evaluation import Outputs, Timing
     from elbert.exits import Policy
-    from elbert.text import Text
 
 USUAL = ("window(entropy=0.1, size=6)", "window(entropy=0.1, size=3)", "entropy(0.1)", "entropy(0.3)", "patience(3)")
 
@@ -107,26 +106,3 @@ def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, P
     if wanted is None:
         wanted = [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *USUAL]
     return {spec: classifier.usable(spec) for spec in wanted}
-
-
-def labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], list[Any]]:
-    """Texts and targets of the data file."""
-    from elbert.evaluation import target
-    from elbert.text import read_examples
-
-    bad = BadRows()
-    texts: list[Text] = []
-    labels: list[Any] = []
-    for example in read_examples(arguments.data, skip_bad=bad.skip if arguments.skip_bad else None):
-        try:
-            labels.append(target(example, classifier.labels, classifier.bundle.config.problem))
-        except BadRow as row:
-            if not arguments.skip_bad:
-                raise
-            bad.skip(row)
-            continue
-        texts.append(example.content())
-    if not texts:
-        raise DataError(f"{arguments.data}: no labelled texts to evaluate")
-    bad.tell(f"{len(texts)} texts evaluated")
-    return texts, labels

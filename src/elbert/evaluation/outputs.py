@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -50,6 +50,17 @@ class Outputs:
     def __len__(self) -> int:
         """How many texts."""
         return len(self.probabilities)
+
+    def take(self, index: NDArray[np.int64]) -> Outputs:
+        """The outputs of some of the texts, by their numbers."""
+        return replace(
+            self, probabilities=self.probabilities[index], labels=self.labels[index], tokens=self.tokens[index]
+        )
+
+    def unlabelled(self) -> Outputs:
+        """The same with the last depth's answers for labels: right is what agrees with full depth."""
+        last = self.probabilities[:, -1]
+        return replace(self, labels=(last > 0.5).astype(int) if self.multi_label else last.argmax(-1))
 
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` file, whole or not at all."""
@@ -99,8 +110,11 @@ def fit_each_other(outputs: Outputs) -> bool:
     return labels.shape == shape[:1] and indices
 
 
-def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target]) -> Outputs:
-    """One pass at full depth over labelled texts, remembering what every depth says."""
+def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target] | None) -> Outputs:
+    """One pass at full depth over texts, remembering what every depth says.
+
+    Where there are no labels, the last depth's answers stand for them.
+    """
     config = classifier.bundle.config
     tokens = classifier.tokeniser.encode(texts)
     said = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
@@ -108,4 +122,5 @@ def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Targ
         if exits.said is not None:
             said[exits.identity] = exits.said
     lengths = np.array([len(t.ids) for t in tokens], np.int64)
-    return Outputs(said, np.array(labels), lengths, config.labels, config.problem)
+    outputs = Outputs(said, np.array(labels or 0), lengths, config.labels, config.problem)
+    return outputs.unlabelled() if labels is None else outputs

@@ -8,7 +8,7 @@ probabilities and works out a signal when a policy asks for it: most rows leave 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,7 +37,7 @@ class Trace:
     remember: bool = False
     whole: dict[str, Array] | None = None
     level: int | None = None  # the depth at which all rows stand, where they do and it is known
-    others: dict[tuple[float, ...], Trace] | None = None  # saved outputs at other temperatures
+    others: dict[tuple[float, ...], Trace] = field(default_factory=dict)  # what was said, at other temperatures
 
     @classmethod
     def start(cls, rows: int, depths: int, classes: int, *, multi_label: bool = False, remember: bool = False) -> Trace:
@@ -49,7 +49,7 @@ class Trace:
     def of(cls, probabilities: Array, *, multi_label: bool = False) -> Trace:
         """The complete trace of saved outputs ``[rows, depths, classes]``; look at a depth with :meth:`at`."""
         rows, depths, _ = probabilities.shape
-        return cls(np.full(rows, depths), probabilities, multi_label, whole={}, others={})
+        return cls(np.full(rows, depths), probabilities, multi_label, whole={})
 
     def hear(self, probabilities: Array) -> Trace:
         """The trace after every row's head has spoken once more: ``probabilities [rows, classes]``."""
@@ -59,7 +59,7 @@ class Trace:
 
     def pass_by(self) -> Trace:
         """The trace one depth deeper where nobody listened: for policies that read nothing."""
-        return replace(self, depth=self.depth + 1, level=None)
+        return replace(self, depth=self.depth + 1, level=None, others={})
 
     def at(self, depth: int) -> Trace:
         """The trace as it stood when every row was at ``depth``."""
@@ -67,11 +67,11 @@ class Trace:
 
     def tempered(self, temperatures: tuple[float, ...]) -> Trace:
         """The trace as if the logits of depth m were divided by ``temperatures[m - 1]``; the last holds beyond."""
-        if self.others is None:
-            return replace(self, said=at_temperatures(self.said, temperatures, self.multi_label))
         if temperatures not in self.others:
             said = at_temperatures(self.said, temperatures, self.multi_label)
-            self.others[temperatures] = Trace.of(said, multi_label=self.multi_label)
+            saved = self.whole is not None
+            other = Trace.of(said, multi_label=self.multi_label) if saved else replace(self, said=said, others={})
+            self.others[temperatures] = other
         return replace(self.others[temperatures], depth=self.depth, level=self.level)
 
     @cached_property

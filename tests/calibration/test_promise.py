@@ -1,0 +1,163 @@
+"""The promise, tested as a promise: calibration sets are drawn by the thousand from populations of known risk."""
+
+import math
+
+import numpy as np
+import pytest
+from mapie.risk_control.fwer_control import control_fwer
+from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
+from populations import population
+
+from elbert.calibration import certify, losses, p_value, sequence, texts_needed
+from elbert.calibration.risk import check_enough
+from elbert.errors import InputError
+from elbert.evaluation.families import families
+from elbert.evaluation.sweep import Trials
+from elbert.exits import Full, policy
+
+DRAWS = 2000
+ERROR = 0.1
+FIXED = [policy(s) for s in ("window(entropy=0.02, size=4)", "entropy(0.1)", "entropy(0.3)", "patience(2)", "depth(2)")]
+
+
+class Drawn(Trials):
+    """Some rows of a population, their exits looked up rather than replayed: thousands of draws in seconds."""
+
+    def __init__(self, whole: Trials, rows):
+        self.whole, self.rows = whole, rows
+        self.outputs = whole.outputs.take(rows)
+        self.right = whole.right[rows]
+        self._rows = np.arange(len(rows)) * self.outputs.depths - 1
+
+    def depth(self, policy):
+        return self.whole.depth(policy)[self.rows]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return Trials(population())
+
+
+@pytest.fixture(scope="module")
+def tuned(whole):
+    """Sequences as calibration makes them, ordered on texts of their own."""
+    tuning = Trials(population(seed=1, size=500))
+    found = families(6, ["window", "entropy", "patience"])
+    candidates = [p for several in found.values() for p in several[:: max(1, len(several) // 60)]]
+    return {loss: sequence(tuning, candidates, loss) for loss in ("harmful-flip", "inconsistency")}
+
+
+def true_risk(whole, chosen, loss):
+    return whole.look_up(losses(whole, loss), whole.depth(chosen)).mean()
+
+
+def violations(whole, ordered, loss, risk, n, choose=certify):
+    rng = np.random.default_rng(n)
+    truth = {str(p): true_risk(whole, p, loss) for p in ordered}
+    chosen = [
+        choose(ordered, [Drawn(whole, rng.integers(0, len(whole.outputs), n))], loss, risk, ERROR).policy
+        for _ in range(DRAWS)
+    ]
+    return np.mean([truth[str(p)] > risk for p in chosen]), np.mean([p != Full() for p in chosen])
+
+
+SETTINGS = [
+    ("harmful-flip", 0.02, 300),
+    ("harmful-flip", 0.01, 1000),
+    ("inconsistency", 0.05, 300),
+    ("inconsistency", 0.02, 600),
+    ("harmful-flip", 0.02, 3000),
+    ("inconsistency", 0.01, 3000),
+]
+ALLOWED = ERROR + 3 * math.sqrt(ERROR * (1 - ERROR) / DRAWS)
+
+
+@pytest.mark.parametrize(("loss", "risk", "n"), SETTINGS)
+def test_tuned_sequences_keep_the_promise(whole, tuned, loss, risk, n):
+    broken, useful = violations(whole, tuned[loss], loss, risk, n)
+    assert broken <= ALLOWED
+    assert useful > 0.05  # a promise that is kept by never leaving early is worth nothing
+
+
+@pytest.mark.parametrize("loss", ["harmful-flip", "inconsistency"])
+def test_a_fixed_list_in_any_order_keeps_the_promise(whole, loss):
+    """Also one that begins with a bad policy, or is not monotone."""
+    by_risk = sorted(FIXED, key=lambda p: true_risk(whole, p, loss))
+    risk = (true_risk(whole, by_risk[1], loss) + true_risk(whole, by_risk[2], loss)) / 2
+    for ordered in (by_risk, [by_risk[0], by_risk[3], by_risk[1]], by_risk[::-1]):
+        assert violations(whole, [Full(), *ordered], loss, risk, 400)[0] <= ALLOWED
+
+
+def test_the_hardest_case_is_as_bad_as_promised_and_no_worse(whole):
+    """One policy whose risk is a hair above what is promised: certified as often as the error allows."""
+    (eager,) = [policy("depth(2)")]
+    risk = true_risk(whole, eager, "inconsistency") - 1e-9
+    broken, _ = violations(whole, [Full(), eager], "inconsistency", risk, 500)
+    assert ERROR / 3 < broken <= ALLOWED
+
+
+def test_the_fault_of_others_would_be_seen(whole):
+    """A known implementation answers with the first policy that failed: this test must catch that."""
+
+    def first_failing(ordered, parts, loss, risk, error):
+        found = certify(ordered, parts, loss, risk, error)
+        after = min(found.place + 1, len(ordered) - 1)
+        return type(found)(ordered[after], found.certificate, after, found.candidates)
+
+    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    risk = true_risk(whole, ordered[2], "harmful-flip") * 1.5
+    assert violations(whole, ordered, "harmful-flip", risk, 400, first_failing)[0] > ALLOWED
+
+
+def test_drawn_trials_are_trials(whole):
+    rows = np.random.default_rng(0).integers(0, len(whole.outputs), 200)
+    drawn, plain = Drawn(whole, rows), Trials(whole.outputs.take(rows))
+    for chosen in FIXED:
+        assert drawn.depth(chosen).tolist() == plain.depth(chosen).tolist()
+        assert drawn.correct(chosen).tolist() == plain.correct(chosen).tolist()
+
+
+@pytest.mark.parametrize("risk", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize("error", [0.01, 0.1])
+def test_mapie_certifies_the_same(whole, risk, error):
+    """MAPIE's learn-then-test, with its own p-values for binary losses and its own fixed-sequence testing."""
+    rng = np.random.default_rng(3)
+    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    for n in (1000, 2500):
+        part = Drawn(whole, rng.integers(0, len(whole.outputs), n))
+        lost = losses(part, "harmful-flip")
+        shares = np.array([part.look_up(lost, part.depth(p)).mean() for p in ordered])
+        p = compute_hoeffding_bentkus_p_value(shares, n, risk, binary=True)[:, 0]
+        theirs = control_fwer(p, error, "fixed_sequence")
+        found = certify(ordered, [part], "harmful-flip", risk, error)
+        assert found.place == theirs[-1]
+        ours = np.array([p_value(round(share * n), n, risk) for share in shares])
+        assert np.allclose(p, ours, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "most"), [(500, 1), (1000, 4), (2000, 12), (5000, 38)])
+def test_the_most_flips_that_pass(n, most):
+    assert p_value(most, n, 0.01) <= 0.05 < p_value(most + 1, n, 0.01)
+
+
+def test_too_few_texts_are_refused_with_the_number_needed():
+    assert texts_needed(0.01, 0.05) == 299
+    check_enough(299, 0.01, 0.05)
+    with pytest.raises(InputError, match="298 texts cannot certify a risk of 0.01 .* at least 299 are needed"):
+        check_enough(298, 0.01, 0.05)
+    with pytest.raises(InputError, match="error is 1, expected a probability"):
+        check_enough(10_000, 0.01, 1)
+
+
+def test_a_certificate_holds_in_every_precision(whole):
+    """The worst of the parts decides."""
+    rng = np.random.default_rng(5)
+    rows = rng.integers(0, len(whole.outputs), 2000)
+    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    part = Drawn(whole, rows)
+    other = Trials(population(seed=9, size=2000))
+    alone, both = (certify(ordered, parts, "harmful-flip", 0.03, 0.05) for parts in ([part], [part, other]))
+    assert both.place <= alone.place
+    lost = [losses(t, "harmful-flip") for t in (part, other)]
+    flips = [int(t.look_up(wrong, t.depth(both.policy)).sum()) for t, wrong in zip((part, other), lost, strict=True)]
+    assert both.certificate.flips == max(flips)
