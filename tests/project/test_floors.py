@@ -13,7 +13,7 @@ FLOORS = (
     ("engine",),
     ("classifier",),
     ("evaluation",),
-    ("training", "calibration", "plots", "serving", "export", "distributed"),
+    ("training", "explaining", "calibration", "comparison", "serving", "export", "distributed"),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,10 +1,9 @@
 """Calibration: an operating point chosen, measured, and where asked certified, on data."""
 
-from elbert.calibration.calibrate import AsGood, Faster, Promised, Wish, calibrate, split
+from elbert.calibration.calibrate import AsGood, Faster, Promised, Wish, calibrate
 from elbert.calibration.certify import Certified, certify, sequence
 from elbert.calibration.choose import fastest, figures, most_accurate
 from elbert.calibration.risk import Loss, losses, p_value, texts_needed
-from elbert.calibration.temperature import fitted_temperatures
 
 __all__ = [
     "AsGood",
@@ -17,11 +16,9 @@ __all__ = [
     "certify",
     "fastest",
     "figures",
-    "fitted_temperatures",
     "losses",
     "most_accurate",
     "p_value",
     "sequence",
-    "split",
     "texts_needed",
 ]

@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from elbert.bundle import Certificate, OperatingPoint
 from elbert.calibration.certify import certify, sequence
 from elbert.calibration.choose import fastest, figures, most_accurate
 from elbert.calibration.risk import Loss, check_enough
-from elbert.calibration.temperature import fitted_temperatures
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
-from elbert.evaluation.families import families
+from elbert.evaluation.families import families, tempered
 from elbert.evaluation.sweep import Trials
-from elbert.exits import Full, Policy, Tempered
+from elbert.evaluation.temperature import fitted_temperatures
+from elbert.exits import Full, Policy
 
 
 @dataclass(frozen=True)
@@ -137,20 +134,4 @@ def granted(
 def candidates_for(tuning: Outputs, named: Sequence[str] | None, temperature: bool) -> list[Policy]:
     """The policies of the families, at temperatures fitted on the tuning part where they are asked for."""
     found = [policy for policies in families(tuning.depths, named).values() for policy in policies]
-    if not temperature:
-        return found
-    temperatures = fitted_temperatures(tuning)
-    return [Tempered(policy, temperatures) if policy.signals else policy for policy in found]
-
-
-def split(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The numbers of ``n`` texts, at random but the same every time: a share for tuning, and the rest.
-
-    Raises:
-        InputError: the share leaves one of the parts nothing.
-    """
-    if not 0 < share < 1:
-        raise InputError(f"the share of texts for tuning is {share:g}, expected a number between 0 and 1, such as 0.5")
-    order = np.random.default_rng(0).permutation(n)
-    cut = round(n * share)
-    return np.sort(order[:cut]), np.sort(order[cut:])
+    return tempered(found, fitted_temperatures(tuning)) if temperature else found

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from elbert.calibration import Promised, Wish, split
+from elbert.calibration import Promised, Wish
 from elbert.calibration.risk import check_enough
 from elbert.cli.data import read_data
 from elbert.cli.options import load_classifier
 from elbert.errors import DataError, InputError
-from elbert.evaluation import Outputs, collect
+from elbert.evaluation import Outputs, collect, split
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier

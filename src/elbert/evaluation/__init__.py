@@ -1,7 +1,7 @@
 """Evaluation: outputs saved once, policies replayed over them, and their wall-clock time measured."""
 
 from elbert.evaluation.evaluate import PolicyScore, Report, evaluate
-from elbert.evaluation.outputs import Outputs, collect, load_outputs
+from elbert.evaluation.outputs import Outputs, collect, load_outputs, split
 from elbert.evaluation.targets import target
 from elbert.evaluation.timing import Timing, measure
 
@@ -14,5 +14,6 @@ __all__ = [
     "evaluate",
     "load_outputs",
     "measure",
+    "split",
     "target",
 ]

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from elbert.errors import InputError
-from elbert.exits import Depth, Full, Policy, Window
+from elbert.exits import Depth, Full, Policy, Tempered, Window
 from elbert.exits.policies import Confidence, Divergence, Entropy, Gap, Patience, PatientConfidence
 from elbert.exits.window import AGREE, STABLE, TREND
 
@@ -33,6 +33,11 @@ def families(depths: int, names: Sequence[str] | None = None) -> dict[str, list[
     if unknown:
         raise InputError(f"no family of policies is called {unknown[0]!r}; expected some of {', '.join(FAMILIES)}")
     return {name: [Full(), Depth(1), *FAMILIES[name](depths)] for name in wanted}
+
+
+def tempered(policies: Sequence[Policy], temperatures: tuple[float, ...]) -> list[Policy]:
+    """The same policies, hearing every depth at its temperature."""
+    return [Tempered(policy, temperatures) if policy.signals else policy for policy in policies]
 
 
 def thresholds(count: int) -> list[float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from elbert._files import replaced
 from elbert.classifier import Classifier
-from elbert.errors import DataError
+from elbert.errors import DataError, InputError
 from elbert.evaluation.targets import Target
 from elbert.exits import Full
 from elbert.model.config import Problem
@@ -57,6 +57,11 @@ class Outputs:
             self, probabilities=self.probabilities[index], labels=self.labels[index], tokens=self.tokens[index]
         )
 
+    def split(self, share: float) -> tuple[Outputs, Outputs]:
+        """A share of the texts, and the rest, as :func:`split` draws them."""
+        first, rest = split(len(self), share)
+        return self.take(first), self.take(rest)
+
     def unlabelled(self) -> Outputs:
         """The same with the last depth's answers for labels: right is what agrees with full depth."""
         last = self.probabilities[:, -1]
@@ -69,6 +74,19 @@ class Outputs:
             np.savez_compressed(
                 out, probabilities=self.probabilities, labels=self.labels, tokens=self.tokens, about=np.array(about)
             )
+
+
+def split(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers of ``n`` texts in two parts, at random but the same every time: a share of them, and the rest.
+
+    Raises:
+        InputError: the share is none.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"a share of the texts is a number between 0 and 1, such as 0.5; this is {share:g}")
+    order = np.random.default_rng(0).permutation(n)
+    cut = round(n * share)
+    return np.sort(order[:cut]), np.sort(order[cut:])
 
 
 def load_outputs(path: str | Path) -> Outputs:

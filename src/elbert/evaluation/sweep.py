@@ -16,6 +16,7 @@ from elbert.evaluation.outputs import Outputs
 from elbert.exits import Policy, Replay
 
 Scores = NDArray[np.float64]
+SLACK = 0.05  # of the cost, above or below
 SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 
 
@@ -38,6 +39,18 @@ class Swept:
         # A ratio of whole numbers must not fail by its last bit.
         usable = [i for i in self.front if self.mean_depth[i] <= self.depths / speedup * (1 + 1e-9)]
         return usable[-1] if usable else None
+
+    def near(self, speedup: float) -> int | None:
+        """The most accurate policy that costs about as much as that layer speed-up allows; None where there is none.
+
+        For comparisons at equal cost: :meth:`at` may answer with a policy far cheaper, and as far less accurate on
+        other texts, because it looked good on these. Of equals the deepest.
+        """
+        most = self.depths / speedup
+        close = np.flatnonzero((self.mean_depth <= most * (1 + SLACK)) & (self.mean_depth >= most * (1 - SLACK)))
+        if not len(close):
+            return self.at(speedup)
+        return int(max(close, key=lambda i: (self.accuracy[i], self.mean_depth[i])))
 
     def within(self, accuracy: float) -> int:
         """The cheapest policy of at least that accuracy.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from elbert._extras import require
 from elbert.errors import InputError
-from elbert.evaluation import Outputs
+from elbert.evaluation.outputs import Outputs
 from elbert.exits.signals import at_temperatures
 from elbert.exits.tempered import COLDEST, HOTTEST
 
