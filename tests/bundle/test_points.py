@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from elbert.bundle import OperatingPoint, write_points, write_precisions
+from elbert.bundle import Certificate, Conditions, OperatingPoint, write_points, write_precisions
 from elbert.bundle.points import read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import policy
@@ -39,6 +39,20 @@ def test_written_and_read_again(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["exits.json"]
 
 
+def test_certificates_and_conditions_are_kept(tmp_path):
+    certificate = Certificate("inconsistency", 0.02, 0.05, 1000, 11, 0.0102)
+    conditions = Conditions("ab" * 32, ("float32", "int8"), 128, "cd" * 32, "2026-01-31")
+    points = {"sure": OperatingPoint(policy("entropy(0.3)"), {"n": 3}, certificate, conditions)}
+    file = tmp_path / "exits.json"
+    write_points(file, points, "sure")
+    assert read_points(file) == (points, "sure")
+    assert str(certificate) == (
+        "inconsistency at most 2.00% with probability 95% (11 of 1,000 calibration texts, p = 0.0102)"
+    )
+    assert conditions.broken("ab" * 32, "int8", 128) == []
+    assert len(conditions.broken("ef" * 32, "bfloat16", 64)) == 3
+
+
 def test_a_folder_without_the_file_has_no_points(tmp_path):
     assert read_points(tmp_path / "exits.json") == ({}, None)
 
@@ -53,6 +67,9 @@ BROKEN = {
     "points are a list": '{"version": 1, "points": ["entropy(0.1)"]}',
     "a point is a string": '{"version": 1, "points": {"a": "entropy(0.1)"}}',
     "a point without a policy": '{"version": 1, "points": {"a": {}}}',
+    "half a certificate": '{"version": 1, "points": {"a": {"policy": "full", "certificate": {"risk": 0.1}}}}',
+    "a certificate of words": '{"version": 1, "points": {"a": {"policy": "full", "certificate": "sure"}}}',
+    "conditions without weights": '{"version": 1, "points": {"a": {"policy": "full", "conditions": {"data": "x"}}}}',
     "measured is a number": '{"version": 1, "points": {"a": {"policy": "full", "measured": 3}}}',
 }
 

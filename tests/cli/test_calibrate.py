@@ -1,0 +1,235 @@
+"""elbert calibrate: what was asked is chosen, measured on other texts, promised where it can be, and kept."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from elbert.bundle import Bundle, ConditionsWarning, files_hash
+from elbert.calibration import losses, p_value
+from elbert.classifier import Classifier
+from elbert.errors import BundleError
+from elbert.evaluation import Outputs, collect, split
+from elbert.evaluation.sweep import Trials
+from elbert.exits import policy
+from tiny import rewrite_weights, texts, write_bundle
+
+SENTENCES = texts(240, seed=3)
+TRUTH: list[int] = []
+SEED = 9  # a model whose depths agree more and more with the last
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _truth(tmp_path_factory):
+    """Labels that full depth mostly gets right, so that leaving early costs something."""
+    classifier = Classifier.load(write_bundle(tmp_path_factory.mktemp("truth") / "model", SEED), "full")
+    said = [classifier.labels.index(p.label) for p in classifier.predict(SENTENCES)]
+    TRUTH[:] = [1 - label if i % 7 == 0 else label for i, label in enumerate(said)]
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_bundle(tmp_path / "model", SEED)
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = [{"text": text, "label": label} for text, label in zip(SENTENCES, TRUTH, strict=True)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "data.jsonl"
+
+
+@pytest.fixture
+def unlabelled(tmp_path):
+    (tmp_path / "plain.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in SENTENCES))
+    return tmp_path / "plain.jsonl"
+
+
+FEW = ("--families", "entropy", "patience")
+
+
+def entry(told):
+    assert (told.status, told.err) == (0, "")
+    return json.loads(told.out)
+
+
+def measured(model, part: np.ndarray) -> Outputs:
+    chosen = [SENTENCES[i] for i in part]
+    return collect(Classifier.load(model, "full"), chosen, [TRUTH[i] for i in part])
+
+
+def test_the_fastest_that_is_as_good_is_kept_with_its_figures(elbert, model, data):
+    told = entry(
+        elbert("calibrate", "--model", model, "--data", data, "--max-drop", 2, "--name", "good", *FEW, "--json")
+    )
+    point = Bundle.open(model).points["good"]
+    assert told["policy"] == str(point.policy)
+    chosen, rest = split(240, 0.5)
+    trials = Trials(measured(model, rest))
+    assert point.measured["n"] == 120
+    assert point.measured["accuracy"] == pytest.approx(trials.correct(point.policy).mean(), abs=1e-4)
+    assert point.measured["accuracy_full"] == pytest.approx(trials.right[:, -1].mean(), abs=1e-4)
+    assert point.measured["mean_depth"] == pytest.approx(trials.depth(point.policy).mean(), abs=1e-3)
+    depths, counts = np.unique(trials.depth(point.policy), return_counts=True)
+    assert point.measured["depths"] == {str(d): c for d, c in zip(depths.tolist(), counts.tolist(), strict=True)}
+    interval = point.measured["points_lost"]
+    assert interval["low"] <= interval["value"] <= interval["high"]
+    assert interval["value"] == pytest.approx(
+        100 * (trials.right[:, -1].mean() - trials.correct(point.policy).mean()), abs=0.01
+    )
+    on = point.measured["chosen_on"]
+    assert on["n"] == 120
+    assert on["accuracy"] >= on["accuracy_full"] - 0.02
+    conditions = point.conditions
+    assert conditions.weights == files_hash([model / "model.safetensors"])
+    assert conditions.data == files_hash([data])
+    assert (conditions.dtypes, conditions.max_length) == (("float32",), 64)
+    assert point.certificate is None
+    assert Bundle.open(model).default is None
+
+
+def test_the_most_accurate_that_is_as_fast(elbert, model, data):
+    told = entry(
+        elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "twice", *FEW, "--json")
+    )
+    on = told["measured"]["chosen_on"]
+    assert on["layer_speedup"] >= 2
+    trials = Trials(measured(model, split(240, 0.5)[0]))
+    for spec in ("entropy(0.9)", "patience(1)", "depth(1)"):  # on the grid: others that are fast enough
+        if trials.depth(policy(spec)).mean() <= 3:
+            assert trials.correct(policy(spec)).mean() <= on["accuracy"] + 1e-4
+
+
+def test_a_promise_is_that_of_the_formula(elbert, model, data):
+    arguments = ("--model", model, "--data", data, "--risk", 0.2, "--error", 0.1, "--name", "sure", *FEW, "--default")
+    told = entry(elbert("calibrate", *arguments, "--json"))
+    certificate = told["certificate"]
+    trials = Trials(measured(model, split(240, 0.5)[1]))
+    chosen = policy(told["policy"])
+    flips = int(trials.look_up(losses(trials, "harmful-flip"), trials.depth(chosen)).sum())
+    assert (certificate["loss"], certificate["n"], certificate["flips"]) == ("harmful-flip", 120, flips)
+    assert certificate["p_value"] == p_value(flips, 120, 0.2) <= 0.1
+    assert trials.depth(chosen).mean() < 6
+    bundle = Bundle.open(model)
+    assert bundle.default == "sure"
+    assert bundle.points["sure"].certificate.risk == 0.2
+
+
+def test_policies_fixed_beforehand_are_tested_in_their_order_on_all_texts(elbert, model, data):
+    specs = ("depth(5)", "depth(4)", "depth(1)")
+    arguments = ("--model", model, "--data", data, "--risk", 0.15, "--name", "fixed", "--policies", *specs, "--json")
+    told = entry(elbert("calibrate", *arguments))
+    trials = Trials(measured(model, np.arange(240)))
+    lost = losses(trials, "harmful-flip")
+    expected = "full"
+    for spec in specs:
+        if p_value(int(trials.look_up(lost, trials.depth(policy(spec))).sum()), 240, 0.15) > 0.05:
+            break
+        expected = spec
+    assert told["policy"] == expected
+    assert (told["measured"]["n"], told["certificate"]["n"]) == (240, 240)
+    assert "chosen_on" not in told["measured"]
+
+
+def test_without_labels_agreement_is_measured_and_inconsistency_promised(elbert, model, unlabelled):
+    arguments = ("--model", model, "--data", unlabelled, "--risk", 0.2, "--name", "same", *FEW, "--json")
+    told = entry(elbert("calibrate", *arguments))
+    assert told["certificate"]["loss"] == "inconsistency"
+    assert told["measured"]["agreement"] == pytest.approx(1 - told["certificate"]["flips"] / 120, abs=1e-4)
+    assert "accuracy" not in told["measured"]
+    elbert("calibrate", *arguments, "--loss", "harmful-flip").refused("use --loss inconsistency")
+
+
+def test_other_files_other_precisions_and_temperatures(elbert, model, data, tmp_path):
+    arguments = ("--model", model, "--data", data, "--tuning", data, "--max-drop", 5, "--name", "warm", "--families")
+    told = entry(elbert("calibrate", *arguments, "entropy", "--temperature", "--also-dtype", "bfloat16", "--json"))
+    assert told["policy"].startswith("tempered(entropy(")
+    assert told["measured"]["n"] == told["measured"]["chosen_on"]["n"] == 240
+    assert told["conditions"]["dtypes"] == ["float32", "bfloat16"]
+    assert told["measured"]["other_dtypes"]["bfloat16"]["n"] == 240
+    assert elbert("predict", "a film", "--model", model, "--policy", "warm", "--strict").status == 0
+    assert (
+        elbert("predict", "a film", "--model", model, "--policy", "warm", "--dtype", "bfloat16", "--strict").status == 0
+    )
+
+
+def test_points_live_side_by_side_and_in_copies(elbert, model, data, tmp_path):
+    for name, speedup in (("quick", 3), ("quicker", 5)):
+        told = elbert("calibrate", "--model", model, "--data", data, "--speedup", speedup, "--name", name, *FEW)
+        assert told.status == 0
+        assert "estimates, not promises" in told.out
+    copy = tmp_path / "copy"
+    arguments = ("--model", model, "--data", data, "--speedup", 2, "--name", "slower", *FEW, "--output", copy)
+    assert elbert("calibrate", *arguments).status == 0
+    assert list(Bundle.open(model).points) == ["quick", "quicker"]
+    assert list(Bundle.open(copy).points) == ["quick", "quicker", "slower"]
+    (quick, slower) = (Classifier.load(copy, name, strict=True) for name in ("quick", "slower"))
+    assert quick.predict(SENTENCES[:9]) == Classifier.load(model).predict(SENTENCES[:9], "quick")
+    assert sum(p.depth for p in slower.predict(SENTENCES)) > sum(p.depth for p in quick.predict(SENTENCES))
+
+
+def test_what_it_does_not_hold_for_warns_or_is_refused(elbert, model, data):
+    assert elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "p", *FEW).status == 0
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        classifier = Classifier.load(model, "p", dtype="bfloat16")
+        classifier.predict(["a film"], "p")
+    assert [w.category for w in heard] == [ConditionsWarning]  # once is enough
+    assert "was calibrated in float32 (here bfloat16)" in str(heard[0].message)
+    with pytest.raises(BundleError, match="calibrate again"):
+        Classifier.load(model, "p", dtype="bfloat16", strict=True)
+    with pytest.raises(BundleError, match="calibrate again"):
+        Classifier.load(model, dtype="bfloat16", strict=True).predict(["a film"], "p")
+    rewrite_weights(model, lambda weights: weights["classifier.bias"].add_(1))
+    told = elbert("predict", "a film", "--model", model, "--policy", "p", "--strict")
+    told.refused("operating point 'p' was calibrated with other weights")
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 32}))
+    with pytest.warns(ConditionsWarning, match=r"other weights .*, and with texts of at most 64 tokens \(here 32\)"):
+        Classifier.load(model, "p")
+
+
+REFUSED = {
+    "a policy's name": (["--name", "full"], "which an operating point of that name would hide"),
+    "reads like a policy": (["--name", "entropy"], "choose another name"),
+    "a union's name": (["--name", "depth(1) | full"], "choose another name"),
+    "no name": (["--name", " "], "1 to 64 characters"),
+    "no such family": (["--families", "windows"], "expected some of window"),
+    "too fast": (["--speedup", "7"], "this model has 6 depths, so 1 to 6"),
+    "too many points": (["--max-drop", "101"], "expected 0 to 100"),
+    "a risk of nothing": (["--risk", "0"], "expected a probability between 0 and 1"),
+    "too few texts": (["--risk", "0.01"], "120 texts cannot certify a risk of 0.01 with error 0.05", "at least 299"),
+    "a share of all": (["--tuning-share", "1"], "between 0 and 1"),
+    "no such policy": (["--policies", "depth(9)"], "this model has 6 depths"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_is_one_line_and_nothing_written(elbert, model, data, case):
+    changes, *parts = case
+    wish = [] if changes[0] in ("--speedup", "--max-drop", "--risk") else ["--speedup", "2"]
+    name = [] if changes[0] == "--name" else ["--name", "n"]
+    elbert("calibrate", "--model", model, "--data", data, *name, *wish, *changes).refused(*parts)
+    assert not (model / "exits.json").exists()
+
+
+def test_a_model_that_is_not_yours_needs_a_copy(elbert, data, tmp_path):
+    elbert("calibrate", "--data", data, "--speedup", 2, "--name", "n").refused("--output DIR makes a copy")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    arguments = ("calibrate", "--data", data, "--speedup", 2, "--name", "n", "--output", tmp_path / "there")
+    elbert(*arguments).refused("which is there already")
+    elbert("calibrate", "--data", "-", "--speedup", 2, "--name", "n", "--output", tmp_path / "new").refused(
+        "give a file"
+    )
+
+
+def test_one_file_with_labels_and_one_without(elbert, model, data, unlabelled):
+    arguments = ("calibrate", "--model", model, "--data", data, "--tuning", unlabelled, "--speedup", 2, "--name", "n")
+    elbert(*arguments).refused("one has labels and the other has none")
+
+
+def test_a_regression_has_nothing_to_calibrate(elbert, data, tmp_path):
+    model = write_bundle(tmp_path / "regression", labels=("value",), problem_type="regression")
+    elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "n").refused("nothing to calibrate")
