@@ -29,6 +29,8 @@ bench: .venv/benched  ## benchmarks, 30 minutes; results go to benchmarks/result
 	$(BIN)/python benchmarks/throughput.py --shape albert-large --texts 32 --rounds 3 --peers transformers openvino
 	$(BIN)/python benchmarks/realised.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/onnx_loop.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/onnx_loop.py --shape albert-base --texts 64
 
 clean:  ## remove what these words made
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ def stranger(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "examples", "examples")
     write_bundle(Path("albert/albert-base-v2"))
     for name in ("reviews", "train", "validation"):
-        lines = [f'"{text}",{"positive" if "good" in text else "negative"}' for text in texts(24, seed=len(name))]
+        lines = [f'"{text}",{"positive" if "good" in text else "negative"}' for text in texts(130, seed=len(name))]
         Path(f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     return tmp_path
 

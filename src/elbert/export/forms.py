@@ -1,0 +1,131 @@
+"""How weights stand in the file, and how products with them are computed: float32, float16, int8.
+
+float16 halves the file; values become float32 once, when the file is loaded, because no processor's runtime multiplies
+in float16 as fast. int8 multiplies whole numbers: weights per output channel, activations per token as they come, so
+that a row's answer does not depend on who shares its batch. ``DynamicQuantizeLinear``, one scale for all, cannot
+promise that and is no faster; signed activations and ``MatMulNBits`` were measured and are slower by far.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert.export.graph import FLOAT, UINT8, Graph, Value
+
+Dtype = Literal["float32", "float16", "int8"]
+Floats = NDArray[np.float32]
+Inside = Callable[[Graph, Value], Value]
+"""What turns a value into another in whatever graph reads the weights: the outer one, or a loop's body."""
+
+ZERO = 128  # activations are unsigned around this, as processors' int8 products want them
+STEPS = 127  # to the largest magnitude, on either side
+
+
+class Form(ABC):
+    """One way to store weights. Biases, norms and the classifier are float32 always."""
+
+    token_by_token: ClassVar[bool] = False  # whether products take [tokens, in] only
+
+    @abstractmethod
+    def table(self, g: Graph, name: str, rows: Floats) -> Inside:
+        """``ids [...] -> [..., width]`` of a table ``[number, width]``."""
+
+    @abstractmethod
+    def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
+        """``[..., in] -> [..., out]``: ``x @ weight.T + bias`` for a weight ``[out, in]``."""
+
+
+class Float32(Form):
+    """As the model was trained."""
+
+    def table(self, g: Graph, name: str, rows: Floats) -> Inside:
+        """``ids -> rows``."""
+        stored = g.weight(name, rows)
+        return lambda inside, ids: inside.Gather(stored, ids, axis=0)
+
+    def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
+        """``x @ weight.T + bias``."""
+        stored, shift = g.weight(f"{name}.weight", np.ascontiguousarray(weight.T)), g.weight(f"{name}.bias", bias)
+        return lambda inside, x: inside.Add(inside.MatMul(x, stored), shift)
+
+
+class Float16(Form):
+    """Stored in half the bytes, computed in float32."""
+
+    def table(self, g: Graph, name: str, rows: Floats) -> Inside:
+        """``ids -> rows``; only the rows that are read become float32."""
+        stored = g.weight(name, rows.astype(np.float16))
+        return lambda inside, ids: inside.Cast(inside.Gather(stored, ids, axis=0), to=FLOAT)
+
+    def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
+        """``x @ weight.T + bias``."""
+        stored = g.weight(f"{name}.weight", np.ascontiguousarray(weight.T).astype(np.float16))
+        exact, shift = g.Cast(stored, to=FLOAT), g.weight(f"{name}.bias", bias)
+        return lambda inside, x: inside.Add(inside.MatMul(x, exact), shift)
+
+
+class Int8(Form):
+    """Whole numbers from -127 to 127, each row or output channel on its own scale."""
+
+    token_by_token = True
+
+    def table(self, g: Graph, name: str, rows: Floats) -> Inside:
+        """``ids -> rows``, each row on its own scale."""
+        codes, scales = quantised(rows, np.abs(rows).max(1))
+        stored, steps = g.weight(name, codes), g.weight(f"{name}.scales", scales[:, None])
+
+        def read(inside: Graph, ids: Value) -> Value:
+            whole = inside.Cast(inside.Gather(stored, ids, axis=0), to=FLOAT)
+            return inside.Mul(whole, inside.Gather(steps, ids, axis=0))
+
+        return read
+
+    def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
+        """``x @ weight.T + bias``, x quantised token by token."""
+        codes, scales = quantised(weight, largest_pair(weight))
+        stored, shift = g.weight(f"{name}.weight", np.ascontiguousarray(codes.T)), g.weight(f"{name}.bias", bias)
+        steps = g.weight(f"{name}.scales", scales)
+
+        def run(inside: Graph, x: Value) -> Value:
+            # Nothing but zeros has no scale; any will do.
+            largest = inside.Max(inside.ReduceMax(inside.Abs(x), [1], keepdims=0), 1e-30)
+            scale = inside.Mul(largest, 1 / STEPS)
+            zeros = inside.ConstantOfShape(inside.Shape(scale), value=scalar(inside, UINT8, ZERO))
+            whole = inside.QuantizeLinear(x, scale, zeros, axis=0)
+            summed = inside.Cast(inside.MatMulInteger(whole, stored, np.array(ZERO, np.uint8)), to=FLOAT)
+            return inside.Add(inside.Mul(inside.Mul(summed, steps), inside.Unsqueeze(scale, [1])), shift)
+
+        return run
+
+
+FORMS: dict[Dtype, type[Form]] = {"float32": Float32, "float16": Float16, "int8": Int8}
+
+
+def quantised(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """``(codes [n, width], scales [n])``: each row on its own scale, on which ``largest [n]`` is 127."""
+    scales = np.maximum(largest, 1e-30) / STEPS
+    codes = np.rint(rows / scales[:, None]).astype(np.int8)
+    return codes, scales.astype(np.float32)
+
+
+def largest_pair(weight: Floats) -> Floats:
+    """``[out]``: the largest sum of two neighbours of one sign in each row of a weight ``[out, in]``.
+
+    Processors with AVX2 or AVX-512 but without VNNI add two products in 16 bits, and what is too large becomes the
+    largest number there: 255 (127 + 127) would, 255 x 128 does not. So no pair may come to more than 127 steps.
+    """
+    even = np.pad(weight, ((0, 0), (0, weight.shape[1] % 2)))
+    pairs = even.reshape(len(weight), -1, 2)
+    sums = np.maximum(pairs.clip(min=0).sum(-1), (-pairs).clip(min=0).sum(-1))
+    largest: Floats = sums.max(1)
+    return largest
+
+
+def scalar(g: Graph, kind: int, value: int) -> object:
+    """A tensor of one number, for attributes."""
+    return g.helper.make_tensor("value", kind, [1], [value])

@@ -1,0 +1,112 @@
+"""The loop: one layer, one exit head, one decision a depth, until every row has left.
+
+Rows that leave are taken out of the batch there and then, as ``elbert.depth`` does it: those that stay do not pay for
+them, and each keeps the logits of its own exit depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from elbert.export.dials import Set
+from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
+from elbert.export.layers import Mask
+from elbert.export.rules import decided, foreseen
+from elbert.export.said import Said
+from elbert.model import ModelConfig
+
+Step = Callable[[Graph, Value, Mask], Value]
+"""A layer's or a head's nodes, in whatever graph: ``hidden, mask -> hidden`` or ``-> logits``."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What rows left with: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index."""
+
+    logits: Value
+    depth: Value
+    reason: Value
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One value that goes from depth to depth: before the loop, at the start and at the end of its body."""
+
+    initial: Value
+    here: Value
+    after: Value
+    kind: int
+    shape: Shape
+
+
+def straight(
+    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[Set], config: ModelConfig
+) -> Left:
+    """All rows to a depth known beforehand, where the head is read once: for policies that read nothing it says."""
+    depth, reason = foreseen(g, rules, config.depths)
+    body, _, cond = started(g)
+    here = body.input(body.fresh("hidden"), FLOAT, ["rows", "tokens", config.hidden_size])
+    carried = [Carried(hidden, here, step(body, here, mask), FLOAT, ["rows", "tokens", config.hidden_size])]
+    (deepest,) = looped(g, depth, body, body.Identity(cond), carried)
+    rows = g.Shape(hidden, end=1)
+    return Left(read(g, deepest, mask), g.Expand(depth, rows), g.Expand(reason, rows))
+
+
+def leaving(g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[Set], config: ModelConfig) -> Left:
+    """Every row to the depth at which a rule lets it leave."""
+    count, classes = g.Shape(hidden, end=1), len(config.labels)
+    body, passed, _ = started(g)
+    live = body.input(body.fresh("live"), INT64, ["live"])  # the numbers of the rows that have not left
+    above = body.input(body.fresh("hidden"), FLOAT, ["live", "tokens", config.hidden_size])
+    answers = body.input(body.fresh("answers"), FLOAT, ["rows", classes])
+    depths = body.input(body.fresh("depths"), INT64, ["rows"])
+    reasons = body.input(body.fresh("reasons"), INT64, ["rows"])
+
+    own = mask.of_rows(body, live)
+    deeper = step(body, above, own)
+    logits = read(body, deeper, own)
+    depth = body.Add(passed, 1)
+    probabilities = body.Sigmoid(logits) if config.multi_label else body.Softmax(logits, axis=-1)
+    said = Said(body, probabilities, depth, config.depths, classes, config.multi_label)
+    decision = decided(rules, said, config.depths)
+    stays = body.Less(decision, 0)
+    where = body.Unsqueeze(live, [1])
+
+    def whole(initial: Value, here: Value, news: Value, kind: int, shape: Shape) -> Carried:
+        # What a live row says now stands until it says more: in the end, what it said where it left.
+        return Carried(initial, here, body.ScatterND(here, where, news), kind, shape)
+
+    def kept(initial: Value, here: Value, after: Value, kind: int, shape: Shape) -> Carried:
+        return Carried(initial, here, body.Compress(after, stays, axis=0), kind, ["live", *shape])
+
+    at = body.Expand(depth, body.Shape(live))
+    carried = [
+        whole(g.Expand(0.0, g.Concat(count, [classes], axis=0)), answers, logits, FLOAT, ["rows", classes]),
+        whole(g.Expand(0, count), depths, at, INT64, ["rows"]),
+        whole(g.Expand(0, count), reasons, decision, INT64, ["rows"]),
+        kept(g.Range(0, g.Squeeze(count), 1), live, live, INT64, []),
+        kept(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
+    ]
+    for memory in said.memories.values():
+        start = g.Expand(memory.before, g.Concat(count, list(memory.shape), axis=0) if memory.shape else count)
+        carried.append(kept(start, memory.here, memory.after, memory.kind, memory.shape))
+    somebody = body.Greater(body.Size(carried[3].after), 0)
+    left = looped(g, g.value(config.depths), body, somebody, carried)
+    return Left(*left[:3])
+
+
+def started(g: Graph) -> tuple[Graph, Value, Value]:
+    """``(a loop's body, how often it has run before, whether it was to go on)``."""
+    body = g.body()
+    return body, body.input(body.fresh("passed"), INT64, []), body.input(body.fresh("going"), BOOL, [])
+
+
+def looped(g: Graph, most: Value, body: Graph, going: Value, carried: Sequence[Carried]) -> list[Value]:
+    """Run the body ``most`` times, or until it says otherwise: what is carried, in the end."""
+    order = {value.name: value for value in body.inputs}
+    body.inputs[2:] = [order[one.here] for one in carried]
+    body.output(body.fresh("going_on"), going, BOOL, [])
+    for one in carried:
+        body.output(body.fresh("after"), one.after, one.kind, one.shape)
+    return g.node("Loop", [most, True, *(one.initial for one in carried)], len(carried), body=body.proto("depth"))

@@ -1,0 +1,98 @@
+"""Running an exported file, as its users do: padded batches in, logits out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert._extras import require
+from elbert.errors import InputError
+from elbert.text import Tokens
+
+Ints = NDArray[np.int64]
+Feeds = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, where the file tells them."""
+
+    logits: NDArray[np.float32]
+    depth: Ints | None
+    reason: Ints | None
+
+
+class Session:
+    """An exported file in onnxruntime, on the processor.
+
+    Raises:
+        InputError: the file is no model that onnxruntime can load.
+        MissingExtra: the package onnxruntime is not installed.
+    """
+
+    def __init__(self, file: str | Path, *, threads: int | None = None) -> None:
+        runtime: Any = require("onnxruntime", "onnx")
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # it warns that dials with defaults are no constants: they are not meant to be
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = threads or 0
+        try:
+            self._session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for every kind, none of them public
+            raise InputError(f"{file}: onnxruntime cannot load it ({str(error).splitlines()[0]:.200})") from error
+        self.about: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The names that ``reason`` is an index into."""
+        return tuple(json.loads(self.about["reasons"]))
+
+    def __call__(self, feeds: Feeds) -> Answers:
+        """One padded batch."""
+        found = dict(zip(self._outputs, self.run(feeds), strict=True))
+        return Answers(found["logits"], found.get("depth"), found.get("reason"))
+
+    def run(self, feeds: Feeds) -> list[NDArray[Any]]:
+        """One padded batch, and whatever the file puts out."""
+        outputs: list[NDArray[Any]] = self._session.run(None, feeds)
+        return outputs
+
+    def answer(self, tokens: Sequence[Tokens], rows: int = 32, **dials: float) -> Answers:
+        """All texts, ``rows`` of like length at a time, in their own order; ``dials`` by their names in the file."""
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
+        given = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
+        parts = [self(padded([tokens[i] for i in some]) | given) for some in chunks(order, rows)]
+        back = np.argsort(order)
+
+        def whole(values: list[NDArray[Any] | None]) -> Any:
+            there = [value for value in values if value is not None]
+            return np.concatenate(there)[back] if there else None
+
+        return Answers(
+            whole([part.logits for part in parts]),
+            whole([part.depth for part in parts]),
+            whole([part.reason for part in parts]),
+        )
+
+
+def chunks(order: Sequence[int], rows: int) -> list[Sequence[int]]:
+    """``rows`` at a time."""
+    return [order[start : start + rows] for start in range(0, len(order), rows)]
+
+
+def padded(tokens: Sequence[Tokens], length: int = 0) -> Feeds:
+    """The three inputs ``[rows, tokens]`` of one batch, filled up to its longest row, or to ``length``."""
+    shape = (len(tokens), max(length, *(len(row.ids) for row in tokens)))
+    ids, mask, types = (np.zeros(shape, np.int64) for _ in range(3))
+    for at, row in enumerate(tokens):
+        ids[at, : len(row.ids)] = row.ids
+        types[at, : len(row.ids)] = row.type_ids
+        mask[at, : len(row.ids)] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}

@@ -1,0 +1,110 @@
+"""elbert export, its report, and the example that needs onnxruntime and tokenizers alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elbert import Classifier, bundled_model
+from elbert.cli.main import main
+from elbert.export import export
+from tiny import texts
+
+ROOT = Path(__file__).parents[2]
+SENTENCES = ["A charming and often affecting journey.", "dull .", "it is neither good nor bad"]
+
+
+@pytest.fixture
+def elbert(capsys):
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    file = tmp_path / "data.jsonl"
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(texts(30, seed=2))]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_file_and_a_line_about_it(elbert, bundle_folder, tmp_path):
+    out = tmp_path / "model.onnx"
+    status, said, err = elbert("export", "--model", bundle_folder, "--policy", "patience(2)", "--output", out)
+    assert (status, said, err) == (0, f"{out}: 0.1 MB, float32\n", "")
+    status, said, err = elbert(
+        "export", "--model", bundle_folder, "--output", out, "--dtype", "int8", "--dials", "--json"
+    )
+    assert json.loads(said) == {"output": str(out), "size": out.stat().st_size, "dtype": "int8"}
+
+
+def test_a_report_of_every_precision(elbert, bundle_folder, data):
+    arguments = ("export", "--model", bundle_folder, "--policy", "entropy(0.4)", "--report", data, "--threads", 1)
+    status, said, _ = elbert(*arguments, "--rounds", 1, "--json")
+    assert status == 0
+    report = json.loads(said)["precisions"]
+    assert list(report) == ["float32", "float16", "int8"]
+    exact = report["float32"]
+    predictions = Classifier.load(bundle_folder, dtype="float32").predict(texts(30, seed=2), "entropy(0.4)")
+    right = [p.label == ("negative", "positive")[i % 2] for i, p in enumerate(predictions)]
+    assert exact["metrics"]["accuracy"] == pytest.approx(sum(right) / 30)
+    assert exact["mean_depth"] == pytest.approx(sum(p.depth for p in predictions) / 30)
+    assert (exact["answers_changed"], exact["exits_moved"]) == (0, 0)
+    assert exact["size"] > report["float16"]["size"] > report["int8"]["size"]
+    assert set(exact["texts_per_second"]) == {"1", "32"}
+    status, said, _ = elbert(*arguments, "--rounds", 0)
+    assert status == 0
+    assert [line.split()[0] for line in said.splitlines() if line.strip().endswith("%")] == list(report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to do: --output FILE"),
+        (["--output", "x.onnx", "--policy", "sure"], "no policy is called 'sure'"),
+        (["--output", "nowhere/x.onnx"], "nowhere/x.onnx: cannot be written"),
+        (["--report", "nothing.csv"], "nothing.csv: no such file"),
+        (["--report", "nothing.csv", "--rounds", "-1"], "--rounds is -1"),
+        (["--output", "x.onnx", "--dtype", "int4"], "invalid choice: 'int4'"),
+        (["--output", "x.onnx", "--model", "nowhere/at/all"], "no such folder"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(elbert, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = elbert("export", *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_row_is_named(elbert, bundle_folder, data):
+    with data.open("a") as file:
+        file.write('{"text": "a film", "label": "none of them"}\n')
+    arguments = ("export", "--model", bundle_folder, "--report", data, "--rounds", 0, "--threads", 1)
+    status, _, err = elbert(*arguments)
+    assert (status, f"{data}:31: " in err) == (2, True)
+    status, said, err = elbert(*arguments, "--skip-bad", "--json")
+    assert (status, "1 bad rows skipped" in err, len(json.loads(said)["precisions"])) == (0, True, 3)
+
+
+def test_the_example_needs_onnxruntime_and_tokenizers_alone(tmp_path):
+    script = ROOT / "examples" / "onnx_classify.py"
+    assert len([line for line in script.read_text().splitlines() if line]) <= 24
+    model = export(None, None, tmp_path / "model.onnx", dtype="int8", extra_outputs=True)
+    watched = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__');"
+        "sys.exit(str({'torch', 'transformers', 'elbert'} & set(sys.modules) or ''))"
+    )
+    arguments = [str(script), str(model), str(bundled_model() / "tokenizer.json"), *SENTENCES]
+    done = subprocess.run([sys.executable, "-c", watched, *arguments], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr.strip()) == (1, "")  # sys.exit('') tells nothing
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[2] for line in lines] == SENTENCES
+    assert [line[0] for line in lines[:2]] == ["positive", "negative"]
+    assert lines[0][1] == "depth 1 of 12 (entropy)"
