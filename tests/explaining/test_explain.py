@@ -1,0 +1,240 @@
+"""An explanation says what predict and replay say, and what it adds is right by plain twins."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import slow_twin
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elbert import InputError, PolicyError, replay
+from elbert.exits import Replay, Trace, policy
+from elbert.explaining import explain
+from elbert.explaining.rules import tracks
+from elbert.explaining.steps import same_since
+from elbert.explaining.why import apart
+from tiny import texts
+
+SPECS = [
+    "full",
+    "depth(1)",
+    "entropy(0.6)",
+    "confidence(0.7)",
+    "gap(0.5)",
+    "patience(2)",
+    "patience(0)",
+    "patient_confidence(2, 0.8)",
+    "divergence(1, 0.05)",
+    "window(entropy=0.3, size=3)",
+    "window(entropy=0.0, size=2, rule=trend)",
+    "window(entropy=0.1, size=2, rule=stable, margin=0.05, range=0.2)",
+    "window(entropy=0.0, size=9)",
+    "entropy(0.2) | patience(1)",
+    "tempered(window(entropy=0.5, size=2), 2.0, 0.5)",
+]
+SENTENCES = [text for text in texts(14, seed=5) if text][:8]
+KINDS = ["two", "many", "multi", "mean", "inner", "heads", "shallow"]
+
+
+def untimed(classifier, text, spec=None, label=None):
+    return explain(classifier, text, spec, label, attention=False, rounds=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spec", SPECS)
+def test_it_is_what_predict_and_replay_say(classifiers, kind, spec):
+    classifier = classifiers[kind]
+    for text in SENTENCES[:3]:
+        told = untimed(classifier, text, spec)
+        (live,) = classifier.predict([text], spec, trace=True)
+        assert (told.depth, told.reason, told.depths) == (live.depth, live.reason, live.depths)
+        assert (told.left.label, told.left.score) == (live.label, live.score)
+        for step, there in zip(told.steps, live.trace):
+            assert (step.depth, step.scores, step.entropy) == (there.depth, there.scores, there.entropy)
+        said = np.array([[list(step.scores.values()) for step in told.steps]], np.float32)
+        assert replay(said, spec, multi_label=kind == "multi") == [told.depth]
+        assert f"at depth {told.depth} of {told.depths}" in told.why
+        assert told.policy == str(policy(spec))
+
+
+@pytest.mark.parametrize("kind", ["two", "many", "multi"])
+def test_rivals_are_replays_and_oracles_look_ahead(classifiers, kind):
+    classifier = classifiers[kind]
+    for text in SENTENCES:
+        label = "b;c" if kind == "multi" else 1
+        told = untimed(classifier, text, label=label)
+        said = np.array([[list(step.scores.values()) for step in told.steps]], np.float32)
+        found = {rival.policy: rival for rival in told.rivals}
+        assert found["early"].kind == "point"
+        for rival in told.rivals:
+            if rival.kind == "rival":
+                again = Replay(said, multi_label=kind == "multi")
+                assert rival.depth == again.exits(policy(rival.policy))[0]
+                assert rival.reason == again.reasons(policy(rival.policy))[0]
+        answers = [set(step.answer) for step in told.steps]
+        truth = {"b", "c"} if kind == "multi" else {classifier.labels[1]}
+        assert set(told.truth) == truth
+        right = [depth for depth, answer in enumerate(answers, 1) if answer == truth]
+        assert found["earliest correct"].depth == (right[0] if right else None)
+        assert found["earliest as the last"].depth == answers.index(answers[-1]) + 1
+        assert all(answer == answers[-1] for answer in answers[found["earliest settled"].depth - 1 :])
+        before = answers[: found["earliest settled"].depth - 1]
+        assert not before or before[-1] != answers[-1]
+        for rival in told.rivals:
+            assert rival.right == (None if rival.depth is None else answers[rival.depth - 1] == truth)
+
+
+def test_without_a_label_nothing_is_right_or_wrong(classifiers):
+    told = untimed(classifiers["two"], SENTENCES[0])
+    assert told.truth is None
+    assert {rival.right for rival in told.rivals} == {None}
+    assert "earliest correct" not in [rival.policy for rival in told.rivals]
+
+
+probabilities = st.integers(2, 4).flatmap(
+    lambda classes: st.lists(st.lists(st.floats(0.01, 1), min_size=classes, max_size=classes), min_size=1, max_size=8)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=probabilities,
+    size=st.integers(1, 5),
+    rule=st.sampled_from(["agree", "trend", "stable"]),
+    margin=st.sampled_from([0.0, 0.05, 0.2]),
+    spread=st.sampled_from([0.0, 0.05, 0.3]),
+)
+def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, spread):
+    said = np.array([[np.array(p) / sum(p) for p in rows]])
+    spec = policy(f"window(entropy=0.0, size={size}, rule={rule}, margin={margin}, range={spread})")
+    _, window = tracks(spec, Trace.of(said))
+    plain = said[0].tolist()
+    assert window.size == size
+    for step in window.steps:
+        assert step.first == max(1, step.depth - size + 1)
+        assert step.full == (step.depth >= size)
+        # NumPy rounds sums in its own way: a gap or range that is exactly at its limit may fall on either side.
+        covered = plain[step.first - 1 : step.depth]
+        close = [abs(slow_twin.gap(p) - 2 * margin) for p in covered]
+        close += [abs(abs(max(p) - max(q)) - spread) for p in covered for q in covered]
+        if min(close) > 1e-9:
+            assert step.fires == slow_twin.window_fires(plain[: step.depth], size, rule, margin, spread)
+        assert step.fires == (step.full and all(step.holds.values()))
+        tops = {slow_twin.top(p) for p in covered}
+        if all(slow_twin.gap(p) > 1e-12 for p in covered):
+            assert step.holds["one_answer"] == (len(tops) == 1)
+    assert window.fired == next((step.depth for step in window.steps if step.fires), None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=probabilities, spec=st.sampled_from([s for s in SPECS if not s.startswith(("full", "depth"))]))
+def test_conditions_and_verdicts_agree_for_every_rule(rows, spec):
+    said = np.array([[np.array(p) / sum(p) for p in rows]], np.float32)
+    for track in tracks(policy(spec), Trace.of(said)):
+        for step in track.steps:
+            assert step.fires == (step.full and all(step.holds.values()))
+        assert track.threshold is None or len(track.values) == len(rows)
+
+
+def test_signals_by_the_formulas(classifiers):
+    told = untimed(classifiers["many"], SENTENCES[1])
+    seen = [list(step.scores.values()) for step in told.steps]
+    for step, p in zip(told.steps, seen):
+        assert step.entropy == pytest.approx(slow_twin.entropy(p), abs=1e-5)
+        assert step.gap == pytest.approx(slow_twin.gap(p), abs=1e-6)
+        assert step.confidence == pytest.approx(max(p))
+    assert told.steps[0].divergence is None
+    for step, before, p in zip(told.steps[1:], seen, seen[1:]):
+        assert step.divergence == pytest.approx(slow_twin.jsd(before, p), abs=1e-6)
+
+
+def test_since_when_the_answer_has_been_the_same():
+    assert same_since(np.array([[0], [0], [1], [1], [0]])) == [1, 1, 3, 3, 5]
+    assert same_since(np.array([[0, 1]])) == [1]
+    assert same_since(np.array([[0, 1], [0, 0], [0, 0]])) == [1, 2, 2]
+
+
+def test_exits_at_the_first_and_at_the_last_depth(classifiers):
+    first = untimed(classifiers["two"], SENTENCES[0], "patience(0)")
+    assert (first.depth, first.reason) == (1, "patience")
+    assert first.cost.layers_saved == pytest.approx(5 / 6)
+    last = untimed(classifiers["two"], SENTENCES[0], "entropy(0.0)")
+    assert (last.depth, last.reason) == (6, "last")
+    assert "its entropy never fell under 0 before (lowest 0." in last.why
+    assert last.cost.layers_saved == 0
+    assert last.cost.computation_saved < 0  # the head was read at every depth for nothing
+    assert untimed(classifiers["two"], SENTENCES[0], "full").cost.computation_saved == 0
+
+
+def test_sentences(classifiers):
+    def why(spec):
+        return untimed(classifiers["two"], SENTENCES[0], spec).why
+
+    assert why("full") == "left at depth 6 of 6 because this policy never lets a text leave early"
+    assert why("depth(2)") == "left at depth 2 of 6 because this policy stops every text at depth 2"
+    assert why("patience(0)").endswith("because its answer was the same for one depth")
+    assert "fell under 1" in why("entropy(1)")
+    assert "reached 0.1" in why("confidence(0.1)")
+    assert "its answer was one and the same at depth 1" in why("window(entropy=0.0, size=1)")
+    assert "(at the temperatures of this policy)" in why("tempered(entropy(1), 3.0)")
+
+
+def test_numbers_are_told_apart():
+    assert apart(0.2479, 0.25) == ("0.248", "0.25")
+    assert apart(0.21, 0.25) == ("0.21", "0.25")
+    assert apart(0.25, 0.25) == ("0.25", "0.25")
+    assert apart(0.2499999, 0.25) == ("0.2499999", "0.25")
+
+
+def test_pairs_and_texts_that_are_cut(classifiers):
+    told = untimed(classifiers["two"], ("a good film", "the plot is slow"))
+    assert " ".join(p.shown for p in told.tokens) == "[CLS] a good film [SEP] the plot is slow [SEP]"
+    assert [p.part for p in told.tokens] == [None, 0, 0, 0, None, 1, 1, 1, 1, None]
+    assert not told.truncated
+    long = untimed(classifiers["two"], "good " * 200)
+    assert long.truncated
+    assert len(long.tokens) == 64
+    assert long.tokens[-1].special
+    pair = untimed(classifiers["two"], ("good " * 100, "bad film"))
+    assert [p.shown for p in pair.tokens[-4:]] == ["[SEP]", "bad", "film", "[SEP]"]
+
+
+def test_time_and_json(classifiers):
+    told = explain(classifiers["two"], SENTENCES[0], "entropy(0.5)", attention=False, rounds=2)
+    assert told.clock.rounds == told.clock.depth_rounds == 2
+    assert len(told.clock.by_depth) == 6
+    assert min(told.clock.policy, told.clock.full, *told.clock.by_depth) > 0
+    values = json.loads(json.dumps(told.as_json(), allow_nan=False))
+    assert values["kind"] == "text"
+    assert values["steps"][0]["divergence"] is None
+    assert values["rules"][0]["threshold"] == 0.5
+    assert values["cost"]["layers_saved"] == pytest.approx(1 - told.depth / 6)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", ("", " ")])
+def test_an_empty_text_has_nothing_to_explain(classifiers, text):
+    with pytest.raises(InputError, match="the text is empty"):
+        explain(classifiers["two"], text)
+
+
+def test_wrong_wishes(classifiers, tmp_path):
+    from elbert.classifier import Classifier
+    from tiny import write_bundle
+
+    with pytest.raises(InputError, match="unknown label 'angry'; expected one of negative, positive"):
+        explain(classifiers["two"], "a film", label="angry")
+    with pytest.raises(PolicyError):
+        explain(classifiers["two"], "a film", "depth(7)")
+    with pytest.raises(InputError, match="text 0 is int"):
+        explain(classifiers["two"], 3)
+    number = Classifier.load(write_bundle(tmp_path / "number", labels=("value",), problem_type="regression"))
+    with pytest.raises(InputError, match="predicts a number"):
+        explain(number, "a film")
+
+
+def test_a_multi_label_truth_may_be_empty(classifiers):
+    told = untimed(classifiers["multi"], SENTENCES[2], label="")
+    assert told.truth == ()
+    assert not math.isnan(told.left.score)
