@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elbert.engine import Arrival, Capacity, Scheduler, Sweep
+from elbert.engine import Arrival, Capacity, Scheduler, Sweep, Urgency
 
 rows_to_come = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 6)), max_size=50)  # (length, exit depth)
 NEEDS = {"one layer": "aaaaaa", "two groups": "aaabbb", "a layer each": "abcdef"}
@@ -119,3 +119,41 @@ def test_a_row_of_more_than_all_tokens_goes_alone():
     calls = [[length for length, _ in call] for call, _ in run(rows, Capacity(8, 100), "aa", Arrival())]
     assert [500] in calls
     assert all(500 not in call or len(call) == 1 for call in calls)
+
+
+def test_hurried_rows_start_without_room_and_stand_first():
+    scheduler = Scheduler(Capacity(2, 100), "aaaaaa")
+    for i in range(4):
+        scheduler.enter(i, 10)
+    scheduler.stand("a", scheduler.admit())
+    assert scheduler.admit() == []
+    started = scheduler.admit([(3, 10), (2, 10)])
+    assert started == [3, 2]  # as they are named, however they were queued
+    scheduler.stand("a", started, hurried=True)
+    assert (scheduler.call(), scheduler.waiting, scheduler.live) == (("a", [3, 2]), 0, 4)
+    scheduler.gone([3, 2])
+    assert scheduler.call() == ("a", [0, 1])
+
+
+def test_withdrawn_rows_neither_wait_nor_stand():
+    for queue in (Arrival(), Sweep(), Urgency()):
+        scheduler = Scheduler(Capacity(2, 100), "aaaaaa", queue=queue)
+        for i in range(5):
+            scheduler.enter(i, 10 + i)
+        first = scheduler.admit()
+        scheduler.stand("a", first)
+        waiting = [i for i in range(5) if i not in first]
+        scheduler.withdraw({first[0], waiting[1]})
+        scheduler.gone([first[0], waiting[1]])
+        assert (scheduler.waiting, scheduler.live) == (2, 1)
+        assert scheduler.call() == ("a", [first[1]])
+        scheduler.gone([first[1]])
+        assert sorted(scheduler.admit()) == sorted([waiting[0], waiting[2]])
+        assert scheduler._live_tokens == sum(10 + i for i in (waiting[0], waiting[2]))
+
+
+def test_urgency_goes_by_when_rows_are_due():
+    queue = Urgency()
+    for identity, due in enumerate([5.0, 1.0, float("inf"), 1.0]):
+        queue.put(identity, 7, due)
+    assert [queue.take() for _ in range(4)] == [(1, 7), (3, 7), (0, 7), (2, 7)]

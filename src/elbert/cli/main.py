@@ -16,6 +16,11 @@ COMMANDS = {
     "predict": "classify texts, each as deep as it needs",
     "train": "train an ALBERT so that every depth can answer",
     "evaluate": "accuracy, depth and time of every depth and policy on labelled data",
+    "explain": "why a text left where it did, depth by depth; or how a data set leaves",
+    "compare": "every policy's accuracy and cost, oracles, figures, one report",
+    "calibrate": "choose, measure and certify an operating point, and keep it with the model",
+    "export": "write one ONNX file with the exits inside",
+    "explore": "a page on this machine that shows why each text left, and what other dials would do",
     "env": "what a bug report needs: versions, processor, devices",
 }
 FAILED, INTERRUPTED = 2, 130

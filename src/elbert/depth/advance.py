@@ -23,12 +23,13 @@ from elbert.model import Backend, ModelConfig
 class Exits:
     """Rows that left: their answers, and where and why.
 
-    identity ``[rows]``, probabilities ``[rows, classes]``, depth ``[rows]`` from 1, reason per row; ``said``
-    ``[rows, depths, classes]`` where the trace remembered it (filled up to each row's depth).
+    identity ``[rows]``, probabilities and the logits behind them ``[rows, classes]``, depth ``[rows]`` from 1, reason
+    per row; ``said`` ``[rows, depths, classes]`` where the trace remembered it (filled up to each row's depth).
     """
 
     identity: NDArray[np.int64]
     probabilities: NDArray[Any]
+    logits: NDArray[Any]
     depth: NDArray[np.int64]
     reason: list[str]
     said: NDArray[Any] | None
@@ -42,6 +43,7 @@ class Exits:
         return Exits(
             identity=self.identity[mask],
             probabilities=self.probabilities[mask],
+            logits=self.logits[mask],
             depth=self.depth[mask],
             reason=[self.reason[i] for i in np.flatnonzero(mask).tolist()],
             said=None if self.said is None else self.said[mask],
@@ -72,21 +74,19 @@ def deepen(rows: Rows, backend: Backend) -> Deeper:
     rows = Rows(rows.identity, rows.policies, hidden, rows.layout, rows.trace)
     if not heard(rows, config):
         return Deeper(rows, None)
-    logits = backend.read(hidden, rows.layout, config.head(depth))
-    return Deeper(rows, Said.by(config.probabilities(logits)))
+    return Deeper(rows, Said.by(backend.read(hidden, rows.layout, config.head(depth)), config))
 
 
 def settle(deeper: Deeper, config: ModelConfig) -> tuple[Rows, Exits]:
     """Hear what the heads said; the rows that stay, and those that leave."""
-    rows = deeper.rows
-    trace = rows.trace.pass_by() if deeper.said is None else rows.trace.hear(deeper.said.hear())
+    rows, said = deeper.rows, deeper.said
+    trace = rows.trace.pass_by() if said is None else rows.trace.hear(said.hear())
     rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
     decision, reasons = decide(trace, rows.policies, config.depths)
     leaves = decision != STAY
-    if not leaves.any():
-        return rows, depart(rows, leaves, [])
-    exits = depart(rows, leaves, [reasons[i] for i in decision[leaves].tolist()])
-    return rows.keep(np.flatnonzero(~leaves)), exits
+    logits = trace.last if said is None else said.logits  # unheard, nobody leaves
+    exits = depart(rows, leaves, [reasons[i] for i in decision[leaves].tolist()], logits)
+    return (rows.keep(np.flatnonzero(~leaves)) if len(exits) else rows), exits
 
 
 def heard(rows: Rows, config: ModelConfig) -> bool:
@@ -138,12 +138,13 @@ def same_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
         yield rows.keep(np.array([i for i, n in enumerate(needs) if n == need]))
 
 
-def depart(rows: Rows, leaves: NDArray[np.bool_], reason: list[str]) -> Exits:
-    """What the rows that leave take with them; hidden rows stay behind."""
+def depart(rows: Rows, leaves: NDArray[np.bool_], reason: list[str], logits: NDArray[Any]) -> Exits:
+    """What the rows that leave take with them; hidden rows stay behind. ``logits [rows, classes]`` are all rows'."""
     trace = rows.trace
     return Exits(
         identity=rows.identity[leaves],
         probabilities=trace.last[leaves],
+        logits=logits[leaves],
         depth=trace.depth[leaves],
         reason=reason,
         said=trace.said[leaves] if trace.remember else None,
@@ -158,6 +159,7 @@ def join_exits(parts: list[Exits]) -> Exits:
     return Exits(
         identity=np.concatenate([part.identity for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
         depth=np.concatenate([part.depth for part in parts]),
         reason=[reason for part in parts for reason in part.reason],
         said=np.concatenate(said) if said else None,

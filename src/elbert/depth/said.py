@@ -9,31 +9,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elbert.model import ModelConfig
+
 
 @dataclass(frozen=True)
 class Said:
-    """Probabilities ``[rows, classes]`` that are, or soon will be, on the host.
+    """Probabilities ``[rows, classes]``, and the logits behind them, that are, or soon will be, on the host.
 
     On an accelerator the copy is asked for and not waited for, so that other rows can compute meanwhile.
     """
 
-    host: Tensor
+    probabilities: Tensor
+    raw: Tensor
     arrived: torch.cuda.Event | None
 
     @classmethod
-    def by(cls, probabilities: Tensor) -> Said:
-        """Ask for the probabilities on the host."""
-        if probabilities.device.type == "cpu":
-            return cls(probabilities, None)
-        host = torch.empty(probabilities.shape, dtype=probabilities.dtype, pin_memory=True)
-        host.copy_(probabilities, non_blocking=True)
+    def by(cls, logits: Tensor, config: ModelConfig) -> Said:
+        """Ask for what ``logits [rows, classes]`` mean on the host."""
+        probabilities = config.probabilities(logits)
+        if logits.device.type == "cpu":
+            return cls(probabilities, logits, None)
+        host = torch.empty((2, *logits.shape), dtype=logits.dtype, pin_memory=True)
+        host.copy_(torch.stack((probabilities, logits)), non_blocking=True)  # one copy: each has its price
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record()
-        return cls(host, arrived)
+        return cls(host[0], host[1], arrived)
 
     def hear(self) -> NDArray[Any]:
-        """Wait for them."""
+        """Wait for the probabilities."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        array: NDArray[Any] = self.host.numpy()
+        array: NDArray[Any] = self.probabilities.numpy()
+        return array
+
+    @property
+    def logits(self) -> NDArray[Any]:
+        """The logits, once the probabilities have been heard."""
+        array: NDArray[Any] = self.raw.numpy()
         return array

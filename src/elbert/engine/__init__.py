@@ -4,23 +4,26 @@ from elbert.engine.ahead import Ahead
 from elbert.engine.drive import Source, Whole, drive
 from elbert.engine.engine import Engine
 from elbert.engine.order import InOrder
-from elbert.engine.queues import Arrival, Queue, Sweep
-from elbert.engine.requests import Failure, Left, Request
+from elbert.engine.queues import Arrival, Queue, Sweep, Urgency
+from elbert.engine.requests import Call, Failure, Left, NoNumber, Request
 from elbert.engine.scheduler import Capacity, Scheduler
 
 __all__ = [
     "Ahead",
     "Arrival",
+    "Call",
     "Capacity",
     "Engine",
     "Failure",
     "InOrder",
     "Left",
+    "NoNumber",
     "Queue",
     "Request",
     "Scheduler",
     "Source",
     "Sweep",
+    "Urgency",
     "Whole",
     "drive",
 ]

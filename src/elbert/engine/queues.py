@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Protocol
 
+NEVER = float("inf")
+
 
 class Queue(Protocol):
-    """Waiting rows, as ``(identity, length)``."""
+    """Waiting rows, as ``(identity, length)``; ``due`` is when a row must be answered."""
 
-    def put(self, identity: int, length: int) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER) -> None:
         """One more row waits."""
 
     def first(self) -> tuple[int, int]:
@@ -20,17 +23,20 @@ class Queue(Protocol):
     def take(self) -> tuple[int, int]:
         """The row whose turn it is, which waits no longer."""
 
+    def drop(self, identities: Collection[int]) -> None:
+        """These rows wait no longer, if they did."""
+
     def __len__(self) -> int:
         """How many rows wait."""
 
 
 class Arrival:
-    """First come, first served: for requests, which somebody waits for."""
+    """First come, first served: for requests, which somebody waits for; nobody looks at when they are due."""
 
     def __init__(self) -> None:
         self._rows: deque[tuple[int, int]] = deque()
 
-    def put(self, identity: int, length: int) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER) -> None:
         """One more row waits."""
         self._rows.append((identity, length))
 
@@ -41,6 +47,39 @@ class Arrival:
     def take(self) -> tuple[int, int]:
         """The row whose turn it is."""
         return self._rows.popleft()
+
+    def drop(self, identities: Collection[int]) -> None:
+        """These rows wait no longer."""
+        self._rows = deque(row for row in self._rows if row[0] not in identities)
+
+    def __len__(self) -> int:
+        """How many rows wait."""
+        return len(self._rows)
+
+
+class Urgency:
+    """The row that is due first, first: for requests that may have deadlines. Equally due, first come, first served."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, int, int, int]] = []  # (due, arrival, identity, length), a heap
+        self._arrivals = count()
+
+    def put(self, identity: int, length: int, due: float = NEVER) -> None:
+        """One more row waits."""
+        heappush(self._rows, (due, next(self._arrivals), identity, length))
+
+    def first(self) -> tuple[int, int]:
+        """The row whose turn it is."""
+        return self._rows[0][2:]
+
+    def take(self) -> tuple[int, int]:
+        """The row whose turn it is."""
+        return heappop(self._rows)[2:]
+
+    def drop(self, identities: Collection[int]) -> None:
+        """These rows wait no longer."""
+        self._rows = [row for row in self._rows if row[2] not in identities]
+        heapify(self._rows)
 
     def __len__(self) -> int:
         """How many rows wait."""
@@ -60,7 +99,7 @@ class Sweep:
         self._arrivals = count()
         self._reached: float = float("inf")
 
-    def put(self, identity: int, length: int) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER) -> None:
         """One more row waits."""
         row = (-length, next(self._arrivals), identity)
         if length < self._reached:
@@ -83,6 +122,12 @@ class Sweep:
         heappop(self._this)
         self._reached = length
         return identity, length
+
+    def drop(self, identities: Collection[int]) -> None:
+        """These rows wait no longer."""
+        self._this = [row for row in self._this if row[2] not in identities]
+        self._next = [row for row in self._next if row[2] not in identities]
+        heapify(self._this)
 
     def __len__(self) -> int:
         """How many rows wait."""

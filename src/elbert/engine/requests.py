@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbert.depth import Exits
 from elbert.errors import InputError
@@ -12,13 +14,23 @@ from elbert.exits import Policy
 from elbert.text import Tokens
 
 
+class NoNumber(InputError):
+    """The model answered NaN or infinity, which is no answer."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """One text to classify: the caller's number of it, its tokens, and the policy that lets it leave."""
+    """One text to classify: the caller's number of it, its tokens, and the policy that lets it leave.
+
+    ``deadline``, in seconds on the engine's clock, is when it leaves at the latest, with the best it has by then.
+    ``remember`` keeps what every depth says of it.
+    """
 
     identity: int
     tokens: Tokens
     policy: Policy
+    deadline: float | None = None
+    remember: bool = False
 
 
 class Requests(tuple[Request, ...]):
@@ -39,6 +51,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A layer call: who started with it, how many rows and tokens took it, and the depth ``[rows]`` each came to."""
+
+    started: tuple[int, ...]
+    rows: int
+    tokens: int
+    depths: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Left:
     """Who left the engine in a step: with an answer, or without one."""
 
@@ -55,12 +77,20 @@ class Left:
         answered = [identity for exits in self.exits for identity in exits.identity.tolist()]
         return [*answered, *(failure.identity for failure in self.failures)]
 
+    def without(self, gone: Collection[int]) -> Left:
+        """The same, but for some whom nobody wants to hear of."""
+        if not gone:
+            return self
+        exits = (exits.keep(~np.isin(exits.identity, list(gone))) for exits in self.exits)
+        failures = (failure for failure in self.failures if failure.identity not in gone)
+        return Left(tuple(some for some in exits if len(some)), tuple(failures))
+
 
 def answered(exits: Exits) -> Left:
     """Rows that left, told apart by whether what they say is an answer."""
     sound = np.isfinite(exits.probabilities).all(-1)
     if sound.all():
         return Left((exits,) if len(exits) else ())
-    error = InputError("the model answered NaN for this text: a weight or an activation overflowed; try dtype float32")
+    error = NoNumber("the model answered NaN for this text: a weight or an activation overflowed; try dtype float32")
     wrong = tuple(Failure(identity, error) for identity in exits.identity[~sound].tolist())
     return Left((exits.keep(sound),), wrong)

@@ -8,10 +8,10 @@ different depths side by side, and a place that one leaves is filled at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from elbert.engine.queues import Arrival, Queue
+from elbert.engine.queues import NEVER, Arrival, Queue
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Pool:
     rows: deque[int] = field(default_factory=deque)
     tokens: int = 0
     since: int = 0  # the call at which its first row came, or it was last served
+    hurried: bool = False  # whether its first rows must have the next call
 
 
 class Scheduler:
@@ -80,13 +81,26 @@ class Scheduler:
             len(self._queue) > 0 and self._has_room_for(self._queue.first()[1], 0, 0)
         )
 
-    def enter(self, identity: int, length: int) -> None:
+    def enter(self, identity: int, length: int, due: float = NEVER) -> None:
         """A row of ``length`` tokens waits to start."""
-        self._queue.put(identity, length)
+        self._queue.put(identity, length, due)
 
-    def admit(self) -> list[int]:
-        """The rows that start now; they take their place in a pool with :meth:`stand`."""
+    def admit(self, hurried: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """The rows that start now; they take their place in a pool with :meth:`stand`.
+
+        Those who are ``hurried``, ``(identity, length)``, start even where there is no room for them, up to a call of
+        them at once.
+        """
         started, tokens = list[int](), 0
+        for identity, length in hurried:
+            if not self._fits(len(started), tokens, length):
+                break
+            started.append(identity)
+            tokens += length
+        if started:
+            self._queue.drop(set(started))
+            self._live.update(hurried[: len(started)])
+            self._live_tokens += tokens
         while len(self._queue) and self._has_room_for(self._queue.first()[1], len(started), tokens):
             identity, length = self._queue.take()
             self._live[identity] = length
@@ -95,12 +109,16 @@ class Scheduler:
             started.append(identity)
         return started
 
-    def stand(self, need: Hashable, identities: Sequence[int]) -> None:
-        """Rows stand ready for the weights that they need."""
+    def stand(self, need: Hashable, identities: Sequence[int], *, hurried: bool = False) -> None:
+        """Rows stand ready for the weights that they need; hurried ones stand before all others."""
         pool = self._pools[need]
         if not pool.rows:
             pool.since = self._calls
-        pool.rows.extend(identities)
+        if hurried:
+            pool.hurried = True
+            pool.rows.extendleft(reversed(identities))
+        else:
+            pool.rows.extend(identities)
         pool.tokens += sum(map(self._live.__getitem__, identities))
 
     def call(self) -> tuple[Hashable, list[int]] | None:
@@ -112,12 +130,20 @@ class Scheduler:
         taken = self._all_of(pool) if self._fits_whole(pool) else self._some_of(pool)
         self._calls += 1
         pool.since = self._calls
+        pool.hurried = False
         return need, taken
 
+    def withdraw(self, identities: Collection[int]) -> None:
+        """These rows wait no longer and stand ready no longer; who had started keeps its place until it is gone."""
+        self._queue.drop(identities)
+        for pool in self._pools.values():
+            pool.rows = deque(identity for identity in pool.rows if identity not in identities)
+            pool.tokens = sum(map(self._live.__getitem__, pool.rows))
+
     def gone(self, left: Iterable[int]) -> None:
-        """Rows that stand in no pool have left; their places are free."""
+        """Rows that stand in no pool have left; their places, if they had started, are free."""
         for identity in left:
-            self._live_tokens -= self._live.pop(identity)
+            self._live_tokens -= self._live.pop(identity, 0)
 
     def _fits_whole(self, pool: Pool) -> bool:
         return len(pool.rows) <= self._capacity.rows and pool.tokens <= self._capacity.tokens
@@ -159,6 +185,8 @@ class Scheduler:
         ready = [need for need, pool in self._pools.items() if pool.rows]
         if len(ready) < 2:
             return ready[0] if ready else None
+        if hurried := [need for need in ready if self._pools[need].hurried]:
+            return hurried[0]
         late = min(ready, key=lambda need: self._pools[need].since)
         if self._calls - self._pools[late].since >= self.patience:
             return late

@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from elbert.errors import BundleError, InputError
 from elbert.text.settings import CONFIG_FILE, SPECIALS_FILE, sane_length, token_text
 from elbert.text.sources import OTHER_FILES, SPIECE_FILE, TOKENIZER_FILE, find_tokenizer
-from elbert.text.truncate import truncate
+from elbert.text.truncate import Direction, truncate
 
 COPIED_FILES = (SPECIALS_FILE, SPIECE_FILE, *OTHER_FILES, "merges.txt", "added_tokens.json")
 
@@ -78,8 +78,8 @@ class Tokeniser:
         """How many ids there are."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
-    def encode(self, texts: Sequence[str | tuple[str, str]]) -> list[Tokens]:
-        """Tokenise texts and pairs, which may be mixed, in order.
+    def encode(self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right") -> list[Tokens]:
+        """Tokenise texts and pairs, which may be mixed, in order; one that is too long loses that end.
 
         Raises:
             InputError: an entry is not a text or a pair of texts, or holds a lone surrogate.
@@ -88,7 +88,7 @@ class Tokeniser:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         except (TypeError, UnicodeEncodeError) as error:
             raise _fault(texts) or error from None
-        return [self._row(encoding) for encoding in encodings]
+        return [self._row(encoding, direction) for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer files to ``folder``, for this class and for transformers' ``AutoTokenizer`` alike."""
@@ -99,10 +99,10 @@ class Tokeniser:
         text = json.dumps(self._config(), indent=2, ensure_ascii=False, sort_keys=True)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def _row(self, encoding: Encoding) -> Tokens:
+    def _row(self, encoding: Encoding, direction: Direction) -> Tokens:
         if len(encoding) <= self._max_length:
             return Tokens(encoding.ids, encoding.type_ids, truncated=False)
-        return Tokens(*truncate(encoding, self._max_length), truncated=True)
+        return Tokens(*truncate(encoding, self._max_length, direction), truncated=True)
 
     def _copy(self, name: str, folder: Path) -> None:
         found = None if self._source is None else self._source / name

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tokenizers import Encoding
+
+Direction = Literal["left", "right"]
 
 
 def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
@@ -14,21 +18,25 @@ def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
     return (short, long) if first <= second else (long, short)
 
 
-def truncate(encoding: Encoding, max_length: int) -> tuple[list[int], list[int]]:
+def truncate(encoding: Encoding, max_length: int, direction: Direction = "right") -> tuple[list[int], list[int]]:
     """Return the ids and type ids of a row cut to ``max_length`` tokens; its special tokens stay.
+
+    ``direction`` is the end that a text which is too long loses.
 
     Cut here, because tokenizers keeps what it cuts off, for a pair every overflow of one text beside every overflow of
     the other: memory quadratic in the length (a pair of 40 kB takes more than a gigabyte).
     """
     owners = encoding.sequence_ids
-    room = max_length - owners.count(None)
-    left = dict(zip((0, 1), kept_lengths(owners.count(0), owners.count(1), room), strict=True))
+    counts = owners.count(0), owners.count(1)
+    kept = kept_lengths(*counts, max_length - owners.count(None))
+    first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
+    place = [0, 0]
     ids: list[int] = []
     type_ids: list[int] = []
     for owner, token, kind in zip(owners, encoding.ids, encoding.type_ids, strict=True):
         if owner is not None:
-            left[owner] -= 1
-            if left[owner] < 0:
+            place[owner] += 1
+            if not first[owner] < place[owner] <= first[owner] + kept[owner]:
                 continue
         ids.append(token)
         type_ids.append(kind)

@@ -1,0 +1,5 @@
+"""Serving: models over HTTP. For now the explorer's small server, for one person on this machine."""
+
+from elbert.serving.explore import Evaluation, app, most_texts
+
+__all__ = ["Evaluation", "app", "most_texts"]

@@ -1,0 +1,148 @@
+"""Promises 1, 2 and 6 under random arrivals, cancellations, deadlines and faults, on a fake clock."""
+
+import logging
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from troubled import COUNT, Parts, reference, tiny_classifier
+
+from elbert.exits import policy, replay_exits
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded
+
+SPECS = ["safe", "fast", "full", "patience(2)", "entropy(0.4) | depth(5)"]
+
+
+class Traffic(RuleBasedStateMachine):
+    """Callers come and go, machines fall over; everybody accepted is answered once, or has gone."""
+
+    def __init__(self):
+        super().__init__()
+        logging.disable(logging.ERROR)
+        self.parts = Parts()
+        self.parts.turn()  # builds the engines
+        self.requests = []  # (rows, numbers, spec, received by index, cancelled)
+
+    def teardown(self):
+        try:
+            self.everybody_is_answered_in_the_end()
+        finally:
+            logging.disable(logging.NOTSET)
+
+    @rule(
+        numbers=st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=5),
+        spec=st.sampled_from(SPECS),
+        deadline=st.none() | st.floats(0.1, 10),
+        trace=st.booleans(),
+        raw=st.booleans(),
+    )
+    def somebody_asks(self, numbers, spec, deadline, trace, raw):
+        received, gone = {}, []
+
+        def deliver(item):
+            assert item.index not in received, "answered twice"
+            assert not gone, "answered after the caller had gone"
+            received[item.index] = item
+
+        before = (self.parts.admission.texts, self.parts.admission.layer_tokens)
+        try:
+            rows = self.parts.hand_in(numbers, deliver, spec, deadline, trace, raw)
+        except (Overloaded, NotReady):
+            assert before == (self.parts.admission.texts, self.parts.admission.layer_tokens)
+            return
+        self.requests.append((rows, numbers, spec, received, gone, trace, raw))
+
+    @rule()
+    def the_worker_turns(self):
+        self.parts.turn()
+
+    @rule(which=st.integers(0, 50))
+    def somebody_goes_away(self, which):
+        if not self.requests:
+            return
+        rows, _, _, received, gone, *_ = self.requests[which % len(self.requests)]
+        self.parts.desk.cancel(rows)
+        gone.append(True)
+        self.parts.turn()
+        engines = self.parts.worker._engines
+        here = set(engines._requests._requests) if engines else set()
+        assert here.isdisjoint(row.identity for row in rows), "its places are still taken"
+
+    @rule(calls=st.integers(1, 5))
+    def the_layer_fails(self, calls):
+        self.parts.backend.failing = calls
+
+    @rule(calls=st.integers(1, 2))
+    def the_layer_comes_to_nan(self, calls):
+        self.parts.backend.nan = calls
+
+    @rule()
+    def the_engine_breaks(self):
+        engines = self.parts.worker._engines
+        if engines:
+
+            def broken():
+                raise SystemExit("pulled out from under")
+
+            engines._requests.step = broken
+            engines._idle.step = broken
+
+    @rule(duration=st.floats(0.01, 5))
+    def layers_take_longer(self, duration):
+        self.parts.backend.duration = duration
+
+    @rule(seconds=st.floats(0, 3))
+    def time_passes(self, seconds):
+        self.parts.clock.now += seconds
+
+    @invariant()
+    def accounts_are_exact(self):
+        waiting = [
+            row
+            for rows, _, _, received, gone, *_ in self.requests
+            for row in rows
+            if not gone and row.index not in received
+        ]
+        assert len(self.parts.desk) == self.parts.admission.texts == len(waiting)
+        assert self.parts.admission.layer_tokens == sum(6 * len(row.tokens.ids) for row in waiting)
+        assert sum(self.parts.desk.policies.values()) == len(waiting)
+        assert self.parts.desk.waiting <= len(waiting)
+
+    def everybody_is_answered_in_the_end(self):
+        self.parts.backend.failing = self.parts.backend.nan = 0
+        for _ in range(500):
+            if not len(self.parts.desk):
+                break
+            self.parts.turn()
+        self.parts.turn()
+        self.accounts_are_exact()
+        assert self.parts.admission.texts == self.parts.admission.layer_tokens == 0
+        assert self.parts.worker._held == set()
+        assert not len(self.parts.worker._engines or ())
+        for rows, numbers, spec, received, gone, trace, raw in self.requests:
+            assert gone or sorted(received) == list(range(len(rows)))
+            for index, item in received.items():
+                self.the_answer_is_right(item, numbers[index], spec, trace, raw)
+
+    def the_answer_is_right(self, item, number, spec, trace, raw):
+        if item.error is not None:
+            assert isinstance(item.error, BackendFailure)
+            return
+        tokens, said = reference()
+        chosen = policy(spec, {name: p.policy for name, p in tiny_classifier().bundle.points.items()})
+        (depth,), (reason,) = replay_exits(said[number : number + 1], chosen)
+        p = item.prediction
+        assert (p.depth, p.reason) == (depth, reason) or (p.reason == "deadline" and 1 <= p.depth < depth)
+        assert list(p.scores.values()) == pytest.approx(said[number, p.depth - 1], abs=1e-5)
+        assert (item.logits is not None) == raw
+        assert (p.trace is not None) == trace
+        if trace:
+            assert [s.scores[p.label] for s in p.trace] == pytest.approx(
+                said[number, : p.depth, list(p.scores).index(p.label)], abs=1e-5
+            )
+        assert min(item.timings.queue, item.timings.inference) >= 0
+
+
+TestTraffic = Traffic.TestCase
+TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,0 +1,393 @@
+"""The service, on asyncio, with its real thread: answers, errors, cancellation, limits, start and stop."""
+
+import asyncio
+import logging
+import math
+import time
+
+import pytest
+from troubled import FakeClock, tiny_classifier, troubled_classifier
+
+from elbert.errors import InputError, PolicyError
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
+from elbert.serving.observer import Nobody
+from elbert.serving.service import Service
+from elbert.serving.settings import Settings
+from elbert.serving.tokens import tokenised
+from tiny import texts
+
+
+def serving(test, *, classifier=None, observer=None, clock=time.monotonic, **options):
+    """Run ``test(service)`` on a service that is started, and stopped afterwards; nothing may hang."""
+
+    async def run():
+        one = classifier or troubled_classifier()
+        service = Service(one, Settings(**({"pause": 0.001} | options)), observer=observer, clock=clock)
+        await service.start()
+        try:
+            return await test(service)
+        finally:
+            one.backend.before_step = None
+            await service.stop(5)
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+async def until(condition):
+    for _ in range(20_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it did not come to pass")
+
+
+def test_it_answers_what_the_classifier_answers():
+    sentences = [*texts(20, seed=3), ("the film", "is good")]
+
+    async def test(service):
+        for spec in (None, "balanced", "full", "patience(2)"):
+            for item, expected in zip(
+                await service.gather(sentences, policy=spec), tiny_classifier().predict(sentences, spec)
+            ):
+                assert item.error is None
+                assert (item.prediction.label, item.prediction.depth, item.prediction.reason) == (
+                    expected.label,
+                    expected.depth,
+                    expected.reason,
+                )
+                assert item.prediction.scores == pytest.approx(expected.scores, abs=1e-5)
+                assert item.point == (spec or "safe")
+                assert item.layer_tokens == item.tokens * expected.depth
+                assert item.prediction.trace is None
+                assert item.logits is None
+
+    serving(test)
+
+
+def test_many_callers_at_once_each_get_their_own():
+    sentences = texts(60, seed=8)
+    expected = tiny_classifier().predict(sentences)
+
+    async def test(service):
+        async def ask(i):
+            (item,) = await service.gather([sentences[i]], trace=i % 3 == 0, raw=i % 2 == 0)
+            return item
+
+        for i, item in enumerate(await asyncio.gather(*map(ask, range(60)))):
+            assert item.prediction.scores == pytest.approx(expected[i].scores, abs=1e-5)
+            assert (item.prediction.trace is not None) == (i % 3 == 0)
+            assert (item.logits is not None) == (i % 2 == 0)
+
+    serving(test)
+
+
+def test_items_come_as_they_leave():
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.01)
+        async with await service.classify(["a good film", "dull"], policy="depth(6)") as slow:
+            async with await service.classify(["it was empty"], policy="depth(1)") as quick:
+                found = [item async for item in quick]
+            assert service.info()["under_way"] == 2, "who came later and left earlier waited for the others"
+            found += [item async for item in slow]
+        assert [item.prediction.depth for item in found] == [1, 6, 6]
+
+    serving(test)
+
+
+def test_raw_scores_are_the_models_logits():
+    async def test(service):
+        (item,) = await service.gather(["a good film"], raw=True, policy="full")
+        a, b = item.logits.values()
+        p = item.prediction.scores
+        assert list(item.logits) == list(p)
+        assert b - a == pytest.approx(math.log(p["positive"] / p["negative"]), abs=1e-4)
+
+    serving(test)
+
+
+def test_what_is_wrong_with_one_text_spoils_no_other():
+    long = "good " * 200
+
+    async def test(service):
+        items = await service.gather(["good", 3, "lone \ud800", long, ""], truncate=False)
+        assert [type(item.error) for item in items] == [type(None), InputError, InputError, TooLong, type(None)]
+        assert [item.index for item in items] == list(range(5))
+        assert "more than 64 tokens" in str(items[3].error)
+        (cut,) = await service.gather([long])
+        assert (cut.truncated, cut.tokens) == (True, 64)
+        assert service.info()["under_way"] == service.info()["layer_tokens_under_way"] == 0
+
+    serving(test)
+
+
+@pytest.mark.parametrize("text", ["one two three " * 40, ("good " * 100, "bad film " * 3), ("good", "bad " * 99)])
+def test_cut_on_the_left_keeps_the_end(text):
+    tokeniser = tiny_classifier().tokeniser
+    (cut,) = tokeniser.encode([text], "left")
+    (usual,) = tokeniser.encode([text])
+    assert (len(cut.ids), cut.type_ids, cut.truncated) == (64, usual.type_ids, True)
+    whole = tokeniser._tokenizer.encode(*((text,) if isinstance(text, str) else text)).ids
+    second = cut.type_ids.count(1)
+    assert cut.ids[-max(second, 10) :] == whole[-max(second, 10) :]
+    assert cut.ids[0] == whole[0]
+    found = tokenised(tokeniser, ["good", text], truncate=True, direction="left")
+    assert found == [tokeniser.encode(["good"])[0], cut]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        ({"policy": "entropy(7)"}, PolicyError, "accepted is entropy"),
+        ({"policy": "depth(9)"}, PolicyError, "6 depths"),
+        ({"policy": "quick"}, PolicyError, "operating point: safe"),
+        ({"deadline_ms": 0}, InputError, "milliseconds above 0"),
+        ({"deadline_ms": float("nan")}, InputError, "milliseconds above 0"),
+        ({"texts": []}, InputError, "expected 1 to 32"),
+        ({"texts": ["a"] * 33}, InputError, "33 texts in a request"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_at_once(asked, error, told):
+    seen = []
+
+    class Watching(Nobody):
+        def refused(self, error):
+            seen.append(error)
+
+    async def test(service):
+        with pytest.raises(error, match=told):
+            await service.classify(**({"texts": ["a"]} | asked))
+        assert service.info()["under_way"] == 0
+
+    serving(test, observer=Watching())
+    assert [type(e) for e in seen] == [error]
+
+
+def test_a_deadline_costs_depth_and_not_the_answer():
+    clock = FakeClock()
+
+    async def test(service):
+        began = clock.now
+        items = await service.gather(["a good film", "bad plot"], policy="full", deadline_ms=3500)
+        assert {(item.prediction.depth, item.prediction.reason) for item in items} == {(3, "deadline")}
+        assert clock.now - began == 3  # seconds, one a layer
+        expected = tiny_classifier().predict(["a good film", "bad plot"], "depth(3)")
+        for item, same in zip(items, expected):
+            assert item.prediction.scores == pytest.approx(same.scores, abs=1e-5)
+
+    serving(test, classifier=troubled_classifier(clock), clock=clock, step_limit=1e9)
+
+
+def test_too_much_is_refused_at_once_and_what_was_accepted_is_answered():
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.005)
+        accepted = [asyncio.create_task(service.gather(["good film"], policy="full")) for _ in range(12)]
+        await until(lambda: service.info()["under_way"] == 10)
+        with pytest.raises(Overloaded, match="10 texts") as refusal:
+            await service.classify(["one more"])
+        assert refusal.value.retry_after > 0
+        found = await asyncio.gather(*accepted, return_exceptions=True)
+        assert sum(isinstance(one, Overloaded) for one in found) == 2
+        assert sum(isinstance(one, list) and one[0].prediction is not None for one in found) == 10
+        await service.gather(["now there is room"])
+
+    serving(test, max_concurrent_requests=10)
+
+
+def test_too_many_different_policies_at_once_are_refused():
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.005)
+        async with (
+            await service.classify(["a"], policy="patience(5)"),
+            await service.classify(["a"], policy="patience(4)"),
+        ):
+            with pytest.raises(Overloaded, match="2 different policies"):
+                await service.classify(["a"], policy="depth(5)")
+            async with await service.classify(["a"], policy="patience(4)"):
+                pass
+
+    serving(test, max_policies=2)
+
+
+@pytest.mark.parametrize("way", ["cancelled", "closed", "left"])
+def test_a_caller_who_goes_away_frees_the_places(way):
+    seen = []
+
+    class Watching(Nobody):
+        def cancelled(self, texts):
+            seen.append(texts)
+
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.005)
+        if way == "cancelled":
+            task = asyncio.create_task(service.gather(["a good film"] * 8, policy="full"))
+            await until(lambda: service.info()["under_way"] == 8)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            async with await service.classify(["a good film"] * 8, policy="full") as answers:
+                if way == "closed":
+                    answers.close()
+            assert [item async for item in answers] == []
+        info = service.info()
+        assert (info["under_way"], info["waiting"], info["layer_tokens_under_way"]) == (0, 0, 0)
+        await until(lambda: not len(service._worker._engines))
+        assert (await service.gather(["good"]))[0].prediction is not None
+
+    serving(test, observer=Watching())
+    assert seen == [8]
+
+
+def test_a_caller_who_goes_away_while_its_texts_are_tokenised_leaves_nothing():
+    async def test(service):
+        task = asyncio.create_task(service.gather(["a good film"] * 8))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not service._busy)
+        assert service._reception.admission.texts == 0
+
+    serving(test)
+
+
+def test_nan_is_the_error_of_its_text():
+    async def test(service):
+        service.classifier.backend.nan = 1
+        (item,) = await service.gather(["good film"], policy="full")
+        assert isinstance(item.error, BackendFailure)
+        assert "NaN" in str(item.error)
+        assert item.prediction is None
+        (item,) = await service.gather(["good film"], policy="full")
+        assert item.prediction is not None
+        assert service.ready
+
+    serving(test)
+
+
+def test_weights_that_are_nan_fail_every_text_and_nobody_waits():
+    async def test(service):
+        service.classifier.backend.nan = 10**9
+        items = await service.gather(["good film", "bad"])
+        assert all(isinstance(item.error, BackendFailure) for item in items)
+        assert service.healthy
+
+    serving(test)
+
+
+def test_a_step_that_hangs_leaves_nobody_waiting():
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.7)
+        logging.disable(logging.ERROR)
+        (item,) = await service.gather(["good film"])
+        logging.disable(logging.NOTSET)
+        assert isinstance(item.error, BackendFailure)
+        assert not service.ready
+
+    serving(test, step_limit=0.2)
+
+
+def test_an_engine_that_does_not_start_says_so():
+    one = troubled_classifier()
+    one.backend.failing = 10**6
+
+    async def run():
+        service = Service(one, Settings(pause=0.001))
+        with pytest.raises(NotReady):
+            await service.classify(["too early"])
+        with pytest.raises(BackendFailure, match="does not start"):
+            await service.start()
+        assert (service.ready, service.healthy) == (False, False)
+        await service.stop(0)
+
+    logging.disable(logging.ERROR)
+    asyncio.run(run())
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_stopping_finishes_what_is_under_way_in_time(enough):
+    async def test(service):
+        service.classifier.backend.before_step = lambda: time.sleep(0.01)
+        task = asyncio.create_task(service.gather(["a good film"] * 12, policy="full"))
+        await until(lambda: service.info()["under_way"] == 12)
+        stopping = asyncio.create_task(service.stop(30 if enough else 0.02))
+        await asyncio.sleep(0)
+        assert not service.ready
+        with pytest.raises(NotReady):
+            await service.classify(["too late"])
+        finished, items = await stopping, await task
+        assert finished == enough
+        assert len(items) == 12
+        if enough:
+            assert all(item.prediction is not None for item in items)
+        else:
+            assert any(isinstance(item.error, NotReady) for item in items)
+
+    serving(test)
+
+
+def test_an_observer_sees_everything_and_cannot_harm():
+    seen = []
+
+    class Noisy(Nobody):
+        def admitted(self, tokens, characters):
+            seen.append(("admitted", tokens, characters))
+
+        def left(self, item):
+            seen.append(("left", item.index))
+            raise RuntimeError("the metrics are full")
+
+        def stepped(self, step):
+            if step.call:
+                seen.append(("stepped", step.call.rows, step.call.tokens, step.call.depths.tolist(), step.idle))
+
+    async def test(service):
+        await service.gather(["good film", "bad"], policy="depth(2)")
+
+    logging.disable(logging.ERROR)
+    serving(test, observer=Noisy())
+    logging.disable(logging.NOTSET)
+    assert seen == [
+        ("admitted", 4, 9),
+        ("admitted", 3, 3),
+        ("stepped", 2, 7, [1, 1], False),
+        ("left", 0),
+        ("left", 1),
+        ("stepped", 2, 7, [2, 2], False),
+    ]
+
+
+def test_under_load_the_point_moves_to_faster_ones_and_answers_say_so():
+    clock, moves = FakeClock(), []
+
+    class Watching(Nobody):
+        def moved(self, point):
+            moves.append(point)
+
+    async def test(service):
+        first = await service.gather(["a good film"] * 30)
+        assert {item.point for item in first} == {"safe"}
+        await until(lambda: moves)
+        assert service.info()["operating_point"] == moves[-1]
+        second = await service.gather(["a good film"] * 30)
+        assert {item.point for item in second} <= set(moves)
+        assert service.info()["adaptive"] == ["safe", "balanced", "fast"]
+        clock.now += 3600
+        await until(lambda: service.info()["operating_point"] == "safe")
+
+    serving(
+        test, classifier=troubled_classifier(clock), clock=clock, observer=Watching(), adaptive="fast", step_limit=1e9
+    )
+    assert moves[0] == "balanced"
+
+
+def test_shadow_traffic_is_told_of():
+    async def test(service):
+        await service.gather(["it was empty", "a good film", "dull"] * 4)
+        await until(lambda: service.info()["shadow"]["waiting"] == 0)
+        told = service.info()["shadow"]
+        assert told["points"]["safe"]["texts"] == 12
+        assert 0 <= told["points"]["safe"]["lower"] <= told["points"]["safe"]["upper"] <= 1
+
+    serving(test, shadow=1.0)

@@ -1,0 +1,147 @@
+"""Shadow traffic: who is drawn, what is compared, the bounds, and that nobody who waits is delayed."""
+
+import logging
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+from troubled import Parts, reference
+
+from elbert.bundle import Certificate
+from elbert.errors import InputError
+from elbert.prediction import Prediction
+from elbert.serving.consistency import Consistency
+from elbert.serving.errors import NotReady
+from elbert.serving.shadow import Shadow
+
+
+def said(label, depth=2, **scores):
+    return Prediction(label, 0.9, depth, 6, "entropy", scores)
+
+
+def certificate(loss="inconsistency", risk=0.02):
+    return Certificate(loss, risk, 0.05, 1000, 5, 0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 300), share=st.floats(0, 1), error=st.sampled_from([0.01, 0.05, 0.2]))
+def test_bounds_are_those_of_clopper_and_pearson(n, share, error):
+    k = round(share * n)
+    seen = Consistency(1000, Certificate("inconsistency", 0.02, error, 100, 0, 0.1))
+    for i in range(n):
+        seen.add(i < k)
+    for side, bound in (("greater", seen.lower), ("less", seen.upper)):
+        expected = binomtest(k, n, alternative=side).proportion_ci(1 - error, method="exact")
+        assert bound == pytest.approx(expected.low if side == "greater" else expected.high, abs=1e-9)
+    if k:
+        assert binom.sf(k - 1, n, seen.lower) == pytest.approx(error)
+
+
+def test_the_window_slides():
+    seen = Consistency(10)
+    for differs in [True] * 10 + [False] * 7:
+        seen.add(differs)
+    assert (len(seen.texts), seen.differing) == (10, 3)
+    assert Consistency(5).lower == 0
+    assert Consistency(5).upper == 1
+
+
+def drawn(share=1.0, cert=None, **options):
+    submitted = []
+    return Shadow(share, {"safe": cert}, submitted.append, random=Random(0), **options), submitted
+
+
+def test_answers_are_compared_with_full_depth():
+    shadow, submitted = drawn()
+    tokens = reference()[0][0]
+    shadow.answered("safe", tokens, said("a"))
+    shadow.answered("safe", tokens, said("b"))
+    shadow.answered("safe", tokens, said("a", depth=6))  # went all the way: nothing to run
+    shadow.answered("depth(2)", tokens, said("a"))  # no point of ours
+    assert [str(r.policy) for r in submitted] == ["full", "full"]
+    assert all(r.identity < 0 for r in submitted)
+    for request in submitted:
+        shadow.heard(request.identity, said("a", depth=6))
+    assert shadow.told()["points"]["safe"]["texts"] == 3
+    assert shadow.points["safe"].differing == 1
+
+
+def test_labels_that_are_each_a_question_are_compared_one_by_one():
+    shadow, submitted = drawn(multi_label=True)
+    shadow.answered("safe", reference()[0][0], said("a", a=0.9, b=0.6))
+    shadow.heard(submitted[0].identity, said("a", depth=6, a=0.9, b=0.4))
+    assert shadow.points["safe"].differing == 1
+
+
+def test_a_share_is_drawn_and_the_backlog_is_bounded():
+    shadow, submitted = drawn(0.25, most_waiting=30)
+    for _ in range(1000):
+        shadow.answered("safe", reference()[0][0], said("a"))
+    assert len(submitted) == 30
+    assert 170 < shadow.dropped < 270
+    shadow.heard(submitted[0].identity, None)  # failed: dropped too
+    assert submitted[0].identity not in shadow
+    off, none = drawn(0.0)
+    off.answered("safe", reference()[0][0], said("a"))
+    assert none == []
+
+
+def test_who_cannot_be_taken_is_dropped():
+    def refuse(request):
+        raise NotReady("not now")
+
+    shadow = Shadow(1.0, {"safe": None}, refuse)
+    shadow.answered("safe", reference()[0][0], said("a"))
+    assert (shadow.dropped, shadow.told()["waiting"]) == (1, 0)
+    with pytest.raises(InputError, match="share of shadow traffic is 2"):
+        Shadow(2, {}, refuse)
+
+
+@pytest.mark.parametrize("loss", ["inconsistency", "harmful-flip"])
+def test_it_warns_once_when_the_certificate_is_left_and_again_when_it_was_back(caplog, loss):
+    shadow, submitted = drawn(cert=certificate(loss), window=200)
+
+    def serve(count, late):
+        for _ in range(count):
+            shadow.answered("safe", reference()[0][0], said("a"))
+            shadow.heard(submitted[-1].identity, said(late, depth=6))
+
+    with caplog.at_level(logging.WARNING):
+        serve(200, "a")
+        assert not caplog.records
+        serve(30, "b")
+        assert len(caplog.records) == 1
+        assert ("perhaps broken" in caplog.text) == (loss == "harmful-flip")
+        serve(300, "a")
+        serve(30, "b")
+        assert len(caplog.records) == 2
+
+
+def test_shadow_runs_only_when_nobody_waits():
+    parts = Parts(share=1.0)
+    parts.turn()
+    got = []
+    for _ in range(3):
+        parts.hand_in(range(4), got.append, spec="safe")
+    while len(parts.desk):
+        parts.turn()
+        assert not parts.steps[-1].idle, "what can wait was served before a request"
+    assert len(got) == 12
+    early = [item for item in got if item.prediction.depth < 6]
+    assert len(early) > 2
+    assert parts.shadow.told()["waiting"] == len(early)
+    parts.turn()
+    assert parts.steps[-1].idle
+    parts.hand_in([0], got.append)  # somebody comes in the middle: the next step is theirs
+    parts.turn()
+    assert not parts.steps[-1].idle
+    for _ in range(60):
+        parts.turn()
+    seen = parts.shadow.points["safe"]
+    tokens, full = reference()
+    assert parts.shadow.told()["waiting"] == 0
+    assert len(seen.texts) == 13
+    differ = sum(item.prediction.label != ("negative", "positive")[int(full[item.index, -1].argmax())] for item in got)
+    assert seen.differing == differ

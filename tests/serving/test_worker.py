@@ -1,0 +1,256 @@
+"""The worker: faults, rebuilding, sleeping without delay, stopping; with its thread and without."""
+
+import logging
+import threading
+import time
+
+import pytest
+from troubled import FakeClock, Parts, reference, troubled_classifier
+
+from elbert.engine import Capacity, Request
+from elbert.exits import policy
+from elbert.serving.engines import Engines
+from elbert.serving.errors import BackendFailure, NotReady
+from elbert.serving.worker import Worker
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+class Bench:
+    """A worker with its thread, what it told, and how to wait for it (a fault shows as a time-out, not as a hang)."""
+
+    def __init__(self, **options):
+        self.classifier = troubled_classifier()
+        self.backend = self.classifier.backend
+        self.answered, self.failed, self.told = {}, {}, threading.Condition()
+        self.broken_builds = 0
+        self.worker = Worker(self.build, self.tell, pause=0.001, **options)
+
+    def build(self):
+        if self.broken_builds:
+            self.broken_builds -= 1
+            raise MemoryError("no room for an engine")
+        (harmless,) = self.classifier.tokeniser.encode(["a"])
+        return Engines(self.backend, Capacity(4, 120), harmless, time.monotonic)
+
+    def tell(self, step):
+        with self.told:
+            for exits in step.left.exits:
+                for i in exits.identity.tolist():
+                    assert i not in self.answered
+                    self.answered[i] = threading.current_thread().name
+            self.failed.update({failure.identity: failure.error for failure in step.left.failures})
+            self.told.notify_all()
+
+    def ask(self, *identities, spec="depth(2)"):
+        tokens, _ = reference()
+        self.worker.submit([Request(i, tokens[i % len(tokens)], policy(spec)) for i in identities])
+
+    def until(self, condition, what):
+        until = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < until, what
+            time.sleep(0.001)
+
+    def done(self, *identities):
+        self.until(lambda: set(identities) <= self.answered.keys() | self.failed.keys(), f"no word of {identities}")
+
+
+@pytest.fixture
+def bench():
+    made = []
+
+    def make(**options):
+        made.append(Bench(**options))
+        return made[-1]
+
+    logging.disable(logging.ERROR)
+    yield make
+    for one in made:
+        one.backend.before_step = None
+        one.worker.stop(20)
+    logging.disable(logging.NOTSET)
+
+
+def test_it_answers_on_its_own_thread_and_sleeps_in_between(bench):
+    one = bench()
+    with pytest.raises(NotReady):
+        one.ask(0)
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    one.ask(0, 1, 2)
+    one.done(0, 1, 2)
+    assert set(one.answered.values()) == {"elbert-engine"}
+    calls = one.backend.calls
+    time.sleep(0.05)
+    assert one.backend.calls == calls  # nothing to do, nothing done
+    one.ask(3)
+    one.done(3)
+
+
+def test_a_step_that_raises_fails_its_rows_and_the_next_are_served(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    one.backend.failing = 1
+    one.ask(0)
+    one.done(0)
+    assert str(one.failed[0]) == "the layer fell over"
+    one.ask(1)
+    one.done(1)
+    assert 1 in one.answered
+
+
+def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    engines = one.worker._engines
+
+    def broken():
+        raise ValueError("inconsistent books")
+
+    engines._requests.step = broken
+    one.ask(0, 1)
+    one.done(0, 1)
+    assert isinstance(one.failed[0], BackendFailure)
+    assert "inconsistent" not in str(one.failed[0])  # the log's business, not the caller's
+    one.until(lambda: one.worker.ready, "it does not recover")
+    assert one.worker._engines is not engines
+    one.ask(2)
+    one.done(2)
+    assert one.answered.keys() == {2}
+
+
+def test_a_backend_that_died_is_noticed_though_every_failure_is_caught(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    one.backend.failing = 10**6
+    one.ask(0)
+    one.done(0)
+    one.until(lambda: not one.worker.healthy, "a dead backend passes for healthy")
+    assert not one.worker.ready
+    with pytest.raises(NotReady, match="has failed"):
+        one.ask(1)
+
+
+def test_it_is_not_ready_while_it_is_built_anew_and_healthy_all_the_while():
+    parts = Parts()
+    parts.turn()
+    assert parts.worker.ready
+    build, seen = parts.worker._build, []
+
+    def watched():
+        seen.append((parts.worker.ready, parts.worker.healthy))
+        if len(seen) < 3:
+            raise MemoryError("not yet")
+        return build()
+
+    parts.worker._build = watched
+    got = []
+    parts.hand_in([0], got.append)
+    parts.worker._engines._requests.step = lambda: 1 / 0
+    logging.disable(logging.ERROR)
+    parts.turn()
+    assert isinstance(got[0].error, BackendFailure)
+    assert not parts.worker.ready
+    parts.turn()
+    logging.disable(logging.NOTSET)
+    assert seen == [(False, True)] * 3
+    assert parts.worker.ready
+    parts.hand_in([0], got.append)
+    while len(parts.desk):
+        parts.turn()
+    assert got[1].prediction is not None
+
+
+def test_it_gives_up_after_so_many_failures_in_a_row(bench):
+    one = bench(most_failures=3)
+    one.broken_builds = 3
+    one.worker.start()
+    one.until(lambda: not one.worker.healthy, "it tries for ever")
+    assert one.broken_builds == 0
+    other = bench(most_failures=3)
+    other.broken_builds = 2
+    other.worker.start()
+    other.until(lambda: other.worker.ready, "it gave up too early")
+    assert other.worker.healthy
+
+
+def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+
+    def killed():
+        one.backend.before_step = None
+        raise SystemExit("killed")
+
+    one.backend.before_step = killed
+    one.ask(0, 1, 2, 3, 4, 5)
+    one.done(0, 1, 2, 3, 4, 5)
+    assert one.failed.keys() == set(range(6))
+    one.until(lambda: one.worker.ready, "it does not recover")
+    one.ask(6)
+    one.done(6)
+
+
+def test_a_step_that_hangs_is_no_health():
+    clock = FakeClock()
+    worker = Worker(lambda: None, lambda step: None, step_limit=60, clock=clock)
+    assert worker.healthy
+    worker._stepping = clock.now
+    clock.now += 59
+    assert worker.healthy
+    clock.now += 2
+    assert not worker.healthy
+    assert not worker.ready
+
+
+def test_a_slow_step_delays_and_fails_nobody(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    one.backend.before_step = lambda: time.sleep(0.02)
+    one.ask(*range(10))
+    one.done(*range(10))
+    assert not one.failed
+
+
+def test_who_is_still_here_when_it_stops_hears_of_it(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    going = threading.Event()
+
+    def hold():
+        going.set()
+        time.sleep(0.02)
+
+    one.backend.before_step = hold
+    one.ask(*range(12), spec="full")
+    going.wait(20)
+    one.worker.stop(20)
+    assert one.failed.keys() | one.answered.keys() == set(range(12))
+    assert all(isinstance(error, NotReady) for error in one.failed.values())
+    with pytest.raises(NotReady):
+        one.ask(99)
+
+
+def test_callers_on_many_threads_lose_nothing(bench):
+    one = bench()
+    one.worker.start()
+    one.until(lambda: one.worker.ready, "it does not start")
+    threads = [
+        threading.Thread(target=lambda k=k: [one.ask(100 * k + i, spec="entropy(0.6)") for i in range(40)])
+        for k in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    everybody = [100 * k + i for k in range(5) for i in range(40)]
+    one.done(*everybody)
+    assert sorted(one.answered) == everybody
+    assert one.worker._held == set()

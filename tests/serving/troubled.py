@@ -1,0 +1,138 @@
+"""A clock that stands still, a backend with faults on demand, and a service's parts put together without threads."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from elbert.classifier import Classifier
+from elbert.engine import Capacity
+from elbert.exits import policy
+from elbert.serving.admission import Admission
+from elbert.serving.desk import Desk, Row
+from elbert.serving.engines import Engines
+from elbert.serving.observer import Nobody
+from elbert.serving.points import Points
+from elbert.serving.shadow import Shadow
+from elbert.serving.worker import Worker
+from tiny import texts, write_bundle
+
+POINTS = {
+    "version": 1,
+    "default": "safe",
+    "points": {
+        "safe": {"policy": "entropy(0.4)", "measured": {"test": {"mean_depth": 4.0}}},
+        "balanced": {"policy": "entropy(0.6)", "measured": {"mean_depth": 3.0}},
+        "fast": {"policy": "depth(2)", "measured": {"mean_depth": 2.0}},
+        "unmeasured": {"policy": "depth(3)"},
+    },
+}
+COUNT = 12
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Troubled:
+    """A backend whose layer calls take ``duration`` seconds of the clock, and fail or come to NaN as often as asked."""
+
+    def __init__(self, backend, clock=None):
+        self._backend, self._clock = backend, clock
+        self.config, self.device = backend.config, backend.device
+        self.duration, self.failing, self.nan, self.calls = 1.0, 0, 0, 0
+        self.before_step = None
+
+    def embed(self, ids, type_ids, layout):
+        return self._backend.embed(ids, type_ids, layout)
+
+    def step(self, hidden, layout, group):
+        self.calls += 1
+        if self.before_step is not None:
+            self.before_step()
+        if self._clock is not None:
+            self._clock.now += self.duration
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError("the layer fell over")
+        hidden = self._backend.step(hidden, layout, group)
+        if self.nan:
+            self.nan -= 1
+            hidden = torch.full_like(hidden, torch.nan)
+        return hidden
+
+    def read(self, hidden, layout, head):
+        return self._backend.read(hidden, layout, head)
+
+
+@functools.cache
+def tiny_classifier():
+    return Classifier.load(write_bundle(Path(tempfile.mkdtemp()) / "tiny", seed=1, points=POINTS), threads=1)
+
+
+def troubled_classifier(clock=None):
+    """The tiny classifier with a backend in trouble."""
+    sound = tiny_classifier()
+    backend = Troubled(sound.backend, clock)
+    return Classifier(sound.bundle, sound.tokeniser, backend, sound.policy, max_rows=4, max_tokens=120, threads=1)
+
+
+@functools.cache
+def reference():
+    """Tokenised texts, and what is said of them at every depth ``[n, depths, classes]``."""
+    classifier = tiny_classifier()
+    tokens = classifier.tokeniser.encode(texts(COUNT, seed=5))
+    said = np.zeros((COUNT, 6, 2), np.float32)
+    for exits in classifier.exits(tokens, policy("full"), remember=True):
+        said[exits.identity] = exits.said
+    return tokens, said
+
+
+class Parts:
+    """Worker, desk and admission on one thread: :meth:`turn` is a turn of the worker."""
+
+    def __init__(self, most_texts=20, most_layer_tokens=2000, share=0.0):
+        self.clock = FakeClock()
+        self.classifier = troubled_classifier(self.clock)
+        self.backend = self.classifier.backend
+        self.worker = Worker(self._engines, self._tell, pause=0, clock=self.clock)
+        self.points = Points(self.classifier, self.clock)
+        self.shadow = Shadow(share, {"safe": None}, lambda r: self.worker.submit([r], idle=True))
+        self.steps = []
+        self.desk = Desk(self.worker, self.classifier.bundle.config, self.points, self.shadow, Nobody(), self.clock)
+        self.admission = Admission(most_texts, most_layer_tokens, self.clock)
+
+    def _engines(self):
+        (harmless,) = self.classifier.tokeniser.encode(["a"])
+        return Engines(self.backend, Capacity(4, 120), harmless, self.clock)
+
+    def _tell(self, step):
+        self.steps.append(step)
+        self.desk.stepped(step)
+
+    def turn(self):
+        self.worker.turn()
+
+    def hand_in(self, numbers, deliver, spec="safe", deadline=None, trace=False, raw=False):
+        """Rows of these reference texts; raises what the reception would."""
+        tokens, _ = reference()
+        chosen = self.points.choose(spec)
+        ticket = self.admission.enter(len(numbers))
+        ticket.charge([len(tokens[n].ids) * 6 for n in numbers])
+        due = None if deadline is None else self.clock.now + deadline
+        rows = [
+            Row(i, tokens[n], chosen, ticket, deliver, 0.0, self.clock.now, due, trace, raw)
+            for i, n in enumerate(numbers)
+        ]
+        try:
+            self.desk.hand_in(rows)
+        except Exception:
+            ticket.close()
+            raise
+        return rows

@@ -1,0 +1,78 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="package")
+def v8():
+    """The scripts that know no page."""
+    pytest.importorskip("py_mini_racer", reason="mini-racer runs the pages' scripts: pip install 'elbert[dev]'")
+    from pages import Engine
+
+    return Engine("policies", "specs", "replays")
+
+
+@pytest.fixture(scope="package")
+def classifier():
+    """The bundled model, on one thread."""
+    from elbert import Classifier
+
+    return Classifier.load(dtype="float32", threads=1)
+
+
+@pytest.fixture(scope="package")
+def evaluation(classifier):
+    """Sixty labelled texts; every third label is what an early depth says, so that some are overthought."""
+    from elbert.evaluation import collect
+    from elbert.serving import Evaluation
+    from tiny import texts
+
+    some = [f"{text} {i}" for i, text in enumerate(texts(59, seed=3, longest=14))] + [
+        "<b onclick=x>a dull</b> film & plot"
+    ]
+    found = collect(classifier, some, [0] * 60)
+    says = found.probabilities.argmax(-1)
+    labels = [int(says[i, 0 if i % 3 == 0 else -1]) for i in range(60)]
+    labels[1] = 1 - labels[1]
+    return Evaluation(some, collect(classifier, some, labels), "sixty.csv", 60)
+
+
+@pytest.fixture(scope="package")
+def chrome():
+    """The system's browser."""
+    pytest.importorskip("playwright.sync_api")
+    from pages import BROWSERS, browser, chromium
+
+    if chromium() is None:
+        pytest.skip(f"no browser on PATH; looked for {', '.join(BROWSERS)}")
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def opened(chrome):
+    """Open a page: ``opened(address, width=…, color_scheme=…)``; at the end nothing may have gone wrong in it."""
+    contexts, wrong, asked = [], [], []
+
+    def at(address, width=1280, height=900, javascript=None, **options):
+        context = chrome.new_context(
+            viewport={"width": width, "height": height}, **{"reduced_motion": "reduce", **options}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        return page
+
+    at.requests = asked
+    yield at
+    for context in contexts:
+        context.close()
+    assert not wrong
+    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "file:///", "data:"))]

@@ -1,0 +1,351 @@
+"""The explorer in a real browser: what people do with it."""
+
+import re
+
+import pytest
+from pages import serving, until
+
+from elbert.exits import policy, replay_exits
+from elbert.serving import app
+
+TEXT = "The plot is thin, but the acting is so warm that I left smiling."
+SHAPES = {
+    "multi-label": (["toxic", "insult", "threat"], 24, True),
+    "forty classes": ([f"an intent called {i}" for i in range(40)], 12, False),
+    "one depth": (["no", "yes"], 1, False),
+    "numbers as names": (["2", "1", "__proto__"], 6, False),
+}
+
+
+@pytest.fixture(scope="module")
+def address(classifier, evaluation):
+    with serving(app(classifier, evaluation)) as at:
+        yield at
+
+
+@pytest.fixture(scope="module")
+def bare(classifier):
+    """Without labelled texts."""
+    with serving(app(classifier)) as at:
+        yield at
+
+
+def typed(page, text=TEXT):
+    page.wait_for_selector("#points button")
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+    page.wait_for_selector("#verdict:not([hidden])")
+
+
+def expected(classifier, spec, text=TEXT):
+    [found] = classifier.predict([text], spec)
+    return found
+
+
+def where(page):
+    return page.inner_text("#where")
+
+
+def swept(page):
+    """Wait for the rivals' curves, which are drawn while one reads."""
+    until(page, "document.querySelectorAll('#curve .legend button').length > 5")
+
+
+def test_type_a_text_and_see_the_verdict(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    answer = expected(classifier, None)
+    assert page.inner_text("#answer") == answer.label
+    assert where(page) == f"Left at depth {answer.depth} of 12"
+    assert "entropy" in page.inner_text("#why")
+    assert page.inner_text("#saved") == f"{12 - answer.depth} depths saved"
+    assert f"left at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
+    until(page, "document.getElementById('verdict-aloud').textContent.includes('Left at depth')")
+    assert page.is_hidden("#evaluation")
+    assert page.is_hidden("#start")
+    assert not [url for url in opened.requests if url.endswith("evaluation.json")]
+
+
+def test_dials_move_the_exit_without_a_request(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    before = len(opened.requests)
+    for delta, size, margin in [(0.01, 3, 0), (0.01, 3, 0.45), (0.9, 6, 0), (0, 12, 0)]:
+        page.fill("#entropy", str(delta))
+        page.fill("#size-number", str(size))
+        page.fill("#margin-number", str(margin))
+        spec = page.input_value("#spec")
+        assert policy(spec) == policy(f"window(entropy={delta}, size={size}, margin={margin})")
+        answer = expected(classifier, spec)
+        assert page.inner_text("#answer") == answer.label
+        assert f"at depth {answer.depth} of 12" in where(page)
+        assert f"at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
+    page.check("input[name=rule][value=stable]", force=True)
+    assert "rule=stable" in page.input_value("#spec")
+    page.fill("#range", "0.3")
+    assert "range=0.3" in page.input_value("#spec")
+    assert len(opened.requests) == before
+
+
+def test_the_spec_field_and_the_dials_are_one(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    page.fill("#spec", "patience(2) | window(0.02, 9, trend)")
+    answer = expected(classifier, "patience(2) | window(0.02, 9, trend)")
+    assert f"at depth {answer.depth} of 12" in where(page)
+    assert page.input_value("#size") == "9"
+    assert page.is_checked("input[name=rule][value=trend]")
+    page.fill("#entropy-number", "0.5")
+    assert policy(page.input_value("#spec")) == policy("patience(2) | window(0.5, 9, trend)")
+    page.fill("#spec", "entropy(2)")
+    assert page.inner_text("#spec-error") == (
+        "threshold=2 in entropy: accepted is entropy(threshold) with threshold a number from 0 to 1"
+    )
+    assert page.get_attribute("#spec", "aria-invalid") == "true"
+    page.fill("#spec", "depth(13)")
+    assert "this model has 12 depths" in page.inner_text("#spec-error")
+    page.fill("#spec", "depth(5)")
+    assert page.inner_text("#spec-error") == ""
+    assert where(page) == "Left at depth 5 of 12"
+    page.fill("#entropy", "0.4")  # no window there: a dial starts one
+    assert page.input_value("#spec").startswith("window(entropy=0.4, size=9")
+    page.fill("#spec", "fast")
+    assert page.get_attribute("#points button >> text=fast", "aria-pressed") is None or page.locator(
+        "#points button[aria-pressed=true]"
+    ).inner_text().startswith("fast")
+
+
+def test_operating_points_and_rivals_are_buttons(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    for name, point in classifier.bundle.points.items():
+        page.click(f"#points button:has-text('{name}')")
+        assert page.input_value("#spec") == str(point.policy)
+        assert f"at depth {expected(classifier, point.policy).depth} of" in where(page)
+    rows = page.locator("#rivals tbody tr")
+    assert rows.count() == 9
+    for i in range(1, rows.count()):
+        spec, depth, label, reason = rows.nth(i).locator("th, td").all_inner_texts()
+        answer = expected(classifier, spec)
+        assert (int(depth), label, reason) == (answer.depth, answer.label, answer.reason)
+    page.click("#rivals button:has-text('patience(3)')")
+    assert page.input_value("#spec") == "patience(3)"
+
+
+def test_every_depth_can_be_read_by_keyboard_and_as_a_table(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    page.focus("#depths svg")
+    page.keyboard.press("Home")
+    assert page.inner_text(".readout").startswith("Depth 1: ")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".readout").startswith("Depth 2: ")
+    page.keyboard.press("End")
+    assert page.inner_text(".readout").startswith("Depth 12: ")
+    page.click("#depths summary")
+    rows = page.locator("#depths tbody tr").all_inner_texts()
+    [answer] = classifier.predict([TEXT], "full", trace=True)
+    for step, row in zip(answer.trace, rows):
+        cells = row.split("\t")
+        assert cells[0] == str(step.depth)
+        assert cells[2:4] == [f"{step.scores[label]:.3f}" for label in classifier.labels]
+        assert float(cells[4]) == pytest.approx(step.entropy, abs=6e-4)
+
+
+def test_a_pair(opened, bare, classifier):
+    page = opened(bare)
+    page.wait_for_selector("#points button")
+    page.click("#pair-toggle")
+    page.fill("#text", "a film")
+    page.fill("#pair", "it is dreadful")
+    page.press("#pair", "Enter")
+    page.wait_for_selector("#verdict:not([hidden])")
+    answer = expected(classifier, None, ("a film", "it is dreadful"))
+    assert (page.inner_text("#answer"), f"at depth {answer.depth} of 12" in where(page)) == (answer.label, True)
+
+
+def test_the_address_keeps_text_and_policy(opened, bare, classifier):
+    page = opened(bare)
+    text = 'a #1 film & 100 % "fun" <b>'
+    typed(page, text)
+    page.fill("#spec", "patience(2)")
+    until(page, "location.hash.includes('patience')")
+    again = opened(page.url)
+    again.wait_for_selector("#verdict:not([hidden])")
+    assert again.input_value("#text") == text
+    assert again.input_value("#spec") == "patience(2)"
+    assert f"at depth {expected(classifier, 'patience(2)', text).depth} of 12" in where(again)
+
+
+def test_markup_stays_text(opened, address):
+    page = opened(address)
+    typed(page, "</textarea><img src=x onerror=\"document.title='gone'\">")
+    page.fill("#spec", "<img src=x onerror=alert(1)>")
+    assert "cannot read" in page.inner_text("#spec-error")
+    assert page.locator("img").count() == 0
+    assert page.title() == "elbert explorer"
+
+
+def test_what_goes_wrong_is_told(opened, bare):
+    page = opened(bare)
+    page.wait_for_selector("#points button")
+    page.click("#classify")
+    assert page.inner_text("#ask-error") == "Type a text first."
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('gone')); }")
+    page.fill("#text", "x")
+    page.click("#classify")
+    until(page, "document.getElementById('ask-error').textContent.includes('does not answer')")
+    assert page.is_enabled("#classify")
+
+
+def test_policies_are_compared_on_the_labelled_texts(opened, address, evaluation):
+    page = opened(address)
+    swept(page)
+    outputs = evaluation.outputs
+    for spec in ("window(entropy=0.3, size=4)", "entropy(0.5)", "full"):
+        page.fill("#spec", spec)
+        depth, _ = replay_exits(outputs.probabilities, spec)
+        right = outputs.probabilities[range(60), depth - 1].argmax(-1) == outputs.labels
+        tiles = page.inner_text("#tiles")
+        assert f"{100 * right.mean():.1f} %" in tiles
+        assert f"\n{depth.mean():.2f}\n" in tiles
+        page.evaluate("document.querySelector('#histogram details').open = true")
+        rows = page.locator("#histogram tbody tr").all_inner_texts()
+        counts = [sum(map(int, row.split("\t")[1:])) for row in rows]
+        assert counts == [(depth == d).sum() for d in range(1, 13)]
+    names = page.locator("#curve .legend button").all_inner_texts()
+    assert {"window", "entropy", "patience", "fixed depths", "this policy"} <= set(names)
+    drawn = page.locator("#curve path.curve").count()
+    page.click("#curve .legend button:has-text('patience') >> nth=0")
+    assert page.locator("#curve path.curve").count() == drawn - 1
+    page.focus("#curve .legend button >> nth=0")
+    page.keyboard.press("Space")
+    assert page.get_attribute("#curve .legend button >> nth=0", "aria-pressed") == "false"
+    page.focus("#curve svg[role=img]")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#curve .tip")
+    spec = page.inner_text("#curve .tip div >> nth=0")
+    page.keyboard.press("Enter")  # the point's policy is put in use
+    assert policy(page.input_value("#spec")) == policy(spec)
+
+
+def test_a_hard_text_shows_its_trace_without_a_request(opened, address, evaluation):
+    page = opened(address)
+    swept(page)
+    page.click("#hard-kinds button:has-text('Overthought')")
+    assert page.get_attribute("#hard-kinds button:has-text('Overthought')", "aria-pressed") == "true"
+    quote = page.inner_text("#hard li >> nth=0 >> .quote")
+    index = [" ".join(text.split()) for text in evaluation.texts].index(quote)
+    before = len(opened.requests)
+    page.click("#hard li button >> nth=0")
+    page.wait_for_selector("#verdict:not([hidden])")
+    assert page.input_value("#text") == evaluation.texts[index]
+    label = ["negative", "positive"][evaluation.outputs.labels[index]]
+    assert f"Its label is {label}." in page.inner_text("#beside")
+    depth, reason = replay_exits(evaluation.outputs.probabilities[[index]], page.input_value("#spec"))
+    assert f"at depth {depth[0]} of 12" in where(page)
+    assert f"at {depth[0]}: {reason[0]}" in page.text_content("#depths svg")
+    assert len(opened.requests) == before
+
+
+def test_rivals_are_matched_by_cost_where_texts_are_loaded(opened, address, evaluation):
+    page = opened(address)
+    swept(page)
+    typed(page)
+    said = evaluation.outputs.probabilities
+    most = replay_exits(said, page.input_value("#spec"))[0].mean()
+    until(page, "document.getElementById('rivals-how').textContent.includes('no more than')")
+    specs = [spec for spec in page.locator("#rivals tbody th").all_inner_texts()[1:] if spec != "full"]
+    assert len(specs) > 5
+    cheap = [replay_exits(said, spec)[0].mean() <= most + 1e-9 for spec in specs]
+    assert sum(cheap) >= len(specs) - 2  # a family whose cheapest dials cost more is shown with those
+
+
+def test_by_keyboard_alone(opened, address):
+    page = opened(address)
+    swept(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the text"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "text"
+    page.keyboard.type("a warm and funny film")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#verdict:not([hidden])")
+    seen = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        name, shown = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+            const near = getComputedStyle(e.nextElementSibling ?? e);
+            return [e.id ? '#' + e.id : e.dataset.kind || e.dataset.spec || e.textContent.trim().slice(0, 20),
+              [s, near].some((x) => x.outlineStyle !== 'none' && parseFloat(x.outlineWidth) >= 2)]; }"""
+        )
+        assert shown, f"no focus to be seen on {name}"
+        seen.append(name)
+        if name == "#entropy":
+            before = page.input_value("#spec")
+            page.keyboard.press("ArrowRight")
+            assert page.input_value("#spec") != before
+        if name == "late":
+            break
+    ids = ("classify", "pair-toggle", "entropy", "entropy-number", "size", "margin", "range", "spec", "rivals-table")
+    assert {f"#{name}" for name in ids} | {"late"} <= set(seen)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_no_width_scrolls_sideways_and_both_themes_can_be_read(opened, address, width, scheme):
+    page = opened(address, width=width, color_scheme=scheme)
+    swept(page)
+    typed(page)
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dark = page.evaluate(LIGHTNESS, "body") < 0.5
+    assert dark == (scheme == "dark")
+    page.click("#theme")
+    assert (page.evaluate(LIGHTNESS, "body") < 0.5) != dark
+    page.reload()
+    page.wait_for_selector("#points button")
+    assert (page.evaluate(LIGHTNESS, "body") < 0.5) != dark  # the choice is kept
+
+
+LIGHTNESS = """(selector) => { const c = document.createElement('canvas').getContext('2d');
+  c.fillStyle = getComputedStyle(document.querySelector(selector)).backgroundColor; c.fillRect(0, 0, 1, 1);
+  const [r, g, b] = c.getImageData(0, 0, 1, 1).data; return (r + g + b) / 765; }"""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_models_of_every_shape(opened, bare, shape, chrome):
+    import numpy as np
+
+    labels, depths, multi_label = SHAPES[shape]
+    rng = np.random.default_rng(4)
+    z = np.cumsum(rng.normal(0, 0.8, (depths, len(labels))), 0)
+    said = 1 / (1 + np.exp(-z)) if multi_label else np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    said = said.astype(np.float32)
+    from elbert.exits.signals import entropy, questions
+
+    entropies = entropy(questions(said, multi_label), questions(said, multi_label)).tolist()
+    steps = [
+        {"depth": m + 1, "scores": dict(zip(labels, said[m].tolist())), "entropy": entropies[m]} for m in range(depths)
+    ]
+    heat = "tempered(window(entropy=0.3, size=3), 1.5, 1.2)"
+    model = {"model": "x", "labels": labels, "depths": depths, "multi_label": multi_label, "evaluation": False}
+    model |= {"default": "entropy(0.2)", "points": {"warm": {"policy": heat, "measured": {}}}}
+    answer = {"label": "", "score": 1, "depth": depths, "depths": depths, "reason": "last", "tokens": 3, "error": None}
+    page = opened("about:blank", width=360)
+    page.route("**/explorer/model.json", lambda route: route.fulfill(json=model))
+    page.route(
+        "**/v1/classify",
+        lambda route: route.fulfill(json={"data": [{**answer, "trace": steps}]}),
+    )
+    page.goto(bare)
+    typed(page)
+    for spec in ("full", "window(entropy=0.1, size=3)", "patience(1)", heat, "divergence(1, 0.05)", "confidence(0.9)"):
+        page.fill("#spec", spec)
+        depth, reason = replay_exits(said[None], spec, multi_label=multi_label)
+        assert f"at depth {depth[0]} of {depths}" in where(page)
+        assert re.search(rf"at {depth[0]}: {reason[0]}", page.text_content("#depths svg"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

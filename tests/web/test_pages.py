@@ -1,0 +1,53 @@
+"""Pages hold everything they need, and text in them stays text."""
+
+import json
+import re
+
+import pytest
+from made_up import NASTY, comparison
+from pages import WEB
+
+from elbert.web import page
+
+ALLOWED = "http://www.w3.org/"
+PAGES = sorted(file.name for file in WEB.iterdir() if file.name.endswith(".html"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_names_no_address(name):
+    html = page(name, {"text": "nothing"})
+    found = re.findall(r"(?:https?:|(?<=[\"'(=\s]))//[\w.\-]+[^\s\"')]*", html)
+    assert [address for address in found if not address.startswith(ALLOWED) and not address.startswith("// ")] == []
+    assert not re.search(r"<(script|link|img|iframe)[^>]*\s(src|href)=(?![\"']?(data:|#))", html)
+    assert "@import" not in html
+    assert not re.search(r"\surl\((?!#)", html)
+    assert "<!-- include" not in html
+
+
+@pytest.mark.parametrize("name", ["explorer.html", "report.html"])
+def test_a_page_has_landmarks_a_language_and_no_inline_handler(name):
+    html = page(name, comparison())
+    for part in ('<html lang="en">', "<main", "<header", "<h1", '<meta name="viewport"', "<title>", "<noscript>"):
+        assert part in html
+    body = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
+    assert not re.search(r"\son\w+=", body)
+    assert not re.search(r"\sstyle=", body)
+    ids = re.findall(r'\sid="([^"]+)"', body)
+    assert len(ids) == len(set(ids))
+    for wanted in re.findall(r'\s(?:for|aria-labelledby|aria-describedby|aria-controls)="([^"]+)"', body):
+        assert set(wanted.split()) <= set(ids)
+
+
+@pytest.mark.parametrize("script", sorted(file.name for file in WEB.iterdir() if file.name.endswith(".js")))
+def test_no_script_reads_text_as_markup(script):
+    text = WEB.joinpath(script).read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+    assert "</script" not in text
+
+
+def test_data_cannot_leave_its_element():
+    html = page("report.html", comparison())
+    assert NASTY not in html
+    assert html.count("</script>") == html.count("<script")
+    element = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    assert json.loads(element[1]) == comparison()

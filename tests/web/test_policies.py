@@ -1,0 +1,241 @@
+"""The pages' policies decide as Python's do: the same depth for the same reason, ties and edges included."""
+
+import math
+
+import numpy as np
+import pytest
+
+from elbert.errors import PolicyError
+from elbert.exits import Trace, fitting, policy, replay_exits
+from elbert.exits.policies import Full
+from elbert.exits.signals import at_temperatures
+from elbert.exits.tempered import TemperedRule
+from elbert.exits.window import RULES, Settled
+
+LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
+  const {depth, reason} = Policies.replay(steps, spec, {multiLabel, entropy});
+  return [depth, reason];
+})"""
+READ = """(specs, points) => specs.map((spec) => {
+  try { return ["read", Specs.print(Specs.parse(spec, points))]; }
+  catch (error) { if (!(error instanceof Specs.PolicyError)) throw error; return ["refused", error.message]; }
+})"""
+LAST_BIT = 2e-6  # numpy's logarithm and the browser's may differ by a few of these
+NASTY = np.array(
+    [0, 0, 1e-45, 1e-38, 1e-7, 0.1, 0.25, 0.3, 0.45, 0.5, 0.55, 0.6, 0.75, 0.9, 1 - 1e-7, 1, 1], np.float32
+)
+
+
+def walks(rng, depths, classes):
+    """Distributions that drift over depth."""
+    logits = np.cumsum(rng.normal(0, rng.choice([0.2, 0.8, 4]), (depths, classes)), 0) + rng.normal(0, 1, classes)
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return (p / p.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def ties(rng, depths, classes):
+    """Eighths: answers tie, probabilities are exactly 0 and 1, entropies exactly 0."""
+    p = rng.multinomial(8, np.full(classes, 1 / classes), depths) / 8
+    stays = rng.random(depths) < 0.5
+    for depth in range(1, depths):
+        if stays[depth]:
+            p[depth] = p[depth - 1]
+    return p.astype(np.float32)
+
+
+def edges(rng, depths, classes):
+    """Values on and next to thresholds, whether they add up to 1 or not."""
+    return rng.choice(NASTY, (depths, classes))
+
+
+def steady(rng, depths, classes):
+    """One distribution throughout, but for the last bit."""
+    p = np.repeat(walks(rng, 1, classes), depths, 0)
+    p[rng.random(depths) < 0.3] = np.nextafter(p[0], np.float32(rng.choice([0, 1])))
+    return p
+
+
+KINDS = (walks, ties, edges, steady)
+
+
+def signals_of(said, multi_label):
+    trace = Trace.of(said[None], multi_label=multi_label)
+    names = ("entropy", "confidence", "gap", "divergence")
+    return {name: trace.window(name, said.shape[0])[0] for name in names}
+
+
+def threshold(rng, values, high=1.0):
+    """A dial: anything, a round number, or exactly (or next to) what the text has."""
+    values = values[np.isfinite(values)]
+    if len(values) and rng.random() < 0.5:
+        value = np.float32(rng.choice(values))
+        value = [value, np.nextafter(value, np.float32(0)), np.nextafter(value, np.float32(2))][rng.integers(3)]
+        # Below, a processor may be set to take numbers for 0.
+        return min(float(value), high) if value >= np.finfo(np.float32).tiny else 0.0
+    return float(rng.choice([0, 0.1, 0.3, 0.5, 0.9, 1]) * high if rng.random() < 0.5 else rng.random() * high)
+
+
+def dials(rng, name, s, depths):
+    times = int(rng.integers(1, depths + 2))
+    if name == "depth":
+        return f"depth({times})"
+    if name in ("entropy", "confidence", "gap"):
+        return f"{name}({threshold(rng, s[name])!r})"
+    if name == "patience":
+        return f"patience({times - 1})"
+    if name == "patient_confidence":
+        return f"patient_confidence({times}, {threshold(rng, s['entropy'])!r})"
+    if name == "divergence":
+        return f"divergence({times}, {threshold(rng, s['divergence'], math.log(2))!r})"
+    if name == "window":
+        spread = np.abs(np.subtract.outer(s["confidence"], s["confidence"]).ravel())
+        margin = min(threshold(rng, s["gap"]) / 2, 0.5)
+        return (
+            f"window(entropy={threshold(rng, s['entropy']) if rng.random() < 0.5 else 0}, size={times}, "
+            f"rule={rng.choice(RULES)}, margin={margin!r}, range={threshold(rng, spread)!r})"
+        )
+    if name == "tempered":
+        inside = dials(rng, rng.choice(NAMES), s, depths)
+        heat = ", ".join(f"{t:.3g}" for t in rng.choice([0.05, 0.7, 1, 2, 20], rng.integers(1, depths + 2)))
+        return f"tempered({inside}, {heat})"
+    return "full"
+
+
+NAMES = (
+    "full",
+    "depth",
+    "entropy",
+    "confidence",
+    "gap",
+    "patience",
+    "patient_confidence",
+    "divergence",
+    "window",
+    "tempered",
+)
+
+
+def near(spec, said, multi_label, told):
+    """Whether a logarithm's last bit decides: only then may machines differ. What Python told decides exactly."""
+    for rule in policy(spec).rules:
+        heard, plain, here = said, rule, {"divergence"} if told else {"entropy", "divergence"}
+        while isinstance(plain, TemperedRule):
+            heard, plain = at_temperatures(heard, plain.temperatures, multi_label), plain.rule
+            here = {"entropy", "divergence", "confidence", "gap"}
+        s = signals_of(heard, multi_label)
+        for name in here & set(plain.reads):
+            if isinstance(plain, Settled):  # compared with one another too, whose last bits are pow's
+                values = s["confidence"][:, None] - s["confidence"]
+                away = np.concatenate(
+                    [s["gap"] - 2 * plain.margin, (np.abs(values) - plain.range).ravel(), values[values != 0]]
+                )
+            else:
+                away = s[name] - np.float32(plain.threshold)
+                away = away[s[name] != 0]
+            if (np.abs(away) < LAST_BIT).any():
+                return True
+    return False
+
+
+@pytest.mark.parametrize("multi_label", [False, True], ids=["one answer", "multi-label"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_the_same_depth_for_the_same_reason(v8, kind, multi_label):
+    rng = np.random.default_rng(KINDS.index(kind) * 2 + multi_label)
+    cases, expected = [], []
+    while len(cases) < 1500:
+        depths, classes = int(rng.integers(1, 25)), int(rng.choice([1, 2, 2, 3, 4, 7, 12]))
+        said = kind(rng, depths, classes)
+        s = signals_of(said, multi_label)
+        names = rng.choice(NAMES, rng.choice([1, 1, 2, 3]), replace=False)
+        spec = " | ".join(dials(rng, name, s, depths) for name in names)
+        told = bool(rng.random() < 0.5)
+        if near(spec, said, multi_label, told):
+            continue
+        cases.append([said.tolist(), spec, multi_label, s["entropy"].tolist() if told else None])
+        depth, reason = replay_exits(said[None], spec, multi_label=multi_label)
+        expected.append([int(depth[0]), reason[0]])
+    found = v8(LEAVE, cases)
+    wrong = [(case[1], f, e) for case, f, e in zip(cases, found, expected) if f != e]
+    assert not wrong
+    assert len({reason for _, reason in expected}) > 5  # there was something to decide
+    assert len({depth for depth, _ in expected}) > 10
+
+
+@pytest.mark.parametrize(
+    ("said", "spec", "exit_depth"),
+    [
+        ([0.5, 0.5], "entropy(1.0)", 3),  # below, strictly: Ĥ is 1 exactly
+        ([1, 0], "entropy(0)", 3),
+        ([1, 0], "entropy(1e-30)", 1),
+        ([0.9, 0.1], "confidence(0.9)", 1),  # both are float32's 0.9
+        ([0.9, 0.1], "confidence(0.9000001)", 3),
+        ([0.75, 0.25], "gap(0.5)", 1),
+        ([0.75, 0.25], "window(entropy=0, size=2, margin=0.25)", 3),  # above, strictly
+        ([0.75, 0.25], "window(entropy=0, size=2, margin=0.2499999)", 2),
+        ([0.5, 0.5], "patience(1)", 2),  # a tie is the first class
+        ([0.5, 0.5], "window(entropy=0, size=1)", 3),
+        ([0.5, 0.5], "divergence(1, 0)", 3),
+        ([1], "entropy(0.1)", 1),  # one class: nothing is open
+        ([1], "gap(1)", 1),
+    ],
+)
+def test_on_the_edge(v8, said, spec, exit_depth):
+    steps = np.array([said] * 3, np.float32)
+    assert replay_exits(steps[None], spec)[0].tolist() == [exit_depth]
+    assert v8(LEAVE, [[steps.tolist(), spec, False, None]])[0][0] == exit_depth
+
+
+SPECS = [
+    "full", "full()", " depth( 4 ) ", "depth(4,)", "depth(0x4)", "depth(1_0)", "depth(+4)", "depth((4))",
+    "patience(-0)", "entropy(1)", "entropy(.5)", "entropy(5e-1)", "entropy(1e-7)", "entropy(0.00012345)",
+    "entropy(-0.0)", "entropy(1.)", "entropy(threshold=0.2)", "(entropy(0.2) | depth(3)) | full",
+    "entropy(0.2)|(depth(3)|gap(0.1))", "window", "window()", "window(0.2, rule=trend)", "window(rule='stable')",
+    'window(rule="stable", size=3)', "window(0.1, 6, agree, 0.1, 1)", "divergence(2, 0.6931471805599453)",
+    "entropy(0.1) # why", "fast", " my-fast ", "fast | patience(3)", "window(\n)", "tempered(window, 1.5)",
+    "tempered(entropy(0.2) | depth(3), 2, 0.5,) | patience(1)", "tempered(tempered(full, 1), 2)",
+    # refused
+    "tempered", "tempered()", "tempered(0.1)", "tempered(full)", "tempered(full, 0)", "tempered(full, x)",
+    "tempered(full, T=1)", "tempered(policy=full)", "tempered(full, 21)", "tempered(full, True)", "", " ", "|",
+    "full |", "| full", "entropi(0.1)", "entropy", "entropy()", "entropy(2)", "entropy(-0.1)", "entropy(1e999)",
+    "entropy(nan)", "entropy(True)", "entropy(None)", "entropy('0.1')", "depth(0)", "depth(2.5)", "depth(4.0)",
+    "depth(1, 2)", "depth(1001)", "depth(0777)", "depth(1.5.2)", "depth(3", "depth 3", "depth(3))", "depth(3)(3)",
+    "full.x", "True", "window(size=0)", "window(rule=bias_1)", "window(rule=1)", "window(entropy=0.1, entropy=0.2)",
+    "window(0.1, entropy=0.2)", "window(delta=0.2)", "window(entropy=0.1, 6)", "window(margin=0.51, rule=x)",
+    "window(__proto__=1)", "__proto__", "constructor(1)", "toString", "entropy(0.1) & depth(2)",
+    "entropy(0.1) or depth(2)", "__import__('os').system('true')", "entropy(*[1])", "entropy(**{})", "(" * 400,
+    "x" * 501, "entropy(0.1)\0", "entropy(0.1)\n| depth(2)", "my-fast | full", "entropy(0.1;)", "entropy(,)",
+    "patient_confidence(2)", "divergence(2, 0.7)", "slow", "don't", "😀" * 251, "1",
+]  # fmt: skip
+POINTS = {"fast": "depth(3)", "my-fast": "window(entropy=0.5, size=2)"}
+
+
+def test_specs_are_read_and_printed_as_python_does(v8):
+    known = {name: policy(spec) for name, spec in POINTS.items()}
+    points = {name: v8("(spec) => Specs.parse(spec)", spec) for name, spec in POINTS.items()}
+    for spec, (how, told) in zip(SPECS, v8(READ, SPECS, points)):
+        try:
+            expected = ["read", str(policy(spec, known))]
+        except PolicyError as error:
+            expected = ["refused", str(error)]
+        if how == "refused" and told.startswith("cannot read") and expected[1].startswith("cannot read"):
+            continue  # which part cannot be read may be told another way
+        assert [how, told] == expected, spec
+
+
+def test_what_python_prints_is_read_and_printed_again(v8):
+    rng = np.random.default_rng(5)
+    nothing = {name: np.zeros(0) for name in ("entropy", "confidence", "gap", "divergence")}
+    specs = [str(policy(dials(rng, NAMES[i % len(NAMES)], nothing, 30))) for i in range(900)]
+    specs += [f"{a} | {b}" for a, b in zip(specs, specs[7:])]
+    specs = [spec for spec in specs if len(spec) <= 500]
+    assert v8(READ, specs, {}) == [["read", spec] for spec in specs]
+
+
+def test_a_depth_that_the_model_does_not_have_is_refused_in_the_same_words(v8):
+    fits = "(spec, depths) => { try { return Specs.print(Specs.fitting(Specs.parse(spec), depths)); } "
+    fits += "catch (error) { return error.message; } }"
+    assert v8(fits, "full | depth(6)", 6) == "full | depth(6)"
+    with pytest.raises(PolicyError) as caught:
+        fitting(policy("full | depth(7)"), 6)
+    assert v8(fits, "full | depth(7)", 6) == str(caught.value)
+    assert str(Full()) == "full"

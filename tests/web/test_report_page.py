@@ -1,0 +1,107 @@
+"""The report of elbert compare, opened from disk."""
+
+import pytest
+from made_up import NASTY, comparison
+
+from elbert.web import page
+
+
+@pytest.fixture
+def report(tmp_path, opened):
+    def at(data=None, **options):
+        file = tmp_path / "report.html"
+        file.write_text(page("report.html", data or comparison()), encoding="utf-8")
+        return opened(file.as_uri(), **options)
+
+    return at
+
+
+def test_everything_is_told(report):
+    shown = report()
+    summary = shown.inner_text("#summary")
+    assert "At full depth 87.9 % of 872 texts are right." in summary
+    assert "At a layer speed-up of 2× the best policy tried on them (entropy) gives 88.0 % (+0.1 points)" in summary
+    assert "stopping every text at depth 6 gives 84.2 %" in summary
+    assert "better than a rival in 1 of 2 comparisons and worse in 0" in summary
+    assert "optimistic" in shown.inner_text("#speed-about")
+    assert "436" in shown.inner_text("#honest-about")
+    rows = shown.locator("#speed tbody tr")
+    assert rows.count() == 5
+    assert rows.nth(0).inner_text().split() == ["window", "87.5", "87.5", "87.5", "84.0", "84.0", "–"]
+    assert "Window is" in shown.inner_text("#honest")
+    assert shown.locator("#honest .verdict.better").inner_text() == "better"
+    assert shown.locator("#fixed tbody tr").count() == 12
+    assert "80.1 %" in shown.inner_text("#fixed")
+    assert "41.0 M" in shown.inner_text("#fixed")
+    assert "earliest correct" in shown.inner_text("#oracles")
+    assert "5.1 %" in shown.inner_text("#overthinking")
+    assert shown.locator("#exits rect.bar").count() == 12
+    assert shown.locator("#families tbody tr").count() == 5
+    assert "a family of next year" in shown.inner_text("#curve .legend")
+
+
+def test_markup_in_the_data_stays_text(report):
+    shown = report()
+    assert NASTY in shown.inner_text("h1")
+    assert NASTY in shown.title()
+    assert NASTY in shown.inner_text("#command")
+    assert shown.locator("img").count() == 0
+
+
+def test_the_chart_is_reached_by_keyboard_and_told_as_a_table(report):
+    shown = report()
+    shown.focus("#curve svg[role=img]")
+    shown.keyboard.press("ArrowRight")
+    assert "window(entropy=0.5, size=2)" in shown.inner_text("#curve .tip")
+    shown.keyboard.press("ArrowRight")
+    assert "window(entropy=0.1, size=4)" in shown.inner_text("#curve .tip")
+    assert "87.5" in shown.inner_text("#curve [aria-live]")
+    shown.keyboard.press("ArrowDown")
+    assert "entropy(" in shown.inner_text("#curve .tip")
+    shown.keyboard.press("Escape")
+    assert shown.is_hidden("#curve .tip")
+    shown.click("#curve summary")
+    table = shown.inner_text("#curve table")
+    assert "window(entropy=0.1, size=4)" in table
+    assert "depth(12)" in table
+    marks = shown.text_content("#curve svg[role=img]")
+    assert all(mark in marks for mark in ("1.5×", "2×", "3×", "4×", "6×", "10×"))
+    oracle = shown.locator("#curve .legend button:has-text('oracles')")
+    assert oracle.get_attribute("aria-pressed") == "false"
+    oracle.focus()
+    shown.keyboard.press("Enter")
+    assert oracle.get_attribute("aria-pressed") == "true"
+
+
+def test_dials_are_shown_when_asked_for(report):
+    shown = report()
+    spec = shown.locator("#speed .spec >> nth=0")
+    assert spec.is_hidden()
+    shown.click("text=Show the dials")
+    assert spec.inner_text() == "window(entropy=0.1, size=4)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_width_scrolls_sideways(report, width, scheme):
+    shown = report(width=width, color_scheme=scheme)
+    shown.click("text=Show the dials")
+    for summary in shown.locator("summary").all():
+        summary.click()
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_may_be_missing_is_left_out(report):
+    data = comparison() | {"linear_baseline": None, "notes": [], "honest": {"choose_n": 0, "report_n": 0, "rows": []}}
+    shown = report(data)
+    assert shown.is_hidden("#honest-section")
+    assert shown.is_hidden("#notes-section")
+    assert "linear" not in shown.inner_text("#fixed")
+    assert "chose nothing" not in shown.inner_text("#summary")
+
+
+def test_on_paper(report):
+    shown = report(color_scheme="dark")
+    shown.emulate_media(media="print")
+    assert shown.is_hidden("#theme")
+    assert shown.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
