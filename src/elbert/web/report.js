@@ -18,7 +18,7 @@
 
   by("honest-section").hidden = !data.honest?.rows?.length;
   if (!by("honest-section").hidden) {
-    by("honest-about").textContent = `Dials were chosen on ${plural(data.honest.choose_n, "text")}, the most accurate at each speed-up, and everything below was measured on ${
+    by("honest-about").textContent = `Dials were chosen on ${plural(data.honest.choose_n, "text")}, for each speed-up the most accurate of about that cost, and everything below was measured on ${
       count(data.honest.report_n)} others. Each rival is paired with the window over the same texts.`;
     Tables.honest(by("honest"), data);
   }

@@ -49,7 +49,7 @@ const Tables = (() => {
       s("circle", { class: "dot-mark", cx: x(test.difference), cy: 11, r: 4 }));
   }
 
-  /* All families at all speed-ups on the other half, and whether the window differs from them. */
+  /* All families at all speed-ups on texts that chose nothing, and whether the window differs from them. */
   function overview(data) {
     const names = [...new Set(data.honest.rows.flatMap((row) => [...(row.window ? [row.window] : []), ...row.entries]).map((entry) => entry.family))];
     const found = (row, name) => (row.window?.family === name ? row.window : row.entries.find((entry) => entry.family === name));
