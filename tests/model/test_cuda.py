@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from elbert.bundle import Bundle
 from elbert.depth import Said
 from elbert.model import Layout
 from elbert.model.cuda import Fixed, Replayed, VarlenKernels
@@ -63,7 +64,10 @@ def test_a_replay_gives_what_the_step_gives_at_every_size():
 
 
 def test_what_was_said_is_on_the_host():
-    assert Said.by(torch.tensor([[0.2, 0.8]])).hear().tolist() == [[pytest.approx(0.2), pytest.approx(0.8)]]
+    logits = torch.log(torch.tensor([[0.2, 0.8]]))
+    said = Said.by(logits, Bundle.open().config)
+    assert said.hear().tolist() == [[pytest.approx(0.2), pytest.approx(0.8)]]
+    assert said.logits.tolist() == logits.tolist()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
