@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_stopped(packed, tokenizer, tmp_path, recipes, monke
     piece(128 * 120)
     told = json.loads((out / "pretrain.json").read_text())
     assert [t["tokens"] for t in told] == [128, 128 * 21, 128 * 50, 128 * 100]
-    assert told[-1]["words"][0] < told[0]["words"][0] - 0.2
+    assert told[-1]["words"][0] < told[0]["words"][0] - 0.1
     model, info = AlbertForPreTraining.from_pretrained(out, output_loading_info=True)
     assert not info["missing_keys"]
     assert model.config.num_hidden_layers == 3
