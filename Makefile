@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check slow bench clean
+.PHONY: help demo test check slow bench experiments clean
 
 help:  ## list these words
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/installed  ## classify real sentences with the bundled model
 	@$(BIN)/elbert predict --input examples/reviews.txt --table
@@ -22,7 +22,7 @@ check: .venv/developed  ## style, types
 slow: .venv/developed  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
 
-bench: .venv/benched  ## benchmarks, 30 minutes; results go to benchmarks/results/ (DATA=FILE: labelled texts)
+bench: .venv/benched  ## benchmarks, an hour; results go to benchmarks/results/ (DATA=FILE: labelled texts)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/throughput.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/throughput.py --shape albert-base --texts 128
@@ -31,6 +31,10 @@ bench: .venv/benched  ## benchmarks, 30 minutes; results go to benchmarks/result
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/onnx_loop.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/onnx_loop.py --shape albert-base --texts 64
+	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data $(DATA))
+
+experiments:  ## list the published tables: what each says, its command, its time
+	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'
 
 clean:  ## remove what these words made
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

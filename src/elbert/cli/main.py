@@ -21,6 +21,7 @@ COMMANDS = {
     "calibrate": "choose, measure and certify an operating point, and keep it with the model",
     "export": "write one ONNX file with the exits inside",
     "explore": "a page on this machine that shows why each text left, and what other dials would do",
+    "serve": "answer over HTTP, under load and deadlines too",
     "env": "what a bug report needs: versions, processor, devices",
 }
 FAILED, INTERRUPTED = 2, 130

@@ -2,7 +2,8 @@
 
 ElbertError
 ├── InputError
-│   └── TooLong        a text that does not fit, where it may not be cut
+│   ├── TooLong            a text that does not fit, where it may not be cut
+│   └── TokeniserFailure   the tokenizer failed on the texts
 ├── Overloaded         too much is under way; ``retry_after`` says when there may be room
 ├── NotReady           the server is starting, restarting or stopping
 └── BackendFailure     the model failed on this text
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 
 class TooLong(InputError):
     """A text has more tokens than the model can read, and the caller does not want it cut."""
+
+
+class TokeniserFailure(InputError):
+    """The tokenizer failed on texts that look like texts."""
 
 
 class Overloaded(ElbertError):

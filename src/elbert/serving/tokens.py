@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from elbert.errors import ElbertError, InputError
-from elbert.serving.errors import TooLong
+from elbert.serving.errors import TokeniserFailure, TooLong
 from elbert.text import Text, Tokeniser, Tokens, checked
 from elbert.text.truncate import Direction
+
+log = logging.getLogger(__name__)
 
 
 def tokenised(
@@ -15,11 +18,21 @@ def tokenised(
 ) -> list[Tokens | ElbertError]:
     """Tokens, or what is wrong, of each text or pair; ``direction`` is the end that a long text loses."""
     found = _checked(texts)
-    tokens = iter(tokeniser.encode([text for text in found if not isinstance(text, ElbertError)]))
+    tokens = iter(_encoded(tokeniser, [text for text in found if not isinstance(text, ElbertError)]))
     return [
         text if isinstance(text, ElbertError) else _fitted(next(tokens), tokeniser, text, number, truncate, direction)
         for number, text in enumerate(found)
     ]
+
+
+def _encoded(tokeniser: Tokeniser, texts: list[Text]) -> list[Tokens]:
+    try:
+        return tokeniser.encode(texts)
+    except (ElbertError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # tokenizers is Rust, and its panics are no Exception
+        log.error("a request's texts could not be tokenised", exc_info=error)
+        raise TokeniserFailure(f"the texts could not be tokenised ({type(error).__name__})") from error
 
 
 def _checked(texts: Sequence[object]) -> list[Text | ElbertError]:

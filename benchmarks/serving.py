@@ -1,0 +1,151 @@
+"""Servers under open-loop load: ours against static batches, FastAPI around a pipeline, and LitServe; same weights.
+
+    python benchmarks/serving.py [--data FILE] [--rounds 3] [--quick] [--only NAME …]
+
+Texts of ``--data`` (unsaid: examples/reviews.txt), one a request, arrive as a Poisson process over loopback, at shares
+of what each server reaches when it never runs dry (its capacity). The load generator is a process of its own, keeps its
+connections and never waits for an answer: latency counts from the moment at which a request was due. One server runs
+at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in the same
+precision with the same number of threads.
+
+``sustained`` is the rate at which p99 passes five times the unloaded median latency (or more than 1 % is not answered),
+between the rates that were run; 0.8 is the p99 at 80 % of capacity. About 12 minutes, with ``--quick`` one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elbert import Classifier, bundled_model
+from elbert.text import read_examples, resolve_label
+from machine import keep
+from serving_peers.contest import CONTESTANTS, Contestant, Running, running
+from serving_peers.figures import EIGHTY, PASSES, STATICS_EIGHTY, medians, print_row, quantile, ratios, sustained
+
+REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
+SHARES = (0.3, 0.6, 0.8, 0.9, 1.0, 1.25, 2.0)  # of a server's own capacity
+QUICK_SHARES = (0.5, 0.8, 1.5)
+CROWD = 64  # connections that never wait, to find the capacity
+LEAST_ANSWERS = 400  # for a 99th percentile
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    args = options()
+    texts, labels = data(args.data)
+    if args.quick:
+        texts, labels = texts[:100], labels and labels[:100]
+    folder = Path(bundled_model())
+    shares = QUICK_SHARES if args.quick else SHARES
+    with running(taking_part(args.only), folder, args.dtype, args.threads, args.peer_threads) as servers:
+        rows = {server.contestant.name: alone(server, texts, labels, quick=args.quick) for server in servers}
+        against = rows.get("static batches, safe", {}).get("capacity")
+        for number in range(args.rounds):
+            for share in shares:
+                for server in servers:
+                    row = rows[server.contestant.name]
+                    rate = share * row["capacity"]
+                    row["rounds"].append(loaded(server, texts, share, rate, number, quick=args.quick))
+            for server in servers:
+                if against and server.contestant.name == "elbert, safe":
+                    there = loaded(server, texts, STATICS_EIGHTY, EIGHTY * against, number, quick=args.quick)
+                    rows[server.contestant.name]["rounds"].append(there)
+    for row in rows.values():
+        row["rates"] = medians(row.pop("rounds"))
+        row["sustained"], row["beyond"] = sustained(row["rates"], PASSES * row["unloaded_ms"])
+        print_row(row)
+    verdict = ratios(rows, {c.name for c in CONTESTANTS if c.full_depth})
+    for name, value in verdict.items():
+        print(f"{name}: {value:.2f}")
+    result = {
+        "texts": len(texts),
+        "dtype": args.dtype,
+        "threads": args.threads,
+        "peer_threads": args.peer_threads,
+        "rounds": args.rounds,
+    }
+    result |= {"quick": args.quick, "rows": list(rows.values()), "ratios": verdict}
+    if args.quick:
+        print("not kept: a quick run says that it works, not how fast")
+    else:
+        print(f"kept in {keep('serving', result)}")
+
+
+def options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="labelled texts for the bundled model (unsaid: examples/reviews.txt, no labels)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="unsaid: what ours takes on this machine")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--peer-threads", type=int, metavar="N", help="for servers not ours, if they like others better"
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round, which is not kept")
+    parser.add_argument("--only", nargs="+", default=[], help="names of contestants, or their beginnings")
+    args = parser.parse_args()
+    if args.dtype is None:
+        dtype = Classifier.load().dtype
+        args.dtype = "bfloat16" if dtype == "int8" else dtype
+    args.rounds = 1 if args.quick else args.rounds
+    return args
+
+
+def data(path: str | None) -> tuple[list[str], list[str] | None]:
+    """Texts, in a random order, and the names of their labels where they are known."""
+    if path is None:
+        return REVIEWS.read_text(encoding="utf-8").splitlines(), None
+    known, examples = Classifier.load().labels, list(read_examples(path))
+    random.Random(0).shuffle(examples)
+    return [str(e.content()) for e in examples], [known[resolve_label(e.label, known)] for e in examples]
+
+
+def taking_part(names: Sequence[str]) -> list[Contestant]:
+    """Who is named, or everybody; whose packages are missing is told."""
+    wanted = [c for c in CONTESTANTS if not names or any(c.name.startswith(name) for name in names)]
+    for contestant in wanted:
+        if contestant.missing:
+            print(f"left out: {contestant.name} needs {contestant.needs}")
+    return [contestant for contestant in wanted if not contestant.missing]
+
+
+def alone(server: Running, texts: Sequence[str], labels: Sequence[str] | None, *, quick: bool) -> dict[str, Any]:
+    """Before any load: accuracy, which warms it too; the latency of one request at a time; and the capacity."""
+    seconds = 1.0 if quick else 4.0
+    said = server.load(texts, "each", connections=16)
+    _, latencies = server.load(texts, "closed", connections=1, seconds=seconds)
+    capacity, _ = server.load(texts, "closed", connections=CROWD, seconds=seconds)
+    row = {"name": server.contestant.name, "capacity": capacity, "unloaded_ms": 1e3 * statistics.median(latencies)}
+    if labels is not None:
+        row["accuracy"] = sum(map(str.__eq__, said, labels)) / len(labels)
+    return row | {"rounds": []}
+
+
+def loaded(
+    server: Running, texts: Sequence[str], share: float | str, rate: float, number: int, *, quick: bool
+) -> dict[str, Any]:
+    """One round at one rate."""
+    seconds = 1.0 if quick else min(max(3.0, LEAST_ANSWERS / rate), 8.0)
+    first = random.Random(number).randrange(len(texts))
+    answers = server.load(texts, "open", first=first, rate=rate, seconds=seconds, seed=number)
+    good = sorted(1e3 * (received - due) for due, _, received, status in answers if status == 200)
+    last = max((received for *_, received, _ in answers), default=seconds)
+    return {
+        "share": share,
+        "rate": rate,
+        "p50_ms": quantile(good, 0.5),
+        "p99_ms": quantile(good, 0.99),
+        "answered_per_second": len(good) / max(seconds, last),
+        "refused": sum(status in (429, 503) for *_, status in answers) / max(1, len(answers)),
+        "lost": sum(status not in (200, 429, 503) for *_, status in answers) / max(1, len(answers)),
+        "sent_late_ms": quantile(sorted(1e3 * (sent - due) for due, sent, _, _ in answers), 0.99),
+    }
+
+
+if __name__ == "__main__":
+    main()

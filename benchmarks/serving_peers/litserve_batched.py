@@ -1,0 +1,70 @@
+"""LitServe with its own batching: a worker process, batches of up to 32 requests or 5 ms, padded, in transformers.
+
+python -m serving_peers.litserve_batched --model FOLDER --port N --dtype bfloat16
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import litserve
+import torch
+
+from serving_peers.options import BATCH, WINDOW, options
+
+
+class Classify(litserve.LitAPI):
+    """Texts to labels by the model class in length-padded batches."""
+
+    def __init__(self, folder: str, dtype: str, threads: int) -> None:
+        super().__init__(max_batch_size=BATCH, batch_timeout=WINDOW)
+        self.folder, self.dtype, self.threads = folder, dtype, threads
+
+    def setup(self, device: str) -> None:
+        """In the worker: load the model."""
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        torch.set_num_threads(self.threads)
+        self.tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        self.model: Any = AutoModelForSequenceClassification.from_pretrained(
+            self.folder, dtype=getattr(torch, self.dtype), attn_implementation="sdpa"
+        ).eval()
+        self.predict(["warm up"])
+
+    def decode_request(self, request, **more: Any) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        """The text of a request; LitServe takes an annotation of it for what FastAPI should read."""
+        return str(request["inputs"])
+
+    def batch(self, inputs: list[str]) -> list[str]:
+        """Texts of several requests together."""
+        return list(inputs)
+
+    def predict(self, x: list[str], **more: Any) -> list[list[float]]:
+        """Probabilities of a batch."""
+        inputs = self.tokenizer(x, padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            said: list[list[float]] = self.model(**inputs).logits.float().softmax(-1).tolist()
+        return said
+
+    def unbatch(self, output: list[list[float]]) -> list[list[float]]:
+        """One entry per request."""
+        return output
+
+    def encode_response(self, output: list[float], **more: Any) -> list[dict[str, Any]]:
+        """Labels with their scores, the best first."""
+        labels = self.model.config.id2label
+        told = [{"label": labels[i], "score": score} for i, score in enumerate(output)]
+        return sorted(told, key=lambda option: -option["score"])
+
+
+if __name__ == "__main__":
+    args = options(__doc__)
+    server = litserve.LitServer(
+        Classify(args.model, args.dtype, args.threads),
+        accelerator="cpu",
+        workers_per_device=1,
+        timeout=120,
+        fast_queue=find_spec("zmq") is not None,  # its own remedy for slow queues between its processes
+    )
+    server.run(host="127.0.0.1", port=args.port, num_api_servers=1, log_level="warning", generate_client_file=False)

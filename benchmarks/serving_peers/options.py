@@ -1,0 +1,18 @@
+"""The flags that every peer server takes."""
+
+from __future__ import annotations
+
+import argparse
+
+BATCH = 32  # requests
+WINDOW = 0.005  # seconds for which the first of a batch waits for others
+
+
+def options(doc: str | None) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()

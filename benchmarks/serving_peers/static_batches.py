@@ -1,0 +1,75 @@
+"""Our own server without refilling: the same HTTP, tokeniser, layer and policy, in batches.
+
+    python -m serving_peers.static_batches --operating-point safe  # and every other flag of elbert serve
+
+A batch starts when 32 requests wait, or the first has waited for 5 ms, and nobody joins it: rows that are done leave,
+as in FastBERT, and the next batch starts when the last one has left. What is missing is what the engine adds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from elbert.cli.main import main
+from elbert.engine import Capacity, Left, Request
+from elbert.engine.drive import submit
+from elbert.model import Backend
+from elbert.serving import service
+from elbert.serving.engines import Engines, Step
+from elbert.text import Tokens
+from serving_peers.options import BATCH, WINDOW
+
+LOOK = 0.0005  # seconds between looks at whether the window is over or the batch full
+
+
+class Batches(Engines):
+    """Engines whose requests start together, or wait until all have left."""
+
+    def __init__(self, backend: Backend, capacity: Capacity, harmless: Tokens, clock: Callable[[], float]) -> None:
+        super().__init__(backend, capacity, harmless, clock)
+        self._next: list[Request] = []
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return super().__len__() + len(self._next)
+
+    def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[Left]:
+        """Take requests in, to wait for the batch that is under way."""
+        if idle:
+            yield from super().submit(requests, idle=True)
+            return
+        if not self._next:
+            self._since = self._clock()
+        self._next += requests
+
+    def cancel(self, identity: int) -> None:
+        """Nobody wants this answer any more."""
+        self._next = [request for request in self._next if request.identity != identity]
+        super().cancel(identity)
+
+    def step(self) -> Step:
+        """One layer call, or some waiting."""
+        if not self._next or len(self._requests):
+            return super().step()
+        now = self._clock()
+        if len(self._next) < BATCH and now - self._since < WINDOW:
+            time.sleep(LOOK)
+            return Step(Left(), now, self._clock())
+        starting, self._next, self._since = self._next[:BATCH], self._next[BATCH:], now
+        refused = _together(submit(self._requests, starting))
+        return Step(refused, now, self._clock()) if refused.identities else super().step()
+
+
+def _together(left: Iterable[Left]) -> Left:
+    found = Left()
+    for some in left:
+        found += some
+    return found
+
+
+if __name__ == "__main__":
+    service.Engines = Batches  # type: ignore[misc]
+    sys.exit(main(["serve", *sys.argv[1:]]))

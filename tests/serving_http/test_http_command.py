@@ -1,0 +1,134 @@
+"""``elbert serve`` as a process: it says where it is, answers, and ends as it should."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from live_server import JSON, POINTS, until
+
+from tiny import texts, write_bundle
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("served") / "tiny", points=POINTS, num_hidden_layers=12)
+
+
+class Process:
+    """The command, while inside ``with``."""
+
+    def __init__(self, *arguments, **environment):
+        command = [sys.executable, "-m", "elbert.cli.main", "serve", "--port", "0", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+        self.line = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", self.line)
+        assert found, (self.line, self.process.communicate(timeout=60))
+        self.port = int(found[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def call(self, method, path, body=None):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request(method, path, None if body is None else json.dumps(body), JSON)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+def test_it_says_where_it_is_answers_and_ends(folder):
+    with Process("--model", folder, "--threads", 1, "--served-model-name", "mine", PAYLOAD_LIMIT="500") as server:
+        assert server.line.startswith("serving mine at http://127.0.0.1:")
+        assert "operating point safe" in server.line
+        assert server.call("GET", "/ready")[0] == 200
+        status, body = server.call("POST", "/v1/classify", {"inputs": ["a good film"]})
+        assert (status, json.loads(body)["model"]) == (200, "mine")
+        assert server.call("POST", "/predict", {"inputs": "a" * 600})[0] == 413
+        assert server.end() == (0, "", "")
+
+
+def test_under_load_nothing_that_was_accepted_is_lost(folder):
+    sentences = [text or "a" for text in texts(32, seed=3)]
+    statuses, go_on = [], threading.Event()
+    go_on.set()
+
+    def client(server):
+        while go_on.is_set():
+            try:
+                statuses.append(server.call("POST", "/v1/classify", {"inputs": sentences, "policy": "full"}))
+            except (ConnectionError, http.client.RemoteDisconnected) as error:
+                statuses.append((type(error), b""))
+                return
+
+    with Process("--model", folder, "--threads", 1) as server:
+        clients = [threading.Thread(target=client, args=(server,)) for _ in range(6)]
+        for thread in clients:
+            thread.start()
+        until(lambda: sum(status == 200 for status, _ in statuses) > 12, 60)
+        status, out, err = server.end()
+        go_on.clear()
+        for thread in clients:
+            thread.join(60)
+    assert (status, out, err) == (0, "", "")
+    for found, body in statuses:
+        assert found in (200, 503) or issubclass(found, ConnectionError), found
+        if found == 200:
+            assert [item["error"] for item in json.loads(body)["data"]] == [None] * 32, "accepted, and not answered"
+
+
+def test_logs_are_json_where_asked_and_so_is_the_first_line(folder):
+    with Process("--model", folder, "--json-output") as server:
+        assert json.loads(server.line)["operating_point"] == "safe"
+        server.call("POST", "/predict", {"inputs": "a good film"})
+        status, _, err = server.end(signal.SIGINT)
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert status == 0
+    assert [line["route"] for line in lines if line["message"] == "request"] == ["/predict"]
+
+
+@contextlib.contextmanager
+def much_to_do(*arguments):
+    """The bundled model, with seconds of work before it, asked to end."""
+    body = {"inputs": ["film " * 600] * 32, "policy": "full"}
+    with Process("--threads", 1, *arguments) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("POST", "/v1/classify", json.dumps(body), JSON)
+        until(lambda: json.loads(server.call("GET", "/info")[1])["elbert"]["under_way"] == 32)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.call("GET", "/ready")[0] == 503)
+        assert server.call("GET", "/health")[0] == 200
+        assert server.call("POST", "/predict", {"inputs": "a"})[0] == 503
+        yield server
+        connection.close()
+
+
+def test_a_second_signal_ends_it_at_once():
+    with much_to_do("--shutdown-timeout", 60) as server:
+        assert server.end()[0] == 128 + signal.SIGTERM
+
+
+def test_when_the_time_is_up_it_ends_and_says_so():
+    with much_to_do("--shutdown-timeout", 0.5) as server:
+        assert server.process.wait(60) == 1
+        assert "--shutdown-timeout 0.5" in server.process.stderr.read()

@@ -1,0 +1,124 @@
+"""Flags of ``elbert serve``: each also in the environment, the command line first."""
+
+import socket
+
+import pytest
+
+from elbert.cli import serve
+from elbert.cli.main import main, parser
+from elbert.cli.serve_flags import FLAGS, settle
+from elbert.errors import BundleError, InputError
+from elbert.serving.http.running import address_of, bound
+from elbert.serving.settings import Settings
+
+
+def settled(*arguments, **environment):
+    found = parser().parse_args(["serve", *arguments])
+    settle(found, environment)
+    return found
+
+
+def test_defaults_are_teis_and_the_services():
+    found = settled()
+    assert (found.port, found.max_concurrent_requests, found.max_batch_tokens) == (3000, 512, 16384)
+    assert (found.max_client_batch_size, found.payload_limit, found.auto_truncate) == (32, 2_000_000, True)
+    assert found.model_id is found.api_key is found.served_model_name is None
+    assert (found.json_output, found.strict, list(found.cors_allow_origin)) == (False, False, [])
+    assert serve.settings(found) == Settings()
+    assert serve.http_settings(found).name == "bundled"
+
+
+def test_every_flag_can_stand_in_the_environment():
+    values = {
+        "dtype": "int8",
+        "auto-truncate": "false",
+        "json-output": "TRUE",
+        "strict": "1",
+        "cors-allow-origin": "https://a, https://b",
+        "shadow": "0.5",
+    }
+    for flag in FLAGS:
+        text = values.get(flag.name, "7")
+        found = settled(**{flag.key.upper(): text})
+        assert getattr(found, flag.key) == flag.read(text), flag.name
+    assert settled(CORS_ALLOW_ORIGIN="https://a, https://b").cors_allow_origin == ["https://a", "https://b"]
+
+
+def test_the_command_line_goes_first():
+    assert settled("--port", "5", PORT="6").port == 5
+    assert settled("--auto-truncate", "false", AUTO_TRUNCATE="true").auto_truncate is False
+    assert settled("--json-output", JSON_OUTPUT="false").json_output is True
+    assert settled("--cors-allow-origin", "a", "--cors-allow-origin", "b").cors_allow_origin == ["a", "b"]
+    assert settled("--model", "m").model_id == settled("--model-id", "m").model_id == settled(MODEL_ID="m").model_id
+    assert settled("--host", "h").hostname == settled("--hostname", "h").hostname == "h"
+    assert settled(PORT="").port == 3000, "an empty variable says nothing"
+    assert settled("--api-key", " k\n").api_key == "k"
+
+
+def test_the_name_that_a_container_sets_by_itself_is_nobodys_wish():
+    assert settled(HOSTNAME=socket.gethostname()).hostname == "127.0.0.1"
+    assert settled(HOSTNAME="0.0.0.0").hostname == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "70000"),
+        ("port", "x"),
+        ("port", "-1"),
+        ("shadow", "2"),
+        ("shadow", "nan"),
+        ("target-delay", "0"),
+        ("target-delay", "inf"),
+        ("max-concurrent-requests", "0"),
+        ("max-batch-tokens", "1.5"),
+        ("payload-limit", "0"),
+        ("threads", "2000"),
+        ("dtype", "float16"),
+        ("json-output", "maybe"),
+        ("api-key", " "),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(name, value):
+    with pytest.raises(InputError, match=f"^--{name}: ") as told:
+        settled(f"--{name}={value}")
+    assert "\n" not in str(told.value)
+    variable = name.replace("-", "_").upper()
+    if value.strip():
+        with pytest.raises(InputError, match=f"^{variable}: "):
+            settled(**{variable: value})
+
+
+def test_a_revision_is_the_hubs(bundle_folder):
+    assert serve.located("m", None) == "m"
+    for model in (None, str(bundle_folder)):
+        with pytest.raises(InputError, match="--revision"):
+            serve.located(model, "main")
+    with pytest.raises(BundleError, match="revision"):
+        serve.located("nobody/nothing", "main")
+
+
+def test_a_port_that_is_taken(capsys):
+    with bound("127.0.0.1", 0) as place:
+        place.listen()
+        port = place.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert f"127.0.0.1:{port}" in told
+        with pytest.raises(InputError):
+            bound("256.256.256.256.invalid", 0)
+
+
+def test_addresses_are_ones_that_a_browser_takes():
+    with bound("0.0.0.0", 0) as place:
+        assert address_of(place) == f"http://127.0.0.1:{place.getsockname()[1]}/"
+    with bound("localhost", 0) as place:
+        assert address_of(place).startswith("http://127.0.0.1:")
+
+
+def test_an_operating_point_that_nobody_knows(capsys, bundle_folder):
+    assert main(["serve", "--port", "0", "--model", str(bundle_folder), "--operating-point", "fastest"]) == 2
+    assert "known policies" in capsys.readouterr().err
+    assert main(["serve", "--port", "0", "--model", str(bundle_folder), "--adaptive", "fast"]) == 2
+    assert "elbert calibrate" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""The OpenAPI document: complete, true, and with examples that work."""
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from live_server import tiny_classifier
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from elbert.serving.http.openapi import About, document
+from elbert.serving.http.refusals import STATUS
+
+CHECKS = [
+    not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+    openapi_checks.negative_data_rejection,
+    openapi_checks.unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def told(live):
+    return live.get("/openapi.json")[2]
+
+
+def operations(told):
+    return [
+        (path, method, operation) for path, methods in told["paths"].items() for method, operation in methods.items()
+    ]
+
+
+def test_every_route_is_in_it(live, told):
+    app = live.app
+    table = app._app._table
+    found = {(path, method.upper()) for path, method, _ in operations(told)}
+    assert found == {(path, method) for path, methods in table.items() for method in methods if method != "HEAD"}
+
+
+def test_every_status_is_in_it():
+    told = document(About("m", ["a", "b"], ["fast"], 12, 32, api_key=True))
+    known = {status for _, _, operation in operations(told) for status in operation["responses"]}
+    assert known == {"200", *map(str, STATUS.values())} - {"405"}
+    for path, _, operation in operations(told):
+        public = path in ("/health", "/ready", "/ping", "/metrics", "/docs", "/openapi.json", "/") or "health" in path
+        assert ("401" in operation["responses"]) == (not public or operation["operationId"] == "root")
+        assert "security" in operation or "401" not in operation["responses"]
+
+
+def test_examples_work_and_fit_their_schemas(live, told):
+    tried = 0
+    for path, method, operation in operations(told):
+        if method != "post":
+            continue
+        content = operation["requestBody"]["content"]["application/json"]
+        answers = operation["responses"]["200"]["content"]["application/json"]
+        for example in content["examples"].values():
+            fits(told, content["schema"], example["value"])
+            status, _, answer = live.post(path, example["value"])
+            assert status == 200
+            fits(told, answers["schema"], answer)
+            tried += 1
+        for example in answers["examples"].values():
+            fits(told, answers["schema"], example["value"])
+    assert tried > 8
+
+
+def fits(told, schema, value):
+    jsonschema_rs.validate({**schema, "components": told["components"]}, value)
+
+
+@pytest.mark.parametrize("labels", [["one"], [f"label {i}" for i in range(20)]])
+def test_any_models_examples_fit(labels):
+    told = document(About("m", labels, [], 3, 1, api_key=False))
+    for _, method, operation in operations(told):
+        if method == "post":
+            answers = operation["responses"]["200"]["content"]["application/json"]
+            for example in answers["examples"].values():
+                fits(told, answers["schema"], example["value"])
+
+
+def test_docs_escape_what_they_show():
+    from elbert.serving.http.docs import docs_page
+
+    page = docs_page(document(About("<script>alert(1)</script>", ["<b>", "&"], ["<i>"], 3, 1, api_key=False)))
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "curl" in page
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_server_keeps_to_it(live, mode):
+    schema = schemathesis.openapi.from_url(f"{live.url}/openapi.json")
+    tried = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        classifies = operation.method == "post"
+        if mode is GenerationMode.NEGATIVE and not classifies:
+            continue  # there is nothing to send wrongly
+
+        @settings(max_examples=5 if classifies else 1, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def keeps_to_it(case):
+            case.call_and_validate(checks=CHECKS, timeout=30)
+
+        keeps_to_it()
+        tried += 1
+    assert tried == (5 if mode is GenerationMode.NEGATIVE else 19)
+
+
+def test_the_tiny_model_is_what_the_document_says(told):
+    label = told["components"]["schemas"]["PredictResponse"]["anyOf"][0]["items"]["properties"]["label"]
+    assert label["enum"] == list(tiny_classifier().labels)
