@@ -35,6 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="optional",
         help="the policy's numbers as inputs, with defaults (optional) or without (required: for JavaScript)",
     )
+    parser.add_argument(
+        "--page", metavar="DIR", help="write a folder whose page classifies in the browser; with --dials it has sliders"
+    )
+    parser.add_argument(
+        "--onnxruntime-web",
+        metavar="DIR",
+        default="node_modules/onnxruntime-web",
+        help="the npm package that the page runs on (unsaid: node_modules/onnxruntime-web)",
+    )
     parser.add_argument("--extra-outputs", action="store_true", help="outputs depth and reason beside logits")
     parser.add_argument(
         "--report",
@@ -49,11 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file, report, or both."""
-    if not arguments.output and not arguments.report:
-        raise InputError("nothing to do: --output FILE writes the file, --report DATA compares its precisions")
+    if not arguments.output and not arguments.report and not arguments.page:
+        raise InputError(
+            "nothing to do: --output FILE writes the file, --page DIR a page for browsers, "
+            "--report DATA compares precisions"
+        )
     told: dict[str, object] = {}
     if arguments.output:
         told |= written(arguments)
+    if arguments.page:
+        told |= paged(arguments)
     if arguments.report:
         report = reported(arguments)
         told["precisions"] = {dtype: dataclasses.asdict(line) for dtype, line in report.items()}
@@ -80,6 +94,27 @@ def written(arguments: argparse.Namespace) -> dict[str, object]:
     if not arguments.json:
         sys.stdout.write(f"{path}: {size / 1e6:.1f} MB, {arguments.dtype}\n")
     return {"output": str(path), "size": size, "dtype": arguments.dtype}
+
+
+def paged(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the page's folder; what there is to say about it."""
+    from elbert.export.browser import write_page
+
+    page = write_page(
+        arguments.model,
+        arguments.policy,
+        arguments.page,
+        runtime=arguments.onnxruntime_web,
+        dtype=arguments.dtype,
+        dials=arguments.dials,
+    )
+    size = sum(file.stat().st_size for file in page.parent.rglob("*") if file.is_file())
+    if not arguments.json:
+        sys.stdout.write(
+            f"{page}: {size / 1e6:.1f} MB with all that it needs, {arguments.dtype}; "
+            f"try it: python3 -m http.server --directory {page.parent}\n"
+        )
+    return {"page": str(page), "page_size": size, "dtype": arguments.dtype}
 
 
 def reported(arguments: argparse.Namespace) -> dict[str, Precision]:

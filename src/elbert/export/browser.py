@@ -1,0 +1,175 @@
+"""A folder that classifies in its visitor's browser: a page, the file, the tokenizer, and onnxruntime-web.
+
+Any server of static files will do. The folder is a model folder of transformers.js at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elbert import __version__
+from elbert._files import replaced
+from elbert.bundle import Bundle
+from elbert.bundle.folder import read_json
+from elbert.errors import InputError
+from elbert.exits import Policy
+from elbert.export.browser_html import whole_page
+from elbert.export.browser_runtime import RUNTIME_FILES, runtime_folder
+from elbert.export.browser_tokens import page_tokenizer
+from elbert.export.dials import Dial, Dials, dialled
+from elbert.export.forms import Dtype
+from elbert.export.graph import FLOAT, Graph
+from elbert.export.write import exported
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+MODEL, TOKENIZER = "onnx/model.onnx", "tokenizer.json"  # where transformers.js looks for them
+NEVER_WHEN_LOW = ("entropy_threshold", "patient_confidence_threshold", "divergence_threshold", "window_entropy")
+
+
+def write_page(
+    model: str | Path | None,
+    policy: str | Policy | None,
+    folder: str | Path,
+    *,
+    runtime: str | Path = "node_modules/onnxruntime-web",
+    dtype: Dtype = "float32",
+    dials: Dials = "fixed",
+) -> Path:
+    """Write ``folder/index.html`` and all that it needs, each file whole or not at all; the page's path.
+
+    ``runtime`` is the folder of the npm package onnxruntime-web. With ``dials`` the policy's numbers are sliders of the
+    page and inputs without defaults of the file, since onnxruntime-web takes no others; without, the file stands
+    wherever a text classifier is expected. Beside ``logits`` it answers ``depth``, ``reason`` and ``trace [depths run,
+    batch, classes]``, what each depth said.
+
+    >>> write_page(None, None, "site", dtype="int8", dials="required")
+
+    Raises:
+        BundleError: the model cannot be used.
+        PolicyError: the policy cannot be read.
+        InputError: onnxruntime-web is not there, the model or its tokenizer is not one that a page can run, or the
+            folder cannot be written.
+        MissingExtra: the package onnx is not installed.
+    """
+    target, package = Path(folder), runtime_folder(Path(runtime))
+    bundle = Bundle.open(model)
+    chosen = bundle.policy(policy)
+    tokenizer, settings = page_tokenizer(bundle)
+    given: Dials = "fixed" if dials == "fixed" else "required"
+    proto = traced(exported(bundle.folder, chosen, dtype=dtype, dials=given, extra_outputs=True))
+    contents = {
+        MODEL: proto.SerializeToString(),
+        TOKENIZER: tokenizer.encode(),
+        "tokenizer_config.json": as_json(settings),
+        "config.json": as_json(plain_config(bundle)),
+    } | {f"runtime/{name}": (package / name).read_bytes() for name in RUNTIME_FILES}
+    about = told(bundle, proto, contents, dial_inputs(chosen) if given == "required" else [])
+    contents["index.html"] = whole_page(about).encode()
+    for name, content in contents.items():
+        written(target / name, content)
+    return target / "index.html"
+
+
+def traced(proto: ModelProto) -> ModelProto:
+    """The same file with the output ``trace [depths run, batch, classes]``: the loop's answers after every depth.
+
+    Rows that have left stay as they were. A policy that reads nothing of what heads say has no answers before the last
+    depth, and the file stays as it is.
+    """
+    import onnx
+
+    loops = [node for node in proto.graph.node if node.op_type == "Loop"]
+    if len(loops[0].output) == 1:  # nothing is carried but the hidden rows
+        return proto
+    (body,) = (attribute.g for attribute in loops[0].attribute if attribute.name == "body")
+    answers = body.output[1]  # the first thing carried, after "going on"
+    said = onnx.ValueInfoProto()
+    said.CopyFrom(answers)
+    said.name = "said_here"
+    body.node.append(onnx.helper.make_node("Identity", [answers.name], [said.name], name=said.name))
+    body.output.append(said)
+    loops[0].output.append("trace")
+    classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("trace", FLOAT, ["depths", "batch", classes]))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def dial_inputs(policy: Policy) -> list[dict[str, Any]]:
+    """The policy's numbers as a page needs them: range, value, and where they never let a text leave."""
+    own: dict[str, Dial] = {}
+    for one in dialled(Graph(), policy, "required"):
+        own |= {dial.name: dial for dial in one.dials.values()}
+    return [
+        {
+            "name": dial.name,
+            "value": dial.default,
+            "low": dial.low,
+            "high": dial.high,
+            "whole": isinstance(dial.default, int),
+            "never": dial.low if unnumbered(dial.name) in NEVER_WHEN_LOW else dial.high,
+        }
+        for dial in own.values()
+    ]
+
+
+def unnumbered(name: str) -> str:
+    """A dial's name without its policy's number in a union: ``entropy2_threshold`` is another entropy's threshold."""
+    kind, _, number = name.rpartition("_")
+    return f"{kind.rstrip('0123456789')}_{number}"
+
+
+def told(
+    bundle: Bundle, proto: ModelProto, contents: Mapping[str, bytes], dials: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the page must know beforehand: onnxruntime-web does not tell what a file says about itself."""
+    facts = {fact.key: fact.value for fact in proto.metadata_props}
+    fetched = {"model": MODEL, "tokenizer": TOKENIZER} | {
+        part: f"runtime/{name}" for part, name in zip(("script", "module", "runtime"), RUNTIME_FILES, strict=True)
+    }
+    return {
+        "model": bundle.folder.name,
+        "labels": json.loads(facts["labels"]),
+        "reasons": json.loads(facts["reasons"]),
+        "depths": int(facts["depths"]),
+        "policy": facts["policy"],
+        "problem": facts["problem_type"],
+        "dtype": facts["dtype"],
+        "version": __version__,
+        "max_length": bundle.tokeniser().max_length,
+        "dials": dials,
+        "traced": any(output.name == "trace" for output in proto.graph.output),
+        "files": fetched,
+        "bytes": sum(len(contents[fetched[part]]) for part in ("model", "tokenizer", "runtime")),
+        "model_bytes": len(contents[MODEL]),
+    }
+
+
+def plain_config(bundle: Bundle) -> dict[str, Any]:
+    """The model's ``config.json`` by the one name that transformers.js knows; what differs is inside the file."""
+    known = {"model_type": "albert", "architectures": ["AlbertForSequenceClassification"]}
+    return read_json(bundle.folder / "config.json") | known
+
+
+def as_json(values: Mapping[str, Any]) -> bytes:
+    """A settings file."""
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def written(path: Path, content: bytes) -> None:
+    """Write one file, and the folders that it lies in.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: no folder can be made there ({error.strerror}); name another") from error
+    with replaced(path, "wb") as out:
+        out.write(content)

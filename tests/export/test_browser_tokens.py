@@ -1,0 +1,248 @@
+"""The page's tokenizer gives Python's ids, type ids and cuts: for real texts, strange ones, and every character."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from browser_site import DATA, SENTENCES, real_texts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("py_mini_racer", reason="mini-racer runs the page's scripts: pip install 'elbert[dev]'")
+
+from pages import Engine
+
+from elbert import bundled_model
+from elbert.bundle import Bundle
+from elbert.export.browser_html import WORKER
+from elbert.export.browser_tokens import KNOWN, page_tokenizer
+from elbert.text import Tokeniser
+
+ALBERT = DATA / "albert-spiece"
+SPECIALS = (
+    "[MASK] ",
+    " [MASK]",
+    "\u3000[MASK]",
+    "[SEP]",
+    "[CLS]",
+    "[PAD]",
+    "[UNK]",
+    "<unk>",
+    "<pad>",
+    "\u2581",
+    "\u2581\u2581",
+)
+SPACES = (
+    "  ",
+    "\t",
+    "\r\n",
+    "\u00a0",
+    "\u200b",
+    "\u0085",
+    "a\u200d",
+    "x\ufe0f",
+    "\ufeff",
+    "\u202e",
+    "\u00ad",
+    "\u0000",
+    "\ufffd",
+)
+LETTERS = (
+    "ΑΣ",
+    "Σ",
+    "İ",
+    "ı",
+    "ß",
+    "\u1e9e",
+    "ﬁ",
+    "½",
+    "Å",
+    "A\u030a",
+    "e\u0301\u0327",
+    "e\u0327\u0301",
+    "\u0344",
+    "\u0130\u0307",
+)
+ABROAD = (
+    "한국",
+    "\u1112\u1161\u11ab",
+    "が",
+    "か\u3099",
+    "日本",
+    "\u2f00",
+    "\ufa10",
+    "\u0600a",
+    "1\u20e3",
+    "\u0e33",
+    "क्षि",
+)
+PICTURES = ("a🏻", "🏻", "👩\u200d👩\u200d👧", "🇫🇷", "\U0001f9d1\U0001f3fe")
+MARKS = ("``", "''", "'''", "…", "don't", "U.S.", "1,000", "2010,")
+NEW = ("\ua7f2", "\U0001fbf1", "\u0897", "\U00016d68", "a\u0897\u0301")  # newer than the library's tables
+PIECES = (*SPECIALS, *SPACES, *LETTERS, *ABROAD, *PICTURES, *MARKS, *NEW)
+
+
+class Pair:
+    """A tokenizer in Python and the page's, which has read what ``elbert export --page`` writes of it."""
+
+    def __init__(self, folder, max_length=512):
+        self.python = Tokeniser.load(folder, max_length)
+        self.engine = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))
+        text, self.settings = page_tokenizer(Bundle.open(folder))
+        self.engine.engine.eval(
+            f"const FILE = JSON.parse({json.dumps(text)});"
+            "const made = new Map();"
+            "const encoder = (most) => made.get(most) ?? made.set(most, Tokenizers.read(FILE, most)).get(most);"
+        )
+
+    def pages(self, texts, max_length):
+        rows = [list(text) if isinstance(text, tuple) else [text] for text in texts]
+        return self.engine(
+            "(rows, most) => rows.map((row) => { const { ids, typeIds, truncated } = encoder(most)(...row); "
+            "return [ids, typeIds, truncated]; })",
+            rows,
+            max_length,
+        )
+
+    def differ(self, texts, max_length=512):
+        """The texts that the two see differently."""
+        python = self.python if max_length == 512 else Tokeniser(self.python._tokenizer, {}, max_length)
+        wrong = []
+        for start in range(0, len(texts), 500):
+            some = texts[start : start + 500]
+            own = [[row.ids, row.type_ids, row.truncated] for row in python.encode(some)]
+            wrong += [text for text, a, b in zip(some, own, self.pages(some, max_length)) if a != b]
+        return wrong
+
+
+@pytest.fixture(scope="module", params=["bundled", "albert", "albert with accents", "spiece.model"])
+def pair(request, tmp_path_factory):
+    if request.param == "bundled":
+        return Pair(bundled_model())
+    if not ALBERT.is_dir():
+        pytest.skip("ALBERT's own tokenizer is not among the data")
+    folder = tmp_path_factory.mktemp("albert")
+    sizes = json.loads((bundled_model() / "config.json").read_text()) | {"vocab_size": 30000}
+    (folder / "config.json").write_text(json.dumps(sizes))
+    if request.param == "spiece.model":
+        shutil.copy(ALBERT / "spiece.model", folder)
+        return Pair(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(ALBERT / "hf-tokenizer" / name, folder)
+    if request.param == "albert with accents":  # what keep_accents leaves of it, and what transformers 4 has besides
+        file = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        steps = file["normalizer"]["normalizers"]
+        steps[:] = [step for step in steps if step["type"] not in ("NFKD", "StripAccents", "Lowercase")]
+        steps.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
+        file["pre_tokenizer"] = file["pre_tokenizer"]["pretokenizers"][1]
+        (folder / "tokenizer.json").write_text(json.dumps(file), encoding="utf-8")
+    return Pair(folder)
+
+
+def strange(rng):
+    """A text that nobody wrote: any characters, whole blocks of them, marks upon marks, specials, endless words."""
+    blocks = [(0, 0x300), (0x300, 0x370), (0x590, 0x700), (0x900, 0xE80), (0x1100, 0x1200), (0x1E00, 0x2000)]
+    blocks += [(0x2000, 0x2070), (0x3000, 0x3400), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0xF900, 0x10000)]
+    blocks += [(0x1F1E6, 0x1FB00), (0x10000, 0x110000), (0xE0000, 0xE0100)]
+    kind, size = rng.randrange(5), rng.randrange(30)
+    low, high = rng.choice(blocks)
+
+    def drawn():
+        if kind == 0:
+            return chr(rng.choice([rng.randrange(0xD800), rng.randrange(0xE000, 0x110000)]))
+        if kind == 1:
+            return chr(rng.randrange(low, high))
+        if kind == 2:
+            return rng.choice("aeiou AEIOU.,!\n") + chr(rng.choice([rng.randrange(0x300, 0x370), 0x200D, 0xFE0F]))
+        return rng.choice(PIECES) + rng.choice(["", " ", "a"])
+
+    if kind == 4:
+        return "".join(rng.choice("abcdefgh-'.é漢") for _ in range(size * 20))
+    return "".join(drawn() for _ in range(size))
+
+
+def test_real_texts(pair):
+    texts = [*SENTENCES, *real_texts(40)]
+    assert pair.differ(texts) == []
+
+
+def test_strange_texts(pair):
+    rng = random.Random(0)
+    texts = ["", " ", "a", "a" * 101, "é" * 3000, "[SEP]", *PIECES, *(strange(rng) for _ in range(2000))]
+    assert pair.differ(texts) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=40))
+def test_any_texts(pair, texts):
+    assert pair.differ(texts) == []
+
+
+@pytest.mark.parametrize("max_length", [5, 6, 9, 32, 33])
+def test_pairs_and_cuts(pair, max_length):
+    rng = random.Random(max_length)
+    words = " ".join(SENTENCES).split()
+
+    def some():
+        return " ".join(rng.choices(words, k=rng.choice([0, 1, 3, 10, 40])))
+
+    texts = [(some(), some()) if rng.random() < 0.8 else some() for _ in range(400)]
+    assert pair.differ(texts, max_length) == []
+
+
+def test_pairs_of_real_texts(pair):
+    assert pair.differ(list(zip(real_texts(40)[::3], real_texts(40)[1::3])), 128) == []
+
+
+@pytest.mark.parametrize("every", [97, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_character_there_is(pair, every):
+    points = [c for c in range(every - 1, 0x110000, every) if not 0xD800 <= c < 0xE000]
+    words = [f"a{chr(c)}a {chr(c)}" for c in points]
+    lines = [" ".join(words[start : start + 40]) for start in range(0, len(words), 40)]
+    assert pair.differ(lines, 10_000) == []
+
+
+@pytest.mark.slow
+def test_ten_thousand_real_texts(pair):
+    texts = real_texts(600, most=100_000)
+    if not texts:
+        pytest.skip("no data sets")
+    assert len(texts) > 10_000
+    assert pair.differ(texts) == []
+
+
+def test_half_a_character_is_one_that_nobody_knows(pair):
+    [[ids, _, _]] = pair.engine("() => [[encoder(512)('a \\ud800 b').ids, 0, 0]]")
+    assert ids == pair.python.encode(["a \ufffd b"])[0].ids
+
+
+def test_python_refuses_what_the_page_does_not_know():
+    known = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))("() => Tokenizers.known")
+    assert {kind: set(names) for kind, names in known.items()} == {
+        kind: set(names) for kind, names in KNOWN.items() if kind != "post-processor"
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"normalizer": {"type": "Nmt"}}, "the normalizer Nmt (known: Sequence, Replace,"),
+        ({"normalizer": {"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""}}, 'the pattern {"Regex":"a+"}'),
+        ({"pre_tokenizer": {"type": "ByteLevel"}}, "the pre-tokenizer ByteLevel"),
+        ({"pre_tokenizer": None}, "the pre-tokenizer none"),
+        ({"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}}, "set to first"),
+        ({"model": {"type": "BPE"}}, "the model BPE"),
+        ({"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": None}}, 'needs "unk_id"'),
+        ({"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 0, "byte_fallback": True}}, "byte_fallback"),
+        ({"post_processor": {"type": "RobertaProcessing"}}, "the post-processor RobertaProcessing"),
+        ({"added_tokens": [{"id": 9, "content": "x", "normalized": True}]}, "the added token x"),
+    ],
+)
+def test_what_the_page_does_not_know_is_refused(change, said):
+    engine = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))
+    file = json.loads(Path(bundled_model() / "tokenizer.json").read_text(encoding="utf-8")) | change
+    told = engine("(file) => { try { Tokenizers.read(file, 512); } catch (error) { return error.message; } }", file)
+    assert said in told
+    assert told.startswith("tokenizer.json: ")
