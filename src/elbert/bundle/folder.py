@@ -1,4 +1,4 @@
-"""The folder on disk: a plain ALBERT classifier, plus ``exits.json``."""
+"""The folder on disk: a plain ALBERT classifier, or one of its relatives, plus ``exits.json``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Bundle:
         """Open a folder, fetch a hub id, or with nothing named the bundled model.
 
         Raises:
-            BundleError: nothing is there, or what is there is no ALBERT classifier.
+            BundleError: nothing is there, or what is there is no classifier of a family that is known.
         """
         folder = bundled_model() if model is None else located(str(model))
         config = ModelConfig.of(read_json(folder / "config.json"), str(folder / "config.json"))
@@ -70,7 +70,7 @@ class Bundle:
         Raises:
             BundleError: there is none, or it belongs to another model.
         """
-        tokeniser = Tokeniser.load(self.folder, self.config.max_position_embeddings)
+        tokeniser = Tokeniser.load(self.folder, self.config.max_length)
         if tokeniser.vocab_size > self.config.vocab_size:
             raise BundleError(
                 f"{self.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
@@ -110,7 +110,10 @@ def located(model: str) -> Path:
     if path is not None and path.exists():
         raise BundleError(f"{model}: a file; expected the folder that holds config.json and model.safetensors")
     if path is None or model.count("/") > 1 or model.startswith((".", "/", "~")):
-        raise BundleError(f"{model!r}: no such folder; give the folder of an ALBERT classifier, or its hub id")
+        raise BundleError(
+            f"{model!r}: no such folder; give the folder of an ALBERT classifier "
+            "(or BERT, RoBERTa, DistilBERT), or its hub id"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -143,7 +146,8 @@ def read_json(file: Path) -> dict[str, Any]:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
-            f"{file}: missing; expected the folder of an ALBERT classifier, as transformers saves it"
+            f"{file}: missing; expected the folder of an ALBERT classifier "
+            "(or BERT, RoBERTa, DistilBERT), as transformers saves it"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file}: not readable as JSON ({error}); download or save it again") from error

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """``--model`` and how to run it."""
     parser.add_argument(
-        "--model", metavar="M", help="folder or hub id of an ALBERT classifier (unsaid: the bundled model)"
+        "--model", metavar="M", help="folder or hub id of an ALBERT or BERT-like classifier (unsaid: the bundled)"
     )
     checked = "auto: the fastest that the machine does well and that was checked on the model"
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "int8"), default="auto", help=checked)

@@ -38,7 +38,7 @@ OURS = {  # what transformers leaves open or sets for other tasks
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments; those of the exits carry their defaults in ``ExitOptions``."""
     parser.add_argument(
-        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT, classifier or encoder"
+        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT or BERT-like encoder, or classifier"
     )
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet")
     parser.add_argument(

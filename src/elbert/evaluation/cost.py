@@ -13,7 +13,7 @@ def flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None
     depths (unsaid: at every one, as a policy that reads signals has it; a fixed depth reads one).
     """
     width, inner = config.hidden_size, config.intermediate_size
-    projected = 2 * tokens * config.embedding_size * width
+    projected = 2 * tokens * config.embedding_size * width if config.backbone.projection else 0
     products = 2 * tokens * width * (4 * width + 2 * inner)  # query, key, value, output; in and out
     attention = 2 * 2 * tokens * tokens * width  # scores, and the values they weigh, over all heads
     head = 2 * width * (width + len(config.labels))

@@ -28,15 +28,16 @@ def attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDArray[Any]
 
     Every row sums to 1. Of a depth made of several inner layers, the last one's counts.
     """
-    from elbert.model.modeling import ElbertForSequenceClassification
+    from elbert.model.reference import reference_class
 
     with _no_progress_bar():
-        model = ElbertForSequenceClassification.from_pretrained(
+        model = reference_class(config.backbone).from_pretrained(
             folder, attn_implementation="eager", dtype=torch.float32, use_safetensors=True, local_files_only=True
         )
     ids = torch.tensor([tokens.ids])
+    types = {"token_type_ids": torch.tensor([tokens.type_ids])} if config.backbone.segments else {}
     model.train(False)
-    out = model(ids, torch.ones_like(ids), torch.tensor([tokens.type_ids]), output_attentions=True)
+    out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **types, output_attentions=True)
     layers = out.attentions[config.inner_group_num - 1 :: config.inner_group_num]
     over_heads = [layer[0].mean(0) for layer in layers]  # [tokens, tokens]
     rows = [each[0] if reader(config) == CLS else each.mean(0) for each in over_heads]

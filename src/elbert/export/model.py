@@ -71,6 +71,8 @@ def check_shared(config: ModelConfig) -> None:
     Raises:
         InputError: its depths have layers or heads of their own.
     """
+    if not config.backbone.shared:
+        raise InputError(f"export takes ALBERT models, whose depths share one layer; this is a {config.backbone.title}")
     if not config.all_shared:
         raise InputError(
             "export takes models whose depths share one layer group and one exit head; this one has "

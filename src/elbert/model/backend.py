@@ -75,7 +75,7 @@ class TorchBackend:
             exact = {name: weight.to(device) for name, weight in found.items()}
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
-        place = exact["classifier.weight"].device
+        place = next(iter(exact.values())).device
         dtype = hidden_dtype(precision, place)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
         kernels = kernels_for(dtype, place, head_width=config.hidden_size // config.num_attention_heads)

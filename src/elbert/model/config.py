@@ -9,19 +9,21 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from elbert.errors import BundleError
+from elbert.model.backbone import Backbone
+from elbert.model.backbones import ALBERT
+from elbert.model.sizes import backbone_of, padding_of, sizes_of
 
 Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
 Pooling = Literal["cls", "mean"]
 
-MODEL_TYPES = ("albert", "elbert")  # elbert: what plain ALBERT cannot express, so that other tools refuse it
-
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes of an ALBERT classifier, in transformers' words, plus what its exit heads read.
+    """The sizes of a classifier, in ALBERT's words, plus what its exit heads read.
 
-    ``pooling`` is ``cls`` (ALBERT's own) or ``mean`` over the row's tokens; ``exit_heads`` is 1 where all
-    depths share ALBERT's head, or k where each block of depths has its own.
+    ``pooling`` is ``cls`` (every family's own) or ``mean`` over the row's tokens; ``exit_heads`` is 1 where all
+    depths share the classifier's head, or k where each block of depths has its own. Where depths have layers of their
+    own, every depth is a group. ``padding`` is the id and the position that positions are counted behind, if they are.
     """
 
     vocab_size: int
@@ -40,54 +42,55 @@ class ModelConfig:
     problem: Problem
     pooling: Pooling = "cls"
     exit_heads: int = 1
+    backbone: Backbone = ALBERT
+    padding: int | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
         """From the contents of a ``config.json``; ``source`` names the file in errors.
 
         Raises:
-            BundleError: it is no ALBERT's, or a size is missing or out of range.
+            BundleError: it is of no family that is known, asks for what is not computed here, or a size is missing or
+                out of range.
         """
-        kind = values.get("model_type")
-        if kind not in MODEL_TYPES:
-            raise BundleError(
-                f"{source}: model_type is {kind!r}, expected 'albert': only ALBERT's depths share one layer; "
-                "give the folder or hub id of an ALBERT classifier"
-            )
-        sizes = {name: values.get(name, default) for name, default in ALBERT_DEFAULTS.items()}
-        for name, size in sizes.items():
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise BundleError(f"{source}: {name} is {size!r}, expected a whole number from 1")
-        if sizes["hidden_size"] % sizes["num_attention_heads"]:
-            raise BundleError(
-                f"{source}: hidden_size {sizes['hidden_size']} is no multiple of "
-                f"num_attention_heads {sizes['num_attention_heads']}"
-            )
+        backbone = backbone_of(values, source)
+        sizes = sizes_of(values, backbone, source)
         pooling, heads = values.get("pooling", "cls"), values.get("exit_heads", 1)
         if (
             pooling not in get_args(Pooling)
             or not isinstance(heads, int)
-            or not 1 <= heads <= sizes["num_hidden_layers"]
+            or not 1 <= heads <= (sizes["num_hidden_layers"] if backbone.shared else 1)
+            or (pooling != "cls" and not backbone.shared)
         ):
-            raise BundleError(f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths")
+            raise BundleError(
+                f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths"
+                + ("" if backbone.shared else f"; a {backbone.title} has 'cls' and 1")
+            )
         eps = values.get("layer_norm_eps", 1e-12)
         if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < 1:
             raise BundleError(f"{source}: layer_norm_eps is {eps!r}, expected a small number such as 1e-12")
         labels = labels_of(values, source)
         return cls(
             **sizes,
-            hidden_act=str(values.get("hidden_act", "gelu_new")),
+            hidden_act=str(values.get(backbone.theirs("hidden_act"), backbone.hidden_act)),
             layer_norm_eps=float(eps),
             labels=labels,
             problem=problem_of(values.get("problem_type"), len(labels), source),
             pooling=pooling,
             exit_heads=heads,
+            backbone=backbone,
+            padding=padding_of(values, backbone, sizes, source),
         )
 
     @property
     def depths(self) -> int:
-        """How many times the layer is applied at most."""
+        """How many times a layer is applied at most."""
         return self.num_hidden_layers
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that a row can have."""
+        return self.max_position_embeddings - (0 if self.padding is None else self.padding + 1)
 
     @property
     def multi_label(self) -> bool:
@@ -117,20 +120,6 @@ class ModelConfig:
         if self.problem == "regression":
             return logits
         return logits.sigmoid() if self.multi_label else logits.softmax(-1)
-
-
-ALBERT_DEFAULTS = {  # AlbertConfig's own: a config.json leaves out what equals them
-    "vocab_size": 30000,
-    "embedding_size": 128,
-    "hidden_size": 4096,
-    "num_hidden_layers": 12,
-    "num_hidden_groups": 1,
-    "inner_group_num": 1,
-    "num_attention_heads": 64,
-    "intermediate_size": 16384,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-}
 
 
 def labels_of(values: Mapping[str, Any], source: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The exit head: ALBERT's own pooler and classifier, read at any depth."""
+"""The exit head: the classifier's own, read at any depth."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from elbert.model.linear import Linear, Product, activated, linear
 
 @dataclass(frozen=True)
 class Head:
-    """``classifier(tanh(pooler(row)))``, where the row is its [CLS] token or the mean of its tokens."""
+    """``classifier(activation(pooler(row)))``, where the row is its first token, [CLS], or the mean of its tokens."""
 
     pooling: Pooling
-    pooler: Product  # with the tanh, in the hidden type
+    pooler: Product  # with the activation, in the hidden type
     classifier: Linear  # in float32, where thresholds are compared; oneDNN's calls cost more than so few outputs
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
@@ -28,10 +28,11 @@ class Head:
 
 
 def build_heads(weights: Mapping[str, Tensor], exact: Mapping[str, Tensor], config: ModelConfig) -> list[Head]:
-    """The exit heads, shallowest block first; the last is ALBERT's own. ``exact`` are the weights in float32."""
+    """The exit heads, shallowest block first, the classifier's own last. ``exact`` are the weights in float32."""
     earlier = [(f"earlier_heads.{i}.pooler", f"earlier_heads.{i}.classifier") for i in range(config.exit_heads - 1)]
-    names = [*earlier, ("albert.pooler", "classifier")]
+    own = config.backbone.head
+    names = [*earlier, (own.pooler, own.classifier)]
     return [
-        Head(config.pooling, activated(linear(weights, pooler), "tanh"), linear(exact, classifier))
+        Head(config.pooling, activated(linear(weights, pooler), own.activation), linear(exact, classifier))
         for pooler, classifier in names
     ]

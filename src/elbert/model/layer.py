@@ -1,4 +1,4 @@
-"""ALBERT's embedding and its one layer, over packed rows."""
+"""The embedding and a layer, over packed rows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,30 @@ from elbert.model.linear import Linear, Product, activated, linear, product
 
 @dataclass(frozen=True)
 class Embedding:
-    """Words, positions and segments, normed, then mapped to the hidden width (ALBERT, section 3.1)."""
+    """Words, positions and segments, normed; in ALBERT then mapped to the hidden width (its section 3.1)."""
 
     words: Tensor
     positions: Tensor
-    segments: Tensor
+    segments: Tensor | None
     norm: Norm
-    map: Product
+    map: Product | None
+    padding: int | None
 
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [tokens] -> [tokens, width]``."""
-        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.filled(layout.position))
-        small += self.segments.index_select(0, type_ids)
-        return self.map(self.norm(small))
+        """``ids, type_ids [room] -> [room, width]``."""
+        position = layout.position if self.padding is None else counted(ids[: layout.tokens], layout, self.padding)
+        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.filled(position))
+        if self.segments is not None:
+            small += self.segments.index_select(0, type_ids)
+        normed = self.norm(small)
+        return normed if self.map is None else self.map(normed)
+
+
+def counted(ids: Tensor, layout: Layout, padding: int) -> Tensor:
+    """``[tokens]``: RoBERTa's positions, from ``padding + 1``; tokens of that id are not counted, even in a text."""
+    real = (ids != padding).long()
+    before = real.cumsum(0) - real
+    return padding + real * (1 + before - before.index_select(0, layout.starts).index_select(0, layout.row))
 
 
 class Layer(Protocol):
@@ -73,12 +84,14 @@ class LayerWeights:
 
 def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embedding:
     """The embedding of the weights by their names on disk."""
+    family = config.backbone
     return Embedding(
-        words=weights["albert.embeddings.word_embeddings.weight"],
-        positions=weights["albert.embeddings.position_embeddings.weight"],
-        segments=weights["albert.embeddings.token_type_embeddings.weight"],
-        norm=norm(weights, "albert.embeddings.LayerNorm", config.layer_norm_eps),
-        map=product(linear(weights, "albert.encoder.embedding_hidden_mapping_in")),
+        words=weights[f"{family.embedding('word_embeddings')}.weight"],
+        positions=weights[f"{family.embedding('position_embeddings')}.weight"],
+        segments=weights[f"{family.embedding(family.segments)}.weight"] if family.segments else None,
+        norm=norm(weights, family.embedding("LayerNorm"), config.layer_norm_eps),
+        map=product(linear(weights, family.projection)) if family.projection else None,
+        padding=config.padding,
     )
 
 
@@ -98,14 +111,15 @@ def build_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernels) ->
 
 def layer_weights(weights: Mapping[str, Tensor], name: str, config: ModelConfig) -> LayerWeights:
     """Those whose names begin with ``name``."""
-    parts = [linear(weights, f"{name}.attention.{part}") for part in ("query", "key", "value")]
+    parts = config.backbone.parts
+    three = [linear(weights, f"{name}.{part}") for part in (parts.query, parts.key, parts.value)]
     return LayerWeights(
-        qkv=Linear(torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])),
-        dense=linear(weights, f"{name}.attention.dense"),
-        attention_norm=norm(weights, f"{name}.attention.LayerNorm", config.layer_norm_eps),
-        widen=linear(weights, f"{name}.ffn"),
-        narrow=linear(weights, f"{name}.ffn_output"),
-        norm=norm(weights, f"{name}.full_layer_layer_norm", config.layer_norm_eps),
+        qkv=Linear(torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three])),
+        dense=linear(weights, f"{name}.{parts.dense}"),
+        attention_norm=norm(weights, f"{name}.{parts.attention_norm}", config.layer_norm_eps),
+        widen=linear(weights, f"{name}.{parts.widen}"),
+        narrow=linear(weights, f"{name}.{parts.narrow}"),
+        norm=norm(weights, f"{name}.{parts.norm}", config.layer_norm_eps),
     )
 
 

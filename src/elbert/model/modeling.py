@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForSequenceClassification
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from elbert.errors import BundleError, InputError
-from elbert.model.config import MODEL_TYPES, Pooling
-from elbert.model.losses import depth_losses, inferred_problem
+from elbert.model.backbones import ALBERT
+from elbert.model.config import Pooling
+from elbert.model.every_depth import EveryDepth
 
 
 class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook carries no types
@@ -42,7 +42,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
             BundleError: the configuration is of another kind of model.
         """
         values, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-        if values.get("model_type", "albert") not in MODEL_TYPES:
+        if values.get("model_type", "albert") not in ALBERT.model_types:
             kind = values["model_type"]
             raise BundleError(
                 f"{pretrained_model_name_or_path}: config.json has model_type {kind!r}, expected 'albert' or 'elbert'"
@@ -61,13 +61,6 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
         return values
 
 
-@dataclass
-class ElbertOutput(SequenceClassifierOutput):
-    """transformers' classifier output with ``exit_logits [depths, rows, classes]``; ``logits`` are the last depth's."""
-
-    exit_logits: Tensor | None = None
-
-
 class ExitHead(nn.Module):
     """A pooler and a classifier, for models whose blocks of depths have heads of their own (an ablation)."""
 
@@ -77,7 +70,7 @@ class ExitHead(nn.Module):
         self.classifier = nn.Linear(width, classes)
 
 
-class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
+class ElbertForSequenceClassification(EveryDepth, AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """ALBERT with its one layer's every depth read by its one exit head (Xie et al. 2021, section 2.1).
 
     Adds no parameter to ALBERT's classifier, and loads and saves its folders.
@@ -98,50 +91,7 @@ class ElbertForSequenceClassification(AlbertForSequenceClassification):  # type:
             self.earlier_heads = nn.ModuleList(ExitHead(width, classes) for _ in range(heads - 1))
             self.post_init()  # type: ignore[no-untyped-call]  # transformers' own
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        **kwargs: Any,
-    ) -> ElbertOutput | tuple[Any, ...]:
-        """Logits of every depth; with ``labels``, the sum over depths of the task loss (all weights 1).
-
-        ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Trainers weigh the depths themselves.
-        """
-        out = self.albert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_hidden_states=True,
-            return_dict=True,
-            **kwargs,
-        )
-        exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
-        loss = None
-        if labels is not None:
-            problem = inferred_problem(self.config.problem_type, exit_logits.shape[-1], labels)
-            self.config.problem_type = problem
-            loss = depth_losses(exit_logits, labels, problem).sum()
-        told = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        result = ElbertOutput(
-            loss=loss,
-            logits=exit_logits[-1],
-            hidden_states=out.hidden_states if told else None,
-            attentions=out.attentions,
-            exit_logits=exit_logits,
-        )
-        named = self.config.return_dict if return_dict is None else return_dict
-        return result if named else result.to_tuple()
-
-    def read(self, hidden: list[Tensor], attention_mask: Tensor | None) -> Tensor:
+    def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """``[depths, rows, classes]`` from the hidden rows ``[rows, tokens, width]`` of every depth."""
         pooled = torch.stack([self._pool(h, attention_mask) for h in hidden])
         heads = [(h.pooler, h.classifier) for h in getattr(self, "earlier_heads", ())]

@@ -1,4 +1,4 @@
-"""The safetensors of an ALBERT classifier, checked name by name and shape by shape."""
+"""The safetensors of a classifier, checked name by name and shape by shape."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from elbert.errors import BundleError
+from elbert.model.backbone import Backbone
 from elbert.model.config import ModelConfig
 
-# Buffers that older releases of transformers saved; they hold no weight.
-BUFFERS = frozenset({"albert.embeddings.position_ids", "albert.embeddings.token_type_ids"})
-# Heads of the pretraining tasks; a classifier made from a pretrained model by hand may still carry them.
-PRETRAINING = ("predictions.", "sop_classifier.")
+# Buffers of the embedding that older releases of transformers saved; they hold no weight.
+BUFFERS = ("position_ids", "token_type_ids")
 
 
 def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
@@ -27,8 +26,9 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     """
     files = weight_files(folder)
     found = {name: weight for file in files for name, weight in read_tensors(file).items()}
-    check_weights(found, expected_shapes(config), str(files[0]))
-    return {name: found[name].to(torch.float32) for name in expected_shapes(config)}
+    shapes = expected_shapes(config)
+    check_weights(found, shapes, str(files[0]), config.backbone)
+    return {name: found[name].to(torch.float32) for name in shapes}
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -52,26 +52,33 @@ def today(name: str) -> str:
     return name
 
 
-def check_weights(found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Hold the weights found to those expected.
+def check_weights(
+    found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str, backbone: Backbone
+) -> None:
+    """Hold the weights found to those expected; what the family is known to leave behind is no surplus.
 
     Raises:
         BundleError: missing or surplus weights, a wrong shape or type, NaN.
     """
+    resave = f"save it again from {backbone.classifier} with transformers' save_pretrained"
     missing = sorted(shapes.keys() - found.keys())
-    surplus = sorted(n for n in found.keys() - shapes.keys() - BUFFERS if not n.startswith(PRETRAINING))
+    buffers = {backbone.embedding(part) for part in BUFFERS}
+    surplus = sorted(n for n in found.keys() - shapes.keys() - buffers if not n.startswith(backbone.surplus))
     if missing:
-        raise BundleError(f"{where}: missing {_some(missing)}; {_remedy(missing, found)}")
+        remedy = TRAIN if _lacks_only_a_head(missing, found, backbone) else resave
+        raise BundleError(f"{where}: missing {_some(missing)}; {remedy}")
     if surplus:
-        raise BundleError(f"{where}: {_some(surplus)} belong to no ALBERT classifier of this config.json; {RESAVE}")
+        raise BundleError(
+            f"{where}: {_some(surplus)} belong to no {backbone.title} classifier of this config.json; {resave}"
+        )
     for name, shape in shapes.items():
         weight = found[name]
         if tuple(weight.shape) != shape:
             raise BundleError(
-                f"{where}: {name} has the shape {list(weight.shape)}, config.json asks for {list(shape)}; {RESAVE}"
+                f"{where}: {name} has the shape {list(weight.shape)}, config.json asks for {list(shape)}; {resave}"
             )
         if not weight.is_floating_point():
-            raise BundleError(f"{where}: {name} holds {weight.dtype}, expected floating point; {RESAVE}")
+            raise BundleError(f"{where}: {name} holds {weight.dtype}, expected floating point; {resave}")
         if not bool(weight.isfinite().all()):
             raise BundleError(f"{where}: {name} holds NaN or infinity; the training went wrong or the file is damaged")
 
@@ -104,28 +111,34 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every weight that an ALBERT classifier of this configuration has."""
-    e, h, classes = config.embedding_size, config.hidden_size, len(config.labels)
+    """Name and shape of every weight that a classifier of this configuration has."""
+    e, h, classes, family = config.embedding_size, config.hidden_size, len(config.labels), config.backbone
     shapes: dict[str, tuple[int, ...]] = {
-        "albert.embeddings.word_embeddings.weight": (config.vocab_size, e),
-        "albert.embeddings.position_embeddings.weight": (config.max_position_embeddings, e),
-        "albert.embeddings.token_type_embeddings.weight": (config.type_vocab_size, e),
-        **_pair("albert.embeddings.LayerNorm", e),
-        **_pair("albert.encoder.embedding_hidden_mapping_in", h, e),
-        **_pair("albert.pooler", h, h),
-        **_pair("classifier", classes, h),
+        f"{family.embedding('word_embeddings')}.weight": (config.vocab_size, e),
+        f"{family.embedding('position_embeddings')}.weight": (config.max_position_embeddings, e),
+        **_pair(family.embedding("LayerNorm"), e),
+        **_pair(family.head.pooler, h, h),
+        **_pair(family.head.classifier, classes, h),
     }
+    if family.segments:
+        shapes[f"{family.embedding(family.segments)}.weight"] = (config.type_vocab_size, e)
+    if family.projection:
+        shapes |= _pair(family.projection, h, e)
     for layer in layer_names(config):
-        for part in ("query", "key", "value", "dense"):
-            shapes |= _pair(f"{layer}.attention.{part}", h, h)
-        shapes |= _pair(f"{layer}.attention.LayerNorm", h)
-        shapes |= _pair(f"{layer}.ffn", config.intermediate_size, h)
-        shapes |= _pair(f"{layer}.ffn_output", h, config.intermediate_size)
-        shapes |= _pair(f"{layer}.full_layer_layer_norm", h)
+        for part, shape in layer_shapes(config).items():
+            shapes |= _pair(f"{layer}.{part}", *shape)
     for head in range(config.exit_heads - 1):
         shapes |= _pair(f"earlier_heads.{head}.pooler", h, h)
         shapes |= _pair(f"earlier_heads.{head}.classifier", classes, h)
     return shapes
+
+
+def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every part of one layer."""
+    width, inner, parts = config.hidden_size, config.intermediate_size, config.backbone.parts
+    shapes: dict[str, tuple[int, ...]] = {parts.widen: (inner, width), parts.narrow: (width, inner)}
+    shapes |= dict.fromkeys((parts.query, parts.key, parts.value, parts.dense), (width, width))
+    return shapes | dict.fromkeys((parts.attention_norm, parts.norm), (width,))
 
 
 def layer_names(config: ModelConfig) -> list[str]:
@@ -135,8 +148,7 @@ def layer_names(config: ModelConfig) -> list[str]:
 
 def group_layers(config: ModelConfig, group: int) -> list[str]:
     """The prefixes of the layers of one group, in the order in which they are applied."""
-    prefix = f"albert.encoder.albert_layer_groups.{group}.albert_layers"
-    return [f"{prefix}.{inner}" for inner in range(config.inner_group_num)]
+    return [config.backbone.layer(group, inner) for inner in range(config.inner_group_num)]
 
 
 def _pair(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
@@ -148,11 +160,10 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _remedy(missing: list[str], found: Container[str]) -> str:
-    of_the_head = all(name.startswith(("classifier.", "albert.pooler.")) for name in missing)
-    if of_the_head or "embeddings.word_embeddings.weight" in found:  # the name an AlbertModel saves it under
-        return "this is an encoder without a trained classifier: train one with elbert train --model FOLDER"
-    return RESAVE
+def _lacks_only_a_head(missing: list[str], found: Container[str], backbone: Backbone) -> bool:
+    of_the_head = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.")
+    # An encoder saved by itself has no prefix before its names.
+    return all(name.startswith(of_the_head) for name in missing) or "embeddings.word_embeddings.weight" in found
 
 
-RESAVE = "save it again from AlbertForSequenceClassification with transformers' save_pretrained"
+TRAIN = "this is an encoder without a trained classifier: train one with elbert train --model FOLDER"

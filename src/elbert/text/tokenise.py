@@ -40,7 +40,9 @@ class Tokeniser:
         """Wrap ``tokenizer``, which must put a special token first; ``source`` is the folder it came from."""
         where = "the tokenizer" if source is None else str(source)
         if tokenizer.encode("a").special_tokens_mask[:1] != [1]:
-            raise BundleError(f"{where}: no [CLS] before the text, and the exit head reads it; use ALBERT's tokenizer")
+            raise BundleError(
+                f"{where}: no [CLS] before the text, which the exit head reads; use the model's tokenizer"
+            )
         limit = sane_length(settings)
         self._max_length = max_length if limit is None else min(max_length, limit)
         shortest = tokenizer.num_special_tokens_to_add(True) + 2

@@ -10,7 +10,9 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from elbert.errors import InputError
+from elbert.model.backbone import Backbone
 from elbert.model.config import Problem
+from elbert.training.options import ExitOptions
 
 
 def check_output(output: Path, resume: str | None) -> None:
@@ -37,6 +39,14 @@ def check_labels(labels: Sequence[str], problem: Problem, smoothing: float) -> N
         raise InputError(f"labels are {', '.join(map(repr, labels))}; expected distinct names")
     if smoothing and problem != "single_label_classification":
         raise InputError(f"label_smoothing_factor is for single-label classification only, and this is {problem}")
+
+
+def check_exits(options: ExitOptions, backbone: Backbone) -> None:
+    """Hold what the exit heads are to read to what the family can say of it on disk."""
+    for name, usual in (("pooling", "cls"), ("exit_heads", 1)):
+        value = getattr(options, name)
+        if not backbone.shared and value not in (None, usual):
+            raise InputError(f"{name} is {value!r}: that is for ALBERT; a {backbone.title} is trained with {usual!r}")
 
 
 def use_one_device(arguments: TrainingArguments, console: Console) -> None:

@@ -9,23 +9,21 @@ from typing import Any, cast
 
 import torch
 from rich.console import Console
-from transformers import PrinterCallback, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
 from elbert._files import replaced
 from elbert.bundle import Bundle
 from elbert.errors import BundleError, DataError
 from elbert.model.config import Problem
-from elbert.model.modeling import ElbertForSequenceClassification
+from elbert.model.reference import reference_class
 from elbert.text import Tokeniser
-from elbert.training.checks import check_labels, check_output, resume_from, use_one_device
+from elbert.training.checks import check_exits, check_labels, check_output, resume_from, use_one_device
 from elbert.training.data import Collator, load_features
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.report import DepthReport
 from elbert.training.scores import metrics_for
 from elbert.training.trainer import ElbertTrainer
-
-HEAD = ("albert.pooler.", "classifier.", "earlier_heads.")  # what a new task may have to begin anew
 
 
 def train(
@@ -56,9 +54,10 @@ def train(
     check_labels(labels, problem, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     bundle = Bundle.open(model)
-    tokeniser = Tokeniser.load(bundle.folder, min(max_length, bundle.config.max_position_embeddings))
+    tokeniser = Tokeniser.load(bundle.folder, min(max_length, bundle.config.max_length))
     set_seed(arguments.seed)  # the Trainer does so too, but a new head is drawn before there is one
-    network = starting_model(bundle.folder, labels, options, problem)
+    check_exits(options, bundle.config.backbone)
+    network = starting_model(bundle, labels, options, problem)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer knows more tokens than the model; restore its files")
     objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
@@ -80,18 +79,17 @@ def train(
     return metrics
 
 
-def starting_model(
-    folder: Path, labels: Sequence[str], options: ExitOptions, problem: Problem
-) -> ElbertForSequenceClassification:
+def starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOptions, problem: Problem) -> PreTrainedModel:
     """The network to train, in float32, with the labels of the data; a head of another size starts anew.
 
     Raises:
         BundleError: the folder has no weights, or they are not all there.
         InputError: more exit heads are wanted than the model has depths.
     """
-    chosen: dict[str, Any] = {"pooling": options.pooling, "exit_heads": options.exit_heads}
+    backbone, folder = bundle.config.backbone, bundle.folder
+    chosen: dict[str, Any] = {"pooling": options.pooling, "exit_heads": options.exit_heads} if backbone.shared else {}
     try:
-        network, loading = cast(Any, ElbertForSequenceClassification).from_pretrained(  # typed without loading info
+        network, loading = reference_class(backbone).from_pretrained(
             folder,
             dtype=torch.float32,
             problem_type=problem,
@@ -104,9 +102,10 @@ def starting_model(
     except OSError as error:
         raise BundleError(f"{folder}: its weights cannot be read ({str(error).splitlines()[0]})") from error
     absent = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    if lost := sorted(key for key in absent if not key.startswith(HEAD)):
+    anew = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.", "earlier_heads.")  # for a new task
+    if lost := sorted(key for key in absent if not key.startswith(anew)):
         raise BundleError(f"{folder}: no weights that fit for {lost[0]} and {len(lost) - 1} more; restore its files")
-    return cast(ElbertForSequenceClassification, network)
+    return cast(PreTrainedModel, network)
 
 
 def save(

@@ -1,0 +1,71 @@
+"""The exit study: every family of policies at 1.5x to 10x, certified points, oracles, and classifiers trained alone.
+
+    python experiments/exit_study.py --plan            # which runs are missing, and how long they take
+    python experiments/exit_study.py --minutes 30      # goes on with them, then studies what is there
+    python experiments/exit_study.py --tables          # only studies what is there
+
+Dials are chosen on the calibration parts (lab/choosing.py, which is given no test text) and reported on the test parts.
+Keeps results/exits/BASE/SET/WAY-SEED.json by seed, and results/exit_study.json and .csv over seeds.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lab import choices, exit_tables, plan
+from lab.command import ended, parser, places, say
+from lab.exit_study import SLACK, SPEEDUPS, keep, linear_told, study
+from lab.exits import lacking
+from lab.linear import baselines
+from lab.runs import Run
+from lab.sets import SETS
+from lab.variants import shallower
+
+
+def main(argv: list[str] | None) -> None:
+    """Plan, or make what is missing; then study what is there."""
+    reader = parser(__doc__)
+    reader.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET")
+    reader.add_argument("--variant", default="equal", metavar="WAY", help="the way to train whose exits are studied")
+    reader.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
+    reader.add_argument("--alone-seeds", nargs="*", type=int, metavar="N", help="of classifiers trained alone")
+    reader.add_argument("--families", nargs="+", metavar="FAMILY", help="unsaid: all")
+    reader.add_argument("--plan", action="store_true", help="only say what is missing")
+    reader.add_argument("--tables", action="store_true", help="only study what is there")
+    reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
+    choices.add_base(reader)
+    choices.add_machine(reader)
+    arguments = reader.parse_args(argv)
+    here, start = places(arguments), choices.base(arguments)
+    data = choices.sets(arguments, arguments.sets)
+    ks = shallower(start.depths, SPEEDUPS, SLACK)
+    ours = choices.runs(data, [arguments.variant], arguments.seeds, start, here)
+    seeds = arguments.seeds if arguments.alone_seeds is None else arguments.alone_seeds
+    alone = choices.runs(data, [f"plain-{k}" for k in ks], seeds, start, here)
+    runs = sorted([*ours, *alone], key=lambda run: (run.seed, run.variant.plain))
+    studied = {(run.prepared.data.name, run.seed): run for run in ours}
+    machine = choices.machine(arguments)
+
+    def wanted(run: Run) -> bool:
+        return lacking(run, studied.get((run.prepared.data.name, run.seed), run))
+
+    if arguments.plan:
+        plan.tell(runs, list(filter(wanted, runs)), machine)
+        return
+    if not arguments.tables:
+        one = partial(choices.make_one, arguments=arguments)
+        left = plan.work_off(runs, wanted, arguments.minutes, machine, one)
+        say(f"{len(runs) - left} of {len(runs)} runs are there")
+    linear = baselines(here, [choices.prepared(each, here) for each in data])
+    found = study(ours, alone, arguments.families, arguments.variant, start, say)
+    keep(here, found)
+    for name, pooled in found["sets"].items():
+        say(f"\n{name}, test, {pooled['n']:,} texts, seeds {pooled['seeds']}\n")
+        say(exit_tables.families_table(pooled, linear_told(name, linear)))
+        say("\n" + exit_tables.depths_table(pooled))
+    if found["sets"]:
+        say("\n" + exit_tables.oracle_table(found["sets"]) + "\n\n" + exit_tables.promises_table(found["sets"]))
+
+
+if __name__ == "__main__":
+    ended(main)

@@ -1,0 +1,154 @@
+"""RESULTS.md from what was kept: JSON, CSV and the hand-written words; no number comes from anywhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from elbert.bundle import EXITS_FILE, bundled_model
+from lab import clock, exit_study, exit_tables, figures, goals, training_tables
+from lab.linear import linear_file, published
+from lab.places import ROOT, Places, read_record
+from lab.sets import SETS
+from lab.tables import percent, table
+
+Record = dict[str, Any]
+MARK = "<!-- tables -->"
+NOT_RUN = "*Not run yet*: `python experiments/{}`."
+SAW = "\n\nThe base was trained on texts of this set with their labels, so nothing here is of unseen texts."
+
+
+def document(places: Places, words: Path) -> str:
+    """The whole of RESULTS.md; figures are drawn beside it."""
+    above, _, below = words.read_text(encoding="utf-8").partition(MARK)
+    exits, training = exit_study.load(places), training_tables.load(places)
+    linear = read_record(linear_file(places)) or {}
+    parts = [
+        "# Results",
+        "Written by `python experiments/results.py` from `results/` and the words in `words.md`: change those.",
+        above.strip(),
+        "## Goals",
+        goals_part(places, exits),
+        "## Data",
+        data_part(linear),
+        "## Training",
+        training_part(training),
+        "## Exits",
+        exits_part(places, exits, linear),
+        "## Wall-clock",
+        clock_part(places, exits),
+        below.strip(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def goals_part(places: Places, exits: Record | None) -> str:
+    """Every goal, set by set, and the bundled model's."""
+    found = {}
+    for name, pooled in (exits or {"sets": {}})["sets"].items():
+        timed = read_record(clock.file_of(places, exits["base"], name)) if exits else None
+        found[name] = goals.of_set(pooled, timed)
+    file = bundled_model() / EXITS_FILE
+    own = goals.bundled(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
+    note = "" if found else NOT_RUN.format("exit_study.py") + "\n\n"
+    return note + exit_tables.goals_table({**found, "bundled model": [own]})
+
+
+def data_part(linear: Mapping[str, Record]) -> str:
+    """Sets, caps and the linear baselines."""
+    if not linear:
+        return NOT_RUN.format("data.py")
+    theirs = published()
+    rows = []
+    for name, data in SETS.items():
+        if name in linear:
+            ours, all_rows = linear[name], theirs.get(name)
+            told = "–" if all_rows is None else f"{percent(float(all_rows['accuracy']))} ({all_rows['scored_on']})"
+            sizes = [f"{ours['train']:,}", f"{data.stopping:,}", f"{data.calibration:,}", f"{ours['test']:,}"]
+            trained = f"{data.epochs:g} at {data.rate:g}"
+            rows.append([name, *sizes, data.test, str(data.max_length), trained, percent(ours["accuracy"]), told])
+    header = ["set", "train", "stopping", "calibration", "test", "which", "tokens at most", "epochs"]
+    about = (
+        "Stopping and calibration parts are cut from training data (SST-2's by whole sentences); no text is in two "
+        "parts. Sizes are capped for two processor cores: SST-2, AG News and IMDB train on a random part of their "
+        "rows, and IMDB is tested on 5,000 of its 25,000. The linear SVM (TF-IDF of words and pairs) is ours on the "
+        "same rows, and the data's own README's on all rows and its whole test part. CLINC150 is without its "
+        "out-of-scope texts."
+    )
+    return about + "\n\n" + table([*header, "linear SVM", "SVM, all rows"], rows)
+
+
+def training_part(study: Record | None) -> str:
+    """The training study's tables."""
+    if study is None or not study["sets"]:
+        return NOT_RUN.format("training_study.py")
+    reference = study["reference"]
+    parts = [
+        f"Base `{study['base']}`; {study['finished']} of {study['wanted']} runs. Accuracy on the test parts, means "
+        "over seeds ± standard deviation; area is the mean over depths; pairs are of one set and seed; time is a "
+        "step's, over plain ALBERT's.",
+        "### All sets",
+        training_tables.over_table(study),
+    ]
+    for name, each in study["sets"].items():
+        told = training_tables.set_table(each, reference, study["depths"])
+        parts += [f"### Training: {name}", told + (SAW if each["saw_this_set"] else "")]
+    return "\n\n".join(parts)
+
+
+def exits_part(places: Places, study: Record | None, linear: Mapping[str, Record]) -> str:
+    """The exit study's tables and figures."""
+    if study is None or not study["sets"]:
+        return NOT_RUN.format("exit_study.py")
+    sets = study["sets"]
+    parts = [f"Base `{study['base']}`, trained `{study['variant']}`. {exit_tables.HOW}"]
+    for name, pooled in sets.items():
+        seeds = ", ".join(map(str, pooled["seeds"]))
+        about = f"{pooled['n']:,} test texts; dials chosen on {pooled['chosen_on']:,} others; seeds {seeds}."
+        drawn = figures.draw(pooled, name, places.results / "figures", linear.get(name, {}).get("accuracy"))
+        shown = "\n".join(f"![{file}]({linked(places, file)})" for file in drawn)
+        parts += [
+            f"### Exits: {name}",
+            about + (SAW if pooled["saw_this_set"] else ""),
+            exit_tables.families_table(pooled, exit_study.linear_told(name, linear)),
+            "The window against each: points ahead (p; seeds won/drawn/lost).",
+            exit_tables.tests_table(pooled),
+            exit_tables.depths_table(pooled),
+            shown,
+        ]
+    return "\n\n".join([*parts, *closing(sets)])
+
+
+def closing(sets: Mapping[str, Record]) -> list[str]:
+    """Oracles and promises of all sets."""
+    return [
+        "### Distance to the oracle",
+        "The window is the cheapest that lost nothing on the calibration part; efficiency is the share of the depths "
+        "that an oracle of full depth's accuracy would save.",
+        exit_tables.oracle_table(sets),
+        "### Certified points: promised and held-out risk",
+        "Error 0.05 each; a promise is broken where the test part's risk is above it, which it may be by chance too.",
+        exit_tables.promises_table(sets),
+    ]
+
+
+def clock_part(places: Places, exits: Record | None) -> str:
+    """The engine's times."""
+    parts = []
+    for name in (exits or {"sets": {}})["sets"]:
+        found = read_record(clock.file_of(places, exits["base"], name)) if exits else None
+        if found is not None:
+            settings, full = found["settings"], found["batch"]["full"]
+            about = f"{settings['dtype']}, full depth {full['ms_per_text']:.2f} ms a text in batches"
+            about += f", {found['single']['full']['ms_per_text']:.2f} ms one by one; {settings['rounds']} rounds"
+            about += f"; {found['conditions']['machine']['processor']}"
+            parts += [f"### Wall-clock: {name}", about, table(clock.HEADER, clock.rows(found))]
+    return "\n\n".join(parts) if parts else NOT_RUN.format("wall_clock.py")
+
+
+def linked(places: Places, file: str) -> str:
+    """A figure's path from RESULTS.md."""
+    usual = places.results.resolve() == (ROOT / "experiments" / "results").resolve()
+    return f"results/figures/{file}" if usual else f"{places.results.name}/figures/{file}"

@@ -1,0 +1,125 @@
+"""Choosing: every dial of every policy, on the calibration part. Nothing here is ever given a test text.
+
+What is chosen is a :class:`Choices`; ``lab.reporting`` takes it to the test part, and chooses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from elbert.calibration import Loss, certify, sequence
+from elbert.calibration.risk import texts_needed
+from elbert.comparison.compare import with_tempered
+from elbert.comparison.honest import OURS
+from elbert.evaluation import Outputs
+from elbert.evaluation.families import families, thresholds
+from elbert.evaluation.sweep import SPEEDUPS, Swept, Trials
+from elbert.evaluation.temperature import fitted_temperatures
+from elbert.exits import Policy, Window
+
+ALL = "all families"  # the best of everything: what elbert calibrate would find
+GOALS = (1.7, 3.0, 5.0)  # layer speed-ups that something is asked at
+MARGIN = 1.03  # a goal's speed-up is asked for with this much to spare: other texts leave a little later
+RISKS = (0.01, 0.02, 0.05)
+LOSSES: tuple[Loss, ...] = ("harmful-flip", "inconsistency")
+ERROR = 0.05
+ENTROPIES = 300
+TUNING = 0.4  # of the calibration part orders the policies; the rest certifies
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A certified policy, or why there is none."""
+
+    loss: Loss
+    risk: float
+    n: int
+    policy: Policy | None = None
+    flips: int = 0
+    needed: int | None = None  # texts, where there are too few
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the calibration part chose, by family.
+
+    near:    at each speed-up, the best policy of about that cost
+    fronts:  every policy worth its cost, with that cost
+    as_good: the cheapest that loses nothing there
+    goals:   the most accurate with at least a goal's speed-up
+    """
+
+    n: int
+    near: Mapping[float, Mapping[str, Policy]]
+    fronts: Mapping[str, Sequence[tuple[float, Policy]]]
+    as_good: Mapping[str, Policy]
+    goals: Mapping[float, Mapping[str, Policy]]
+    promises: Sequence[Promise] = field(default_factory=tuple)
+
+
+def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
+    """Choose the dials of all families, or of those named, at every speed-up."""
+    trials, candidates = Trials(calibration), candidates_for(calibration.depths, names)
+    everything = with_tempered(candidates, fitted_temperatures(calibration))
+    swept = {name: trials.sweep(policies) for name, policies in everything.items()}
+    swept[ALL] = together(list(swept.values()))
+    least = float(trials.right[:, -1].mean())
+    return Choices(
+        n=len(calibration),
+        near={s: picked({name: each.near(s) for name, each in swept.items()}, swept) for s in SPEEDUPS},
+        fronts={n: [(float(s.mean_depth[i]), s.policies[i]) for i in s.front] for n, s in swept.items()},
+        as_good={name: each.policies[each.within(least)] for name, each in swept.items()},
+        goals={s: picked({name: each.at(s * MARGIN) for name, each in swept.items()}, swept) for s in GOALS},
+        promises=promises(calibration, [policy for policies in candidates.values() for policy in policies]),
+    )
+
+
+def candidates_for(depths: int, names: Sequence[str] | None) -> dict[str, list[Policy]]:
+    """The library's families, the window with as many entropies as the entropy rule has.
+
+    With fewer it has no policy at some costs (10x on a set of several classes), and cannot be compared there.
+    """
+    found = families(depths, names)
+    if OURS in found:
+        grid = product(thresholds(ENTROPIES), range(2, depths + 1))
+        found[OURS] += [Window(entropy=entropy, size=size) for entropy, size in grid]
+    return found
+
+
+def picked(places: Mapping[str, int | None], swept: Mapping[str, Swept]) -> dict[str, Policy]:
+    """The policies at some places of their sweeps; families that cannot be that fast are left out."""
+    return {name: swept[name].policies[i] for name, i in places.items() if i is not None}
+
+
+def together(swept: Sequence[Swept]) -> Swept:
+    """Several sweeps over the same outputs as one."""
+    return Swept(
+        [policy for each in swept for policy in each.policies],
+        np.concatenate([each.mean_depth for each in swept]),
+        np.concatenate([each.accuracy for each in swept]),
+        swept[0].depths,
+    )
+
+
+def promises(calibration: Outputs, candidates: Sequence[Policy]) -> list[Promise]:
+    """For every loss and risk the fastest certified policy: ordered on one part of these texts, tested on the other."""
+    tuning, rest = calibration.split(TUNING)
+    ordering, part = Trials(tuning), Trials(rest)
+    found = []
+    for loss in LOSSES:
+        ordered = sequence(ordering, candidates, loss)
+        for risk in RISKS:
+            needed = texts_needed(risk, ERROR)
+            if len(rest) < needed:
+                found.append(Promise(loss, risk, len(rest), needed=needed))
+                continue
+            certified = certify(ordered, [part], loss, risk, ERROR)
+            found.append(Promise(loss, risk, len(rest), certified.policy, certified.certificate.flips))
+    return found
+
+
+__all__ = ["ALL", "GOALS", "OURS", "Choices", "Promise", "choose"]

@@ -1,0 +1,89 @@
+"""The goals that were set beforehand, and whether each is met: said plainly, with the distance where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.pooled import OURS, significant, verdict
+from lab.sets import SINGLE
+from lab.tables import percent
+
+Record = dict[str, Any]
+SENTENCE_GOALS = (("3", 0.5), ("5", 1.5))  # layer speed-up, points lost
+PAIR_GOALS = (("1.7", 0.5),)
+WALL_GOAL = 2.8  # in the engine, where 3x of the layers are saved
+CLEARLY = 0.01  # of accuracy by which shallow must be worse than deep
+SST2_GOAL = 0.88
+
+
+def of_set(pooled: Record, timed: Record | None) -> list[Record]:
+    """Every goal that one set is asked."""
+    single = pooled["kind"] in SINGLE
+    found = [fast_and_close(pooled, s, points) for s, points in (SENTENCE_GOALS if single else PAIR_GOALS)]
+    if single:
+        found.append(in_time(timed))
+    return [*found, never_behind(pooled), depth_matters(pooled)]
+
+
+def goal(asked: str, met: bool | None, found: str) -> Record:
+    """A goal, whether it is met (None: not measured yet), and what was found."""
+    return {"goal": asked, "met": met, "found": found}
+
+
+def fast_and_close(pooled: Record, speedup: str, points: float) -> Record:
+    """At least a layer speed-up, at most so many points lost; dials chosen on the calibration part."""
+    asked = f"{speedup}x layer speed-up, at most {points:g} points lost"
+    found = pooled["goals"].get(speedup, {}).get(OURS)
+    if found is None:
+        return goal(asked, None, "no policy of the window is that fast")
+    lost, fast = found["lost"]["mean"], found["speedup"]["mean"]
+    met = 100 * lost <= points + 1e-9 and fast >= float(speedup)
+    return goal(asked, met, f"{100 * lost:.2f} points lost at {fast:.2f}x")
+
+
+def in_time(timed: Record | None) -> Record:
+    """The point that saves three quarters of the layers, on the clock."""
+    asked = f"{WALL_GOAL:g}x wall-clock in the engine at 3x of the layers"
+    found = None if timed is None else timed["batch"].get("goal 3x")
+    if found is None:
+        return goal(asked, None, "not run yet")
+    return goal(asked, found["speedup"] >= WALL_GOAL, f"{found['speedup']:.2f}x (layers {found['layer_speedup']:.2f}x)")
+
+
+def never_behind(pooled: Record) -> Record:
+    """The window first, or not significantly behind, at every speed-up."""
+    behind = [
+        f"{name} at {s}x (p = {cell['test']['p']:.3g})"
+        for s, cells in pooled["cells"].items()
+        for name, cell in cells.items()
+        if verdict(cells, name) < 0
+    ]
+    asked = "first or not significantly behind at every speed-up"
+    tests = sum("test" in cell for cells in pooled["cells"].values() for cell in cells.values())
+    return goal(asked, not behind, f"behind {', '.join(behind)}" if behind else f"behind in none of {tests} tests")
+
+
+def depth_matters(pooled: Record) -> Record:
+    """Shallow depths clearly worse than the last: else the model, not the exit, is what was shown."""
+    test = pooled["shallow"]
+    depth = test["depth"]
+    gap = pooled["full"]["mean"] - pooled["fixed"][depth - 1]["mean"]
+    met = gap >= CLEARLY and significant(test) > 0
+    return goal(
+        f"a quarter of the depths at least {100 * CLEARLY:g} point worse than all",
+        met,
+        f"depth {depth}: {percent(pooled['fixed'][depth - 1]['mean'])}, all: {percent(pooled['full']['mean'])}, "
+        f"p = {test['p']:.3g}",
+    )
+
+
+def bundled(exits: Mapping[str, Any] | None) -> Record:
+    """The bundled model's own goal, by what its exits.json says was measured."""
+    asked = "bundled model: SST-2 validation at least 88 % at full depth"
+    point = next(iter((exits or {}).get("points", {}).values()), None)
+    validation = None if point is None else point["measured"].get("validation")
+    if validation is None:
+        return goal(asked, None, "not measured")
+    full = validation["accuracy_full"]
+    return goal(asked, full >= SST2_GOAL, percent(full))

@@ -1,0 +1,57 @@
+"""The linear baseline that every transformer should beat: TF-IDF of words and pairs of words, and a linear SVM.
+
+``published`` are the figures of the data's own README, on all training rows; ``baselines`` are ours, on the very parts
+that the networks get.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elbert._extras import require
+from elbert.text import read_examples
+from lab.places import ROOT, Places, read_record, write_record
+from lab.prepare import Prepared
+
+PUBLISHED = ROOT / "experiments" / "linear_published.csv"
+
+
+def published() -> dict[str, dict[str, str]]:
+    """By set: what it was scored on, training rows, accuracy, macro F1, share of the largest class."""
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        return {row["set"]: row for row in csv.DictReader(file)}
+
+
+def linear_file(places: Places) -> Path:
+    """Where the baselines on our own parts are kept."""
+    return places.results / "linear.json"
+
+
+def measure(prepared: Prepared) -> dict[str, Any]:
+    """Train the baseline on the training part and score it on the test part: seconds, no dial to choose."""
+    text, svm = require("sklearn.feature_extraction.text", "train"), require("sklearn.svm", "train")
+    (train, labels), (test, truth) = (texts_of(prepared.file(part)) for part in ("train", "test"))
+    table = text.TfidfVectorizer(ngram_range=(1, 2))
+    model = svm.LinearSVC(C=0.5, random_state=0).fit(table.fit_transform(train), labels)
+    said = model.predict(table.transform(test))
+    right = sum(int(a == b) for a, b in zip(said.tolist(), truth, strict=True))
+    return {"accuracy": round(right / len(truth), 4), "train": len(train), "test": len(test), "data": prepared.hashes}
+
+
+def texts_of(file: Path) -> tuple[list[str], list[Any]]:
+    """Texts, both of a pair in one, and labels."""
+    examples = list(read_examples(str(file)))
+    return [" ".join(filter(None, (e.text, e.text_pair))) for e in examples], [e.label for e in examples]
+
+
+def baselines(places: Places, sets: Sequence[Prepared]) -> dict[str, dict[str, Any]]:
+    """The baselines on our parts, measured where they are not known yet."""
+    known = read_record(linear_file(places)) or {}
+    for prepared in sets:
+        if known.get(prepared.data.name, {}).get("data") != prepared.hashes:
+            known[prepared.data.name] = measure(prepared)
+            write_record(linear_file(places), dict(sorted(known.items())))
+    return known

@@ -1,0 +1,69 @@
+"""The training study: ways to train, on several sets, with several seeds.
+
+    python experiments/training_study.py --plan           # what is missing, and how long it takes
+    python experiments/training_study.py --minutes 30     # goes on with it, and stops in time
+    python experiments/training_study.py --tables         # only collects and shows what is there
+
+Keeps results/training_study.json and .csv: accuracy of every depth on the test parts, area, training time against plain
+ALBERT (the time of steps alone), mean and deviation over seeds, and areas paired by set and seed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lab import choices, plan, training_tables
+from lab.command import ended, parser, places, say
+
+DATA = ("trec6", "cr", "subj", "banking77")
+WAYS = (
+    "plain-L",
+    "equal",
+    "learned",
+    "learned-no-floor",
+    "linear",
+    "equal+distilled",
+    "learned+distilled",
+    "equal+mean",
+    "alternating",
+    "centred",
+    "own",
+)
+
+
+def main(argv: list[str] | None) -> None:
+    """Plan, or make what is missing; then collect and show."""
+    reader = parser(__doc__)
+    reader.add_argument("--sets", nargs="+", default=DATA, metavar="SET")
+    reader.add_argument("--variants", nargs="+", default=WAYS, metavar="WAY")
+    reader.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), metavar="N")
+    reader.add_argument("--reference", default="equal", metavar="WAY", help="what areas are compared with")
+    reader.add_argument("--plan", action="store_true", help="only say what is missing")
+    reader.add_argument("--tables", action="store_true", help="only collect and show")
+    reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
+    choices.add_base(reader)
+    choices.add_machine(reader)
+    arguments = reader.parse_args(argv)
+    here, start = places(arguments), choices.base(arguments)
+    data = choices.sets(arguments, arguments.sets)
+    runs = choices.runs(data, arguments.variants, arguments.seeds, start, here)
+    runs.sort(key=lambda run: run.seed)  # a whole table with one seed is worth more than half a one with three
+    machine = choices.machine(arguments)
+    if arguments.plan:
+        plan.tell(runs, [run for run in runs if run.record() is None], machine)
+        return
+    if not arguments.tables:
+        one = partial(choices.make_one, arguments=arguments)
+        left = plan.work_off(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
+        say(f"{len(runs) - left} of {len(runs)} runs are there")
+    study = training_tables.collect(runs, arguments.reference)
+    training_tables.keep(here, study)
+    for name, each in study["sets"].items():
+        say(f"\n{name}, test, {each['n']:,} texts\n")
+        say(training_tables.set_table(each, study["reference"], study["depths"]))
+    if study["over_sets"]:
+        say("\nall sets\n\n" + training_tables.over_table(study))
+
+
+if __name__ == "__main__":
+    ended(main)

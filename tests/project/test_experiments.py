@@ -1,0 +1,442 @@
+"""The experiments, end to end on a tiny bundle and made-up sets: what is cut, made, resumed, chosen and told."""
+
+import ast
+import json
+import runpy
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from elbert import load_outputs, policy
+from elbert.bundle.certificate import files_hash
+from elbert.errors import DataError, InputError
+from elbert.evaluation import Outputs
+from elbert.evaluation.paired import mcnemar
+from elbert.text import read_examples
+from tiny import texts, tiny_model, write_bundle
+
+ROOT = Path(__file__).parents[2]
+HERE = ROOT / "experiments"
+sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
+
+from lab import choosing, pooled, reporting  # noqa: E402
+from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
+from lab.places import Places, claimed, read_record  # noqa: E402
+from lab.prepare import prepare  # noqa: E402
+from lab.sets import SETS, DataSet  # noqa: E402
+from lab.splits import PARTS, check, cut, key  # noqa: E402
+from lab.variants import shallower, variant  # noqa: E402
+
+FILES = sorted(HERE.rglob("*.py"))
+FAMILIES = ["window", "entropy", "patience", "depth"]
+DEPTHS = 4
+SMALL = {"stopping": 20, "calibration": 80, "max_length": 32, "epochs": 1.0, "rate": 2e-3, "batch": 16}
+
+
+def rows(n, seed=0):
+    """Texts, all different, in which one word tells the label; sorted by label, as some sets are."""
+    words = ["awful", "great"]
+    made = [{"text": f"{words[i % 2]} {t} {i}", "label": i % 2} for i, t in enumerate(texts(n, seed, longest=8))]
+    return sorted(made, key=lambda row: row["label"])
+
+
+def write_set(folder, **parts):
+    folder.mkdir(parents=True)
+    for name, found in parts.items():
+        columns = {column: [row[column] for row in found] for column in found[0]}
+        columns["label"] = pa.array(columns["label"], pa.int32())
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    (folder / "labels.json").write_text(json.dumps(["negative", "positive"]))
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Made-up sets under real names, and a tiny base."""
+    folder = tmp_path_factory.mktemp("sources")
+    for name in ("trec6", "rte"):
+        test = "validation" if name == "rte" else "test"
+        pair = {"text_pair": "it was"} if name == "rte" else {}
+        made, tested = rows(260), rows(60, seed=1)
+        for row in tested:
+            row["text"] += " indeed"
+        write_set(folder / "data" / name, train=[r | pair for r in made], **{test: [r | pair for r in tested]})
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.15}
+    write_bundle(folder / "base", num_hidden_layers=DEPTHS, **still)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Small parts of those sets."""
+    for name in ("trec6", "rte"):
+        monkeypatch.setitem(SETS, name, replace(SETS[name], **SMALL))
+
+
+@pytest.fixture
+def here(sources, tmp_path):
+    return Places(sources / "data", tmp_path / "work", tmp_path / "results")
+
+
+def call(script, places, *words):
+    """Run a script's main as its command would."""
+    folders = ["--data-dir", places.data, "--work", places.work, "--results", places.results]
+    runpy.run_path(str(HERE / f"{script}.py"))["main"]([*map(str, folders), *map(str, words)])
+
+
+def base(places):
+    return ["--base", places.data.parent / "base", "--threads", 1, "--bf16", "no"]
+
+
+def record_file(places, name):
+    (found,) = (places.results / "runs").glob(f"*/{name}.json")
+    return found
+
+
+# ---- what is written
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(HERE)))
+def test_every_file_says_what_it_is_and_fits_on_a_few_screens(file):
+    assert ast.get_docstring(ast.parse(file.read_text()))
+    assert len(file.read_text().splitlines()) <= 200
+    if file.parent == HERE:
+        assert f"`python experiments/{file.name}" in (HERE / "README.md").read_text()
+
+
+def test_published_baselines_are_of_known_sets():
+    from lab.linear import published
+
+    assert set(published()) == set(SETS)
+
+
+# ---- splits
+
+
+def test_parts_are_disjoint_whatever_case_and_spaces(here):
+    data = DataSet("made", "sentence", "test", 20, 30, 32, most_test=25)
+    train, test = rows(200), rows(40, seed=1)
+    train += [{"text": f"  {row['text'].upper()} ", "label": row["label"]} for row in train[:150] + test[:10]]
+    parts = cut(data, train, test)
+    keys = {part: {key(row) for row in found} for part, found in parts.items()}
+    assert sum(map(len, keys.values())) == len(set().union(*keys.values()))
+    assert [len(parts[part]) for part in PARTS[1:]] == [20, 30, 25]
+    left = {key(row) for row in train} - {key(row) for row in test} - keys["stopping"] - keys["calibration"]
+    assert keys["train"] == left
+    assert cut(data, train, test) == parts
+    labels = [row["label"] for row in parts["train"]]
+    assert labels != sorted(labels)
+
+
+def test_a_text_in_two_parts_is_refused():
+    parts = {part: [{"text": part}] for part in PARTS}
+    check("made", parts)
+    with pytest.raises(DataError, match="1 texts are in train and in calibration"):
+        check("made", parts | {"train": [{"text": "train"}, {"text": " Calibration"}]})
+    with pytest.raises(DataError, match="too few to hold out 50"):
+        cut(DataSet("made", "sentence", "test", 20, 30, 32), rows(60), rows(5, seed=1))
+
+
+def test_no_phrase_of_a_held_out_sentence_alone_is_trained_on():
+    sentences = [f"w{i} of sentence n{i} is quite unlike the others" for i in range(120)]
+    phrases = [p for s in sentences for p in (" ".join(s.split()[:3]), "quite unlike", " ".join(s.split()[3:]))]
+    train = [{"text": t + " ", "label": i % 2} for i, t in enumerate(sentences + phrases)]
+    parts = cut(DataSet("made", "sentence", "test", 20, 30, 32, by_sentence=True), train, rows(10))
+    held = [key(row) for part in ("stopping", "calibration") for row in parts[part]]
+    assert len(held) == 50
+    assert set(held) < set(sentences)
+    others = [s for s in sentences if s not in held]
+    kept = {key(row) for row in parts["train"]}
+    for phrase in {key(row) for row in train}:  # the plain twin
+        among_held, among_others = (any(f" {phrase} " in f" {s} " for s in some) for some in (held, others))
+        assert (phrase in kept) == (among_others or not among_held)
+    assert "quite unlike" in kept
+
+
+def test_parts_are_cut_once_and_again_for_other_data(here):
+    first = prepare(SETS["rte"], here)
+    assert [e.text_pair for e in read_examples(str(first.file("test")))] == ["it was"] * 60
+    stamp = first.file("train").stat().st_mtime_ns
+    assert prepare(SETS["rte"], here) == first
+    assert first.file("train").stat().st_mtime_ns == stamp
+    (first.folder / "manifest.json").write_text("{ half")
+    assert prepare(SETS["rte"], here).manifest == first.manifest
+    fewer = prepare(replace(SETS["rte"], most_train=50), here)
+    assert fewer.rows("train") == 50
+    assert fewer.hashes["calibration"] == first.hashes["calibration"]
+    with pytest.raises(DataError, match="no such data set"):
+        prepare(SETS["mrpc"], here)
+
+
+# ---- ways to train
+
+
+def test_ways_to_train():
+    assert variant("plain-L", 12).name == "plain-12"
+    assert variant("learned+distilled+mean", 12).options.distillation == 0.5
+    assert shallower(12, (1.5, 2, 3, 4, 6, 10), 0.05) == [1, 2, 3, 4, 6, 8, 12]
+    for wrong in ("plain-13", "equals", "equal+more", "centred+distilled"):
+        with pytest.raises(InputError):
+            variant(wrong, 12)
+
+
+def test_objectives_beside_the_librarys():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 5, 3), torch.randint(0, 3, (5,))
+    problem, options = "single_label_classification", variant("equal", 4).options
+    last = torch.nn.functional.cross_entropy(logits[-1], labels)
+    assert torch.allclose(LastOnly(4, problem, options)(logits, labels), last)
+    every = sum(torch.nn.functional.cross_entropy(depth, labels) for depth in logits)
+    turns = Alternating(4, problem, options)
+    assert torch.allclose(torch.stack([turns(logits, labels) for _ in range(4)]), torch.stack([4 * last, every] * 2))
+    sure = logits.clone()
+    sure[1, 0] = torch.tensor([50.0, 0, 0])
+    weights = centred_weights(sure)
+    assert torch.allclose(weights.mean(0), torch.ones(5))
+    assert weights[:, 0].argmax() == 1
+    assert (weights[:, 1:].argmax(0) == 3).all()
+
+
+def test_gradients_kept_apart_reach_the_layer_at_their_own_depth_only():
+    def gradients(apart, only=None):
+        network = tiny_model(num_hidden_layers=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        if apart:
+            keep_gradients_apart(network)
+        said = network(torch.arange(4, 12).view(2, 4)).exit_logits
+        (said if only is None else said[only]).square().sum().backward()
+        encoder = network.albert.encoder
+        layer = encoder.albert_layer_groups[0].albert_layers[0]
+        return said.detach(), layer.ffn.weight.grad, encoder.embedding_hidden_mapping_in.weight.grad
+
+    said, layer, mapping = gradients(apart=True)
+    plain, whole, _ = gradients(apart=False)
+    assert torch.equal(said, plain)
+    assert not torch.allclose(layer, whole)
+    assert torch.allclose(gradients(apart=True, only=0)[1], gradients(apart=False, only=0)[1])
+    assert not gradients(apart=True, only=2)[2].any()  # the embedding hears of the first depth alone
+    assert torch.allclose(mapping, gradients(apart=False, only=0)[2])
+
+
+# ---- runs
+
+
+def test_a_run_is_made_once_killed_and_made_again(here, monkeypatch, capsys):
+    words = ["--set", "trec6", "--seed", 0, *base(here)]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Outputs, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            call("run", here, *words)
+    assert not list(here.results.rglob("*.json"))
+    call("run", here, *words)
+    file = record_file(here, "trec6/equal-0")
+    record = read_record(file)
+    assert record["settings"]["set"] == "trec6"
+    assert len(record["test"]["accuracy"]) == len(record["calibration"]["ece"]) == DEPTHS
+    assert record["conditions"]["command"].startswith("python experiments/run.py --set trec6")
+    assert str(here.data.parent) not in file.read_text()
+    saved = load_outputs(next(here.work.rglob("test.npz")))
+    assert (saved.probabilities.argmax(-1) == saved.labels[:, None]).mean() == pytest.approx(record["test"]["area"])
+    folder = next(here.work.rglob("test.npz")).parent
+    assert {f.name for f in folder.iterdir()} == {".claimed", "calibration.npz", "test.npz", "model"}
+    assert json.loads((folder / "model" / "tokenizer_config.json").read_text())["model_max_length"] == 32
+
+    stamp = file.stat().st_mtime_ns
+    call("run", here, *words)
+    assert "finished already" in capsys.readouterr().out
+    assert file.stat().st_mtime_ns == stamp
+    file.write_text(file.read_text()[:200])
+    call("run", here, *words)
+    again = read_record(file)
+    assert again["test"] == record["test"]
+    call("run", here, *words, "--rate", 1e-5)  # other settings: another run
+    assert read_record(file)["settings"]["rate"] == 1e-5
+
+
+def test_two_processes_do_not_make_the_same_run(tmp_path):
+    # A lock belongs to an opened file, so a second opening in this process is as good as another process.
+    with claimed(tmp_path), pytest.raises(InputError, match="another process is at work"), claimed(tmp_path):
+        pass
+    with claimed(tmp_path):
+        pass
+
+
+# ---- studies
+
+
+def test_training_study(here, capsys):
+    ways = ["plain-L", "equal", "learned-no-floor", "equal+mean", "equal+distilled", "alternating", "centred", "own"]
+    words = ["--sets", "trec6", "--variants", *ways, "--seeds", 0, *base(here)]
+    call("training_study", here, *words, "--plan")
+    assert "0 of 8 runs are there" in capsys.readouterr().out
+    call("training_study", here, *words, "--minutes", 0)
+    assert "1 of 8 runs are there" in capsys.readouterr().out
+    call("training_study", here, *words)
+    study = read_record(here.results / "training_study.json")
+    found = study["sets"]["trec6"]["ways"]
+    assert set(found) == {f"plain-{DEPTHS}", *ways[1:]}
+    assert found[f"plain-{DEPTHS}"]["area"] is None
+    assert found["equal"]["gain"] == [0.0]
+    assert found["equal"]["time_over_plain"] > 0
+    lines = (here.results / "training_study.csv").read_text().splitlines()
+    assert len(lines) == 1 + 8 * DEPTHS
+    assert "all sets" in capsys.readouterr().out
+
+
+STUDY = ["--sets", "trec6", "rte", "--seeds", 0, 1, "--alone-seeds", 0, "--families", *FAMILIES]
+
+
+@pytest.fixture(scope="module")
+def studied_once(sources, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studied")
+    places = Places(sources / "data", folder / "work", folder / "results")
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("trec6", "rte"):
+            patched.setitem(SETS, name, replace(SETS[name], **SMALL))
+        call("exit_study", places, *STUDY, *base(places))
+    return places
+
+
+@pytest.fixture
+def studied(studied_once, tmp_path):
+    """An exit study of two sets and seeds, to do with as one likes."""
+    for folder in ("work", "results"):
+        shutil.copytree(studied_once.work.parent / folder, tmp_path / folder)
+    here = Places(studied_once.data, tmp_path / "work", tmp_path / "results")
+    return here, [*STUDY, *base(here)]
+
+
+def test_exit_study_to_results(studied, capsys):
+    here, words = studied
+    study = read_record(here.results / "exit_study.json")
+    trec = study["sets"]["trec6"]
+    assert trec["seeds"] == [0, 1]
+    assert trec["n"] == 60
+    cells = trec["cells"]["3"]
+    assert set(FAMILIES) | {"window, tempered", "all families", "trained alone"} <= set(cells)
+    assert sum(cells["entropy"]["test"]["seeds"]) == 2
+    assert cells["window"]["mean_depth"]["mean"] < DEPTHS
+    assert [p["promised"] for p in trec["promises"][:3]] == [0.01, 0.02, 0.05]
+    assert trec["promises"][0]["needed"] == 299
+    assert len(trec["windows"]) == 2 * 3 * (DEPTHS - 1)
+    call("exit_study", here, *words, "--plan")
+    assert "10 of 10 runs are there" in capsys.readouterr().out
+
+    for npz in here.work.rglob("*.npz"):  # a fresh clone has none, and needs none
+        npz.unlink()
+    call("exit_study", here, *words, "--tables")
+    assert read_record(here.results / "exit_study.json") == study
+
+    small = ["--texts", 20, "--rounds", 2, *base(here)]
+    call("wall_clock", here, "--sets", "trec6", *small)
+    timed = read_record(next((here.results / "wall_clock").rglob("*.json")))
+    assert timed["batch"]["full"]["speedup"] == 1
+    assert timed["batch"]["goal 3x"]["layer_speedup"] > 1
+
+    output = here.results.parent / "RESULTS.md"
+    call("results", here, "--output", output)
+    written = output.read_text()
+    assert "*Not run yet*: `python experiments/training_study.py`" in written
+    assert "| rte | 1.7x layer speed-up, at most 0.5 points lost |" in written
+    assert "2.8x wall-clock" in written
+    for picture in ("window_trec6.svg", "curves_rte.svg"):
+        assert f"(results/figures/{picture})" in written
+        assert (here.results / "figures" / picture).read_text().startswith("<?xml")
+    call("results", here, "--output", output)
+    assert output.read_text() == written
+
+
+def test_no_test_text_has_a_say_in_what_is_chosen(studied):
+    here, words = studied
+    before = chosen_by(here)
+    for npz in here.work.rglob("test.npz"):  # other answers, other labels, another number of texts
+        outputs = load_outputs(npz)
+        generator = np.random.default_rng(0)
+        said = generator.dirichlet(np.ones(2), (7, outputs.depths)).astype(np.float32)
+        replace(outputs, probabilities=said, labels=np.arange(7) % 2, tokens=np.arange(7)).save(npz)
+        record = here.results / "runs" / f"{npz.parent.relative_to(here.work / 'runs')}.json"
+        values = read_record(record)
+        values["outputs"]["test"] = files_hash([npz])
+        record.write_text(json.dumps(values))
+    call("exit_study", here, *words, "--tables")
+    study = read_record(here.results / "exit_study.json")
+    assert study["sets"]["trec6"]["n"] == 7
+    assert chosen_by(here) == before
+
+
+def chosen_by(places):
+    """Every policy that the exit study names, by seed."""
+    found = {}
+    for file in sorted((places.results / "exits").rglob("*.json")):
+        study = read_record(file)
+        cells = {(s, n): c["policy"] for s, each in study["cells"].items() for n, c in each.items()}
+        goals = {(s, n): c["policy"] for s, each in study["goals"].items() for n, c in each.items()}
+        found[file.parent.name, file.stem] = cells, goals, [p.get("policy") for p in study["promises"]]
+    assert found
+    return found
+
+
+def test_results_without_results_say_so(tmp_path):
+    places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "none")
+    call("results", places, "--output", tmp_path / "RESULTS.md")
+    written = (tmp_path / "RESULTS.md").read_text()
+    for script in ("data", "training_study", "exit_study", "wall_clock"):
+        assert f"*Not run yet*: `python experiments/{script}.py`" in written
+
+
+# ---- statistics
+
+
+def made_up(n, depths=6, classes=3, seed=0):
+    generator = np.random.default_rng(seed)
+    said = generator.dirichlet(np.ones(classes), (n, depths)).astype(np.float32)
+    names = tuple("abcdefgh"[:classes])
+    return Outputs(said, generator.integers(0, classes, n), np.ones(n, int), names, "single_label_classification")
+
+
+def test_pooled_tests_are_those_of_the_concatenated_texts():
+    generator = np.random.default_rng(0)
+    ours, theirs = (generator.random((3, 50)) < p for p in (0.8, 0.6))
+    found = pooled.tested([reporting.versus(a, b) for a, b in zip(ours, theirs)])
+    assert found["p"] == pytest.approx(mcnemar(ours.ravel(), theirs.ravel()), abs=1e-6)
+    assert sum(found["seeds"]) == 3
+
+
+def test_a_win_at_a_higher_cost_is_no_win():
+    test = {"better": 0, "worse": 20, "p": 1e-6, "seeds": [0, 0, 1]}
+    cells = {"window": {"mean_depth": {"mean": 2.0}}, "gap": {"mean_depth": {"mean": 2.1}, "test": test}}
+    assert pooled.verdict(cells, "gap") == -1
+    cells["gap"]["mean_depth"]["mean"] = 2.5
+    assert pooled.verdict(cells, "gap") == 0
+    assert pooled.verdict(cells, "window") == 0
+
+
+def test_area_is_the_mean_over_costs_of_what_was_chosen_for_them():
+    trials = reporting.Trials(made_up(200))
+    front = [(1.0, policy("depth(1)")), (2.5, policy("depth(3)")), (4.0, policy("full"))]
+    costs = np.linspace(1, 6, 5001)[:-1]
+    slow = np.mean([trials.right[:, 0 if c < 2.5 else 2 if c < 4 else 5].mean() for c in costs])
+    assert reporting.area(trials, front) == pytest.approx(slow, abs=1e-3)
+
+
+def test_choices_hold_for_the_calibration_part():
+    outputs = made_up(800, classes=2)
+    chosen = choosing.choose(outputs, FAMILIES)
+    trials = reporting.Trials(outputs)
+    for speedup, families in chosen.near.items():
+        if speedup <= 4:
+            assert trials.depth(families["entropy"]).mean() == pytest.approx(6 / speedup, rel=0.06)
+    for name, best in chosen.as_good.items():
+        assert trials.correct(best).mean() >= trials.right[:, -1].mean(), name
+    assert all(promise.n == 480 for promise in chosen.promises)
+    window = choosing.candidates_for(6, ["window"])["window"]
+    assert len({w.entropy for w in window if w.rules and hasattr(w, "entropy")}) >= 300
