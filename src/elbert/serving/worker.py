@@ -132,8 +132,12 @@ class Worker:
         self._fail_all(NotReady("the server is stopping"))
 
     def _sleep(self) -> None:
+        def something_to_do() -> bool:
+            # Engines without rows are as false as none at all, and the thread would never sleep.
+            return bool(self._stopped or self._orders or self._engines is None or len(self._engines))
+
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._orders or not self._engines or len(self._engines))
+            self._changed.wait_for(something_to_do)
 
     def _step(self, engines: Engines) -> None:
         self._stepping = self._clock()
