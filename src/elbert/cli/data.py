@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from elbert.cli.bad_rows import BadRows
@@ -10,7 +11,7 @@ from elbert.errors import BadRow, DataError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.text import Text
+    from elbert.text import Example, Text
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,6 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
         BadRow: a row cannot be used, unless bad rows are skipped.
         DataError: the file cannot be used, or has no texts.
     """
-    from elbert.evaluation import target
     from elbert.text import read_examples
 
     bad = BadRows()
@@ -46,18 +46,32 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
     if examples and all(example.label is None for example in examples):
         bad.tell(f"{len(examples)} texts read")
         return [example.content() for example in examples], None
-    texts: list[Text] = []
+    kept, labels = with_targets(examples, bad if skip_bad else None, classifier)
+    if not kept:
+        raise DataError(f"{file}: no labelled texts to evaluate")
+    bad.tell(f"{len(kept)} texts evaluated")
+    return [example.content() for example in kept], labels
+
+
+def with_targets(
+    examples: Iterable[Example], bad: BadRows | None, classifier: Classifier
+) -> tuple[list[Example], list[Any]]:
+    """Examples whose label fits, and their targets; the others are told to ``bad``, if there is one to tell.
+
+    Raises:
+        BadRow: a row has no label that fits, and there is none to tell.
+    """
+    from elbert.evaluation import target
+
+    kept: list[Example] = []
     labels: list[Any] = []
     for example in examples:
         try:
             labels.append(target(example, classifier.labels, classifier.bundle.config.problem))
         except BadRow as row:
-            if not skip_bad:
+            if bad is None:
                 raise
             bad.skip(row)
             continue
-        texts.append(example.content())
-    if not texts:
-        raise DataError(f"{file}: no labelled texts to evaluate")
-    bad.tell(f"{len(texts)} texts evaluated")
-    return texts, labels
+        kept.append(example)
+    return kept, labels

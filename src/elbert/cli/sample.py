@@ -8,8 +8,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from elbert.cli.bad_rows import BadRows
+from elbert.cli.data import with_targets
 from elbert.cli.streams import own_stdin
-from elbert.errors import BadRow, DataError
+from elbert.errors import DataError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
@@ -51,22 +52,10 @@ def targeted(
         DataError: no row has a label that fits, and bad rows are skipped.
         BadRow: a row has no label that fits, and bad rows are not skipped.
     """
-    from elbert.evaluation import target
-
     if all(example.label is None for example in examples):
         return [example.content() for example in examples], None, [example.line for example in examples]
     bad = BadRows()
-    kept: list[Example] = []
-    labels: list[Any] = []
-    for example in examples:
-        try:
-            labels.append(target(example, classifier.labels, classifier.bundle.config.problem))
-        except BadRow as row:
-            if not arguments.skip_bad:
-                raise
-            bad.skip(row)
-            continue
-        kept.append(example)
+    kept, labels = with_targets(examples, bad if arguments.skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{arguments.data}: no labelled texts to explain")
     bad.tell(f"{len(kept)} texts looked at")
