@@ -15,7 +15,7 @@ _DATA = "<!-- data -->"
 def page(template: str, data: Mapping[str, Any] | None = None) -> str:
     """A whole page from ``web/<template>``: styles and scripts inside it, ``data`` as its JSON element ``#data``.
 
-    In a template ``<!-- include name.css -->`` and ``<!-- include name.js -->`` stand for the file of that name,
+    In a template ``<!-- include NAME -->`` stands for the style sheet, script or drawing (css, js, svg) of that name,
     ``<!-- data -->`` for the data.
     """
     whole = _PART.sub(lambda part: _included(part["name"]), _read(template))
@@ -23,7 +23,10 @@ def page(template: str, data: Mapping[str, Any] | None = None) -> str:
 
 
 def _included(name: str) -> str:
-    tag = {"css": "style", "js": "script"}[name.rsplit(".", 1)[1]]
+    kind = name.rsplit(".", 1)[1]
+    if kind == "svg":
+        return _read(name).strip()
+    tag = {"css": "style", "js": "script"}[kind]
     return f"<{tag}>\n{_read(name)}</{tag}>"
 
 
