@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
-
-import numpy as np
+from itertools import accumulate
 
 from elbert.engine import Capacity, Scheduler, Sweep
+from simulator import Line, Replica, Text, serve
 
 LOADS = (0.7, 0.9)  # of what full calls could serve, where texts arrive
 Pick = Callable[[Scheduler, list[Hashable]], Hashable]
@@ -54,32 +54,14 @@ def arriving(
     name: str, capacity: int, needs: str, depths: list[int], load: float, number: int = 4000
 ) -> dict[str, float]:
     """Texts that arrive at random under a load: rows a call, and how long texts stay, in full calls' time."""
-    made, rng, fixed = scheduler(name, Capacity(capacity, capacity), list(needs)), random.Random(0), 8.0
-    full_call = fixed + capacity
+    most, rng, clock = Capacity(capacity, capacity), random.Random(0), Line(8.0, 1.0)
+    full_call = clock.a + clock.b * capacity
     gap = full_call / capacity * (sum(depths) / len(depths)) / load
-    comes = np.cumsum([rng.expovariate(1 / gap) for _ in range(number)])
-    now, entered, depth, stayed, calls = 0.0, 0, {}, [], []
-    while len(stayed) < number:
-        while entered < number and comes[entered] <= now:
-            made.enter(entered, 1)
-            entered += 1
-        for identity in (started := made.admit()):
-            depth[identity] = 0
-        made.stand(needs[0], started)
-        if (call := made.call()) is None:
-            now = comes[entered]
-            continue
-        now += fixed + len(call[1])
-        calls.append(len(call[1]))
-        for identity in call[1]:
-            depth[identity] += 1
-            if depth[identity] == depths[identity % len(depths)]:
-                stayed.append(now - comes[identity])
-                made.gone([identity])
-            else:
-                made.stand(needs[depth[identity]], [identity])
+    comes = list(accumulate(rng.expovariate(1 / gap) for _ in range(number)))
+    texts = [Text(1, depths[identity % len(depths)]) for identity in range(number)]
+    served = serve(texts, comes, [Replica(most, clock, needs, scheduler=scheduler(name, most, needs))])
     return {
-        "rows_a_call": float(np.mean(calls)),
-        "mean_stay": float(np.mean(stayed)) / full_call,
-        "p99_stay": float(np.percentile(stayed, 99)) / full_call,
+        "rows_a_call": served.rows_a_call,
+        "mean_stay": float(served.stay.mean()) / full_call,
+        "p99_stay": served.latency(99) / full_call,
     }

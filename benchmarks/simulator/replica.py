@@ -1,0 +1,134 @@
+"""One replica: the engine's own scheduler, rows that are numbers, and a clock instead of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from elbert.engine import Capacity, Queue, Scheduler
+
+
+class Text(NamedTuple):
+    """What matters of a text: its tokens, and the depth at which it leaves."""
+
+    length: int
+    depth: int
+
+
+class Step(NamedTuple):
+    """What a step of the engine has to do. ``squares`` is the sum of the squared lengths, which attention pays."""
+
+    rows: int
+    tokens: int
+    squares: int
+    started: int = 0
+    started_tokens: int = 0
+    left: int = 0
+    left_tokens: int = 0
+
+    @property
+    def joins(self) -> bool:
+        """Whether new rows are put beside others."""
+        return 0 < self.started < self.rows
+
+    @property
+    def keeps(self) -> bool:
+        """Whether some rows are kept where others leave."""
+        return 0 < self.left < self.rows
+
+    @property
+    def moved(self) -> int:
+        """Tokens that are copied to make room, or to fill it."""
+        return self.tokens * self.joins + (self.tokens - self.left_tokens) * self.keeps
+
+
+class Clock(Protocol):
+    """How long things take, in whatever unit the arrivals are told in."""
+
+    @property
+    def entry(self) -> float:
+        """To take one text in."""
+
+    def step(self, step: Step) -> float:
+        """One step of the engine."""
+
+
+class Replica:
+    """``Engine`` with one call under way, as on a processor: admit, advance, release. ``needs`` as the scheduler's."""
+
+    def __init__(
+        self,
+        capacity: Capacity,
+        clock: Clock,
+        needs: Sequence[Hashable],
+        *,
+        queue: Queue | None = None,
+        refill: float = 0.0,
+        scheduler: Scheduler | None = None,
+    ) -> None:
+        self._scheduler = scheduler or Scheduler(capacity, needs, queue=queue, refill=refill)
+        self._clock = clock
+        self._needs = needs
+        self._texts: dict[int, Text] = {}
+        self._depth: dict[int, int] = {}
+        self.now = 0.0
+        self.busy = 0.0  # seconds spent in steps
+        self.calls = 0
+        self.rows = 0  # of all calls
+
+    def __len__(self) -> int:
+        """How many texts wait or are under way."""
+        return len(self._texts)
+
+    def enter(self, identity: int, text: Text, at: float) -> None:
+        """A text comes at ``at``; a step under way then is not for it."""
+        self.now = max(self.now, at) + self._clock.entry
+        self._texts[identity] = text
+        self._scheduler.enter(identity, text.length)
+
+    def step(self) -> list[int]:
+        """Who leaves with this step, at :attr:`now` after it."""
+        started = self._scheduler.admit()
+        self._depth.update(dict.fromkeys(started, 0))
+        self._scheduler.stand(self._needs[0], started)
+        call = self._scheduler.call()
+        if call is None:
+            raise RuntimeError("a step without a row: nobody waits, nobody is under way")
+        staying, left = self._deeper(call[1])
+        took = self._clock.step(self._told(started, call[1], left))
+        self.now += took
+        self.busy += took
+        self.calls += 1
+        self.rows += len(call[1])
+        for identity in left:
+            del self._texts[identity], self._depth[identity]
+        for identity in staying:
+            self._scheduler.stand(self._needs[self._depth[identity]], [identity])
+        self._scheduler.gone(left)
+        return left
+
+    def until(self, moment: float) -> Iterable[tuple[float, int]]:
+        """Steps that begin before ``moment``; yields who left, and when."""
+        while self._texts and self.now < moment:
+            left = self.step()
+            yield from ((self.now, identity) for identity in left)
+
+    def _deeper(self, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+        staying, left = list[int](), list[int]()
+        for identity in rows:
+            self._depth[identity] += 1
+            done = self._depth[identity] >= self._texts[identity].depth
+            (left if done else staying).append(identity)
+        return staying, left
+
+    def _told(self, started: Sequence[int], rows: Sequence[int], left: Sequence[int]) -> Step:
+        length = {identity: self._texts[identity].length for identity in rows}
+        return Step(
+            rows=len(rows),
+            tokens=sum(length.values()),
+            squares=sum(n * n for n in length.values()),
+            started=len(started),
+            started_tokens=sum(self._texts[identity].length for identity in started),
+            left=len(left),
+            left_tokens=sum(map(length.__getitem__, left)),
+        )

@@ -1,0 +1,111 @@
+"""Real runs of the engine, and the same texts through the simulator."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from elbert import Classifier
+from elbert.classifier import REFILL
+from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
+from elbert.exits import Policy
+from elbert.model import Backend
+from elbert.text import Tokens
+from others import Way, run
+from scripted import Scripted
+from shapes import texts_of
+from simulator.costs import Costs
+from simulator.fleet import Served, serve
+from simulator.replica import Replica, Text
+
+
+@dataclass(frozen=True)
+class Work:
+    """Texts whose exits are scripted: tokens for the engine, lengths and depths for the simulator."""
+
+    tokens: Sequence[Tokens]
+    texts: Sequence[Text]
+    backend: Backend
+
+    @classmethod
+    def of(cls, classifier: Classifier, lengths: Sequence[int], depths: Sequence[int]) -> Work:
+        """Texts of these lengths, in tokens; which of the depths each one gets, its tokens say."""
+        words = [texts_of(length - 2, 1, seed)[0] for seed, length in enumerate(lengths)]
+        tokens = classifier.tokeniser.encode(words)
+        texts = [Text(len(each.ids), depths[sum(each.ids) % len(depths)]) for each in tokens]
+        return cls(tokens, texts, Scripted(classifier.backend, depths))
+
+    @property
+    def mean_depth(self) -> float:
+        """Of all texts."""
+        return sum(text.depth for text in self.texts) / len(self.texts)
+
+
+def skewed(number: int, seed: int = 0, median: float = 18.0, spread: float = 0.8, longest: int = 256) -> list[int]:
+    """Lengths in tokens, log-normal: most texts short, a few long."""
+    draw = random.Random(seed)
+    return [min(longest, max(4, round(draw.lognormvariate(np.log(median), spread)))) for _ in range(number)]
+
+
+def poisson(number: int, rate: float, seed: int = 0) -> list[float]:
+    """When texts come that know nothing of each other."""
+    draw, moment, moments = random.Random(seed), 0.0, list[float]()
+    for _ in range(number):
+        moment += draw.expovariate(rate)
+        moments.append(moment)
+    return moments
+
+
+def in_bulk(work: Work, chosen: Policy, capacity: Capacity) -> Served:
+    """The engine with everything there at once, as ``Classifier`` runs it."""
+    begin = time.perf_counter()
+    engine = Engine(work.backend, capacity, queue=Sweep(), refill=REFILL)
+    for identity, each in enumerate(work.tokens):
+        engine.submit(Request(identity, each, chosen))
+    calls = rows = 0
+    while len(engine):
+        engine.step()
+        calls, rows = calls + 1, rows + (0 if engine.latest is None else engine.latest.rows)
+    seconds = time.perf_counter() - begin
+    return Served(np.full(len(work.tokens), seconds), seconds, calls, rows / calls, 1.0)
+
+
+def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence[float]) -> Served:
+    """The engine with texts that come at these moments, whatever became of those before; stays count from then."""
+    engine, left = Engine(work.backend, capacity, queue=Arrival()), np.zeros(len(comes))
+    entered = calls = rows = 0
+    busy, begin = 0.0, time.perf_counter()
+    while entered < len(comes) or len(engine):
+        now = time.perf_counter() - begin
+        while entered < len(comes) and comes[entered] <= now:
+            engine.submit(Request(entered, work.tokens[entered], chosen))
+            entered += 1
+        if not len(engine):
+            continue  # a thread that sleeps wakes up late: this one looks at the clock
+        gone = engine.step().identities
+        ended = time.perf_counter() - begin
+        left[gone] = ended
+        busy += ended - now
+        calls, rows = calls + 1, rows + (0 if engine.latest is None else engine.latest.rows)
+    end = float(left.max())
+    return Served(left - np.asarray(comes), end, calls, rows / calls, busy / end)
+
+
+def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:
+    """Seconds of all texts, by another way, on the same backend."""
+    begin = time.perf_counter()
+    run(way, work.tokens, work.backend, chosen, size)
+    return time.perf_counter() - begin
+
+
+def foretold(work: Work, costs: Costs, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
+    """What the simulator says of :func:`in_bulk`, or with ``comes`` of :func:`as_they_come`."""
+    needs = [work.backend.config.need(depth) for depth in range(work.backend.config.depths)]
+    if comes is None:
+        replica = Replica(capacity, costs, needs, queue=Sweep(), refill=REFILL)
+        return serve(work.texts, [0.0] * len(work.texts), [replica])
+    return serve(work.texts, comes, [Replica(capacity, costs, needs, queue=Arrival())])
