@@ -1,40 +1,39 @@
 """One shared layer against a layer for every depth: how much of the layers saved is time saved, and by which schedule.
 
-    python benchmarks/encoders.py [--capacities 1 16 64] [--rounds 2] [--dtype bfloat16]
+    python benchmarks/encoders.py [--capacities 1 16 64] [--rounds 3] [--dtype bfloat16] [--models bundled minilm]
 
-An ALBERT and a BERT of one width (MiniLM's: 6 depths, width 384), random weights, exits by one script. In ALBERT, rows
-of all depths share a call; in BERT, rows that stand at one depth do, and wait in pools until a call is worth it.
+``albert`` and ``bert`` are of one width (MiniLM's: 6 depths, width 384), random weights; ``bundled`` is the model in
+the package, and ``minilm`` MiniLM's real weights (the recipes extra). All in the same rounds, exits by one script. In
+ALBERT, rows of all depths share a call; in BERT, rows that stand at one depth do, and wait in pools until a call is
+worth it.
 ``shrink`` is FastBERT's way: a batch goes through together and shrinks. Schedules say which pool goes next; besides
 bulk, they are compared under arriving texts on a clock of their own, where a call of n rows takes 8 + n: that part, and
-the rows a call, are the same on every machine. Two minutes.
+the rows a call, are the same on every machine. Five minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from elbert import Classifier, bundled_model
+from elbert import Classifier
 from elbert.classifier import REFILL
 from elbert.engine import Capacity, Engine, Request, Sweep
 from elbert.exits import Policy, policy
 from elbert.model import Backend
 from elbert.text import Tokens
+from families import SIZES, folder_of
 from machine import keep
 from others import by_shrinking, run
 from rounds import interleaved
 from schedules import LOADS, PICKS, arriving, scheduler
 from scripted import POLICY, Scripted, script
-from shapes import TOKENIZER_FILES, texts_of
+from shapes import texts_of
 
-SIZES = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536, "num_hidden_layers": 6}
 TOKENS = 32  # of each text
 
 
@@ -62,7 +61,7 @@ def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int,
 
 def contest_of(family: str, classifier: Classifier, capacity: int, number: int) -> dict[str, Callable[[], Served]]:
     """What one model does at one capacity, by ``way mean-depth``."""
-    deepest, leaving = SIZES["num_hidden_layers"], policy(POLICY)
+    deepest, leaving = classifier.depths, policy(POLICY)
     tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
     quarter, half = (Scripted(classifier.backend, script(deepest / share, deepest)) for share in (4, 2))
 
@@ -78,7 +77,7 @@ def contest_of(family: str, classifier: Classifier, capacity: int, number: int) 
 
 def measure(models: dict[str, Classifier], capacity: int, rounds: int) -> list[dict[str, Any]]:
     """Every way of both models at one capacity, in the same rounds, each against its own model's full depth."""
-    deepest, number = SIZES["num_hidden_layers"], 16 * capacity + 64
+    number = 16 * capacity + 64
     contest = {k: v for f, model in models.items() for k, v in contest_of(f, model, capacity, number).items()}
     served = {name: go() for name, go in contest.items()}
     seconds = interleaved(contest, rounds, warm=False)
@@ -88,7 +87,8 @@ def measure(models: dict[str, Classifier], capacity: int, rounds: int) -> list[d
         speedup = seconds[f"{family} full L"] / seconds[name]
         row: dict[str, Any] = {"capacity": capacity, "model": family, "way": way, "at": at, "mean_depth": mean}
         row |= {"rows_a_call": rows_a_call, "wall_speedup": speedup}
-        rows.append(row | {"realised": speedup * mean / deepest, "us_per_text": seconds[name] / number * 1e6})
+        realised = speedup * mean / models[family].depths
+        rows.append(row | {"realised": realised, "us_per_text": seconds[name] / number * 1e6})
     return rows
 
 
@@ -102,37 +102,25 @@ def told(row: dict[str, Any]) -> str:
     )
 
 
-def folder_of(family: str, cache: Path) -> Path:
-    """A model of that family with random weights and the bundled tokenizer."""
-    import transformers
-
-    torch.manual_seed(0)
-    stem = {"albert": "Albert", "bert": "Bert"}[family]
-    config = getattr(transformers, f"{stem}Config")(vocab_size=30522, **SIZES)
-    getattr(transformers, f"{stem}ForSequenceClassification")(config).save_pretrained(cache / family)
-    for name in TOKENIZER_FILES:
-        shutil.copy(bundled_model() / name, cache / family / name)
-    return cache / family
-
-
 def main() -> None:
     """Measure every capacity, print tables, keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--capacities", nargs="+", type=int, default=[1, 16, 64])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--models", nargs="+", default=["albert", "bert", "bundled", "minilm"])
     args = parser.parse_args()
     result: dict[str, Any] = {"tokens": TOKENS, "dtype": args.dtype, "rounds": args.rounds, "sizes": SIZES}
     result |= {"bulk": [], "arriving": []}
     with tempfile.TemporaryDirectory() as cache:
-        models = {f: Classifier.load(folder_of(f, Path(cache)), dtype=args.dtype) for f in ("albert", "bert")}
+        models = {f: Classifier.load(folder_of(f, Path(cache)), dtype=args.dtype) for f in args.models}
         for capacity in args.capacities:
             for row in measure(models, capacity, args.rounds):
                 result["bulk"].append(row)
                 print(told(row), flush=True)
     ways = [("albert", "aaaaaa", "now"), *(("bert", "abcdef", name) for name in ("now", *PICKS))]
     for load, capacity, (model, needs, name) in product(LOADS, args.capacities, ways):
-        found = arriving(name, capacity, needs, script(1.5, 6), load)
+        found = arriving(name, capacity, needs, script(1.5, SIZES["num_hidden_layers"]), load)
         result["arriving"].append({"load": load, "capacity": capacity, "model": model, "schedule": name} | found)
         print(
             f"load {load}, capacity {capacity:>3}  {model:<6} {name:<8} {found['rows_a_call']:5.1f} rows a call, "

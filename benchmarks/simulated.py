@@ -10,7 +10,6 @@ at several rates, and batches that shrink or wait. Medians over the rounds. Thre
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
@@ -23,8 +22,9 @@ from machine import keep
 from others import by_shrinking, by_waiting
 from scripted import POLICY, script
 from simulator import shrinking, waiting, ways
+from simulator.mixes import all_or_nothing, poisson, skewed
 from simulator.probes import USUAL, Probes
-from simulator.runs import Work, as_they_come, foretold, in_batches, in_bulk, poisson, skewed
+from simulator.runs import Work, as_they_come, foretold, in_batches, in_bulk
 
 LOADS = (0.3, 0.6, 0.8, 0.9)  # of what the simulator says of bulk
 BULK = (
@@ -40,14 +40,6 @@ BULK = (
 LONG = Capacity(128, 2048)  # the classifier's own
 Told = dict[str, float]  # figures by name: seconds, or texts
 Run = tuple[str, Callable[[], Told], Callable[[], Told]]  # name, measured, foretold
-
-
-def at_once(mean: float, deepest: int) -> list[int]:
-    """As many texts as it takes leave at depth 1, and all others at the last."""
-    late = round(97 * (mean - 1) / (deepest - 1))
-    depths = [deepest] * late + [1] * (97 - late)
-    random.Random(0).shuffle(depths)
-    return depths
 
 
 def bulk_runs(classifier: Classifier, costs: Callable[[], Any]) -> list[Run]:
@@ -71,7 +63,11 @@ def bulk_runs(classifier: Classifier, costs: Callable[[], Any]) -> list[Run]:
         number = max(8 * rows, min(1200, int(300 + 30 * rows / mean)))
         work = Work.of(classifier, [USUAL] * number, script(mean, deepest))
         add(f"{rows} rows a call", work, Capacity(rows, rows * USUAL))
-    add("64 rows, all or nothing", Work.of(classifier, [USUAL] * 800, at_once(3.0, deepest)), Capacity(64, 64 * USUAL))
+    add(
+        "64 rows, all or nothing",
+        Work.of(classifier, [USUAL] * 800, all_or_nothing(3.0, deepest)),
+        Capacity(64, 64 * USUAL),
+    )
     add("lengths skewed", Work.of(classifier, skewed(1500), script(3.0, deepest)), LONG)
     return found
 

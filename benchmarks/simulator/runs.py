@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,21 +42,6 @@ class Work:
     def mean_depth(self) -> float:
         """Of all texts."""
         return sum(text.depth for text in self.texts) / len(self.texts)
-
-
-def skewed(number: int, seed: int = 0, median: float = 18.0, spread: float = 0.8, longest: int = 256) -> list[int]:
-    """Lengths in tokens, log-normal: most texts short, a few long."""
-    draw = random.Random(seed)
-    return [min(longest, max(4, round(draw.lognormvariate(np.log(median), spread)))) for _ in range(number)]
-
-
-def poisson(number: int, rate: float, seed: int = 0) -> list[float]:
-    """When texts come that know nothing of each other."""
-    draw, moment, moments = random.Random(seed), 0.0, list[float]()
-    for _ in range(number):
-        moment += draw.expovariate(rate)
-        moments.append(moment)
-    return moments
 
 
 def in_bulk(work: Work, chosen: Policy, capacity: Capacity) -> Served:
