@@ -32,6 +32,9 @@ bench: .venv/benched  ## benchmarks, an hour; results go to benchmarks/results/ 
 	$(BIN)/python benchmarks/onnx_loop.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/onnx_loop.py --shape albert-base --texts 64
 	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/encoders.py
+	$(BIN)/python benchmarks/simulated.py --threads 1
+	$(BIN)/python benchmarks/scaling.py
 
 experiments:  ## list the published tables: what each says, its command, its time
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'

@@ -26,7 +26,7 @@ from elbert.engine import Capacity, Engine, Request, Sweep
 from elbert.exits import Policy, policy
 from elbert.model import Backend
 from elbert.text import Tokens
-from families import SIZES, folder_of
+from families import SIZES, families, folder_of
 from machine import keep
 from others import by_shrinking, run
 from rounds import interleaved
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--capacities", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--models", nargs="+", default=["albert", "bert", "bundled", "minilm"])
+    parser.add_argument("--models", nargs="+", default=families())
     args = parser.parse_args()
     result: dict[str, Any] = {"tokens": TOKENS, "dtype": args.dtype, "rounds": args.rounds, "sizes": SIZES}
     result |= {"bulk": [], "arriving": []}

