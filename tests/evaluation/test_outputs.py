@@ -205,6 +205,24 @@ def test_timing_is_measured_against_full_depth(bundle_folder):
     )
 
 
+def test_single_texts_are_timed_one_by_one(bundle_folder, monkeypatch):
+    from elbert.evaluation import timing
+
+    monkeypatch.setattr(timing, "SINGLES", 10)
+    called = []
+    classifier = Classifier.load(bundle_folder)
+    predict = classifier.predict
+    monkeypatch.setattr(
+        classifier, "predict", lambda rows, way: called.append((len(rows), str(way))) or predict(rows, way)
+    )
+    found = timing.latencies(classifier, texts(50), {"one": policy("depth(1)"), "all": policy("full")}, 2)
+    assert called == [(1, "full")] * 10 + [(1, "full"), (1, "depth(1)"), (1, "full")] * 10 * 2
+    for each in found.values():
+        assert each.texts == 10
+        assert 0 < each.p50 <= each.p99
+    assert found["one"].p50 * found["one"].speedup == pytest.approx(found["all"].p50 * found["all"].speedup)
+
+
 def test_timing_takes_a_sample_of_many(bundle_folder, monkeypatch):
     from elbert.evaluation import timing
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "write one ONNX file with the exits inside",
     "explore": "a page on this machine that shows why each text left, and what other dials would do",
     "serve": "answer over HTTP, under load and deadlines too",
+    "bench": "how fast a model is here: batches and single texts, at every operating point",
     "env": "what a bug report needs: versions, processor, devices",
 }
 FAILED, INTERRUPTED = 2, 130

@@ -3,15 +3,17 @@
 from elbert.evaluation.evaluate import PolicyScore, Report, evaluate
 from elbert.evaluation.outputs import Outputs, collect, load_outputs, split
 from elbert.evaluation.targets import target
-from elbert.evaluation.timing import Timing, measure
+from elbert.evaluation.timing import Latency, Timing, latencies, measure
 
 __all__ = [
+    "Latency",
     "Outputs",
     "PolicyScore",
     "Report",
     "Timing",
     "collect",
     "evaluate",
+    "latencies",
     "load_outputs",
     "measure",
     "split",

@@ -8,11 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from elbert.classifier import Classifier
 from elbert.exits import Full, Policy
 from elbert.text import Text
 
 SAMPLE = 1000  # texts a round: enough for a ratio, little enough to wait for
+SINGLES = 100  # texts a round that are classified one by one
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,68 @@ class Timing:
     rounds: int
 
 
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single texts, tokenising included, over all rounds; speed-up is full depth's median over ours."""
+
+    p50: float
+    p99: float
+    speedup: float
+    texts: int
+
+
 def measure(
     classifier: Classifier, texts: Sequence[Text], policies: Mapping[str, Policy], rounds: int
 ) -> dict[str, Timing]:
     """Time every policy and full depth, interleaved round by round, on at most :data:`SAMPLE` texts."""
-    sample = texts if len(texts) <= SAMPLE else random.Random(0).sample(list(texts), SAMPLE)
-    contest: list[tuple[str | None, Policy]] = [(None, Full()), *policies.items()]
+    sample = some(texts, SAMPLE)
+    contest = with_full(policies)
     classifier.predict(sample[:64], Full())  # the first call pays for memory and kernels
-    seconds: dict[str | None, list[float]] = {name: [] for name, _ in contest}
+    seconds: dict[str | None, list[float]] = {name: [] for name in contest}
     for _ in range(rounds):
-        for name, policy in contest:
-            start = time.perf_counter()
-            classifier.predict(sample, policy)
-            seconds[name].append(time.perf_counter() - start)
+        for name, policy in contest.items():
+            seconds[name].append(seconds_of(classifier, sample, policy))
     full = statistics.median(seconds[None])
     medians = {name: statistics.median(seconds[name]) for name in policies}
     return {name: Timing(len(sample) / s, full / s, len(sample), rounds) for name, s in medians.items()}
+
+
+def latencies(
+    classifier: Classifier, texts: Sequence[Text], policies: Mapping[str, Policy], rounds: int
+) -> dict[str, Latency]:
+    """Time at most :data:`SINGLES` texts one by one, each by every policy and at full depth in turn."""
+    sample = some(texts, SINGLES)
+    contest = with_full(policies)
+    for text in sample:  # every length once, before it counts
+        classifier.predict([text], Full())
+    taken: dict[str | None, list[float]] = {name: [] for name in contest}
+    for _ in range(rounds):
+        for text in sample:
+            for name, policy in contest.items():
+                taken[name].append(1e3 * seconds_of(classifier, [text], policy))
+    full = statistics.median(taken[None])
+    return {
+        name: Latency(
+            p50 := statistics.median(taken[name]), float(np.quantile(taken[name], 0.99)), full / p50, len(sample)
+        )
+        for name in policies
+    }
+
+
+def with_full(policies: Mapping[str, Policy]) -> dict[str | None, Policy]:
+    """The policies behind full depth, which is what they are compared with in every round."""
+    contest: dict[str | None, Policy] = {None: Full()}
+    contest.update(policies)
+    return contest
+
+
+def some(texts: Sequence[Text], most: int) -> list[Text]:
+    """All texts, or a fixed draw of many."""
+    return list(texts) if len(texts) <= most else random.Random(0).sample(list(texts), most)
+
+
+def seconds_of(classifier: Classifier, texts: Sequence[Text], policy: Policy) -> float:
+    """How long one call of ``predict`` takes."""
+    start = time.perf_counter()
+    classifier.predict(texts, policy)
+    return time.perf_counter() - start
