@@ -80,11 +80,13 @@ def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[st
     return model
 
 
-def every_depth(model: AlbertForSequenceClassification, ids: Tensor, mask: Tensor) -> list[Tensor]:
+def every_depth(
+    model: AlbertForSequenceClassification, ids: Tensor, mask: Tensor, types: Tensor | None = None
+) -> list[Tensor]:
     """Hidden rows ``[rows, tokens, width]`` after the embedding and after each depth."""
     encoder = model.albert.encoder
     bias = (1.0 - mask[:, None, None, :].float()) * -1e4 if not bool(mask.all()) else None
-    hidden = [encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids))]
+    hidden = [encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids, types))]
     for _ in range(DEPTHS):
         attention = None if bias is None else bias.to(hidden[-1].dtype)
         hidden.append(encoder.albert_layer_groups[0](hidden[-1], attention))

@@ -1,0 +1,148 @@
+"""Carry MiniLM, as it is, over into one shared ALBERT layer: a base encoder for any task, made from unlabelled text.
+
+Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a corpus's
+sentences, parts of sentences, passages and pairs. Depth 2k learns what MiniLM's layer k gives on every token, [CLS]
+learns the mean of the tokens. The rate is constant and falls in the run's last ``--fall``, so ``--start`` can go on
+from the state before it (``DIR/before-fall``).
+
+    python recipes/carry_general.py --corpus CORPUS/*.parquet --minutes 60 --output DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import AlbertForSequenceClassification
+
+from carry_over import match
+from passages import passages, token_batches
+from student import every_depth, save, student_from
+from teacher import Teacher, load_tokenizer
+
+LONGEST = 128  # tokens
+WARM_UP = 200  # steps
+CLIP = 1.0
+SAMPLE = 20_000  # passages whose words are counted for the factorised embedding
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="parquet files with a column text")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on from this earlier state")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--fall", type=float, default=0.25, help="share of the minutes in which the rate falls")
+    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
+    parser.add_argument("--threads", type=int, help="one is best beside other work")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stop-file", type=Path, help="when this file appears the rate begins to fall")
+    return parser
+
+
+def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, types: Tensor) -> Tensor:
+    """Mean over the teacher's layers; rows ``[rows, tokens]`` are of one length, without padding."""
+    mask = torch.ones_like(ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            targets = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True).hidden_states
+        hidden = every_depth(model, ids, mask, types)
+    apart = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
+    return apart + 0.2 * ((hidden[0] - targets[0]).float() ** 2).mean() / targets[0].float().var()
+
+
+def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) -> Tensor:
+    """How often each word stands in some passages."""
+    counts = torch.zeros(vocabulary)
+    for _ in range(SAMPLE):
+        counts += torch.bincount(torch.tensor(next(rows)[0]), minlength=vocabulary)
+    return counts
+
+
+class Rate:
+    """Constant after a warm-up; falls to nothing in the last share of the time, or from the moment it is told to."""
+
+    def __init__(self, top: float, minutes: float, fall: float, stop: Path | None) -> None:
+        self.top, self.stop = top, stop
+        self.falling = minutes * 60 * fall
+        self.from_ = time.monotonic() + minutes * 60 - self.falling
+        self.told = False
+
+    def __call__(self, step: int) -> float:
+        now = time.monotonic()
+        if not self.told and self.stop is not None and self.stop.exists():
+            self.from_, self.told = min(self.from_, now), True
+        left = 1.0 if now < self.from_ else max(1 - (now - self.from_) / max(self.falling, 1.0), 0.0)
+        return self.top * left * min(1.0, (step + 1) / WARM_UP)
+
+    @property
+    def fallen(self) -> bool:
+        """Whether the fall has begun."""
+        return time.monotonic() >= self.from_
+
+
+def keep(model: AlbertForSequenceClassification, log: list[dict[str, float]], folder: Path) -> None:
+    """The model's folder with its log, whole."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save(model, partial)
+    (partial / "carried.json").write_text(json.dumps(log, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def main() -> None:
+    args = parser().parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    rng = random.Random(args.seed)
+    tokenizer = load_tokenizer(LONGEST)
+    corpora = [pq.read_table(file, columns=["text"])["text"].to_pylist() for file in args.corpus]
+    teacher = Teacher(2)
+    teacher.eval().requires_grad_(False)
+    rows = passages(corpora, tokenizer, rng)
+    model = student_from(teacher, 2, word_counts(rows, teacher.bert.config.vocab_size), ["0", "1"]).train()
+    if args.start:
+        model.load_state_dict(load_file(args.start / "model.safetensors"))
+    optimizer = torch.optim.AdamW(model.parameters(), args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    rate, begun, tokens, running = Rate(args.rate, args.minutes, args.fall, args.stop_file), time.monotonic(), 0, 0.0
+    log: list[dict[str, float]] = []
+    kept, saved = False, begun
+    for step, (ids, types) in enumerate(token_batches(rows, args.tokens)):
+        if (now := rate(step)) <= 0.0:
+            break
+        if rate.fallen and not kept:
+            keep(model, log, args.output / "before-fall")
+            kept = True
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = now
+        loss = hidden_loss(model, teacher, ids, types)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        optimizer.zero_grad()
+        tokens += ids.numel()
+        running += (loss.item() - running) / min(step + 1, 50)
+        if step % 50 == 49:
+            seconds = time.monotonic() - begun
+            log.append({"step": step + 1, "tokens": tokens, "loss": round(running, 4), "seconds": round(seconds)})
+            print(log[-1], f"rate {now:.1e}", f"{tokens / seconds:.0f} tokens/s", flush=True)
+        if time.monotonic() - saved > 300:
+            keep(model, log, args.output / "latest")
+            saved = time.monotonic()
+    keep(model, log, args.output / "base")
+    print(f"end: {tokens:,} tokens, loss {running:.4f}")
+
+
+if __name__ == "__main__":
+    main()
