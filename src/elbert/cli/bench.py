@@ -154,13 +154,10 @@ def print_table(found: Mapping[str, Measured], classifier: Classifier, data: str
         )
     console = Console()
     console.print(table)
-    made = (
-        ""
-        if data is not None
-        else "Made-up texts: give --data FILE to see operating points, whose exits need real ones. "
-    )
+    hint = "Made-up texts: give --data FILE to see operating points, whose exits need real ones. "
     console.print(
-        f"{made}Medians of {any_one.batch.rounds} interleaved rounds against full depth in the same rounds (batch, single: speed-ups), tokenising "
-        f"included; {any_one.single.texts} texts one by one. What full differs from 1.00x is noise.",
+        f"{hint if data is None else ''}Medians of {any_one.batch.rounds} interleaved rounds; batch and single are "
+        "speed-ups over full depth in the same rounds, tokenising included; "
+        f"{any_one.single.texts} texts one by one. What full differs from 1.00x is noise.",
         highlight=False,
     )
