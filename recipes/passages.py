@@ -12,6 +12,7 @@ from torch import Tensor
 
 PART, PASSAGE, PAIR = 0.25, 0.25, 0.2  # how often a part of a sentence, a few sentences, two with a border between
 POOL = 4096  # passages that are put into batches together
+STRETCH = 4000  # characters of a text that are taken at a time
 Row = tuple[list[int], list[int]]
 
 
@@ -44,17 +45,16 @@ def pieces(text: str, rng: random.Random) -> Iterator[tuple[str, str | None]]:
 
 
 def passages(corpora: list[list[str]], tokenizer: Tokenizer, rng: random.Random) -> Iterator[Row]:
-    """Without end: ``(ids, types)`` of pieces, texts in random order, a long text in several places.
+    """Without end: ``(ids, types)`` of pieces; every file has an equal part.
 
-    Every file has an equal part. Books are thousands of sentences long: only a stretch of each is taken at a time, so that a batch has many authors.
+    Books are thousands of sentences long: only a stretch is taken at a time, so that a batch has many authors.
     """
-    stretch = 4000  # characters
     while True:
         pool: list[tuple[str, str | None]] = []
         while len(pool) < POOL:
             text = rng.choice(rng.choice(corpora))
-            begin = rng.randint(0, max(0, len(text) - stretch))
-            pool += pieces(text[begin : begin + stretch], rng)
+            begin = rng.randint(0, max(0, len(text) - STRETCH))
+            pool += pieces(text[begin : begin + STRETCH], rng)
         rng.shuffle(pool)
         inputs = [first if second is None else (first, second) for first, second in pool]
         for encoded in tokenizer.encode_batch(inputs):
