@@ -33,7 +33,6 @@ BATCHES += [(rows, USUAL) for rows in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 
 BATCHES += [(rows, 128) for rows in (1, 2, 4, 8, 16)] + [(rows, 8) for rows in (4, 16, 64, 128, 192)]
 HOSTS = [(1, 2.3), (5, 2.0), (12, 4.0), (40, 3.0), (100, 2.5)]  # (rows of a call, mean depth): engines of their own
 MOVED = (1, 32, 128, 512, 1024, 2048, 4096)  # tokens
-TWICE = 2  # a probe goes so often through each batch
 
 
 def row_of(length: int, seed: int = 0) -> Tokens:
@@ -43,7 +42,10 @@ def row_of(length: int, seed: int = 0) -> Tokens:
 
 
 class Probes:
-    """Measures the same things round after round; :meth:`costs` are the medians."""
+    """Measures the same things round after round; what disturbs a machine only adds, so the least round counts.
+
+    Within a round it is the median of many calls.
+    """
 
     def __init__(self, backend: Backend, chosen: Policy) -> None:
         self._backend = backend
@@ -55,20 +57,24 @@ class Probes:
 
     def round(self) -> None:
         """Measure everything once."""
+        calls: dict[tuple[str, int, int, int], list[float]] = {}
         for noted in batches_of(self._backend, self._policy):
-            self._noted.setdefault(noted[:4], []).append(noted.seconds)
-        for size, seconds in copies(self._backend):
-            self._copies[size].append(seconds)
-        steps = list[tuple[Step, float]]()
+            calls.setdefault(noted[:4], []).append(noted.seconds)
+        for call, seconds in calls.items():
+            self._noted.setdefault(call, []).append(median(seconds))
+        for size, copied in copies(self._backend):
+            self._copies[size].append(copied)
+        steps, entries = list[tuple[Step, float]](), list[float]()
         for rows, depth in HOSTS:
             entry, found = hosted(self._backend, self._policy, rows, depth)
             steps += found
-            self._entries.append(entry)
+            entries.append(entry)
         self._steps.append(steps)
+        self._entries.append(median(entries))
 
     def costs(self) -> Costs:
-        """Medians over the rounds so far."""
-        calls = [Noted(*key, median(seconds)) for key, seconds in self._noted.items()]
+        """Over the rounds so far."""
+        calls = [Noted(*key, min(seconds)) for key, seconds in self._noted.items()]
         layer = by_tokens([call for call in calls if call.verb == "step" and usual(call)])
         return Costs(
             layer=layer,
@@ -76,9 +82,9 @@ class Probes:
             usual=USUAL,
             head=by_rows([call for call in calls if call.verb == "read" and usual(call)]),
             embed=embedding([call for call in calls if call.verb == "embed"]),
-            copy=curve(MOVED, [median(self._copies[size]) for size in MOVED]),
+            copy=curve(MOVED, [min(self._copies[size]) for size in MOVED]),
             host=host(self._steps),
-            entry=median(self._entries),
+            entry=min(self._entries),
         )
 
 
@@ -91,7 +97,7 @@ def usual(call: Noted) -> bool:
 def batches_of(backend: Backend, chosen: Policy) -> Iterator[Noted]:
     """Every batch of :data:`BATCHES` through the plain loop, to the last depth."""
     watch = Stopwatch(Scripted(backend, [backend.config.depths]))
-    for count, length in BATCHES * TWICE:
+    for count, length in BATCHES:
         rows = admit([row_of(length, i) for i in range(count)], range(count), watch, chosen)
         while len(rows):
             rows, _ = advance(rows, watch)
@@ -171,7 +177,10 @@ def embedding(calls: Sequence[Noted]) -> tuple[float, float, float]:
 def host(rounds: Sequence[Sequence[tuple[Step, float]]]) -> dict[str, float]:
     """What each of :data:`HOST` costs; all rounds took the same steps."""
     steps = [step for step, _ in rounds[0]]
-    seconds = [median(each) for each in zip(*([taken for _, taken in found] for found in rounds), strict=True)]
+    of_rounds = zip(*([taken for _, taken in found] for found in rounds), strict=True)
+    seconds = [
+        sorted(taken)[len(taken) // 4] for taken in of_rounds
+    ]  # one step is measured once a round: not the least
     return dict(zip(HOST, priced([[count(step) for count in HOST.values()] for step in steps], seconds), strict=True))
 
 
