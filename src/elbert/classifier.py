@@ -142,7 +142,7 @@ class Classifier:
         raises, or a text that cannot be answered, is raised when all texts before it have been answered.
         """
         source, order = Ahead(texts, self.tokeniser, live=live), InOrder[Prediction | Failure]()
-        for left in self._drive(source, self.usable(policy), remember=trace):
+        for left in self.leaving(source, self.usable(policy), remember=trace):
             for failure in left.failures:
                 order.add(failure.identity, failure)
             for exits in left.exits:
@@ -160,12 +160,13 @@ class Classifier:
         Raises:
             ElbertError: a row cannot be answered.
         """
-        for left in self._drive(Whole(tokens), policy, remember=remember):
+        for left in self.leaving(Whole(tokens), policy, remember=remember):
             for failure in left.failures:
                 raise failure.error
             yield from left.exits
 
-    def _drive(self, source: Source, policy: Policy, *, remember: bool) -> Iterator[Left]:
+    def leaving(self, source: Source, policy: Policy, *, remember: bool = False) -> Iterator[Left]:
+        """Who leaves, step by step; identities count the source's texts from 0, and a text that fails fails alone."""
         # Rows of like length share a call: attention pads within it where no kernel spares it that.
         engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep(), refill=REFILL)
         return drive(engine, source, policy, enough=self.capacity.rows, within=partial(limited, self.threads))

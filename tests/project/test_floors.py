@@ -13,7 +13,8 @@ FLOORS = (
     ("engine",),
     ("classifier",),
     ("evaluation",),
-    ("training", "explaining", "calibration", "comparison", "serving", "export", "distributed"),
+    ("training", "explaining", "calibration", "comparison", "serving", "export"),
+    ("ray",),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from elbert.cli.bad_rows import BadRows
+from elbert.cli.on_ray import Answers, add_ray_options, of_arguments, on_ray
 from elbert.cli.options import add_model_options, load_classifier
 from elbert.cli.output import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import own_stdin
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--table", action="store_true", help="a table, also where no terminal is")
     shape.add_argument("--json", action="store_true", help="JSON lines, also on a terminal")
+    add_ray_options(parser)
     add_model_options(parser)
 
 
@@ -46,23 +47,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
     if arguments.table and arguments.output:
         raise InputError("--table is for reading here, and --output writes JSON lines: give one of them")
+    if arguments.actors and arguments.ray is None:
+        raise InputError("--actors is for --ray: give both, or --threads for this process")
     bad = BadRows()
-    examples = read(arguments, bad)
-    classifier = load_classifier(arguments, arguments.policy)
-    summary = Summary(classifier.depths)
-    waiting: deque[Example] = deque()
-    piped = arguments.input == "-"
-
-    def texts() -> Iterator[str | tuple[str, str]]:
-        for example in examples:
-            waiting.append(example)
-            yield example.content()
-
-    with destination(arguments) as out, progress(arguments.output is not None) as tick:
+    piped = arguments.input == "-" and arguments.ray is None
+    with (
+        (here if arguments.ray is None else on_ray)(arguments, bad) as (depths, answers),
+        destination(arguments) as out,
+        progress(arguments.output is not None) as tick,
+    ):
         writer = out_writer(arguments, out)
-        summary.start = time.perf_counter()
-        for prediction in classifier.stream(texts(), trace=arguments.trace, live=piped):
-            writer.write(waiting.popleft(), prediction)
+        summary = Summary(depths)
+        for example, prediction in answers:
+            writer.write(example, prediction)
             summary.add(prediction)
             tick()
             if piped:
@@ -72,12 +69,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def here(arguments: argparse.Namespace, bad: BadRows) -> Iterator[Answers]:
+    """How deep texts can go, and the answers of a model in this process."""
+    examples = read(arguments, bad)
+    classifier = load_classifier(arguments, arguments.policy)
+    waiting: deque[Example] = deque()
+
+    def texts() -> Iterator[str | tuple[str, str]]:
+        for example in examples:
+            waiting.append(example)
+            yield example.content()
+
+    said = classifier.stream(texts(), trace=arguments.trace, live=arguments.input == "-")
+    yield classifier.depths, ((waiting.popleft(), prediction) for prediction in said)
+
+
 def read(arguments: argparse.Namespace, bad: BadRows) -> Iterator[Example]:
     """The examples asked for, from the command line or a file; bad rows are told as they come."""
-    from elbert.text import Example, read_examples
+    from elbert.text import read_examples
 
     if arguments.texts:
-        return iter([Example(text, None, None, line, "argument") for line, text in enumerate(arguments.texts, 1)])
+        return iter(of_arguments(arguments.texts))
     stdin = own_stdin() if arguments.input == "-" else None
     return read_examples(arguments.input, skip_bad=bad.skip if arguments.skip_bad else None, stdin=stdin)
 

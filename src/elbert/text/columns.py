@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from elbert.errors import BadRow, DataError
@@ -13,12 +15,48 @@ ROWS_AT_ONCE = 1024
 USED = ("text", "text_pair", "label")
 
 
-def parquet_rows(path: str) -> Iterator[Record | BadRow]:
-    """Yield a record for each row, numbered from 1, or what is wrong with it.
+@dataclass(frozen=True)
+class Part:
+    """Row groups of a file that follow each other, and how many rows stand before them."""
+
+    groups: tuple[int, ...]
+    before: int
+
+
+def parquet_rows(path: str, part: Part | None = None) -> Iterator[Record | BadRow]:
+    """Yield a record for each row, numbered from 1, or what is wrong with it; of a part of the file, if one is named.
 
     Raises:
         DataError: the file is not parquet, is damaged, or has a column of the wrong type.
     """
+    with _opened(path) as file:
+        columns = [name for name in USED if name in file.schema_arrow.names]
+        groups, line = (None, 0) if part is None else (list(part.groups), part.before)
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns, row_groups=groups):
+            for row in range(batch.num_rows):
+                line += 1
+                yield _record(batch, row, line, path)
+
+
+def parquet_parts(path: str, rows: int) -> list[Part]:
+    """Parts of a file that can be read side by side, each of ``rows`` rows or more where there are as many.
+
+    Raises:
+        DataError: the file is not parquet, or has a column of the wrong type.
+    """
+    parts, groups, before, held = list[Part](), list[int](), 0, 0
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            groups.append(group)
+            held += file.metadata.row_group(group).num_rows
+            if held >= rows:
+                parts.append(Part(tuple(groups), before))
+                groups, before, held = [], before + held, 0
+    return [*parts, Part(tuple(groups), before)] if groups else parts
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -26,12 +64,7 @@ def parquet_rows(path: str) -> Iterator[Record | BadRow]:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             check_columns(file.schema_arrow.names, path)
             _check_types(file.schema_arrow, path)
-            columns = [name for name in USED if name in file.schema_arrow.names]
-            line = 0
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
-                for row in range(batch.num_rows):
-                    line += 1
-                    yield _record(batch, row, line, path)
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as parquet ({error})") from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from elbert.errors import BadRow, DataError
-from elbert.text.columns import parquet_rows
+from elbert.text.columns import Part, parquet_parts, parquet_rows
 from elbert.text.lines import json_rows, text_rows
 from elbert.text.records import Example, Record, as_example
 from elbert.text.tables import CSV, TSV, table_rows
@@ -27,14 +27,19 @@ ENDINGS = (*LINE_READERS, ".parquet")
 
 
 def read_examples(
-    path: str, *, skip_bad: Callable[[BadRow], None] | None = None, stdin: TextIO | BinaryIO | None = None
+    path: str,
+    *,
+    skip_bad: Callable[[BadRow], None] | None = None,
+    stdin: TextIO | BinaryIO | None = None,
+    part: Part | None = None,
 ) -> Iterator[Example]:
     """Read a data file in bounded memory; ``-`` is standard input (or ``stdin``), one text a line.
 
     The ending says the format: .csv, .tsv, .jsonl, .ndjson, .parquet, or .txt with one text a line. Columns are
     ``text``, and optionally ``text_pair`` and ``label``; others are ignored. A file without rows yields none.
 
-    A row that cannot be used is raised, or, with ``skip_bad``, handed to it before reading goes on.
+    A row that cannot be used is raised, or, with ``skip_bad``, handed to it before reading goes on. ``part`` is one of
+    :func:`parts_of` the file.
 
     Raises:
         DataError: there is no such file, or it cannot be read at all; a missing file or wrong ending at once.
@@ -43,7 +48,19 @@ def read_examples(
     if path == "-":
         return _examples(text_rows(_standard_input(stdin), STDIN), STDIN, skip_bad)
     _check(Path(path))
-    return _examples(_rows(path), path, skip_bad)
+    return _examples(_rows(path, part), path, skip_bad)
+
+
+def parts_of(path: str, rows: int) -> list[Part | None]:
+    """Parts of a data file that can be read side by side, in order; None is the whole, where lines must be counted.
+
+    Parts of a parquet file have ``rows`` rows or more, as its row groups have it.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read at all.
+    """
+    _check(Path(path))
+    return list(parquet_parts(path, rows)) if Path(path).suffix.lower() == ".parquet" else [None]
 
 
 def _examples(rows: Rows, source: str, skip_bad: Callable[[BadRow], None] | None) -> Iterator[Example]:
@@ -60,10 +77,10 @@ def _examples(rows: Rows, source: str, skip_bad: Callable[[BadRow], None] | None
             yield example
 
 
-def _rows(path: str) -> Rows:
+def _rows(path: str, part: Part | None) -> Rows:
     ending = Path(path).suffix.lower()
     if ending == ".parquet":
-        yield from parquet_rows(path)
+        yield from parquet_rows(path, part)
         return
     try:
         with open(path, "rb") as lines:

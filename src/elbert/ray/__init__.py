@@ -1,0 +1,9 @@
+"""Beyond one machine: bulk prediction on Ray Data, and serving on Ray Serve. ``pip install 'elbert[ray]'``."""
+
+from __future__ import annotations
+
+from elbert.ray.bulk import predict
+from elbert.ray.configured import app
+from elbert.ray.deployment import deployment
+
+__all__ = ["app", "deployment", "predict"]

@@ -1,0 +1,96 @@
+"""Bulk prediction: a Ray dataset in, the same dataset with predictions out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from elbert.bundle import Bundle, ConditionsWarning
+from elbert.bundle.folder import local
+from elbert.errors import InputError
+from elbert.exits import fitting
+from elbert.model import fastest
+from elbert.ray.actor import Actor, Task
+from elbert.ray.cluster import ray
+from elbert.ray.pool import Pool, place
+
+ROWS = 4096  # of a block: seconds of work, and more than an engine holds at once
+
+
+def predict(
+    dataset: Any,
+    model: str | Path | None = None,
+    policy: str | None = None,
+    *,
+    text: str = "text",
+    text_pair: str = "text_pair",
+    prefix: str = "",
+    scores: bool = False,
+    trace: bool = False,
+    keep_bad: bool = False,
+    actors: int | tuple[int, int] | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    rows_per_block: int = ROWS,
+    **load: Any,
+) -> Any:
+    """Classify the rows of a :class:`ray.data.Dataset` on its cluster; lazily, in the dataset's order.
+
+    >>> elbert.ray.predict(ray.data.read_parquet("/shared/reviews"), "/shared/model").write_parquet("/shared/answers")
+
+    ``model`` is a folder that every machine sees, or a hub id; unsaid, the bundled model. Columns ``text``, and for
+    pairs ``text_pair``, are read; ``label``, ``score``, ``depth``, ``depths``, ``reason`` are added, each after
+    ``prefix``, and where asked for ``scores`` (by label) and ``trace``. A row that cannot be answered ends the run;
+    with ``keep_bad`` its answer is null, and a column ``error`` says why.
+
+    ``actors`` is how many processes hold an engine: a number, or ``(least, most)`` between which the pool grows and
+    shrinks; unsaid, as many as the cluster has room for. Each computes with ``threads`` processor threads (unsaid:
+    one), or with ``device="cuda"`` on a GPU of its own. What else :meth:`Classifier.load` knows is passed on:
+    ``dtype``, ``max_rows``, ``max_tokens``, ``strict``. A block has about ``rows_per_block`` rows; when an actor dies
+    its blocks are done again, and no row is lost or there twice.
+
+    Raises:
+        BundleError, PolicyError: the model or the policy cannot be used.
+        InputError: an option or a column is not acceptable.
+        MissingExtra: Ray is not installed.
+    """
+    ray()
+    if rows_per_block < 1:
+        raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
+    bundle = Bundle.open(model)
+    fitting(bundle.policy(policy), bundle.config.depths, regression=bundle.config.problem == "regression")
+    device = place(device)
+    load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}
+    _complain(bundle, policy, str(load.get("dtype", "auto")), device)
+    same = everywhere(model)
+    task = Task(same, policy, bundle.weights_hash, load, text, text_pair, prefix, scores, trace, keep_bad)
+    if (schema := dataset.schema(fetch_if_missing=False)) is not None:
+        task.check(schema.names)
+    pool = Pool.of(actors, device, threads)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # it has no other word for retries yet
+        answered = dataset.repartition(target_num_rows_per_block=rows_per_block).map_batches(
+            Actor,
+            fn_constructor_args=(task,),
+            batch_size=None,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            **pool.options,
+        )
+    answered.context.execution_options.preserve_order = True
+    return answered
+
+
+def everywhere(model: str | Path | None) -> str | None:
+    """A name that means the same on every machine: not a relative path; a hub id as it is."""
+    path = None if model is None else local(str(model))
+    return str(path.resolve()) if path is not None and path.is_dir() else None if model is None else str(model)
+
+
+def _complain(bundle: Bundle, policy: str | None, dtype: str, device: str) -> None:
+    """What an actor would say of an operating point's conditions, said where somebody reads it."""
+    name = bundle.default if policy is None else policy.strip()
+    precision = fastest(bundle.harmless, device) if dtype == "auto" else dtype
+    if name in bundle.points and (said := bundle.complaint(name, precision, bundle.tokeniser().max_length)):
+        warnings.warn(said, ConditionsWarning, stacklevel=3)

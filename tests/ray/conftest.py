@@ -1,0 +1,49 @@
+"""One small cluster on this machine, for all tests here."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what Ray and the packages that it brings say of each other when they are loaded
+    import ray.data
+    import ray.serve
+
+sys.path.append(str(Path(__file__).parents[1] / "serving_http"))  # its tests run against a deployment too
+
+# Ray leaves sockets, files and processes to the garbage collector when it is shut down, and warns of itself.
+RAYS_OWN = (
+    "ignore:unclosed:ResourceWarning",
+    "ignore:subprocess .* is still running:ResourceWarning",
+    "ignore::ray.util.annotations.RayDeprecationWarning",
+    "ignore:.*In future versions of Ray:FutureWarning",
+    "ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:The minimum number of concurrent actors:UserWarning",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            for rule in RAYS_OWN:
+                item.add_marker(pytest.mark.filterwarnings(rule))
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two processors' worth of a cluster, which tells nobody of itself."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100 * 2**20,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield ray
+    ray.shutdown()

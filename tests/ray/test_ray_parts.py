@@ -1,0 +1,213 @@
+"""What bulk prediction is made of, without a cluster."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import elbert
+from elbert.classifier import Classifier
+from elbert.cli.main import main
+from elbert.cli.on_ray import range_of
+from elbert.exits import policy
+from elbert.ray import cluster as joining
+from elbert.ray.actor import Actor, Task
+from elbert.ray.columns import columns, prediction
+from elbert.ray.files import blocks, rows
+from elbert.ray.shared import Shared
+from elbert.text import parts_of
+from tiny import texts
+
+FULL = policy("full")
+
+
+class Counted:
+    """A backend that waits for ``open``, and counts its calls."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self.config, self.device = backend.config, backend.device
+        self.open, self.calls, self.fails = threading.Event(), 0, None
+
+    def embed(self, ids, type_ids, layout):
+        self.open.wait(20)
+        return self._backend.embed(ids, type_ids, layout)
+
+    def step(self, hidden, layout, group):
+        self.calls += 1
+        if self.fails is not None:
+            raise self.fails
+        return self._backend.step(hidden, layout, group)
+
+    def read(self, hidden, layout, head):
+        return self._backend.read(hidden, layout, head)
+
+
+@pytest.fixture
+def counted(bundle_folder):
+    sound = Classifier.load(bundle_folder)
+    backend = Counted(sound.backend)
+    return Classifier(sound.bundle, sound.tokeniser, backend, sound.policy, max_rows=8, threads=1)
+
+
+def both(shared, backend, *given):
+    """Hand blocks in side by side, before the first layer call."""
+    with ThreadPoolExecutor(len(given)) as threads:
+        waiting = [threads.submit(shared.answers, some) for some in given]
+        while shared._inbox._blocks.qsize() + len({id(b) for b, _ in shared._inbox.owners.values()}) < len(given):
+            threading.Event().wait(0.001)
+        backend.open.set()
+        return [future.result(30) for future in waiting]
+
+
+def test_rows_of_two_blocks_share_layer_calls(counted, bundle_folder):
+    first, second = texts(12, seed=1), texts(12, seed=2)
+    found = both(Shared(counted, FULL), counted.backend, first, second)
+    assert counted.backend.calls == 3 * 6, "24 rows, 8 to a call, 6 depths; one block alone takes 2 * 6 of its own"
+    sound = Classifier.load(bundle_folder)
+    for some, expected in zip(found, (sound.predict(first, FULL), sound.predict(second, FULL)), strict=True):
+        assert [p.label for p in some] == [p.label for p in expected]
+        assert [p.score for p in some] == pytest.approx([p.score for p in expected], abs=1e-5)
+
+
+def test_a_text_that_fails_is_one_that_failed(counted):
+    counted.backend.fails = RuntimeError("the layer fell over")
+    [found] = both(Shared(counted, FULL), counted.backend, ["a", "b"])
+    assert [type(answer) for answer in found] == [RuntimeError] * 2
+
+
+def test_nobody_waits_for_an_engine_that_broke(counted, monkeypatch):
+    def broken(*_, **__):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(counted, "leaving", broken)
+    shared = Shared(counted, FULL)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            shared.answers(["a"])
+    assert shared.answers([]) == []
+
+
+def test_predictions_survive_the_way_through_columns(bundle_folder):
+    classifier = Classifier.load(bundle_folder)
+    found = classifier.predict(texts(20, seed=4), "entropy(0.4)", trace=True)
+    told = pa.table(columns([*found, None], classifier.labels, scores=True, trace=True)).to_pylist()
+    assert [prediction(row) for row in told[:-1]] == found
+    assert set(told[-1].values()) == {None}
+
+
+def test_an_actor_says_why_a_row_has_no_answer(bundle_folder):
+    weights = Classifier.load(bundle_folder).bundle.weights_hash
+    actor = Actor(Task(str(bundle_folder), "full", weights, {"threads": 1}, keep_bad=True))
+    block = pa.table({"text": ["a", None, "b"], "text_pair": [None, "x", "good"]})
+    told = actor(block).to_pylist()
+    assert [row["error"] for row in told] == [None, "text is NoneType None, expected a string", None]
+    assert [row["depth"] for row in told] == [6, None, 6]
+    with pytest.raises(elbert.InputError, match="no column named text; columns found: words"):
+        actor(pa.table({"words": ["a"]}))
+    with pytest.raises(elbert.InputError, match="expected a string"):
+        Actor(Task(str(bundle_folder), "full", weights))(block)
+
+
+def test_an_actor_refuses_another_model(bundle_folder):
+    actor = Actor(Task(str(bundle_folder), None, "0" * 64, keep_bad=True))
+    [told] = actor(pa.table({"text": ["a"]})).to_pylist()
+    assert "other weights than where this was started (on " in told["error"]
+    assert told["label"] is None
+
+
+@pytest.mark.parametrize("n", [0, 1, 99, 100])
+def test_parts_of_parquet_are_the_whole(tmp_path, n):
+    file = str(tmp_path / "rows.parquet")
+    pq.write_table(
+        pa.table({"text": [None if i % 40 == 7 else str(i) for i in range(n)]}, pa.schema({"text": pa.string()})),
+        file,
+        10,
+    )
+    parts = parts_of(file, 25)
+    assert len(parts) == max(1, -(-n // 30))
+    found = [row for part in parts for row in rows(file, part)]
+    assert found == list(rows(file, None))
+    assert [line for _, _, line, _ in found] == list(range(1, n + 1))
+    assert [bool(bad) for *_, bad in found] == [i % 40 == 7 for i in range(n)]
+
+
+def test_what_is_wrong_with_a_file_comes_last(tmp_path):
+    damaged = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["some words"] * 5000}), damaged, 1000, compression=None, use_dictionary=False)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4000] = b"\xff" * 4000
+    damaged.write_bytes(content)
+    *good, last = rows(str(damaged), None)
+    assert last[:3] == (None, None, None)
+    assert "not readable as parquet" in last[3]
+    assert len(good) < 5000
+    [gone] = rows(str(tmp_path / "gone.txt"), None)
+    assert gone[2] is None
+    assert "no such file on " in gone[3]
+    [table] = blocks(rows(str(tmp_path / "gone.txt"), None))
+    assert table.schema.types == [pa.string(), pa.string(), pa.int64(), pa.string()]
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:9", "no Ray cluster answers there"),
+        ("ray://127.0.0.1:9", "no Ray cluster answers there"),
+        ("nonsense", "is no address of a Ray cluster; expected HOST:PORT"),
+        ("127.0.0.1:999999", "is no address"),
+        ("127.0.0.1:99999", "no Ray cluster answers there"),
+    ],
+)
+def test_a_bad_address_is_one_line(bundle_folder, capsys, monkeypatch, address, why):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    assert main(["predict", "a", "--ray", address, "--model", str(bundle_folder)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("elbert: error: ")
+    assert told.count("\n") == 1
+    assert why in told
+
+
+def test_the_extra_is_named_where_it_is_missing(bundle_folder, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name == "ray" or name.startswith("ray.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["predict", "a", "--ray", "--model", str(bundle_folder)]) == 2
+    assert capsys.readouterr().err == "elbert: error: this needs ray: pip install 'elbert[ray]'\n"
+    for ask in (lambda: elbert.ray.predict(None), elbert.ray.deployment, lambda: elbert.ray.app({})):
+        with pytest.raises(elbert.MissingExtra, match=r"pip install 'elbert\[ray\]'"):
+            ask()
+
+
+def test_nothing_of_ray_is_loaded_before_it_is_used():
+    code = "import sys, elbert, elbert.cli.predict; sys.exit('elbert.ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    code = "import sys, elbert.ray; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(("said", "range_"), [(None, None), ("3", (3, 3)), ("1-4", (1, 4))])
+def test_how_many_actors(said, range_):
+    assert range_of(said) == range_
+
+
+@pytest.mark.parametrize("said", ["0", "4-1", "-2", "a", "1-", "1-b", "1.5", "²"])
+def test_no_number_of_actors(said):
+    with pytest.raises(elbert.InputError, match="expected a number from 1, or a range such as 2-8"):
+        range_of(said)
+
+
+def test_actors_are_for_clusters(capsys):
+    assert main(["predict", "a", "--actors", "2"]) == 2
+    assert "--actors is for --ray" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_told_before_a_cluster_is_waited_for(bundle_folder, capsys, monkeypatch):
+    monkeypatch.setattr(joining, "_join", lambda *_: pytest.fail("it was waited for"))
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    assert main(["predict", "--input", "nowhere.csv", "--ray", "--model", str(bundle_folder)]) == 2
+    assert capsys.readouterr().err == "elbert: error: nowhere.csv: no such file\n"
