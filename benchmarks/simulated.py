@@ -1,133 +1,140 @@
 """Does the simulator say what the engine does? Both run the same texts; its costs come from measurements of their own.
 
-    python benchmarks/simulated.py [--dtype bfloat16] [--rounds 5] [--threads 2]
+    python benchmarks/simulated.py --threads 1 [--dtype bfloat16] [--rounds 5]
 
 The bundled model, exits scripted. In every round: the probes of ``simulator/probes.py`` (layer, head, embedding, host,
 copies, each by itself), then all the runs: bulk at several capacities, depths and lengths, texts that arrive at random
-at several rates, and batches that shrink or wait. What disturbs a machine only adds, so of all rounds the fastest
-counts, of probes as of runs; the others are kept beside it. Five minutes.
+at several rates, and batches that shrink or wait. The costs are those of the fastest round of each probe. A machine's
+speed changes from minute to minute: before and after every run one layer call is timed, and the costs are taken at that
+pace. Medians over the rounds. Four minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from statistics import mean, median
+from typing import Any, NamedTuple
 
 from elbert import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
 from elbert.model.threads import threads
 from machine import keep
-from others import by_shrinking, by_waiting
+from others import Way, by_shrinking, by_waiting
 from scripted import POLICY, script
-from simulator import shrinking, waiting, ways
+from simulator import Clock, Costs, Paced, Served, shrinking, waiting, ways
 from simulator.mixes import all_or_nothing, poisson, skewed
-from simulator.probes import USUAL, Probes
+from simulator.probes import ALWAYS, USUAL, Probes, priced
 from simulator.runs import Work, as_they_come, foretold, in_batches, in_bulk
 
-LOADS = (0.3, 0.6, 0.8, 0.9)  # of what the simulator says of bulk
-BULK = (
-    (1, 3.0),
-    (4, 3.0),
-    (16, 3.0),
-    (64, 3.0),
-    (16, 1.5),
-    (64, 1.5),
-    (16, 6.0),
-    (64, 6.0),
-)  # rows of a call, mean depth
+LOADS = (0.3, 0.5, 0.7, 0.85)  # of what the simulator says of bulk
+# rows of a call, mean depth
+BULK = ((1, 3.0), (4, 3.0), (16, 3.0), (64, 3.0), (16, 1.5), (64, 1.5), (16, 6.0), (64, 6.0))
 LONG = Capacity(128, 2048)  # the classifier's own
 Told = dict[str, float]  # figures by name: seconds, or texts
-Run = tuple[str, Callable[[], Told], Callable[[], Told]]  # name, measured, foretold
 
 
-def bulk_runs(classifier: Classifier, costs: Callable[[], Any]) -> list[Run]:
+class Run(NamedTuple):
+    """Something the engine does, and what the simulator says of it on a clock."""
+
+    name: str
+    measure: Callable[[], Told]
+    foretell: Callable[[Clock], Told]
+
+
+class Seen(NamedTuple):
+    """What a run came to in one round, and the seconds of a layer call around it."""
+
+    told: Told
+    pace: float
+
+
+def bulk_runs(classifier: Classifier) -> list[Run]:
     """Everything there at once."""
-    deepest, chosen = classifier.depths, policy(POLICY)
-    found = list[Run]()
+    deepest = classifier.depths
+    runs = list[Run]()
+    for rows, depth in BULK:
+        number = max(8 * rows, min(1200, int(300 + 30 * rows / depth)))
+        work = Work.of(classifier, [USUAL] * number, script(depth, deepest))
+        runs.append(bulk_run(f"{rows} rows a call", work, Capacity(rows, rows * USUAL)))
+    work = Work.of(classifier, [USUAL] * 800, all_or_nothing(3.0, deepest))
+    runs.append(bulk_run("64 rows, all or nothing", work, Capacity(64, 64 * USUAL)))
+    return [*runs, bulk_run("lengths skewed", Work.of(classifier, skewed(1500), script(3.0, deepest)), LONG)]
 
-    def add(name: str, work: Work, capacity: Capacity) -> None:
-        def told(served: Any) -> Told:
-            return {"texts a second": len(work.texts) / served.seconds, "rows a call": served.rows_a_call}
 
-        found.append(
-            (
-                f"bulk, {name}, mean depth {work.mean_depth:.2f}",
-                lambda: told(in_bulk(work, chosen, capacity)),
-                lambda: told(foretold(work, costs(), capacity)),
-            )
-        )
+def bulk_run(name: str, work: Work, capacity: Capacity) -> Run:
+    """One of them."""
 
-    for rows, mean in BULK:
-        number = max(8 * rows, min(1200, int(300 + 30 * rows / mean)))
-        work = Work.of(classifier, [USUAL] * number, script(mean, deepest))
-        add(f"{rows} rows a call", work, Capacity(rows, rows * USUAL))
-    add(
-        "64 rows, all or nothing",
-        Work.of(classifier, [USUAL] * 800, all_or_nothing(3.0, deepest)),
-        Capacity(64, 64 * USUAL),
+    def told(served: Served) -> Told:
+        return {"texts a second": len(work.texts) / served.seconds, "rows a call": served.rows_a_call}
+
+    return Run(
+        f"bulk, {name}, mean depth {work.mean_depth:.2f}",
+        lambda: told(in_bulk(work, policy(POLICY), capacity)),
+        lambda clock: told(foretold(work, clock, capacity)),
     )
-    add("lengths skewed", Work.of(classifier, skewed(1500), script(3.0, deepest)), LONG)
-    return found
 
 
-def batch_runs(classifier: Classifier, costs: Callable[[], Any], size: int = 32) -> list[Run]:
+def batch_runs(classifier: Classifier, size: int = 32) -> list[Run]:
     """Batches that shrink, and batches that wait."""
-    work, chosen = Work.of(classifier, [USUAL] * 480, script(3.0, classifier.depths)), policy(POLICY)
+    work = Work.of(classifier, [USUAL] * 480, script(3.0, classifier.depths))
 
-    def run(name: str, measured: Any, simulated: Any) -> Run:
+    def run(name: str, measured: Way, simulated: ways.Way) -> Run:
         def told(seconds: float) -> Told:
             return {"texts a second": len(work.texts) / seconds}
 
-        return (
+        return Run(
             f"{name}, {size} rows, mean depth {work.mean_depth:.2f}",
-            lambda: told(in_batches(work, chosen, size, measured)),
-            lambda: told(ways.in_batches(simulated, work.texts, size, costs())),
+            lambda: told(in_batches(work, policy(POLICY), size, measured)),
+            lambda clock: told(ways.in_batches(simulated, work.texts, size, clock)),
         )
 
     return [run("the batch shrinks", by_shrinking, shrinking), run("the batch waits", by_waiting, waiting)]
 
 
-def open_runs(classifier: Classifier, costs: Callable[[], Any], number: int = 1500) -> list[Run]:
+def open_runs(classifier: Classifier, clock: Clock, number: int = 1200) -> list[Run]:
     """Texts that come at random, in the classifier's own calls, lengths skewed."""
-    chosen, work = policy(POLICY), Work.of(classifier, skewed(number), script(3.0, classifier.depths))
-    most = number / foretold(work, costs(), LONG).seconds
+    work = Work.of(classifier, skewed(number), script(3.0, classifier.depths))
+    most = number / foretold(work, clock, LONG).seconds
 
     def run(load: float) -> Run:
         comes = poisson(number, load * most)
 
-        def told(served: Any) -> Told:
+        def told(served: Served) -> Told:
             stay = {"mean stay": float(served.stay.mean()), "median": served.latency(50), "p99": served.latency(99)}
             return {"texts a second": number / served.seconds, "rows a call": served.rows_a_call} | stay
 
-        return (
-            f"open loop at {load:.0%} of {most:.0f} texts a second",
-            lambda: told(as_they_come(work, chosen, LONG, comes)),
-            lambda: told(foretold(work, costs(), LONG, comes)),
+        return Run(
+            f"open loop, {load * most:.0f} texts a second",
+            lambda: told(as_they_come(work, policy(POLICY), LONG, comes)),
+            lambda clock: told(foretold(work, clock, LONG, comes)),
         )
 
     return [run(load) for load in LOADS]
 
 
-def compared(runs: Sequence[Run], measured: dict[str, list[Told]]) -> list[dict[str, Any]]:
-    """Each figure of each run: measured (in its fastest round), foretold, and how far that is off."""
+def compared(run: Run, rounds: Sequence[Seen], costs: Costs) -> list[dict[str, Any]]:
+    """Each figure of a run: measured, foretold, and how far that is off, round by round at the pace of the round."""
+    usual = pace_of(costs)
+    said = [run.foretell(Paced(costs, seen.pace / usual)) for seen in rounds]
     rows = list[dict[str, Any]]()
-    for name, _, say in runs:
-        said, best = say(), min(measured[name], key=lambda told: told.get("mean stay", -told["texts a second"]))
-        for figure, foretold_ in said.items():
-            real, spread = best[figure], [told[figure] for told in measured[name]]
-            rows.append(
-                {"run": name, "figure": figure, "measured": real, "least": min(spread), "most": max(spread)}
-                | {"foretold": foretold_, "off": foretold_ / real - 1}
-            )
+    for figure in said[0]:
+        real, foreseen = [seen.told[figure] for seen in rounds], [told[figure] for told in said]
+        off = [f / r - 1 for f, r in zip(foreseen, real, strict=True)]
+        row = {"run": run.name, "figure": figure, "measured": median(real), "foretold": median(foreseen)}
+        rows.append(row | {"off": median(off), "off_by_round": off, "pace": [seen.pace / usual for seen in rounds]})
     return rows
 
 
-def line(costs: Any, rows: Sequence[int] = (1, 4, 16, 64)) -> dict[str, float]:
-    """The best ``a + b n`` through the layer's calls, in relative terms, and how far it is off at worst."""
-    from simulator.probes import priced
+def pace_of(costs: Costs) -> float:
+    """Seconds of the layer call by which the pace is told."""
+    ((rows, length),) = ALWAYS
+    return costs.call(rows * length, rows * length**2)
 
+
+def line(costs: Costs, rows: Sequence[int] = (1, 4, 16, 64)) -> dict[str, float]:
+    """The best ``a + b n`` through the layer's calls, in relative terms, and how far it is off at worst."""
     seconds = [costs.call(n * USUAL, n * USUAL**2) for n in rows]
     a, b = priced([[1.0, n] for n in rows], seconds)
     return {"a": a, "b": b, "worst": max(abs((a + b * n) / s - 1) for n, s in zip(rows, seconds, strict=True))}
@@ -137,31 +144,31 @@ def main() -> None:
     """Probe and run, round by round; print what was said beside what was; keep it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--name", default="simulator", help="of the file in results/")
     args = parser.parse_args()
     classifier = Classifier.load(dtype=args.dtype)
     with threads(args.threads):
         probes = Probes(classifier.backend, policy(POLICY))
         probes.round()
-        runs = [*bulk_runs(classifier, probes.costs), *batch_runs(classifier, probes.costs)]
-        runs += open_runs(classifier, probes.costs)
-        measured: dict[str, list[Told]] = {name: [] for name, _, _ in runs}
+        runs = [*bulk_runs(classifier), *batch_runs(classifier), *open_runs(classifier, probes.costs())]
+        seen: dict[str, list[Seen]] = {run.name: [] for run in runs}
         for _ in range(args.rounds):
             probes.round()
-            for name, go, _ in runs:
-                measured[name].append(go())
-    rows, costs = compared(runs, measured), probes.costs()
+            for run in runs:
+                before, told = probes.pace(), run.measure()
+                seen[run.name].append(Seen(told, mean((before, probes.pace()))))
+    costs = probes.costs()
+    rows = [row for run in runs for row in compared(run, seen[run.name], costs)]
     for row in rows:
         print(
-            f"{row['run']:<50} {row['figure']:<15} measured {row['measured']:10.4f} "
-            f"({row['least']:.4f} to {row['most']:.4f})  foretold {row['foretold']:10.4f}  {row['off']:+7.1%}"
+            f"{row['run']:<48} {row['figure']:<15} measured {row['measured']:10.4f}  foretold {row['foretold']:10.4f}  "
+            f"{row['off']:+7.1%} ({min(row['off_by_round']):+.0%} to {max(row['off_by_round']):+.0%})"
         )
     print(f"within 10 %: {sum(abs(row['off']) <= 0.1 for row in rows)} of {len(rows)}; line {line(costs)}")
-    result = {"dtype": args.dtype, "rounds": args.rounds, "rows": rows, "line": line(costs), "costs": costs.told()}
-    keep(args.name, result)
-    print(f"kept in benchmarks/results/{args.name}.json")
+    result = {"dtype": args.dtype, "rounds": args.rounds, "threads": args.threads, "rows": rows}
+    keep("simulator", result | {"line": line(costs), "costs": costs.told()})
+    print("kept in benchmarks/results/simulator.json")
 
 
 if __name__ == "__main__":

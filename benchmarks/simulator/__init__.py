@@ -8,7 +8,7 @@ It stands beside the benchmarks and not in elbert: it needs costs that were meas
 are questions of planning; nobody who classifies texts calls it.
 """
 
-from simulator.costs import Costs, Curve, Line
+from simulator.costs import Costs, Curve, Line, Paced
 from simulator.fleet import Served, fewest_of, random_one, serve, turn_by_turn
 from simulator.replica import Clock, Replica, Step, Text
 from simulator.ways import shrinking, waiting
@@ -18,6 +18,7 @@ __all__ = [
     "Costs",
     "Curve",
     "Line",
+    "Paced",
     "Replica",
     "Served",
     "Step",

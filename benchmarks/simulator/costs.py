@@ -104,6 +104,23 @@ class Costs:
         return cls(**(dict(told) | curves | {"embed": tuple(told["embed"])}))
 
 
+@dataclass(frozen=True)
+class Paced:
+    """The same costs while the machine takes ``pace`` times as long for everything."""
+
+    costs: Costs
+    pace: float
+
+    @property
+    def entry(self) -> float:
+        """To take one text in."""
+        return self.costs.entry * self.pace
+
+    def step(self, step: Step) -> float:
+        """One step of the engine."""
+        return self.costs.step(step) * self.pace
+
+
 def curve(at: Sequence[int], seconds: Sequence[float]) -> Curve:
     """A curve from lists."""
     return Curve(tuple(at), tuple(seconds))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ USUAL = 32  # tokens of a row
 BATCHES = [(1, 4), (1, 8), (1, 16), (1, 24)]  # (rows, tokens of each)
 BATCHES += [(rows, USUAL) for rows in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)]
 BATCHES += [(rows, 128) for rows in (1, 2, 4, 8, 16)] + [(rows, 8) for rows in (4, 16, 64, 128, 192)]
+ALWAYS = [(32, USUAL)]  # rows and tokens of each, before and after every run
 HOSTS = [(1, 2.3), (5, 2.0), (12, 4.0), (40, 3.0), (100, 2.5)]  # (rows of a call, mean depth): engines of their own
 MOVED = (1, 32, 128, 512, 1024, 2048, 4096)  # tokens
 
@@ -72,6 +73,10 @@ class Probes:
         self._steps.append(steps)
         self._entries.append(median(entries))
 
+    def pace(self) -> float:
+        """Seconds of a layer call of :data:`ALWAYS` at this moment: a machine's speed changes while it is measured."""
+        return mean(noted.seconds for noted in batches_of(self._backend, self._policy, ALWAYS) if noted.verb == "step")
+
     def costs(self) -> Costs:
         """Over the rounds so far."""
         calls = [Noted(*key, min(seconds)) for key, seconds in self._noted.items()]
@@ -94,10 +99,12 @@ def usual(call: Noted) -> bool:
 
 
 @torch.inference_mode()
-def batches_of(backend: Backend, chosen: Policy) -> Iterator[Noted]:
-    """Every batch of :data:`BATCHES` through the plain loop, to the last depth."""
+def batches_of(
+    backend: Backend, chosen: Policy, batches: Sequence[tuple[int, int]] = tuple(BATCHES)
+) -> Iterator[Noted]:
+    """Every batch, ``(rows, tokens of each)``, through the plain loop, to the last depth."""
     watch = Stopwatch(Scripted(backend, [backend.config.depths]))
-    for count, length in BATCHES:
+    for count, length in batches:
         rows = admit([row_of(length, i) for i in range(count)], range(count), watch, chosen)
         while len(rows):
             rows, _ = advance(rows, watch)

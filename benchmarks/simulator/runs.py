@@ -17,9 +17,8 @@ from elbert.text import Tokens
 from others import Way, run
 from scripted import Scripted
 from shapes import texts_of
-from simulator.costs import Costs
 from simulator.fleet import Served, serve
-from simulator.replica import Replica, Text
+from simulator.replica import Clock, Replica, Text
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,10 @@ def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:
     return time.perf_counter() - begin
 
 
-def foretold(work: Work, costs: Costs, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
+def foretold(work: Work, clock: Clock, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
     """What the simulator says of :func:`in_bulk`, or with ``comes`` of :func:`as_they_come`."""
     needs = [work.backend.config.need(depth) for depth in range(work.backend.config.depths)]
     if comes is None:
-        replica = Replica(capacity, costs, needs, queue=Sweep(), refill=REFILL)
+        replica = Replica(capacity, clock, needs, queue=Sweep(), refill=REFILL)
         return serve(work.texts, [0.0] * len(work.texts), [replica])
-    return serve(work.texts, comes, [Replica(capacity, costs, needs, queue=Arrival())])
+    return serve(work.texts, comes, [Replica(capacity, clock, needs, queue=Arrival())])
