@@ -18,7 +18,7 @@ COMMON = {
     "load_best_model_at_end": False,
     "num_train_epochs": 2,
     "logging_steps": 1,
-    "per_device_eval_batch_size": 10,  # divides evenly too: transformers counts the loss of a batch that is not full twice
+    "per_device_eval_batch_size": 10,  # divides evenly: of a batch not full transformers counts the loss twice
 }
 HALF, WHOLE = "checkpoint-6", "checkpoint-12"
 # Both are what people type, `torchrun …` and `accelerate launch …`, without relying on the PATH.

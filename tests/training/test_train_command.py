@@ -84,6 +84,12 @@ def test_max_length_cuts(files, monkeypatch):
     assert max(seen) == 6
 
 
+def test_the_folder_cuts_where_training_did(files):
+    assert call(files, "--max-length", "6") == 0
+    classifier = Classifier.load(files / "out")
+    assert classifier.tokeniser.max_length == 6
+
+
 def collecting(seen):
     from elbert.training.data import Collator
 

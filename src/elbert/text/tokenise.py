@@ -113,8 +113,7 @@ class Tokeniser:
 
     def _config(self) -> dict[str, Any]:
         config = {name: value for name, value in self._settings.items() if name not in ("auto_map", "tokenizer_file")}
-        if sane_length(config) is None:
-            config["model_max_length"] = self._max_length
+        config["model_max_length"] = self._max_length  # whoever loads the folder cuts texts where this one does
         encoding = self._tokenizer.encode("a")
         config.setdefault("cls_token", encoding.tokens[0])
         config.setdefault("sep_token", encoding.tokens[-1])

@@ -21,6 +21,7 @@ from elbert.training.checks import check_exits, check_labels, check_output, resu
 from elbert.training.data import Collator, load_features
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
+from elbert.training.quick import quicken
 from elbert.training.report import DepthReport
 from elbert.training.scores import metrics_for
 from elbert.training.trainer import ElbertTrainer
@@ -60,6 +61,8 @@ def train(
     network = starting_model(bundle, labels, options, problem)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer knows more tokens than the model; restore its files")
+    if arguments.device.type == "cpu" and bundle.config.backbone.shared:
+        quicken(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
     trainer = ElbertTrainer(
         objective=objective,
