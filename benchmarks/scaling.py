@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -51,7 +52,7 @@ def replica(costs: Costs, capacity: Capacity, queue: Queue, refill: float = 0.0)
 
 def bulk(costs: Costs, texts: Sequence[Text], capacity: Capacity, queue: Queue | None = None) -> Served:
     """Everything there at once, as the classifier runs it."""
-    return serve(texts, [0.0] * len(texts), [replica(costs, capacity, queue or Sweep(), REFILL)])
+    return serve(texts, [0.0] * len(texts), [replica(costs, capacity, Sweep() if queue is None else queue, REFILL)])
 
 
 def money(costs: Costs, price: float) -> list[dict[str, Any]]:
@@ -73,9 +74,9 @@ def mixes(costs: Costs) -> list[dict[str, Any]]:
     for rows_a_call, (mix, depths) in product((1, 4, 16, 64, 256), MIXES.items()):
         most, number = Capacity(rows_a_call, rows_a_call * TOKENS), 24 * max(rows_a_call, 8)
         texts, full = drawn(number, depths), [Text(TOKENS, DEEPEST)] * number
-        whole = serve(full, [0.0] * number, [replica(costs, most, Sweep(), REFILL)]).seconds
+        whole = bulk(replace(costs, hears=False), full, most).seconds  # `full` reads no head on its way
         seconds = {
-            "refill": serve(texts, [0.0] * number, [replica(costs, most, Sweep(), REFILL)]).seconds,
+            "refill": bulk(costs, texts, most).seconds,
             "shrink": in_batches(shrinking, texts, rows_a_call, costs),
             "wait": in_batches(waiting, texts, rows_a_call, costs),
         }
@@ -110,7 +111,7 @@ def lengths(costs: Costs, number: int = 6000) -> list[dict[str, Any]]:
 def fleet(costs: Costs, replicas: int, each: int) -> list[dict[str, Any]]:
     """Many replicas behind a balancer: how long texts stay, by load and by who takes the next one."""
     number = replicas * each
-    texts = drawn(number, script(3.0, DEEPEST), skewed(4000))
+    texts = drawn(number, script(3.0, DEEPEST), skewed(number))
     most = 4000 / bulk(costs, texts[:4000], LONG).seconds
     rows = list[dict[str, Any]]()
     for load in LOADS:
