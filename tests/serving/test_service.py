@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 from troubled import FakeClock, tiny_classifier, troubled_classifier
@@ -391,3 +392,23 @@ def test_shadow_traffic_is_told_of():
         assert 0 <= told["points"]["safe"]["lower"] <= told["points"]["safe"]["upper"] <= 1
 
     serving(test, shadow=1.0)
+
+
+def test_steps_without_news_do_not_wake_the_event_loop():
+    woken, made = [], []
+
+    class Counting(Nobody):
+        def stepped(self, step):
+            made.append(step)
+
+    async def test(service):
+        loop = service._loop
+        service._loop = SimpleNamespace(
+            call_soon_threadsafe=lambda call, *about: (woken.append(call), loop.call_soon_threadsafe(call, *about))
+        )
+        (item,) = await service.gather(["a good film"], policy="full")
+        assert item.prediction.depth == service.classifier.depths
+
+    serving(test, observer=Counting())
+    assert len([step for step in made if step.call is not None]) == troubled_classifier().depths, "all are told of"
+    assert len(woken) == 2, "for its start and its end"

@@ -122,3 +122,11 @@ def test_an_operating_point_that_nobody_knows(capsys, bundle_folder):
     assert "known policies" in capsys.readouterr().err
     assert main(["serve", "--port", "0", "--model", str(bundle_folder), "--adaptive", "fast"]) == 2
     assert "elbert calibrate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("torchs", "ours"), [(1, 1), (2, 1), (8, 7)])
+def test_one_thread_of_the_processor_is_left_for_http(monkeypatch, torchs, ours):
+    monkeypatch.setattr("torch.get_num_threads", lambda: torchs)
+    assert serve.threads() == ours
+    assert settled().threads is None
+    assert settled("--threads", "2").threads == 2

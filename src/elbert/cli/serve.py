@@ -63,10 +63,17 @@ def load(arguments: argparse.Namespace) -> Classifier:
         arguments.operating_point,
         dtype=arguments.dtype,
         device=arguments.device,
-        threads=arguments.threads,
+        threads=threads() if arguments.threads is None else arguments.threads,
         max_rows=arguments.max_batch_requests,
         strict=arguments.strict,
     )
+
+
+def threads() -> int:
+    """All of torch's but one, which the event loop needs: a layer call waits for the slowest of its threads."""
+    import torch
+
+    return max(1, torch.get_num_threads() - 1)
 
 
 def located(model: str | None, revision: str | None) -> str | None:

@@ -100,7 +100,7 @@ FLAGS = (
     Flag("served-model-name", None, str, "what answers call the model", "NAME"),
     Flag("dtype", "auto", one_of("auto", "float32", "bfloat16", "int8"), "auto is the fastest that is harmless", "D"),
     Flag("device", "auto", str, "auto, cpu or cuda", "D"),
-    Flag("threads", None, whole(1, 1024), "processor threads (unsaid: torch's own choice)"),
+    Flag("threads", None, whole(1, 1024), "threads of the model (unsaid: the processor's but one)"),
     Flag("hostname", "127.0.0.1", str, "address to listen on; 0.0.0.0 is every one of this machine", "H", ("--host",)),
     Flag("port", 3000, whole(0, 65535), "port; 0 is any free one"),
     Flag("operating-point", None, str, "policy of requests that name none: an operating point or a spec", "P"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,9 @@ class Answers(AsyncIterator[Item]):
 
     def __init__(self, texts: int, cancel: Callable[[], None]) -> None:
         self._due = texts
-        self._items: asyncio.Queue[Item] = asyncio.Queue()
+        self._items: deque[Item] = deque()  # that are there, and not yet taken
+        self._wanted = 1  # so many must be there before whoever waits is woken
+        self._waiting: asyncio.Future[None] | None = None
         self._cancel = cancel
 
     def __len__(self) -> int:
@@ -28,7 +31,9 @@ class Answers(AsyncIterator[Item]):
 
     def deliver(self, item: Item) -> None:
         """An item is there."""
-        self._items.put_nowait(item)
+        self._items.append(item)
+        if self._waiting is not None and len(self._items) >= self._wanted and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def __aiter__(self) -> Self:
         """Itself."""
@@ -38,23 +43,36 @@ class Answers(AsyncIterator[Item]):
         """The next item to leave."""
         if not self._due:
             raise StopAsyncIteration
-        try:
-            item = await self._items.get()
-        except asyncio.CancelledError:
-            self.close()
-            raise
+        await self._there(1)
         self._due -= 1
-        return item
+        return self._items.popleft()
 
     async def all(self) -> list[Item]:
         """All that are still to come, in the order of their texts."""
-        return sorted([item async for item in self], key=lambda item: item.index)
+        await self._there(self._due)
+        self._due = 0
+        items = sorted(self._items, key=lambda item: item.index)
+        self._items.clear()
+        return items
 
     def close(self) -> None:
         """Nobody waits any more."""
         if self._due:
             self._due = 0
             self._cancel()
+
+    async def _there(self, wanted: int) -> None:
+        """Wait until so many items are there."""
+        if len(self._items) >= wanted:
+            return
+        self._wanted, self._waiting = wanted, asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._waiting = None
 
     async def __aenter__(self) -> Self:
         """Itself."""

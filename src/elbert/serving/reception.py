@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil, isfinite
 
@@ -18,7 +16,7 @@ from elbert.serving.items import Item, Timings
 from elbert.serving.observer import Observer, observed
 from elbert.serving.points import Chosen, Points
 from elbert.serving.settings import Settings
-from elbert.serving.tokens import tokenised
+from elbert.serving.tokenising import Tokenising
 from elbert.text import Text, Tokens
 from elbert.text.truncate import Direction
 
@@ -51,13 +49,12 @@ class Reception:
             settings.max_concurrent_requests, settings.max_batch_tokens * classifier.depths, clock
         )
         self.arriving = 0  # requests that are being tokenised
-        self._tokeniser = classifier.tokeniser
+        self._tokenising = Tokenising(classifier.tokeniser, settings.tokenization_workers)
         self._settings = settings
         self._points = points
         self._desk = desk
         self._observer = observer
         self._clock = clock
-        self._threads = ThreadPoolExecutor(settings.tokenization_workers, "elbert-tokenise")
 
     async def take(self, texts: Sequence[Text], asked: Asked) -> Answers:
         """A request; its items will be delivered to what is returned.
@@ -73,7 +70,7 @@ class Reception:
         ticket = self.admission.enter(len(texts))
         self.arriving += 1
         try:
-            tokens = await self._tokenised(texts, asked)
+            tokens = await self._tokenising.tokens(texts, truncate=asked.truncate, direction=asked.direction)
             costs = [0 if isinstance(t, ElbertError) else self._cost(t, chosen) for t in tokens]
             ticket.charge(costs)
             rows = list[Row]()
@@ -100,7 +97,7 @@ class Reception:
 
     def close(self) -> None:
         """No more requests come."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._tokenising.close()
 
     def _chosen(self, texts: Sequence[Text], asked: Asked) -> Chosen:
         most, deadline = self._settings.max_client_batch_size, asked.deadline_ms
@@ -113,13 +110,6 @@ class Reception:
         if chosen.policy not in under_way and len(under_way) >= self._settings.max_policies:
             raise Overloaded(f"{len(under_way)} different policies are under way, the most at once", 1.0)
         return chosen
-
-    async def _tokenised(self, texts: Sequence[Text], asked: Asked) -> list[Tokens | ElbertError]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads,
-            lambda: tokenised(self._tokeniser, texts, truncate=asked.truncate, direction=asked.direction),
-        )
 
     def _cost(self, tokens: Tokens, chosen: Chosen) -> int:
         return ceil(len(tokens.ids) * self._points.expected_depth(chosen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ class Service:
         )
         self._desk = Desk(self._worker, config, self._points, self._shadow, self._observer, clock)
         self._reception = Reception(classifier, settings, self._points, self._desk, self._observer, clock)
+        self._untold: deque[Step] = deque()  # steps that the event loop has not heard of
         self._open = False
         self._watch: asyncio.Task[None] | None = None
 
@@ -111,7 +113,7 @@ class Service:
         if self._watch is not None:
             self._watch.cancel()
         await asyncio.to_thread(self._worker.stop, 1.0)
-        await asyncio.sleep(0)  # the worker's last words are on their way
+        self._hear()  # the worker's last words
         self._desk.fail_all(NotReady("the server stopped before this text was done"))
         self._reception.close()
         return finished
@@ -182,13 +184,14 @@ class Service:
         return Engines(self.classifier.backend, Capacity(capacity.rows, most), harmless, self._clock)
 
     def _tell(self, step: Step) -> None:
-        self._loop.call_soon_threadsafe(self._stepped, step)
+        self._untold.append(step)
+        # Most steps of few texts are no news. To wake the event loop for each would cost more than some of them take.
+        if step.left.exits or step.left.failures or (step.call is not None and step.call.started):
+            self._loop.call_soon_threadsafe(self._hear)
 
-    def _stepped(self, step: Step) -> None:
-        self._desk.stepped(step)
-        self._look()
-
-    def _look(self) -> None:
+    def _hear(self) -> None:
+        while self._untold:
+            self._desk.stepped(self._untold.popleft())
         if self._points.observe(self._desk.delay):
             observed(self._observer.moved, self._points.in_force.name)
         if not self._worker.healthy:
@@ -197,4 +200,4 @@ class Service:
     async def _look_again_and_again(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._look()
+            self._hear()

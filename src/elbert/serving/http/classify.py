@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -68,7 +66,7 @@ class Classify:
             ElbertError: the request is not taken.
             Gone: the client went away, and its rows with it.
         """
-        async with self._under_way(request, wanted, raw) as answers:
+        async with Presence(request.receive), await self.take(request, wanted, raw=raw) as answers:
             items = await answers.all()
         exchange_of(request.scope).answered(items)
         return items
@@ -93,11 +91,6 @@ class Classify:
             direction=wanted.direction,
             raw=raw,
         )
-
-    @asynccontextmanager
-    async def _under_way(self, request: Request, wanted: Wanted, raw: bool) -> AsyncIterator[Answers]:
-        async with Presence(request.receive), await self.take(request, wanted, raw=raw) as answers:
-            yield answers
 
     async def json(self, request: Request) -> Any:
         """The body of a request to classify.

@@ -52,9 +52,8 @@ class Metrics:
         depths = [float(depth) for depth in range(1, classifier.depths + 1)]
         self._depth = histogram("elbert_exit_depth", "The depth where a text left", depths)
         self._together = histogram("elbert_batch_depths", "Different depths in a layer call", depths)
-        self._exits = Counter("elbert_exit", "Texts that left, by reason", ["reason"], registry=registry)
-        for reason in (*POLICIES, "last", DEADLINE, OTHER):
-            self._exits.labels(reason)
+        exits = Counter("elbert_exit", "Texts that left, by reason", ["reason"], registry=registry)
+        self._exits_for = {reason: exits.labels(reason) for reason in (*POLICIES, "last", DEADLINE, OTHER)}
         self._layer_tokens = Counter("elbert_layer_tokens", "Tokens times layers, for requests", registry=registry)
         self._shadow_tokens = Counter("elbert_shadow_layer_tokens", "The same, for shadows", registry=registry)
         self._cancelled = Counter("elbert_cancelled", "Texts whose client went away", registry=registry)
@@ -99,7 +98,7 @@ class Metrics:
         reason = item.prediction.reason
         self._answered.add()
         self._depth.observe(item.prediction.depth)
-        self._exits.labels(reason if reason in POLICIES or reason in ("last", DEADLINE) else OTHER).inc()
+        self._exits_for.get(reason, self._exits_for[OTHER]).inc()
         self._predict.observe(item.timings.tokenise + item.timings.queue + item.timings.inference)
 
     def cancelled(self, texts: int) -> None:

@@ -85,6 +85,7 @@ def config_of(app: Asgi) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nobody here asks who the client was
         backlog=BACKLOG,
         timeout_graceful_shutdown=LAST_WORDS,
     )

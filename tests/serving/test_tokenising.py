@@ -1,0 +1,123 @@
+"""Tokenising off the event loop: hand-overs are shared, failures are not."""
+
+import asyncio
+import threading
+
+import pytest
+from troubled import troubled_classifier
+
+from elbert.serving.errors import TokeniserFailure
+from elbert.serving.tokenising import SHORT, Tokenising
+
+
+class Watched:
+    """A tokeniser that remembers its threads and its calls, and fails on demand."""
+
+    def __init__(self):
+        self.own = troubled_classifier().tokeniser
+        self.max_length = self.own.max_length
+        self.threads, self.seen, self.go = set(), [], threading.Event()
+        self.go.set()
+
+    def encode(self, texts, *direction):
+        self.go.wait(10)
+        self.threads.add(threading.get_ident())
+        self.seen.append(list(texts))
+        if "panic" in texts:
+            raise RuntimeError("a panic")
+        return self.own.encode(texts, *direction)
+
+
+def counting(tokenising):
+    """The numbers of requests that go to a thread together."""
+    sizes, hand_over = [], tokenising._all
+
+    def counted(jobs):
+        sizes.append(len(jobs))
+        return hand_over(jobs)
+
+    tokenising._all = counted
+    return sizes
+
+
+async def together(tokenising, *requests):
+    tasks = [tokenising.tokens(texts, truncate=True, direction="right") for texts in requests]
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run(test, workers=2):
+    async def all_of_it():
+        tokeniser = Watched()
+        tokenising = Tokenising(tokeniser, workers)
+        try:
+            await test(tokenising, tokeniser)
+        finally:
+            tokeniser.go.set()
+            tokenising.close()
+
+    asyncio.run(asyncio.wait_for(all_of_it(), 30))
+
+
+def test_requests_that_come_together_share_a_hand_over_and_get_their_own():
+    async def test(tokenising, tokeniser):
+        sizes = counting(tokenising)
+        requests = [["good"], ["a bad film", ("good", "bad")], ["dull"] * 3]
+        found = await together(tokenising, *requests)
+        assert found == [tokeniser.own.encode(texts) for texts in requests]
+        assert sizes == [3]
+        assert threading.get_ident() not in tokeniser.threads
+        assert await together(tokenising, ["good"]) == found[:1]
+        assert sizes == [3, 1]
+
+    run(test)
+
+
+def test_a_failure_is_its_own_requests():
+    async def test(tokenising, tokeniser):
+        good, panic, bad = await together(tokenising, ["good"], ["fine", "panic"], ["bad"])
+        assert (good, bad) == (tokeniser.own.encode(["good"]), tokeniser.own.encode(["bad"]))
+        assert isinstance(panic, TokeniserFailure)
+
+    run(test)
+
+
+def test_a_long_request_goes_alone():
+    async def test(tokenising, tokeniser):
+        sizes = counting(tokenising)
+        await together(tokenising, ["good"], ["x" * (SHORT + 1)], [("a", "b" * SHORT), 3], ["bad"])
+        assert sorted(sizes) == [1, 1, 2]
+
+    run(test)
+
+
+def test_who_went_away_disturbs_nobody():
+    async def test(tokenising, tokeniser):
+        tokeniser.go.clear()
+        gone = asyncio.create_task(tokenising.tokens(["gone"], truncate=True, direction="right"))
+        other = asyncio.create_task(tokenising.tokens(["good"], truncate=True, direction="right"))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        tokeniser.go.set()
+        assert await other == tokeniser.own.encode(["good"])
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+    run(test)
+
+
+def test_at_the_end_whoever_waits_is_called_off():
+    async def test(tokenising, tokeniser):
+        tokeniser.go.clear()
+        first = asyncio.create_task(tokenising.tokens(["good"], truncate=True, direction="right"))
+        await asyncio.sleep(0.01)
+        waits = asyncio.create_task(tokenising.tokens(["bad"], truncate=True, direction="right"))
+        await asyncio.sleep(0.01)
+        tokenising.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        with pytest.raises(asyncio.CancelledError):
+            await tokenising.tokens(["late"], truncate=True, direction="right")
+        tokeniser.go.set()
+        assert await first == tokeniser.own.encode(["good"])
+
+    run(test, workers=1)
