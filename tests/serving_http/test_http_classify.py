@@ -173,13 +173,18 @@ def test_open_inference(live):
     assert live.post("/v2/models/tiny/infer", {**body, "outputs": [{"name": "x"}]})[0] == 422
     assert live.post("/v2/models/tiny/infer", {**body, "outputs": [{"name": []}]})[0] == 422
     assert live.post("/v2/models/other/infer", body)[0] == 404
+    versioned = live.post("/v2/models/tiny/versions/1/infer", body)[2]
+    assert [output["data"] for output in versioned["outputs"]] == [output["data"] for output in answer["outputs"]]
+    assert live.post("/v2/models/tiny/versions/2/infer", body)[0] == 404
 
 
 def test_open_inference_tells_of_itself(live):
     assert live.get("/v2")[2]["name"] == "elbert"
     model = live.get("/v2/models/tiny")[2]
     assert [tensor["name"] for tensor in model["outputs"]] == ["label", "score", "scores", "depth", "reason"]
-    assert [live.get(f"/v2/{path}")[0] for path in ("health/live", "health/ready", "models/tiny/ready")] == [200] * 3
+    assert live.get("/v2/models/tiny/versions/1")[2] == model
+    paths = ("health/live", "health/ready", "models/tiny/ready", "models/tiny/versions/1/ready")
+    assert [live.get(f"/v2/{path}")[0] for path in paths] == [200] * 4
 
 
 def test_a_models_name_may_have_parts():

@@ -17,8 +17,6 @@ from elbert.serving.http.routes import Handler
 from elbert.serving.http.state import State
 from elbert.serving.http.timing import header_text
 
-VERSION = "1"
-
 
 class OpenInference:
     """Handlers for a model of one name."""
@@ -33,10 +31,16 @@ class OpenInference:
         """Paths and methods with their handlers."""
         model = f"/v2/models/{self._name}"
         return {
-            f"{model}/infer": {"POST": self.infer},
+            **self._of(model),
+            **self._of(f"{model}/versions/{v2.VERSION}"),  # which the protocol leaves to the caller
             "/v2": {"GET": self.server},
             "/v2/health/live": {"GET": self._state.health},
             "/v2/health/ready": {"GET": self._state.ready},
+        }
+
+    def _of(self, model: str) -> Mapping[str, Mapping[str, Handler]]:
+        return {
+            f"{model}/infer": {"POST": self.infer},
             model: {"GET": self.model},
             f"{model}/ready": {"GET": self._state.ready},
         }
@@ -47,7 +51,7 @@ class OpenInference:
 
     async def model(self, request: Request) -> Response:
         """``GET /v2/models/MODEL``."""
-        return _json(v2.metadata(self._name, VERSION, len(self._labels)))
+        return _json(v2.metadata(self._name, v2.VERSION, len(self._labels)))
 
     async def infer(self, request: Request) -> Response:
         """``POST /v2/models/MODEL/infer``."""
@@ -58,7 +62,7 @@ class OpenInference:
         for item in items:
             if item.error is not None:
                 raise refusal(item.error)
-        told = v2.answer(self._name, VERSION, identity, items, self._labels, outputs)
+        told = v2.answer(self._name, v2.VERSION, identity, items, self._labels, outputs)
         return _json(told, {"x-elbert-operating-point": header_text(items[0].point)})
 
 

@@ -11,6 +11,7 @@ from elbert.text import Text
 
 FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
 NAMES = ("text", "text_pair")
+VERSION = "1"  # the only one of the model that is served
 OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "FP32", "depth": "INT64", "reason": "BYTES"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from elbert.serving.http.openapi.examples import examples
 from elbert.serving.http.openapi.operations import classifying, reading
 from elbert.serving.http.openapi.requests import requests
 from elbert.serving.http.openapi.responses import answers, errors, headers
+from elbert.serving.http.v2 import VERSION
 
 TOLD = """Text classification that stops each text at the depth where its answer is settled.
 
@@ -56,9 +57,8 @@ def document(about: About) -> dict[str, Any]:
         "/v2": {"get": reading("server_metadata", "Open Inference Protocol: the server", "ServerMetadata")},
         "/v2/health/live": {"get": reading("server_live", "Alive", "empty", locked=False, failing=True)},
         "/v2/health/ready": {"get": reading("server_ready", "Takes traffic", "empty", locked=False, failing=True)},
-        model: {"get": reading("model_metadata", "Open Inference Protocol: the model", "ModelMetadata")},
-        f"{model}/ready": {"get": reading("model_ready", "Takes traffic", "empty", failing=True)},
-        f"{model}/infer": {"post": classifying("infer", "Open Inference Protocol: classify", "Infer", shown)},
+        **_model(model, "model", "", shown),
+        **_model(f"{model}/versions/{VERSION}", "version", ", by its version", shown),
     }
     if not about.api_key:
         _unlock(paths)
@@ -72,6 +72,16 @@ def document(about: About) -> dict[str, Any]:
             "headers": headers(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
+    }
+
+
+def _model(path: str, name: str, told: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The routes of the Open Inference Protocol that name the model."""
+    infer = classifying(f"{name}_infer", f"Open Inference Protocol: classify{told}", "Infer", shown)
+    return {
+        path: {"get": reading(f"{name}_metadata", f"Open Inference Protocol: the model{told}", "ModelMetadata")},
+        f"{path}/ready": {"get": reading(f"{name}_ready", f"Takes traffic{told}", "empty", failing=True)},
+        f"{path}/infer": {"post": infer},
     }
 
 
