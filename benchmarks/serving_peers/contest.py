@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,20 @@ HERE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server: the module that is run and its flags. ``full_depth``: whether every text takes all layers."""
+    """A server: the module that is run and its flags. ``full_depth``: whether every text takes all layers.
+
+    ``choices`` are further flags of which the best is taken, by a look before the contest; none: as it is by itself.
+    """
 
     name: str
     module: tuple[str, ...]
     full_depth: bool
     needs: str | None = None
+    choices: tuple[str, ...] = ("",)
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is elbert's server, as it is or changed."""
-        return self.module[0] in (OURS[0], STATIC[0])
+    def under(self, choice: str) -> Contestant:
+        """The same, with its mind made up."""
+        return replace(self, module=(*self.module, *choice.split()), choices=("",))
 
     @property
     def missing(self) -> bool:
@@ -43,13 +46,17 @@ class Contestant:
 
 
 OURS, STATIC = ("elbert", "serve"), ("serving_peers.static_batches",)  # the second is the first, changed
+LITSERVE, PIPELINE = ("serving_peers.litserve_batched",), ("serving_peers.fastapi_pipeline",)
+BATCHES = ("--batch 32 --window 0.005", "--batch 64 --window 0.002")
+THREADS = ("--threads 1", "--threads 2")
+THREADS_AND_BATCHES = tuple(f"{threads} {batches}" for threads in THREADS for batches in BATCHES)
 CONTESTANTS = (
     Contestant("elbert, safe", (*OURS, "--operating-point", "safe"), full_depth=False),
     Contestant("elbert, full depth", (*OURS, "--operating-point", "full"), full_depth=True),
-    Contestant("static batches, safe", (*STATIC, "--operating-point", "safe"), full_depth=False),
-    Contestant("static batches, full depth", (*STATIC, "--operating-point", "full"), full_depth=True),
-    Contestant("LitServe, full depth", ("serving_peers.litserve_batched",), full_depth=True, needs="litserve"),
-    Contestant("FastAPI and pipeline, full depth", ("serving_peers.fastapi_pipeline",), full_depth=True),
+    Contestant("static batches, safe", (*STATIC, "--operating-point", "safe"), full_depth=False, choices=BATCHES),
+    Contestant("static batches, full depth", (*STATIC, "--operating-point", "full"), full_depth=True, choices=BATCHES),
+    Contestant("LitServe, full depth", LITSERVE, full_depth=True, needs="litserve", choices=THREADS_AND_BATCHES),
+    Contestant("FastAPI and pipeline, full depth", PIPELINE, full_depth=True, choices=THREADS),
 )
 
 
@@ -83,14 +90,11 @@ class Running:
 
 @contextmanager
 def running(
-    contestants: Sequence[Contestant], folder: Path, dtype: str, threads: int, peer_threads: int | None = None
+    contestants: Sequence[Contestant], folder: Path, dtype: str, threads: int | None = None
 ) -> Iterator[list[Running]]:
-    """All of them, ready and asleep; ended at the end. ``peer_threads`` is for those that are not ours."""
+    """All of them, ready and asleep; ended at the end. ``threads`` unsaid: as each has it by itself or was told."""
     with ExitStack() as stack:
-        servers = [
-            stack.enter_context(_started(c, folder, dtype, threads if c.ours else peer_threads or threads))
-            for c in contestants
-        ]
+        servers = [stack.enter_context(_started(c, folder, dtype, threads)) for c in contestants]
         for server in servers:
             asyncio.run(ready(server.port, "/health"))
         for server in servers:
@@ -100,9 +104,10 @@ def running(
 
 
 @contextmanager
-def _started(contestant: Contestant, folder: Path, dtype: str, threads: int) -> Iterator[Running]:
+def _started(contestant: Contestant, folder: Path, dtype: str, threads: int | None) -> Iterator[Running]:
     port = free_port()
-    flags = ["--model", folder, "--port", port, "--dtype", dtype, "--threads", threads]
+    flags = ["--model", folder, "--port", port, "--dtype", dtype]
+    flags += [] if threads is None else ["--threads", threads]
     process = subprocess.Popen(
         [sys.executable, "-m", *contestant.module, *map(str, flags)],
         cwd=HERE,

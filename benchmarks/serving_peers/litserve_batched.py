@@ -1,25 +1,26 @@
-"""LitServe with its own batching: a worker process, batches of up to 32 requests or 5 ms, padded, in transformers.
+"""LitServe with its own batching, in a worker process: up to --batch requests or --window seconds, padded.
 
 python -m serving_peers.litserve_batched --model FOLDER --port N --dtype bfloat16
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from importlib.util import find_spec
 from typing import Any
 
 import litserve
 import torch
 
-from serving_peers.options import BATCH, WINDOW, options
+from serving_peers.options import options
 
 
 class Classify(litserve.LitAPI):
     """Texts to labels by the model class in length-padded batches."""
 
-    def __init__(self, folder: str, dtype: str, threads: int) -> None:
-        super().__init__(max_batch_size=BATCH, batch_timeout=WINDOW)
-        self.folder, self.dtype, self.threads = folder, dtype, threads
+    def __init__(self, args: Namespace) -> None:
+        super().__init__(max_batch_size=args.batch, batch_timeout=args.window)
+        self.folder, self.dtype, self.threads = args.model, args.dtype, args.threads
 
     def setup(self, device: str) -> None:
         """In the worker: load the model."""
@@ -61,7 +62,7 @@ class Classify(litserve.LitAPI):
 if __name__ == "__main__":
     args = options(__doc__)
     server = litserve.LitServer(
-        Classify(args.model, args.dtype, args.threads),
+        Classify(args),
         accelerator="cpu",
         workers_per_device=1,
         timeout=120,

@@ -1,13 +1,15 @@
 """Our own server without refilling: the same HTTP, tokeniser, layer and policy, in batches.
 
-    python -m serving_peers.static_batches --operating-point safe  # and every other flag of elbert serve
+    python -m serving_peers.static_batches --batch 32 --window 0.005 --operating-point safe  # and all of elbert serve's
 
-A batch starts when 32 requests wait, or the first has waited for 5 ms, and nobody joins it: rows that are done leave,
-as in FastBERT, and the next batch starts when the last one has left. What is missing is what the engine adds.
+A batch starts when --batch requests wait, or the first has waited for --window seconds, and nobody joins it: rows that
+are done leave, as in FastBERT, and the next batch starts when the last one has left. What is missing is what the
+engine adds.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,13 +21,15 @@ from elbert.model import Backend
 from elbert.serving import service
 from elbert.serving.engines import Engines, Step
 from elbert.text import Tokens
-from serving_peers.options import BATCH, WINDOW
+from serving_peers.options import BATCH, WINDOW, add_batching
 
 LOOK = 0.0005  # seconds between looks at whether the window is over or the batch full
 
 
 class Batches(Engines):
     """Engines whose requests start together, or wait until all have left."""
+
+    batch, window = BATCH, WINDOW
 
     def __init__(self, backend: Backend, capacity: Capacity, harmless: Tokens, clock: Callable[[], float]) -> None:
         super().__init__(backend, capacity, harmless, clock)
@@ -55,10 +59,10 @@ class Batches(Engines):
         if not self._next or len(self._requests):
             return super().step()
         now = self._clock()
-        if len(self._next) < BATCH and now - self._since < WINDOW:
+        if len(self._next) < self.batch and now - self._since < self.window:
             time.sleep(LOOK)
             return Step(Left(), now, self._clock())
-        starting, self._next, self._since = self._next[:BATCH], self._next[BATCH:], now
+        starting, self._next, self._since = self._next[: self.batch], self._next[self.batch :], now
         refused = _together(submit(self._requests, starting))
         return Step(refused, now, self._clock()) if refused.identities else super().step()
 
@@ -71,5 +75,9 @@ def _together(left: Iterable[Left]) -> Left:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    add_batching(parser)
+    args, flags = parser.parse_known_args()
+    Batches.batch, Batches.window = args.batch, args.window
     service.Engines = Batches  # type: ignore[misc]
-    sys.exit(main(["serve", *sys.argv[1:]]))
+    sys.exit(main(["serve", *flags]))
