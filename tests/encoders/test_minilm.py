@@ -47,7 +47,7 @@ def test_the_packed_model_is_transformers_model(encoder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SST2.exists(), reason="../shared/data/sst2 is not here")
-def test_fine_tuned_on_sst2_it_leaves_early(encoder, tmp_path):
+def test_fine_tuned_on_sst2_it_leaves_early(encoder, tmp_path, capsys):
     for name, part, count in (("train", "train", 3000), ("dev", "validation", 400)):
         table = pq.read_table(SST2 / f"{part}.parquet")
         table = table.take(list(range(0, len(table), max(1, len(table) // count)))[:count])
@@ -67,3 +67,18 @@ def test_fine_tuned_on_sst2_it_leaves_early(encoder, tmp_path):
     assert sum(p.depth for p in early) / len(early) < 5.5
     right = [p.label == classifier.labels[label] for p, label in zip(early, dev["label"])]
     assert sum(right) / len(right) > by_depth[-1]["accuracy"] - 0.05
+    assert_the_house_serves_it(tmp_path, capsys)
+
+
+def assert_the_house_serves_it(folder, capsys):
+    """What docs/encoders.md shows, command by command, and the one that is refused."""
+    model, dev = str(folder / "out"), str(folder / "dev.parquet")
+    assert main(["calibrate", "--model", model, "--data", dev, "--max-drop", "2", "--name", "fast"]) == 0
+    assert main(["predict", "--model", model, "--policy", "fast", "--json", *TEXTS[:2]]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [answer["depths"] for answer in told[-2:]] == [6, 6]
+    assert main(["evaluate", "--model", model, "--data", dev, "--policy", "fast", "--json"]) == 0
+    assert main(["explain", "--model", model, TEXTS[0]]) == 0
+    assert main(["export", "--model", model, "--policy", "fast", "--output", str(folder / "m.onnx")]) == 2
+    assert "depths share one layer; this is a BERT" in capsys.readouterr().err
+    assert not (folder / "m.onnx").exists()
