@@ -41,10 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
         from elbert.serving.http.logs import prepared
         from elbert.serving.http.running import run as serve
         from elbert.serving.service import Service
+        from elbert.serving.warming import remember_sizes, warm
 
         prepared(sys.stderr, as_json=arguments.json_output)
         http = http_settings(arguments)
+        remember_sizes()
         classifier = load(arguments)
+        warm(classifier, arguments.warm_up)
         metrics = Metrics(classifier)
         service = Service(classifier, settings(arguments), observer=metrics)
         app = application(service, http, metrics)

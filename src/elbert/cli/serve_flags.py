@@ -117,6 +117,9 @@ FLAGS = (
     Flag("api-key", None, key, "what Authorization: Bearer must bring; API_KEY keeps it out of ps", "KEY"),
     Flag("cors-allow-origin", (), several, "origin whose pages may call; may be given again", "ORIGIN", many=True),
     Flag("json-output", False, truth, "log one JSON object a line, requests too", switch=True),
+    Flag(
+        "warm-up", 5.0, number(0), "seconds at most, before the first request, to make layer calls of every size", "S"
+    ),
     Flag("shutdown-timeout", 30.0, number(0), "seconds to finish what is under way after SIGTERM", "S"),
     Flag("strict", False, truth, "refuse points calibrated with other weights, dtype or length", switch=True),
 )

@@ -1,0 +1,47 @@
+"""Warming up meets every size of layer call, within its time."""
+
+import pytest
+from troubled import FakeClock, troubled_classifier
+
+from elbert.model.layout import rounded
+from elbert.serving.warming import warm
+
+
+@pytest.fixture
+def met(monkeypatch):
+    """A classifier, and the sizes of the layer calls and heads that it has met."""
+    classifier, steps, heads = troubled_classifier(), [], []
+    step, read = type(classifier.backend).step, type(classifier.backend).read
+
+    def stepped(self, hidden, layout, group):
+        steps.append(len(hidden))
+        return step(self, hidden, layout, group)
+
+    def heard(self, hidden, layout, head):
+        heads.append(len(layout))
+        return read(self, hidden, layout, head)
+
+    monkeypatch.setattr(type(classifier.backend), "step", stepped)
+    monkeypatch.setattr(type(classifier.backend), "read", heard)
+    return classifier, steps, heads
+
+
+def test_every_size_is_met_the_smallest_first(met):
+    classifier, steps, heads = met
+    sizes = sorted({rounded(n) for n in range(1, classifier.capacity.tokens + 1)})
+    assert warm(classifier, 1e6) == len(sizes)
+    assert steps == sizes
+    assert len(heads) == len(sizes)
+    assert max(heads) >= min(classifier.capacity.rows, 100)
+
+
+def test_it_ends_when_its_time_is_up(met):
+    classifier, steps, _ = met
+    clock = FakeClock()
+
+    def a_second_goes_by():
+        clock.now += 1
+
+    classifier.backend.before_step = a_second_goes_by
+    assert warm(classifier, 3.0, clock) == len(steps) == 3
+    assert warm(classifier, 0.0, clock) == 0
