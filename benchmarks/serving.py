@@ -39,7 +39,7 @@ from serving_peers.figures import (
 )
 
 REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
-SHARES = (0.3, 0.5, 0.7, 0.8, 1.0, 1.5)  # of a server's own capacity
+SHARES = (0.15, 0.3, 0.6, 0.8, 1.0, 1.5)  # of a server's own capacity
 QUICK_SHARES = (0.5, 0.8, 1.5)
 CROWD = 64  # connections that never wait, to find the capacity
 LEAST_ANSWERS = 400  # for a 99th percentile
