@@ -1,5 +1,6 @@
 """One small cluster on this machine, for all tests here."""
 
+import gc
 import logging
 import os
 import sys
@@ -8,18 +9,13 @@ from pathlib import Path
 
 import pytest
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what Ray and the packages that it brings say of each other when they are loaded
-    import ray.data
-    import ray.serve
-
 sys.path.append(str(Path(__file__).parents[1] / "serving_http"))  # its tests run against a deployment too
 
 # Ray leaves sockets, files and processes to the garbage collector when it is shut down, and warns of itself.
 RAYS_OWN = (
     "ignore:unclosed:ResourceWarning",
     "ignore:subprocess .* is still running:ResourceWarning",
-    "ignore::ray.util.annotations.RayDeprecationWarning",
+    "ignore:`use_push_based_shuffle` is deprecated:DeprecationWarning",
     "ignore:.*In future versions of Ray:FutureWarning",
     "ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning",
     "ignore:The minimum number of concurrent actors:UserWarning",
@@ -33,11 +29,21 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.filterwarnings(rule))
 
 
-@pytest.fixture(scope="session")
-def cluster():
+@pytest.fixture(scope="package", autouse=True)
+def loaded():
+    """Ray and the packages that it brings, which say much of each other when they are loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray.data
+        import ray.serve
+    return ray
+
+
+@pytest.fixture(scope="package")
+def cluster(loaded):
     """Two processors' worth of a cluster, which tells nobody of itself."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
+    loaded.init(
         address="local",
         num_cpus=2,
         include_dashboard=False,
@@ -45,5 +51,8 @@ def cluster():
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    yield ray
-    ray.shutdown()
+    yield loaded
+    loaded.shutdown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # here, and not in somebody else's test

@@ -82,7 +82,7 @@ def live(cluster):
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config={"log_level": "ERROR"})
-    serve.run(deployed(settings=FEW), logging_config={"log_level": "ERROR"})
+    serve.run(deployed(), logging_config={"log_level": "ERROR"})
     yield Deployed(port)
     serve.shutdown()
 
@@ -100,13 +100,13 @@ def test_state_is_told(live):
 
 
 def test_overload_is_told_as_the_server_tells_it(live):
-    """64 texts may be under way; eight clients with 32 each ask for more, until somebody is refused."""
+    """512 texts may be under way; 24 clients with 32 each ask for more, until somebody is refused."""
 
     def ask(_):
         return live.post("/v1/classify", {"inputs": ["good " * 60] * 32, "policy": "full"})
 
-    with ThreadPoolExecutor(8) as clients:
-        found = until(lambda: [answer for answer in clients.map(ask, range(16)) if answer[0] != 200])
+    with ThreadPoolExecutor(24) as clients:
+        found = until(lambda: [answer for answer in clients.map(ask, range(48)) if answer[0] != 200])
     for status, heads, answer in found:
         assert (status, answer["error_type"], sorted(answer)) == (429, "Overloaded", ["error", "error_type"])
         assert int(heads["retry-after"]) >= 1
@@ -127,7 +127,7 @@ def test_a_rolling_update_drops_no_request(live, cluster):
     with ThreadPoolExecutor(4) as clients:
         asking = [clients.submit(ask) for _ in range(4)]
         until(lambda: points["safe"] > 20)
-        serve.run(deployed("fast", settings=FEW), logging_config={"log_level": "ERROR"})
+        serve.run(deployed("fast"), logging_config={"log_level": "ERROR"})
         seen = points["fast"]
         until(lambda: points["fast"] > seen + 20)
         before = points["safe"]

@@ -31,7 +31,7 @@ def app(arguments: Mapping[str, Any]) -> Any:
     kinds = {"device": str, "dtype": str, "max_batch_requests": int, "replicas": int | list, "strict": bool}
     kinds |= {"threads": int, "model_id": str | None}
     of_service, of_http = get_type_hints(Settings), get_type_hints(HttpSettings)
-    given = {name: fitted(name, value, kinds | of_service | of_http) for name, value in arguments.items()}
+    given = {name: fitted(name, value, of_service | of_http | kinds) for name, value in arguments.items()}
     if given.get("revision"):
         raise InputError("revision: replicas load a folder that all see, or a hub id at its head; download it first")
 
@@ -44,7 +44,7 @@ def app(arguments: Mapping[str, Any]) -> Any:
     if "replicas" in given:
         options["replicas"] = _range(given["replicas"])
     rows = full(options.get("device", "cpu"), options.get("max_rows"))
-    http = part(HttpSettings)
+    http = {name: value for name, value in part(HttpSettings).items() if value is not None}
     return deployment(
         given.get("model_id"),
         given.get("operating_point"),
