@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--costs", type=Path, default=RESULTS / "simulator.json")
     parser.add_argument("--replicas", type=int, default=1000)
-    parser.add_argument("--each", type=int, default=150, help="texts for each replica")
+    parser.add_argument("--each", type=int, default=200, help="texts for each replica")
     parser.add_argument("--price", type=float, default=0.10, help="of an hour of the machine, in any currency")
     args = parser.parse_args()
     found = json.loads(args.costs.read_text(encoding="utf-8"))
