@@ -87,8 +87,7 @@ class Classifier:
 
         Raises:
             BundleError: the model cannot be used, or under ``strict`` the operating point.
-            PolicyError: the policy cannot be read.
-            InputError: an option is not acceptable.
+            PolicyError, InputError: the policy cannot be read, or an option is not acceptable.
         """
         bundle = Bundle.open(model)
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
