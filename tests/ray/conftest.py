@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "serving_http"))  # its tests ru
 RAYS_OWN = (
     "ignore:unclosed:ResourceWarning",
     "ignore:subprocess .* is still running:ResourceWarning",
-    "ignore:`use_push_based_shuffle` is deprecated:DeprecationWarning",
+    "ignore:`use_.*` is deprecated:DeprecationWarning",
     "ignore:.*In future versions of Ray:FutureWarning",
     "ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning",
     "ignore:The minimum number of concurrent actors:UserWarning",
@@ -36,6 +36,8 @@ def loaded():
         warnings.simplefilter("ignore")
         import ray.data
         import ray.serve
+
+        ray.data.DataContext.get_current()
     return ray
 
 

@@ -1,4 +1,4 @@
-"""An actor that is killed in the middle of a block, once; Ray's workers find it on the tests' path."""
+"""An actor that is killed in the middle of a block, once."""
 
 import os
 import signal

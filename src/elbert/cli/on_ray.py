@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def on_ray(arguments: argparse.Namespace, bad: BadRows) -> Iterator[Answers]:
     from elbert.ray.cluster import joined, ray
     from elbert.ray.results import results
 
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read when Ray is loaded; the rest is in its own files
     ray()
     actors = range_of(arguments.actors)
     bundle = Bundle.open(arguments.model)

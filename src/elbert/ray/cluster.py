@@ -56,7 +56,6 @@ def joined(address: str | None = None) -> Iterator[None]:
 
 def _join(ray: ModuleType, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or None
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # the rest is in the files that it keeps
     if address not in (None, "local", "auto"):
         _knock(str(address))
     try:
@@ -65,7 +64,10 @@ def _join(ray: ModuleType, address: str | None) -> None:
             return
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         if address is not None:
-            raise InputError(f"{address}: no Ray cluster could be joined there ({_brief(error)})") from error
+            raise InputError(
+                f"{address}: no Ray cluster could be joined there ({_brief(error)}); "
+                "where it asks for a token, set RAY_AUTH_MODE=token"
+            ) from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours tells nobody of itself
     ray.init(address="local", num_cpus=(os.cpu_count() or 1) + SPARE, include_dashboard=False, **QUIET)
 
