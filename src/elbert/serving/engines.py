@@ -28,6 +28,11 @@ class Step:
     waiting: int = 0
     idle: bool = False
 
+    @property
+    def is_news(self) -> bool:
+        """Whether somebody started or left; most steps of few texts are none, and to tell costs more than some take."""
+        return bool(self.left.exits or self.left.failures or (self.call is not None and self.call.started))
+
 
 class Engines:
     """Both engines over one backend; ``harmless`` is a text on which they are tried."""

@@ -27,7 +27,6 @@ from elbert.text.truncate import Direction
 
 TICK = 0.05  # seconds between looks at the queue's delay and at the worker's health
 AWHILE = 0.005  # seconds between looks at whether a start or a stop is done
-HARMLESS = "a"
 
 
 class Service:
@@ -132,9 +131,8 @@ class Service:
         """Take a request in; its items come out of what is returned, each as it leaves.
 
         ``policy`` is a spec or an operating point's name; unsaid, the point in force. ``deadline_ms``, from now, is
-        when each text leaves with the best it has. ``trace`` asks for every depth, ``raw`` for logits. A text that is
-        longer than the model reads loses its end (``direction="right"``) or its beginning, or with
-        ``truncate=False`` is an error. What is wrong with one text is the error of its item.
+        when each text leaves with the best it has. ``trace`` asks for every depth, ``raw`` for logits. A text longer
+        than the model reads loses an end, by ``direction``, or, without ``truncate``, fails. Its error is its item's.
 
         Raises:
             NotReady, Overloaded: it is not taken now.
@@ -179,14 +177,13 @@ class Service:
         return bool(self._reception.arriving or len(self._desk))
 
     def _engines(self) -> Engines:
-        capacity, (harmless,) = self.classifier.capacity, self.classifier.tokeniser.encode([HARMLESS])
+        capacity, (harmless,) = self.classifier.capacity, self.classifier.tokeniser.encode(["a"])
         most = min(capacity.tokens, self.settings.max_batch_tokens)
         return Engines(self.classifier.backend, Capacity(capacity.rows, most), harmless, self._clock)
 
     def _tell(self, step: Step) -> None:
         self._untold.append(step)
-        # Most steps of few texts are no news. To wake the event loop for each would cost more than some of them take.
-        if step.left.exits or step.left.failures or (step.call is not None and step.call.started):
+        if step.is_news:
             self._loop.call_soon_threadsafe(self._hear)
 
     def _hear(self) -> None:
