@@ -71,7 +71,7 @@ def serving(*flags, program=SERVE, port=None, log=None, path="/ready"):
     """A server with these flags on a free port, ready; killed at the end if it still runs."""
     port = free_port() if port is None else port
     environment = {name: value for name, value in os.environ.items() if name not in TAKEN_FOR_FLAGS}
-    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WARM_UP": "0"}  # whoever asks for warmth says so
     command = [sys.executable, *program, *map(str, flags), "--hostname", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log or subprocess.DEVNULL

@@ -55,7 +55,7 @@ def test_soak(tiny):
 
 def stayed(program, model, some, samples, requests, until=None):
     """Bytes that stay per text that was answered, while all sorts of clients come and go."""
-    with serving("--model-id", model, *FLAGS, program=program) as server:
+    with serving("--model-id", model, "--warm-up", 5, *FLAGS, program=program) as server:
         held, answered = [], 0
         while len(held) < samples if samples else time.monotonic() < until:
             sent = [KINDS[n % len(KINDS)](some[(n // len(KINDS)) % len(some)]) for n in range(requests)]

@@ -94,6 +94,7 @@ def test_two_processes_equal_one(folder, by_torchrun):
     assert by_torchrun.stderr.count("epoch 1.00") == 1
 
 
+@pytest.mark.slow
 def test_accelerate_launches_it_unchanged(folder, tmp_path):
     told = two(ACCELERATE, UNCHANGED, folder, tmp_path / "two")
     assert_learned_alike(tmp_path / "two", folder / "one")
