@@ -12,27 +12,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from elbert.model import Backend, Layout, ModelConfig
+from elbert.model import Backend, Layout
+from wrapped import Wrapped
 
 POLICY = "window(entropy=0.1, size=6)"  # its second stage never fires here: undecided logits have no gap
 
 
-class Scripted:
+class Scripted(Wrapped):
     """A backend whose rows leave at ``depths[sum of their ids modulo their number]``."""
 
     def __init__(self, backend: Backend, depths: Sequence[int]) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._depths = torch.tensor(depths)
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model's sizes."""
-        return self._backend.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where hidden rows live."""
-        return self._backend.device
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``[tokens] -> [tokens, width]``, with the script in it."""

@@ -8,7 +8,7 @@ It stands beside the benchmarks and not in elbert: it needs costs that were meas
 are questions of planning; nobody who classifies texts calls it.
 """
 
-from simulator.costs import Costs, Curve, Line, Paced
+from simulator.costs import Costs, Curve, Line, Paced, Timed
 from simulator.fleet import Served, fewest_of, random_one, serve, turn_by_turn
 from simulator.replica import Clock, Replica, Step, Text
 from simulator.ways import shrinking, waiting
@@ -23,6 +23,7 @@ __all__ = [
     "Served",
     "Step",
     "Text",
+    "Timed",
     "fewest_of",
     "random_one",
     "serve",

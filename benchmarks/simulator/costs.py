@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,14 @@ HOST = {
 }
 
 
+class Timed(NamedTuple):
+    """A step that was taken: when it began, and its seconds."""
+
+    step: Step
+    at: float
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Line:
     """``a + b n`` for a call of n rows, and nothing else costs anything: the clock of the closed forms."""
@@ -34,7 +44,7 @@ class Line:
     b: float
     entry: float = 0.0
 
-    def step(self, step: Step) -> float:
+    def step(self, step: Step, at: float = 0.0) -> float:
         """One step of the engine."""
         return self.a + self.b * step.rows
 
@@ -78,7 +88,7 @@ class Costs:
     entry: float
     hears: bool = True  # whether the head is read at every depth
 
-    def step(self, step: Step) -> float:
+    def step(self, step: Step, at: float = 0.0) -> float:
         """One step of the engine."""
         seconds = self.call(step.tokens, step.squares)
         seconds += self.head(step.rows) if self.hears else 0.0
@@ -106,19 +116,36 @@ class Costs:
 
 @dataclass(frozen=True)
 class Paced:
-    """The same costs while the machine takes ``pace`` times as long for everything."""
+    """The same costs on a machine whose speed changes.
+
+    In each ``window`` of seconds everything takes that window's ``paces`` times as long; after the last one, as in it.
+    """
 
     costs: Costs
-    pace: float
+    paces: tuple[float, ...]
+    window: float = math.inf
 
     @property
     def entry(self) -> float:
         """To take one text in."""
-        return self.costs.entry * self.pace
+        return self.costs.entry * self.paces[0]
 
-    def step(self, step: Step) -> float:
+    def step(self, step: Step, at: float) -> float:
         """One step of the engine."""
-        return self.costs.step(step) * self.pace
+        return self.costs.step(step) * self.paces[min(int(at / self.window), len(self.paces) - 1)]
+
+    @classmethod
+    def following(cls, costs: Costs, steps: Sequence[Timed], window: float) -> Paced:
+        """The speed that a machine had while it took these steps: their seconds, by what they cost, in each window."""
+        took: dict[int, float] = defaultdict(float)
+        cost: dict[int, float] = defaultdict(float)
+        for step, at, seconds in steps:
+            took[int(at / window)] += seconds
+            cost[int(at / window)] += costs.step(step)
+        paces = [1.0]
+        for number in range(1 + max(took)):
+            paces.append(took[number] / cost[number] if number in took else paces[-1])
+        return cls(costs, tuple(paces[1:]), window)
 
 
 def curve(at: Sequence[int], seconds: Sequence[float]) -> Curve:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from elbert.engine import Capacity, Queue, Scheduler
@@ -42,6 +42,15 @@ class Step(NamedTuple):
         return self.tokens * self.joins + (self.tokens - self.left_tokens) * self.keeps
 
 
+def step_of(
+    texts: Mapping[int, Text] | Sequence[Text], rows: Iterable[int], started: Iterable[int], left: Iterable[int]
+) -> Step:
+    """What a step has to do in which these rows took the call, and those of them had just started, and left with it."""
+    every, new, gone = ([texts[identity].length for identity in some] for some in (rows, started, left))
+    squares = sum(length * length for length in every)
+    return Step(len(every), sum(every), squares, len(new), sum(new), len(gone), sum(gone))
+
+
 class Clock(Protocol):
     """How long things take, in whatever unit the arrivals are told in."""
 
@@ -49,8 +58,8 @@ class Clock(Protocol):
     def entry(self) -> float:
         """To take one text in."""
 
-    def step(self, step: Step) -> float:
-        """One step of the engine."""
+    def step(self, step: Step, at: float) -> float:
+        """One step of the engine, which begins at that moment."""
 
 
 class Replica:
@@ -95,7 +104,7 @@ class Replica:
         if call is None:
             raise RuntimeError("a step without a row: nobody waits, nobody is under way")
         staying, left = self._deeper(call[1])
-        took = self._clock.step(self._told(started, call[1], left))
+        took = self._clock.step(step_of(self._texts, call[1], started, left), self.now)
         self.now += took
         self.busy += took
         self.calls += 1
@@ -120,15 +129,3 @@ class Replica:
             done = self._depth[identity] >= self._texts[identity].depth
             (left if done else staying).append(identity)
         return staying, left
-
-    def _told(self, started: Sequence[int], rows: Sequence[int], left: Sequence[int]) -> Step:
-        length = {identity: self._texts[identity].length for identity in rows}
-        return Step(
-            rows=len(rows),
-            tokens=sum(length.values()),
-            squares=sum(n * n for n in length.values()),
-            started=len(started),
-            started_tokens=sum(self._texts[identity].length for identity in started),
-            left=len(left),
-            left_tokens=sum(map(length.__getitem__, left)),
-        )

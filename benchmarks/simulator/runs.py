@@ -17,8 +17,9 @@ from elbert.text import Tokens
 from others import Way, run
 from scripted import Scripted
 from shapes import texts_of
+from simulator.costs import Timed
 from simulator.fleet import Served, serve
-from simulator.replica import Clock, Replica, Text
+from simulator.replica import Clock, Replica, Text, step_of
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ def in_bulk(work: Work, chosen: Policy, capacity: Capacity) -> Served:
     return Served(np.full(len(work.tokens), seconds), seconds, calls, rows / calls, 1.0)
 
 
-def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence[float]) -> Served:
-    """The engine with texts that come at these moments, whatever became of those before; stays count from then."""
+def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence[float]) -> tuple[Served, list[Timed]]:
+    """The engine with texts that come at these moments, whatever became of those before; stays count from then.
+
+    With it every step, as the simulator would have it: all live rows are in every call.
+    """
     engine, left = Engine(work.backend, capacity, queue=Arrival()), np.zeros(len(comes))
-    entered = calls = rows = 0
-    busy, begin = 0.0, time.perf_counter()
+    entered, steps, live = 0, list[Timed](), set[int]()
+    begin = time.perf_counter()
     while entered < len(comes) or len(engine):
         now = time.perf_counter() - begin
         while entered < len(comes) and comes[entered] <= now:
@@ -72,10 +76,12 @@ def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence
         gone = engine.step().identities
         ended = time.perf_counter() - begin
         left[gone] = ended
-        busy += ended - now
-        calls, rows = calls + 1, rows + (0 if engine.latest is None else engine.latest.rows)
-    end = float(left.max())
-    return Served(left - np.asarray(comes), end, calls, rows / calls, busy / end)
+        if engine.latest is not None:
+            live.update(engine.latest.started)
+            steps.append(Timed(step_of(work.texts, live, engine.latest.started, gone), now, ended - now))
+        live.difference_update(gone)
+    end, rows, busy = float(left.max()), sum(t.step.rows for t in steps), sum(t.seconds for t in steps)
+    return Served(left - np.asarray(comes), end, len(steps), rows / len(steps), busy / end), steps
 
 
 def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:

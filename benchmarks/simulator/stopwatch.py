@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elbert.model import Backend, Layout, ModelConfig
+from wrapped import Wrapped
 
 
 class Noted(NamedTuple):
@@ -21,22 +22,12 @@ class Noted(NamedTuple):
     seconds: float
 
 
-class Stopwatch:
+class Stopwatch(Wrapped):
     """Another backend, every call of which is noted."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self.noted: list[Noted] = []
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model's sizes."""
-        return self._backend.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where hidden rows live."""
-        return self._backend.device
 
     @property
     def seconds(self) -> float:

@@ -14,7 +14,7 @@ def shrinking(batch: Sequence[Text], clock: Clock) -> float:
     seconds, started = 0.0, len(batch)
     for depth in range(1, max(text.depth for text in batch) + 1):
         rows = [text for text in batch if text.depth >= depth]
-        seconds += clock.step(told(rows, started, [text for text in rows if text.depth == depth]))
+        seconds += clock.step(told(rows, started, [text for text in rows if text.depth == depth]), seconds)
         started = 0
     return seconds
 
@@ -23,7 +23,10 @@ def waiting(batch: Sequence[Text], clock: Clock) -> float:
     """PABEE: the whole batch goes on until its last row is done."""
     deepest = max(text.depth for text in batch)
     first, later = told(batch, len(batch), []), told(batch, 0, [])
-    return clock.step(first) + (deepest - 1) * clock.step(later)
+    seconds = clock.step(first, 0.0)
+    for _ in range(deepest - 1):
+        seconds += clock.step(later, seconds)
+    return seconds
 
 
 def told(rows: Sequence[Text], started: int, left: Sequence[Text]) -> Step:

@@ -23,9 +23,11 @@ from simulator import (  # noqa: E402
     Costs,
     Curve,
     Line,
+    Paced,
     Replica,
     Step,
     Text,
+    Timed,
     fewest_of,
     formulas,
     random_one,
@@ -109,7 +111,7 @@ class Seen(Line):
     def steps(self):
         return []
 
-    def step(self, step):
+    def step(self, step, at):
         self.steps.append(step)
         return super().step(step)
 
@@ -198,3 +200,13 @@ def test_prices_are_found_again():
     draw = np.random.default_rng(0)
     counts = draw.integers(1, 50, (200, 3))
     assert priced(counts, counts @ [3.0, 0.0, 0.5]) == pytest.approx([3.0, 0.0, 0.5], abs=1e-9)
+
+
+def test_a_machine_whose_speed_changes_is_followed():
+    step = Step(rows=1, tokens=4, squares=16)  # costs 4
+    taken = [Timed(step, 0.1, 4.0), Timed(step, 0.9, 8.0), Timed(step, 2.5, 40.0)]
+    paced = Paced.following(flat(), taken, 1.0)
+    assert paced.paces == (1.5, 1.5, 10.0)  # nothing was seen in the second window
+    assert [paced.step(step, at) for at in (0.0, 1.99, 2.0, 99.0)] == [6, 6, 40, 40]
+    always = Paced(flat(entry=1.0), (3.0,))
+    assert (always.step(step, 7.0), always.entry) == (12, 3)
