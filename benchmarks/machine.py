@@ -4,13 +4,52 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import torch
+
 from elbert.cli.env import facts
+from elbert.model.threads import threads
 
 RESULTS = Path(__file__).parent / "results"
+
+
+class Taken:
+    """How much of the machine its host takes away from now on: Linux's ``steal``."""
+
+    def __init__(self) -> None:
+        self._begin = _ticks()
+
+    @property
+    def share(self) -> float:
+        """Of all processor time so far; 0 where nobody tells."""
+        stolen, whole = (now - then for now, then in zip(_ticks(), self._begin, strict=True))
+        return stolen / whole if whole else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Stolen, and all, since the machine started."""
+    try:
+        ticks = list(map(int, Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]))
+    except OSError:
+        return 0, 0
+    return ticks[7], sum(ticks)
+
+
+def pace(times: int = 9) -> float:
+    """Seconds of a fixed product on one thread at this moment, the median of some."""
+    with threads(1):
+        matrix, taken = torch.ones(256, 256), list[float]()
+        for _ in range(times):
+            begin = time.perf_counter()
+            for _ in range(4):
+                matrix @ matrix
+            taken.append(time.perf_counter() - begin)
+    return median(taken)
 
 
 def keep(name: str, result: dict[str, Any]) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 COMMON = 100.0  # ms, one limit of p99 for all: five times a small latency is a hard limit, of a large one an easy one
 EIGHTY, STATICS_EIGHTY = 0.8, "static's 0.8"  # shares of one's own capacity, and of static batches'
+STOLEN = 0.05  # of the machine's time, beyond which a round does not count
 PASSES = 5  # times the unloaded latency
 LOST_SHARE = 0.01  # of the requests that may be refused or lost at a rate that counts as sustained
 
@@ -19,14 +20,16 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def medians(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per rate: the median of its rounds."""
+    """One row per rate: the median of its rounds, without those that the host disturbed where others are left."""
     by_share: dict[Any, list[dict[str, Any]]] = {}
     for found in rounds:
         by_share.setdefault(found["share"], []).append(found)
-    return [
-        {"share": share} | {key: statistics.median(f[key] for f in same) for key in same[0] if key != "share"}
-        for share, same in by_share.items()
-    ]
+    told = list[dict[str, Any]]()
+    for share, same in by_share.items():
+        kept = [found for found in same if found.get("stolen", 0.0) <= STOLEN] or same
+        row = {"share": share} | {key: statistics.median(f[key] for f in kept) for key in kept[0] if key != "share"}
+        told.append(row | {"rounds": len(kept), "p99_ms_by_round": [f["p99_ms"] for f in same]})
+    return told
 
 
 def sustained(rates: Sequence[dict[str, Any]], limit_ms: float) -> tuple[float, str]:

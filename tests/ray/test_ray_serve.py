@@ -226,7 +226,7 @@ def test_plain_values_make_a_deployment():
     assert (served.model, served.policy, served.settings.target_delay) == (None, "fast", 1.0)
     assert (served.http.auto_truncate, served.http.cors_allow_origin) == (False, ("https://a.example",))
     assert (served.load["threads"], found._deployment_config.autoscaling_config.max_replicas) == (2, 3)
-    assert served.settings.max_concurrent_requests == 512
+    assert (served.settings.max_concurrent_requests, served.settings.warm_up) == (512, 5.0)
 
 
 @pytest.mark.parametrize(

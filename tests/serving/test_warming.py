@@ -1,9 +1,13 @@
 """Warming up meets every size of layer call, within its time."""
 
+import asyncio
+
 import pytest
 from troubled import FakeClock, troubled_classifier
 
 from elbert.model.layout import rounded
+from elbert.serving.service import Service
+from elbert.serving.settings import Settings
 from elbert.serving.warming import warm
 
 
@@ -45,3 +49,23 @@ def test_it_ends_when_its_time_is_up(met):
     classifier.backend.before_step = a_second_goes_by
     assert warm(classifier, 3.0, clock) == len(steps) == 3
     assert warm(classifier, 0.0, clock) == 0
+
+
+@pytest.mark.parametrize(("seconds", "least"), [(1e6, 60), (0.0, 0)])
+def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
+    classifier, steps, _ = met
+
+    async def run():
+        service = Service(classifier, Settings(warm_up=seconds))
+        starting = asyncio.create_task(service.start())
+        while not starting.done():
+            assert not service.ready
+            await asyncio.sleep(0)
+        await starting
+        assert service.ready
+        assert len(set(steps)) >= least
+        assert least or len(steps) == 1  # the text on which the engine is tried
+        assert [item.error for item in await service.gather(["a film"])] == [None]
+        await service.stop(5)
+
+    asyncio.run(asyncio.wait_for(run(), 60))

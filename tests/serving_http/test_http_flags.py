@@ -24,7 +24,7 @@ def test_defaults_are_teis_and_the_services():
     assert (found.max_client_batch_size, found.payload_limit, found.auto_truncate) == (32, 2_000_000, True)
     assert found.model_id is found.api_key is found.served_model_name is None
     assert (found.json_output, found.strict, list(found.cors_allow_origin)) == (False, False, [])
-    assert serve.settings(found) == Settings()
+    assert serve.settings(found) == Settings(warm_up=5.0)  # a service that somebody builds is there at once
     assert serve.http_settings(found).name == "bundled"
 
 

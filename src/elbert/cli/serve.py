@@ -41,13 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         from elbert.serving.http.logs import prepared
         from elbert.serving.http.running import run as serve
         from elbert.serving.service import Service
-        from elbert.serving.warming import remember_sizes, warm
+        from elbert.serving.warming import remember_sizes
 
         prepared(sys.stderr, as_json=arguments.json_output)
         http = http_settings(arguments)
         remember_sizes()
         classifier = load(arguments)
-        warm(classifier, arguments.warm_up)
         metrics = Metrics(classifier)
         service = Service(classifier, settings(arguments), observer=metrics)
         app = application(service, http, metrics)
@@ -116,6 +115,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         target_delay=arguments.target_delay,
         shadow=arguments.shadow,
         tokenization_workers=arguments.tokenization_workers,
+        warm_up=arguments.warm_up,
         shutdown_timeout=arguments.shutdown_timeout,
     )
 

@@ -17,6 +17,7 @@ REFUSING = 2  # times as many requests reach a replica: it refuses them with our
 MORE_AT_ONCE = 25  # percent of replicas beside the others while they are replaced, one at least
 LAST_WORDS = 10.0  # seconds beyond the service's own shutdown
 RETRY_AFTER = 1.0  # seconds, told by Serve where not even a refusal of ours can be had
+WARM_UP = 5.0  # seconds, as `elbert serve` has it
 NEEDED = ("starlette", "orjson", "prometheus_client")
 
 
@@ -91,7 +92,7 @@ def full(device: str, max_rows: int | None) -> int:
 
 def usual(rows: int) -> Settings:
     """Settings for an engine whose calls have so many rows."""
-    return Settings(max_concurrent_requests=QUEUE * rows)
+    return Settings(max_concurrent_requests=QUEUE * rows, warm_up=WARM_UP)
 
 
 def _number(replicas: int | tuple[int, int], rows: int) -> dict[str, Any]:

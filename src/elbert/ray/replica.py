@@ -33,7 +33,9 @@ class Replica:
         from elbert.classifier import Classifier
         from elbert.serving.http import Metrics, application
         from elbert.serving.service import Service
+        from elbert.serving.warming import remember_sizes
 
+        remember_sizes()
         classifier = Classifier.load(served.model, served.policy, **served.load)
         metrics = Metrics(classifier)
         self.service = Service(classifier, served.settings, observer=metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from elbert.classifier import Classifier
 from elbert.exits import Policy
@@ -52,6 +53,15 @@ class Points:
     def in_force(self) -> Chosen:
         """The point for requests that name none."""
         return self.ladder[self._adaptive.level]
+
+    def told(self) -> dict[str, Any]:
+        """The point in force, those that load may lead to, and those that there are, as plain values."""
+        return {
+            "operating_point": self.in_force.name,
+            "policy": str(self.in_force.policy),
+            "adaptive": [chosen.name for chosen in self.ladder],
+            "operating_points": {name: str(p.policy) for name, p in self._classifier.bundle.points.items()},
+        }
 
     def observe(self, delay: float) -> bool:
         """The queue's delay in seconds; whether the point in force changed."""

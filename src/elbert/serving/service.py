@@ -21,6 +21,7 @@ from elbert.serving.points import Points
 from elbert.serving.reception import Asked, Reception
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
+from elbert.serving.warming import warm
 from elbert.serving.worker import Worker
 from elbert.text import Text
 from elbert.text.truncate import Direction
@@ -88,7 +89,7 @@ class Service:
         return self._worker.healthy
 
     async def start(self) -> None:
-        """Start the engine's thread, and return when it has been tried.
+        """Start the engine's thread, and return when it has been tried and warmed up.
 
         Raises:
             BackendFailure: it does not work.
@@ -99,6 +100,7 @@ class Service:
             if not self._worker.healthy:
                 raise BackendFailure("the engine does not start; the log says why")
             await asyncio.sleep(AWHILE)
+        await asyncio.to_thread(warm, self.classifier, self.settings.warm_up)
         self._open = True
         self._watch = asyncio.create_task(self._look_again_and_again())
 
@@ -153,14 +155,10 @@ class Service:
 
     def info(self) -> dict[str, Any]:
         """The state that people ask about, as plain values; times in seconds."""
-        point, bundle = self._points.in_force, self.classifier.bundle
         return {
             "ready": self.ready,
             "healthy": self.healthy,
-            "operating_point": point.name,
-            "policy": str(point.policy),
-            "adaptive": [chosen.name for chosen in self._points.ladder],
-            "operating_points": {name: str(p.policy) for name, p in bundle.points.items()},
+            **self._points.told(),
             "depths": self.classifier.depths,
             "dtype": self.classifier.dtype,
             "device": str(self.classifier.backend.device),

@@ -17,6 +17,7 @@ class Settings:
     shadow: the share of texts that run to full depth after their answer
     tokenization_workers: threads that tokenise
     max_policies: different policies under way at once, since each is decided by itself
+    warm_up: at most so long, before the first request, for layer calls of every size; 0 is for no such calls
     step_limit: a layer call that takes longer hangs; most_failures: attempts to build the engine anew
     """
 
@@ -30,6 +31,7 @@ class Settings:
     shadow_window: int = 1000
     tokenization_workers: int = 2
     max_policies: int = 16
+    warm_up: float = 0.0
     step_limit: float = 60.0
     most_failures: int = 3
     pause: float = 0.5
