@@ -6,6 +6,8 @@ learns the mean of the tokens. The rate is constant and falls in the run's last 
 from the state before it (``DIR/before-fall``).
 
     python recipes/carry_general.py --corpus CORPUS/*.parquet --minutes 60 --output DIR
+
+On several cores, a process each: ``torchrun --nproc-per-node 2 recipes/carry_general.py --threads 1 …``.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from carry_over import match
 from passages import passages, token_batches
 from student import every_depth, save, student_from
 from teacher import Teacher, load_tokenizer
+from together import Together
 
 LONGEST = 128  # tokens
 WARM_UP = 200  # steps
@@ -102,37 +105,42 @@ def keep(model: AlbertForSequenceClassification, log: list[dict[str, float]], fo
 
 
 def main() -> None:
-    args = parser().parse_args()
+    args, together = parser().parse_args(), Together()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads or torch.get_num_threads())
-    rng = random.Random(args.seed)
+    rng = random.Random(args.seed + 1000 * together.rank)
     tokenizer = load_tokenizer(LONGEST)
     corpora = [pq.read_table(file, columns=["text"])["text"].to_pylist() for file in args.corpus]
     teacher = Teacher(2)
     teacher.eval().requires_grad_(False)
     rows = passages(corpora, tokenizer, rng)
     model = student_from(teacher, 2, word_counts(rows, teacher.bert.config.vocab_size), ["0", "1"]).train()
+    parameters = list(model.parameters())
     if args.start:
         model.load_state_dict(load_file(args.start / "model.safetensors"))
-    optimizer = torch.optim.AdamW(model.parameters(), args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    together.take_firsts([parameter.data for parameter in parameters])  # each counted the words of its own texts
+    optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     rate, begun, tokens, running = Rate(args.rate, args.minutes, args.fall, args.stop_file), time.monotonic(), 0, 0.0
     log: list[dict[str, float]] = []
     kept, saved = False, begun
     for step, (ids, types) in enumerate(token_batches(rows, args.tokens)):
-        if (now := rate(step)) <= 0.0:
+        if (now := together.agreed(rate(step))) <= 0.0:
             break
-        if rate.fallen and not kept:
+        if together.first and rate.fallen and not kept:
             keep(model, log, args.output / "before-fall")
             kept = True
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = now
+        for group in optimizer.param_groups:
+            group["lr"] = now
         loss = hidden_loss(model, teacher, ids, types)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        together.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
         optimizer.zero_grad()
-        tokens += ids.numel()
+        tokens += ids.numel() * together.size
         running += (loss.item() - running) / min(step + 1, 50)
+        if not together.first:
+            continue
         if step % 50 == 49:
             seconds = time.monotonic() - begun
             log.append({"step": step + 1, "tokens": tokens, "loss": round(running, 4), "seconds": round(seconds)})
@@ -140,8 +148,9 @@ def main() -> None:
         if time.monotonic() - saved > 300:
             keep(model, log, args.output / "latest")
             saved = time.monotonic()
-    keep(model, log, args.output / "base")
-    print(f"end: {tokens:,} tokens, loss {running:.4f}")
+    if together.first:
+        keep(model, log, args.output / "base")
+        print(f"end: {tokens:,} tokens, loss {running:.4f}")
 
 
 if __name__ == "__main__":
