@@ -2,7 +2,7 @@
 
 Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a corpus's
 sentences, parts of sentences, passages and pairs. Depth 2k learns what MiniLM's layer k gives on every token, [CLS]
-learns the mean of the tokens. The rate is constant and falls in the run's last ``--fall``, so ``--start`` can go on
+learns the mean of the tokens. The rate is constant and falls in the run's last ``--fall``, so ``--resume`` can go on
 from the state before it (``DIR/before-fall``).
 
     python recipes/carry_general.py --corpus CORPUS/*.parquet --minutes 60 --output DIR
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="parquet files with a column text")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="go on from this earlier state")
+    parser.add_argument("--resume", type=Path, help="go on from this earlier state")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--fall", type=float, default=0.25, help="share of the minutes in which the rate falls")
     parser.add_argument("--rate", type=float, default=6e-4)
@@ -116,8 +116,8 @@ def main() -> None:
     rows = passages(corpora, tokenizer, rng)
     model = student_from(teacher, 2, word_counts(rows, teacher.bert.config.vocab_size), ["0", "1"]).train()
     parameters = list(model.parameters())
-    if args.start:
-        model.load_state_dict(load_file(args.start / "model.safetensors"))
+    if args.resume:
+        model.load_state_dict(load_file(args.resume / "model.safetensors"))
     together.take_firsts([parameter.data for parameter in parameters])  # each counted the words of its own texts
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     rate, begun, tokens, running = Rate(args.rate, args.minutes, args.fall, args.stop_file), time.monotonic(), 0, 0.0

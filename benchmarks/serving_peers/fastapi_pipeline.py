@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from elbert.serving.warming import leave_out_what_stays
 from serving_peers.options import options
 
 
@@ -30,6 +31,7 @@ def application(folder: str, dtype: torch.dtype) -> FastAPI:
 
     classifier: Any = pipeline("text-classification", model=folder, top_k=None, device="cpu", dtype=dtype)
     classifier("warm up")
+    leave_out_what_stays()  # as elbert serve does
     app, alone = FastAPI(), threading.Lock()
 
     @app.get("/health")

@@ -12,6 +12,7 @@ from typing import Any
 import litserve
 import torch
 
+from elbert.serving.warming import leave_out_what_stays
 from serving_peers.options import options
 
 
@@ -32,6 +33,7 @@ class Classify(litserve.LitAPI):
             self.folder, dtype=getattr(torch, self.dtype), attn_implementation="sdpa"
         ).eval()
         self.predict(["warm up"])
+        leave_out_what_stays()  # as elbert serve does
 
     def decode_request(self, request, **more: Any) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
         """The text of a request; LitServe takes an annotation of it for what FastAPI should read."""

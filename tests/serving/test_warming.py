@@ -1,6 +1,7 @@
 """Warming up meets every size of layer call, within its time."""
 
 import asyncio
+import gc
 
 import pytest
 from troubled import FakeClock, troubled_classifier
@@ -8,7 +9,7 @@ from troubled import FakeClock, troubled_classifier
 from elbert.model.layout import rounded
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
-from elbert.serving.warming import warm
+from elbert.serving.warming import leave_out_what_stays, warm
 
 
 @pytest.fixture
@@ -69,3 +70,13 @@ def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
         await service.stop(5)
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_the_collector_leaves_out_what_is_there():
+    before = gc.get_freeze_count()
+    try:
+        leave_out_what_stays()
+        assert gc.get_freeze_count() > before + 1000
+        assert len(gc.get_objects()) < 1000
+    finally:
+        gc.unfreeze()

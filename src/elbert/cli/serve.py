@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         from elbert.serving.http.logs import prepared
         from elbert.serving.http.running import run as serve
         from elbert.serving.service import Service
-        from elbert.serving.warming import remember_sizes
+        from elbert.serving.warming import leave_out_what_stays, remember_sizes
 
         prepared(sys.stderr, as_json=arguments.json_output)
         http = http_settings(arguments)
@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         metrics = Metrics(classifier)
         service = Service(classifier, settings(arguments), observer=metrics)
         app = application(service, http, metrics)
+        leave_out_what_stays()
         finished = serve(service, app, place, lambda: announce(arguments, service, address_of(place), http.name))
     if not finished:
         sys.stderr.write(f"elbert: not all was finished within --shutdown-timeout {arguments.shutdown_timeout:g}\n")

@@ -33,13 +33,14 @@ class Replica:
         from elbert.classifier import Classifier
         from elbert.serving.http import Metrics, application
         from elbert.serving.service import Service
-        from elbert.serving.warming import remember_sizes
+        from elbert.serving.warming import leave_out_what_stays, remember_sizes
 
         remember_sizes()
         classifier = Classifier.load(served.model, served.policy, **served.load)
         metrics = Metrics(classifier)
         self.service = Service(classifier, served.settings, observer=metrics)
         self._app = application(self.service, _with_key(served.http), metrics)
+        leave_out_what_stays()
 
     def __serve_build_asgi_app__(self) -> Asgi:
         """What Serve starts, hands requests to, and stops."""

@@ -4,10 +4,14 @@ oneDNN prepares a product for each new number of tokens, which takes longer than
 call waits. Sizes are few (:attr:`Layout.room`), so they can be met before the first request. But oneDNN remembers only
 1,024 products by itself: fewer than these sizes come to, so it forgot each before it came again, and a server, whose
 calls are of many sizes, spent most of its time preparing.
+
+And Python's collector looks at every object there is from time to time, the libraries' hundreds of thousands too, while
+every thread waits: 0.1 s, and a queue behind it. What is there when a server is ready stays there, so it is left out.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -28,6 +32,12 @@ USUAL = 20  # tokens of a row: so the exit head meets the usual numbers of rows 
 def remember_sizes() -> None:
     """Let oneDNN keep what it prepares, as much as it needs or the environment says; before its first product."""
     os.environ.setdefault(*REMEMBERED)
+
+
+def leave_out_what_stays() -> None:
+    """Let the collector never look again at what is there now: for a process that serves from now on."""
+    gc.collect()
+    gc.freeze()
 
 
 def warm(classifier: Classifier, seconds: float, clock: Callable[[], float] = time.monotonic) -> int:
