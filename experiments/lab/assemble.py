@@ -73,7 +73,7 @@ def data_part(linear: Mapping[str, Record]) -> str:
     about = (
         "Stopping and calibration parts are cut from training data (SST-2's by whole sentences); no text is in two "
         "parts. Sizes are capped for two processor cores: SST-2, AG News and IMDB train on a random part of their "
-        "rows, and IMDB is tested on 5,000 of its 25,000. The linear SVM (TF-IDF of words and pairs) is ours on the "
+        "rows, and IMDB is tested on 2,500 of its 25,000. The linear SVM (TF-IDF of words and pairs) is ours on the "
         "same rows, and the data's own README's on all rows and its whole test part. CLINC150 is without its "
         "out-of-scope texts."
     )

@@ -57,8 +57,8 @@ SETS = {
         DataSet("sst2", "sentence", "test", 500, 1000, 64, epochs=2, most_train=24_000, by_sentence=True),
         DataSet("banking77", "sentence", "test", 500, 1000, 64, epochs=6, rate=2e-4),
         DataSet("clinc150", "sentence", "test", 750, 1500, 48, epochs=5, rate=2e-4),
-        DataSet("ag_news", "sentence", "test", 500, 1000, 96, epochs=2, most_train=12_000),
-        DataSet("imdb", "document", "test", 500, 1000, 192, epochs=2, most_train=8_000, most_test=5_000),
+        DataSet("ag_news", "sentence", "test", 500, 1000, 96, epochs=2, most_train=8_000),
+        DataSet("imdb", "document", "test", 500, 1000, 192, epochs=2, most_train=4_000, most_test=2_500),
         DataSet("mrpc", "pair", "test", 300, 600, 128, epochs=4),
         DataSet("rte", "pair", "validation", 250, 500, 160, epochs=4),
     )
