@@ -126,7 +126,8 @@ def open_runs(classifier: Classifier, clock: Clock, number: int = 1200) -> list[
 
 def compared(run: Run, rounds: Sequence[Seen], costs: Costs) -> list[dict[str, Any]]:
     """Each figure of a run: measured, foretold, and how far that is off, round by round at the pace of the round."""
-    paces = [seen.pace / pace_of(costs) for seen in rounds]
+    usual = pace_of(costs)
+    paces = [seen.pace / usual for seen in rounds]
     said = [run.foretell(Paced(costs, (pace,))) for pace in paces]
     followed = [run.foretell(Paced.following(costs, seen.steps, WINDOW)) for seen in rounds if seen.steps]
     rows = list[dict[str, Any]]()

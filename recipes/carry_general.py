@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AlbertForSequenceClassification
 
+from carry_over import match
 from passages import passages, token_batches
 from student import every_depth, save, student_from
 from teacher import Teacher, load_tokenizer
@@ -59,14 +60,8 @@ def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: T
         with torch.no_grad():
             targets = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True).hidden_states
         hidden = every_depth(model, ids, mask, types)
-    apart = torch.stack([match_all(hidden[2 * k], targets[k]) for k in range(1, 7)]).mean()
+    apart = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
     return apart + 0.2 * ((hidden[0] - targets[0]).float() ** 2).mean() / targets[0].float().var()
-
-
-def match_all(student: Tensor, target: Tensor) -> Tensor:
-    """:func:`carry_over.match` where nothing is padding, without gathering the real tokens."""
-    target = torch.cat([target.mean(1, keepdim=True), target[:, 1:]], 1).float()
-    return ((student.float() - target) ** 2).mean() / target.flatten(0, 1).var(0).mean()
 
 
 def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) -> Tensor:

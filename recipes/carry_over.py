@@ -32,9 +32,12 @@ MAX_TOKENS = 64
 def match(student: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Squared error over real tokens, over the target's variance; the target of [CLS] is the mean of the tokens."""
     target = torch.cat([mean_over(target, mask)[:, None], target[:, 1:]], 1).float()
-    real = mask.bool()
-    picked = target[real]
-    return ((student.float()[real] - picked) ** 2).mean() / picked.var(0).mean()
+    student, real = student.float(), mask.bool()
+    if bool(real.all()):  # a view, where gathering would copy, and scatter on the way back
+        student, target = student.flatten(0, 1), target.flatten(0, 1)
+    else:
+        student, target = student[real], target[real]
+    return ((student - target) ** 2).mean() / target.var(0).mean()
 
 
 def soft_answer(logits: Tensor, target: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from elbert.engine import Capacity, Queue, Scheduler
@@ -42,11 +42,9 @@ class Step(NamedTuple):
         return self.tokens * self.joins + (self.tokens - self.left_tokens) * self.keeps
 
 
-def step_of(
-    texts: Mapping[int, Text] | Sequence[Text], rows: Iterable[int], started: Iterable[int], left: Iterable[int]
-) -> Step:
+def step_of(rows: Iterable[Text], started: Iterable[Text], left: Iterable[Text]) -> Step:
     """What a step has to do in which these rows took the call, and those of them had just started, and left with it."""
-    every, new, gone = ([texts[identity].length for identity in some] for some in (rows, started, left))
+    every, new, gone = ([text.length for text in some] for some in (rows, started, left))
     squares = sum(length * length for length in every)
     return Step(len(every), sum(every), squares, len(new), sum(new), len(gone), sum(gone))
 
@@ -104,7 +102,8 @@ class Replica:
         if call is None:
             raise RuntimeError("a step without a row: nobody waits, nobody is under way")
         staying, left = self._deeper(call[1])
-        took = self._clock.step(step_of(self._texts, call[1], started, left), self.now)
+        rows, new, gone = (map(self._texts.__getitem__, some) for some in (call[1], started, left))
+        took = self._clock.step(step_of(rows, new, gone), self.now)
         self.now += took
         self.busy += took
         self.calls += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from shapes import texts_of
 from simulator.costs import Timed
 from simulator.fleet import Served, serve
 from simulator.replica import Clock, Replica, Text, step_of
+
+Taken = tuple[Sequence[int], Sequence[int], float, float]  # who started, who left, when the step began and ended
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence
     With it every step, as the simulator would have it: all live rows are in every call.
     """
     engine, left = Engine(work.backend, capacity, queue=Arrival()), np.zeros(len(comes))
-    entered, steps, live = 0, list[Timed](), set[int]()
+    entered, taken = 0, list[Taken]()
     begin = time.perf_counter()
     while entered < len(comes) or len(engine):
         now = time.perf_counter() - begin
@@ -76,12 +78,20 @@ def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence
         gone = engine.step().identities
         ended = time.perf_counter() - begin
         left[gone] = ended
-        if engine.latest is not None:
-            live.update(engine.latest.started)
-            steps.append(Timed(step_of(work.texts, live, engine.latest.started, gone), now, ended - now))
-        live.difference_update(gone)
+        taken.append((engine.latest.started if engine.latest else (), gone, now, ended))
+    steps = list(timed(work.texts, taken))
     end, rows, busy = float(left.max()), sum(t.step.rows for t in steps), sum(t.seconds for t in steps)
     return Served(left - np.asarray(comes), end, len(steps), rows / len(steps), busy / end), steps
+
+
+def timed(texts: Sequence[Text], taken: Iterable[Taken]) -> Iterator[Timed]:
+    """Every step with what it had to do; worked out afterwards, since between two steps a text would wait for it."""
+    live = set[int]()
+    for started, gone, began, ended in taken:
+        live.update(started)
+        rows, new, left = (map(texts.__getitem__, some) for some in (live, started, gone))
+        yield Timed(step_of(rows, new, left), began, ended - began)
+        live.difference_update(gone)
 
 
 def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:

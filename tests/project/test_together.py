@@ -13,7 +13,7 @@ sys.path.insert(0, str(RECIPES))
 from together import Together  # noqa: E402
 
 PROGRAM = """
-import sys, torch
+import torch
 from together import Together
 together = Together()
 rank = together.rank
