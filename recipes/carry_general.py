@@ -105,7 +105,13 @@ def keep(model: AlbertForSequenceClassification, log: list[dict[str, float]], fo
 
 
 def main() -> None:
-    args, together = parser().parse_args(), Together()
+    args = parser().parse_args()
+    with Together() as together:
+        carry(args, together)
+
+
+def carry(args: argparse.Namespace, together: Together) -> None:
+    """All of it, in one of the processes."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     rng = random.Random(args.seed + 1000 * together.rank)

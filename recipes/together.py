@@ -14,13 +14,25 @@ from torch import Tensor, distributed
 
 
 class Together:
-    """This process among its like, as torchrun's environment says; alone where it says nothing."""
+    """This process among its like, as torchrun's environment says; alone where it says nothing.
+
+    They must part before the process ends, for gloo's threads do not end by themselves: it is a ``with`` block.
+    """
 
     def __init__(self) -> None:
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         if self.size > 1:
             distributed.init_process_group("gloo")
+
+    def __enter__(self) -> Together:
+        """Ready since it was made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Part."""
+        if self.size > 1:
+            distributed.destroy_process_group()
 
     @property
     def first(self) -> bool:

@@ -1,9 +1,11 @@
 """What bulk prediction is made of, without a cluster."""
 
+import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -211,3 +213,21 @@ def test_a_missing_file_is_told_before_a_cluster_is_waited_for(bundle_folder, ca
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     assert main(["predict", "--input", "nowhere.csv", "--ray", "--model", str(bundle_folder)]) == 2
     assert capsys.readouterr().err == "elbert: error: nowhere.csv: no such file\n"
+
+
+@pytest.mark.parametrize(("alive", "addresses"), [(False, ["local"]), (True, ["auto"])])
+def test_a_cluster_that_was_killed_is_not_waited_for(alive, addresses, monkeypatch, tmp_path):
+    (tmp_path / "ray").mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    asked = []
+    fake = SimpleNamespace(init=lambda address, **_: asked.append(address))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        at = f"127.0.0.1:{door.getsockname()[1]}"
+        (tmp_path / "ray" / "ray_current_cluster").write_text(at)
+        if not alive:
+            door.close()
+            with pytest.raises(elbert.InputError, match=f"{at}: no Ray cluster answers there"):
+                joining._join(fake, "auto")
+        joining._join(fake, None)
+    assert asked == addresses

@@ -6,8 +6,10 @@ import logging
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -56,8 +58,10 @@ def joined(address: str | None = None) -> Iterator[None]:
 
 def _join(ray: ModuleType, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or None
-    if address not in (None, "local", "auto"):
-        _knock(str(address))
+    if address in (None, "auto"):
+        address = _unless_gone(address)
+    elif address != "local":
+        _knock(address)
     try:
         if address != "local":
             ray.init(address=address or "auto", **QUIET)
@@ -70,6 +74,25 @@ def _join(ray: ModuleType, address: str | None) -> None:
             ) from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours tells nobody of itself
     ray.init(address="local", num_cpus=(os.cpu_count() or 1) + SPARE, include_dashboard=False, **QUIET)
+
+
+def _unless_gone(address: str | None) -> str | None:
+    """``address``, or ``local`` where Ray would wait for this machine's latest cluster, and that is gone.
+
+    Ray notes in a file where it is, and a cluster that is killed leaves the file behind.
+    """
+    note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+    try:
+        latest = note.read_text(encoding="utf-8").strip()
+    except OSError:
+        return address
+    try:
+        _knock(latest)
+    except InputError:
+        if address is not None:
+            raise
+        return "local"
+    return address
 
 
 def _knock(address: str) -> None:
