@@ -1,9 +1,10 @@
 """Carry MiniLM, as it is, over into one shared ALBERT layer: a base encoder for any task, made from unlabelled text.
 
 Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a corpus's
-sentences, parts of sentences, passages and pairs. Depth 2k learns what MiniLM's layer k gives on every token, [CLS]
-learns the mean of the tokens. The rate is constant and falls in the run's last ``--fall``, so ``--resume`` can go on
-from the state before it (``DIR/before-fall``).
+sentences, parts of sentences, passages and pairs. The tokens of depth 2k learn what MiniLM's layer k gives; [CLS] of
+every depth learns the mean of the tokens of MiniLM's last layer, so that one head can read it everywhere. The rate is
+constant and falls in the run's last ``--fall``, so ``--resume`` can go on from the state before it
+(``DIR/before-fall``).
 
     python recipes/carry_general.py --corpus CORPUS/*.parquet --minutes 60 --output DIR
 
@@ -26,7 +27,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AlbertForSequenceClassification
 
-from carry_over import match
 from passages import passages, token_batches
 from student import every_depth, save, student_from
 from teacher import Teacher, load_tokenizer
@@ -35,6 +35,7 @@ from together import Together
 LONGEST = 128  # tokens
 WARM_UP = 200  # steps
 CLIP = 1.0
+WHOLE = 0.5  # weight of what [CLS] learns beside what the tokens learn
 SAMPLE = 20_000  # passages whose words are counted for the factorised embedding
 
 
@@ -53,15 +54,26 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def apart(student: Tensor, target: Tensor) -> Tensor:
+    """Squared error over the target's variance; both ``[..., width]``."""
+    student, target = student.float().flatten(0, -2), target.float().flatten(0, -2)
+    return ((student - target) ** 2).mean() / target.var(0).mean()
+
+
 def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, types: Tensor) -> Tensor:
-    """Mean over the teacher's layers; rows ``[rows, tokens]`` are of one length, without padding."""
-    mask = torch.ones_like(ids)
+    """Tokens against the teacher's layers, [CLS] of every depth against what the teacher says of the whole text.
+
+    Rows ``[rows, tokens]`` are of one length, without padding. One target for [CLS] at all depths, because one exit
+    head reads them all.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             targets = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True).hidden_states
-        hidden = every_depth(model, ids, mask, types)
-    apart = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
-    return apart + 0.2 * ((hidden[0] - targets[0]).float() ** 2).mean() / targets[0].float().var()
+        hidden = every_depth(model, ids, torch.ones_like(ids), types)
+    tokens = torch.stack([apart(hidden[2 * k][:, 1:], targets[k][:, 1:]) for k in range(1, 7)]).mean()
+    texts = targets[-1].float().mean(1)
+    whole = torch.stack([apart(h[:, 0], texts) for h in hidden[1:]]).mean()
+    return tokens + WHOLE * whole + 0.2 * apart(hidden[0], targets[0])
 
 
 def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) -> Tensor:
