@@ -27,6 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AlbertForSequenceClassification
 
+from carry_over import apart
 from passages import passages, token_batches
 from student import every_depth, save, student_from
 from teacher import Teacher, load_tokenizer
@@ -52,12 +53,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stop-file", type=Path, help="when this file appears the rate begins to fall")
     return parser
-
-
-def apart(student: Tensor, target: Tensor) -> Tensor:
-    """Squared error over the target's variance; both ``[..., width]``."""
-    student, target = student.float().flatten(0, -2), target.float().flatten(0, -2)
-    return ((student - target) ** 2).mean() / target.var(0).mean()
 
 
 def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, types: Tensor) -> Tensor:

@@ -30,13 +30,14 @@ MAX_TOKENS = 64
 
 
 def match(student: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Squared error over real tokens, over the target's variance; the target of [CLS] is the mean of the tokens."""
-    target = torch.cat([mean_over(target, mask)[:, None], target[:, 1:]], 1).float()
-    student, real = student.float(), mask.bool()
-    if bool(real.all()):  # a view, where gathering would copy, and scatter on the way back
-        student, target = student.flatten(0, 1), target.flatten(0, 1)
-    else:
-        student, target = student[real], target[real]
+    """:func:`apart` over real tokens; the target of [CLS] is the mean of the tokens."""
+    target, real = torch.cat([mean_over(target, mask)[:, None], target[:, 1:]], 1), mask.bool()
+    return apart(student[real], target[real])
+
+
+def apart(student: Tensor, target: Tensor) -> Tensor:
+    """Squared error over the target's variance; both ``[..., width]``."""
+    student, target = student.float().flatten(0, -2), target.float().flatten(0, -2)
     return ((student - target) ** 2).mean() / target.var(0).mean()
 
 
@@ -57,10 +58,10 @@ def losses(
             [torch.stack([h[:, 0] for h in hidden[1:]]), torch.stack([mean_over(h, mask) for h in hidden[1:]])]
         )
         answers = model.classifier(model.dropout(torch.tanh(model.albert.pooler(read))))
-    apart = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
-    apart = apart + 0.2 * ((hidden[0] - targets[0]).float()[mask.bool()] ** 2).mean() / targets[0].float().var()
+    off = torch.stack([match(hidden[2 * k], targets[k], mask) for k in range(1, 7)]).mean()
+    off = off + 0.2 * ((hidden[0] - targets[0]).float()[mask.bool()] ** 2).mean() / targets[0].float().var()
     soft = logits.float().softmax(-1)
-    return apart, torch.stack([soft_answer(a, soft) for a in answers]).mean()
+    return off, torch.stack([soft_answer(a, soft) for a in answers]).mean()
 
 
 @torch.no_grad()
@@ -131,14 +132,14 @@ def main() -> None:
         rate = args.rate * min((step + 1) / 200, 1.0) * max(1 - spent, 0.02)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        apart, answer = losses(model, teacher, ids, mask)
+        off, answer = losses(model, teacher, ids, mask)
         optimizer.zero_grad()
-        (apart + args.answer * answer).backward()
+        (off + args.answer * answer).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step, tokens = step + 1, tokens + int(mask.sum())
         if step % 20 == 0:
-            told_losses = f"hidden {apart.item():.4f} answer {answer.item():.4f}"
+            told_losses = f"hidden {off.item():.4f} answer {answer.item():.4f}"
             print(f"step {step} tokens {tokens / 1e6:.2f} M {told_losses} {spent:.1%}", flush=True)
         if spent - told > 0.08:
             told = spent

