@@ -11,6 +11,7 @@ from elbert.bundle import EXITS_FILE, bundled_model
 from lab import clock, exit_study, exit_tables, figures, goals, training_tables
 from lab.linear import linear_file, published
 from lab.places import ROOT, Places, read_record
+from lab.pooled import OURS
 from lab.sets import SETS
 from lab.tables import percent, table
 
@@ -113,7 +114,7 @@ def exits_part(places: Places, study: Record | None, linear: Mapping[str, Record
             f"### Exits: {name}",
             about + (SAW if pooled["saw_this_set"] else ""),
             exit_tables.families_table(pooled, exit_study.linear_told(name, linear)),
-            "The window against each: points ahead (p; seeds won/drawn/lost).",
+            f"`{OURS}` against each: points ahead (p; seeds won/drawn/lost).",
             exit_tables.tests_table(pooled),
             exit_tables.depths_table(pooled),
             shown,
@@ -125,7 +126,7 @@ def closing(sets: Mapping[str, Record]) -> list[str]:
     """Oracles and promises of all sets."""
     return [
         "### Distance to the oracle",
-        "The window is the cheapest that lost nothing on the calibration part; efficiency is the share of the depths "
+        f"`{OURS}` is the cheapest that lost nothing on the calibration part; efficiency is the share of the depths "
         "that an oracle of full depth's accuracy would save.",
         exit_tables.oracle_table(sets),
         "### Certified points: promised and held-out risk",

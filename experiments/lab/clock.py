@@ -43,7 +43,7 @@ def file_of(places: Places, base: str, name: str) -> Path:
 
 
 def points(studied: Record) -> dict[str, str]:
-    """The policies to time: the window at every speed-up, and at the goals."""
+    """The policies to time: ours at every speed-up, and at the goals."""
     found = {f"{s}x": cells[OURS]["policy"] for s, cells in studied["cells"].items() if OURS in cells}
     return found | {f"goal {s}x": each[OURS]["policy"] for s, each in studied["goals"].items() if OURS in each}
 

@@ -48,7 +48,7 @@ def study(
 def keep(places: Places, found: Record) -> None:
     """Write ``exit_study.json`` and, a line for each set, speed-up and family, ``exit_study.csv``."""
     write_record(places.results / "exit_study.json", found)
-    header = "set speedup policy accuracy sd mean_depth window_better window_worse p seeds_won seeds_drawn seeds_lost"
+    header = "set speedup policy accuracy sd mean_depth ours_better ours_worse p seeds_won seeds_drawn seeds_lost"
     write_csv(places.results / "exit_study.csv", header.split(), lines(found["sets"]))
 
 

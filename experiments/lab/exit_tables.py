@@ -12,8 +12,8 @@ from lab.tables import p_value, percent, points, table, words
 Record = dict[str, Any]
 MARKS = {1: "*", -1: "!", 0: ""}
 HOW = (
-    "Accuracy on the test part, mean over seeds, dials chosen on the calibration part at about that cost. `*`: the "
-    "window is significantly better, `!`: worse (McNemar's exact test over the texts of all seeds, p < 0.05, not "
+    f"Accuracy on the test part, mean over seeds, dials chosen on the calibration part at about that cost. `*`: "
+    f"`{OURS}` is significantly better, `!`: worse (McNemar's exact test over the texts of all seeds, p < 0.05, not "
     "corrected for the number of tests), unless the better one costs over 10 % more. In brackets the layer speed-up on "
     "the test part, where it is more than 5 % off: such a family has no policy of about that cost, or it moved."
 )
@@ -47,11 +47,11 @@ def cell(pooled: Record, speedup: str, name: str) -> str:
 
 
 def tests_table(pooled: Record) -> str:
-    """The window against each rival at each speed-up: points, p, seeds won, drawn, lost."""
+    """Ours against each rival at each speed-up: points, p, seeds won, drawn, lost."""
     speedups = list(pooled["cells"])
     names = dict.fromkeys(n for cells in pooled["cells"].values() for n, c in cells.items() if "test" in c)
     return table(
-        ["window against", *(f"{s}x" for s in speedups)],
+        [f"{OURS} against", *(f"{s}x" for s in speedups)],
         [[name, *(duel(pooled["cells"][s].get(name), pooled["n"]) for s in speedups)] for name in names],
     )
 
@@ -75,7 +75,13 @@ def depths_table(pooled: Record) -> str:
 
 def oracle_table(sets: Mapping[str, Record], family: str = OURS) -> str:
     """Distance to the oracles."""
-    header = ["set", "full", "earliest right: accuracy, depth", "as the last: depth", "window that lost nothing: depth"]
+    header = [
+        "set",
+        "full",
+        "earliest right: accuracy, depth",
+        "as the last: depth",
+        f"{family} that lost nothing: depth",
+    ]
     rows = []
     for name, pooled in sets.items():
         best, same = pooled["oracles"]["earliest correct"], pooled["oracles"]["earliest as the last"]

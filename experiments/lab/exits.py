@@ -13,7 +13,7 @@ from lab.places import read_record, write_record
 from lab.reporting import report
 from lab.runs import Run
 
-VERSION = 2
+VERSION = 3
 
 
 def record_file(run: Run) -> Path:

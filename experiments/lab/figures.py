@@ -8,11 +8,11 @@ from typing import Any
 from elbert._extras import require
 from elbert._files import replaced
 from elbert.comparison.figures import STYLES, UNKNOWN
-from lab.choosing import OURS
+from lab.choosing import OURS, PAPERS
 from lab.reporting import ENTROPIES, PLAIN, RULES
 
 Record = dict[str, Any]
-SHOWN = (OURS, "entropy", "patience", "divergence", "depth", PLAIN)
+SHOWN = (OURS, PAPERS, "entropy", "patience", "divergence", "depth", PLAIN)
 RULE_STYLES = {"agree": ("#0072b2", "-", "o"), "trend": ("#d55e00", "--", "v"), "stable": ("#009e73", ":", "s")}
 ALONE = ("#000000", "-", "x")
 

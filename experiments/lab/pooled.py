@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from elbert._extras import require
-from elbert.comparison.honest import OURS, SIGNIFICANT
+from elbert.comparison.honest import SIGNIFICANT
+from lab.choosing import OURS
 from lab.reporting import PLAIN
 from lab.tables import deviation, rounded
 
@@ -35,7 +36,7 @@ def pool(seeds: Sequence[Record]) -> Record:
         "fixed": [series(values) for values in zip(*(seed["fixed"] for seed in seeds), strict=True)],
         "alone": {k: series(s["alone"][k] for s in seeds if k in s["alone"]) for k in sorted(alone, key=int)},
         "shallow": tested([seed["shallow"] for seed in seeds]) | {"depth": max(depths // 4, 1)},
-        "cells": {s: cells(seeds, s) for s in first["cells"]},
+        "cells": corrected({s: cells(seeds, s) for s in first["cells"]}),
         "area": {name: series(pick(seeds, "area", name)) for name in common(seeds, "area")},
         "oracles": {name: means([seed["oracles"][name] for seed in seeds]) for name in first["oracles"]},
         "overthinking": series(seed["overthinking"] for seed in seeds),
@@ -96,8 +97,18 @@ def cells(seeds: Sequence[Record], speedup: str) -> Record:
     return found
 
 
+def corrected(found: Record) -> Record:
+    """Add to every test of a set its p-value by Holm's procedure: as small in one of so many tests by chance alone."""
+    tests = [cell["test"] for each in found.values() for cell in each.values() if "test" in cell]
+    least = 0.0
+    for place, test in enumerate(sorted(tests, key=lambda test: test["p"])):
+        least = max(least, (len(tests) - place) * test["p"])
+        test["holm"] = rounded(min(least, 1.0), 6)
+    return found
+
+
 def tested(counts: Sequence[Record]) -> Record:
-    """The window (or full depth) against another: texts won and lost, seeds won, drawn and lost, and the p-value."""
+    """Ours (or full depth) against another: texts won and lost, seeds won, drawn and lost, and the p-value."""
     better, worse = sum(c["better"] for c in counts), sum(c["worse"] for c in counts)
     apart = [c["better"] - c["worse"] for c in counts]
     return {
@@ -116,7 +127,7 @@ def mcnemar(better: int, worse: int) -> float:
 
 
 def verdict(cells: Record, name: str) -> int:
-    """1 where the window is significantly better than another family at about equal cost, -1 where worse, else 0.
+    """1 where ours is significantly better than another family at about equal cost, -1 where worse, else 0.
 
     What wins at a cost over :data:`UNEQUAL` times the other's has not won at equal cost.
     """

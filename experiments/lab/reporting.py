@@ -80,7 +80,7 @@ def told(trials: Trials, policy: Policy) -> dict[str, Any]:
 
 
 def cells(trials: Trials, chosen: Mapping[str, Policy], alone: tuple[int, Right] | None) -> dict[str, Any]:
-    """Every family at one speed-up, and the window against each; the shallower classifier too, if there is one."""
+    """Every family at one speed-up, and ours against each; the shallower classifier too, if there is one."""
     ours = trials.correct(chosen[OURS]) if OURS in chosen else None
     found = {}
     for name, policy in chosen.items():

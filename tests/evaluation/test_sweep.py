@@ -9,11 +9,11 @@ from scipy import stats
 
 from elbert.errors import InputError
 from elbert.evaluation.evaluate import score
-from elbert.evaluation.families import FAMILIES, families
+from elbert.evaluation.families import FAMILIES, families, gap_or_window
 from elbert.evaluation.paired import mcnemar, mean_interval
 from elbert.evaluation.sweep import Swept, Trials, front, sweep
 from elbert.evaluation.temperature import fitted_temperatures, negative_log_likelihood
-from elbert.exits import Depth, Full, policy, replay
+from elbert.exits import Depth, Full, Window, policy, replay
 from elbert.exits.signals import at_temperatures
 
 
@@ -44,6 +44,21 @@ def test_no_family_hides_a_duplicate_name():
 
 
 costs = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_gap_or_window_is_the_window_at_two_classes_and_another_at_three(size):
+    def both(classes):
+        outputs = random_outputs(n=400, classes=classes)
+        (ours,) = (p for p in gap_or_window(6, [0.6]) if f"size={size}," in str(p))
+        papers = Window(entropy=stats.entropy([0.8, 0.2], base=2), size=size)
+        return replay(outputs.probabilities, ours), replay(outputs.probabilities, papers)
+
+    ours, papers = both(2)
+    assert set(ours) > {1, size}
+    assert (ours == papers).all()
+    ours, papers = both(3)
+    assert (ours != papers).any()
 
 
 @given(costs)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
-from lab import choosing, pooled, reporting  # noqa: E402
+from lab import choosing, goals, pooled, reporting  # noqa: E402
 from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
 from lab.places import Places, claimed, read_record  # noqa: E402
 from lab.prepare import prepare  # noqa: E402
@@ -35,7 +35,7 @@ from lab.splits import PARTS, check, cut, key  # noqa: E402
 from lab.variants import shallower, variant  # noqa: E402
 
 FILES = sorted(HERE.rglob("*.py"))
-FAMILIES = ["window", "entropy", "patience", "depth"]
+FAMILIES = ["gap | window", "window", "entropy", "patience", "depth"]
 DEPTHS = 4
 SMALL = {"stopping": 20, "calibration": 80, "max_length": 32, "epochs": 1.0, "rate": 2e-3, "batch": 16}
 
@@ -413,11 +413,29 @@ def test_pooled_tests_are_those_of_the_concatenated_texts():
 
 def test_a_win_at_a_higher_cost_is_no_win():
     test = {"better": 0, "worse": 20, "p": 1e-6, "seeds": [0, 0, 1]}
-    cells = {"window": {"mean_depth": {"mean": 2.0}}, "gap": {"mean_depth": {"mean": 2.1}, "test": test}}
+    cells = {choosing.OURS: {"mean_depth": {"mean": 2.0}}, "gap": {"mean_depth": {"mean": 2.1}, "test": test}}
     assert pooled.verdict(cells, "gap") == -1
     cells["gap"]["mean_depth"]["mean"] = 2.5
     assert pooled.verdict(cells, "gap") == 0
-    assert pooled.verdict(cells, "window") == 0
+    assert pooled.verdict(cells, choosing.OURS) == 0
+
+
+def test_holm_by_hand_and_goals_by_it():
+    p = {"gap": 0.04, "entropy": 0.01, "patience": 0.02, "confidence": 0.9}
+    about = {"mean_depth": {"mean": 2.0}}
+    cells = {
+        name: about | {"test": {"better": 0, "worse": 9, "p": each, "seeds": [0, 0, 1]}} for name, each in p.items()
+    }
+    found = pooled.corrected({"3": {choosing.OURS: about, **cells}})
+    holm = {name: found["3"][name]["test"]["holm"] for name in p}
+    assert holm == {"entropy": 0.04, "patience": 0.06, "gap": 0.08, "confidence": 0.9}
+    met = goals.never_behind({"cells": found})
+    assert met["met"] is False
+    assert "behind gap at 3x (p = 0.04, Holm 0.08)" in met["found"]
+    del cells["entropy"]
+    alone = goals.never_behind({"cells": pooled.corrected({"3": {choosing.OURS: about, **cells}})})
+    assert alone["met"] is True  # 0.02 of three tests is 0.06
+    assert "of 3 tests behind gap" in alone["found"]
 
 
 def test_area_is_the_mean_over_costs_of_what_was_chosen_for_them():
@@ -440,3 +458,12 @@ def test_choices_hold_for_the_calibration_part():
     assert all(promise.n == 480 for promise in chosen.promises)
     window = choosing.candidates_for(6, ["window"])["window"]
     assert len({w.entropy for w in window if w.rules and hasattr(w, "entropy")}) >= 300
+
+
+def test_a_goal_is_asked_of_policies_of_about_its_cost():
+    chosen = choosing.choose(made_up(800, classes=2), FAMILIES)
+    trials = reporting.Trials(made_up(800, classes=2))
+    for speedup, families in chosen.goals.items():
+        if speedup < 5:
+            fast = 6 / trials.depth(families[choosing.OURS]).mean()
+            assert speedup * 1.02 <= fast <= speedup * 1.14

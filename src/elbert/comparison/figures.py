@@ -21,6 +21,7 @@ STYLES: dict[str, tuple[str, Any, str]] = {
     "patient_confidence": ("#5e9b2c", ":", "<"),
     "divergence": ("#cc79a7", "-.", ">"),
     "entropy | patience": ("#8a4fbf", "-.", "h"),
+    "gap | window": ("#a3337f", "-", "d"),
     "depth": ("#666666", ":", "."),
     "window, tempered": ("#0072b2", (0, (1, 1)), "o"),
     "entropy, tempered": ("#d55e00", (0, (1, 1)), "s"),

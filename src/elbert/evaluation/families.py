@@ -70,6 +70,15 @@ def _entropy_or_patience(depths: int) -> Iterable[Policy]:
     return (Entropy(e) | Patience(t) for e, t in product(thresholds(90), range(1, depths)))
 
 
+def gap_or_window(depths: int, gaps: Sequence[float]) -> Iterable[Policy]:
+    """ELBERT's window with the gap as its first stage: the same test at two classes, a better one at many.
+
+    Over C classes the normalised entropy counts how many others share what the answer left, which over 150 classes
+    says little of whether the answer is right; the gap asks only how far off the second is.
+    """
+    return (Gap(g) | Window(entropy=0.0, size=size) for g, size in product(gaps, range(2, depths + 1)))
+
+
 FAMILIES: dict[str, Grid] = {
     "window": lambda depths: _windows(depths, AGREE),
     "window trend": lambda depths: _windows(depths, TREND),
@@ -81,5 +90,6 @@ FAMILIES: dict[str, Grid] = {
     "patient_confidence": _patient_confidences,
     "divergence": _divergences,
     "entropy | patience": _entropy_or_patience,
+    "gap | window": lambda depths: gap_or_window(depths, near_one(90)),
     "depth": lambda depths: map(Depth, range(2, depths)),
 }

@@ -364,6 +364,7 @@ const Charts = (() => {
     confidence: { color: 5, shape: "circle", dash: "7 3" },
     gap: { color: 7, shape: "square", dash: "3 3" },
     "entropy | patience": { color: 7, shape: "diamond", dash: "9 3 2 3" },
+    "gap | window": { color: 4, shape: "circle", dash: "10 2" },
     "window trend": { color: 1, shape: "triangle", dash: "6 3" },
     "window stable": { color: 1, shape: "square", dash: "2 3" },
     "window, tempered": { color: 1, shape: "diamond", dash: "8 2 2 2" },
