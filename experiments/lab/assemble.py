@@ -31,7 +31,7 @@ def document(places: Places, words: Path) -> str:
         "Written by `python experiments/results.py` from `results/` and the words in `words.md`: change those.",
         above.strip(),
         "## Goals",
-        goals_part(places, exits),
+        goals_part(places, exits, linear),
         "## Data",
         data_part(linear),
         "## Training",
@@ -45,12 +45,12 @@ def document(places: Places, words: Path) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def goals_part(places: Places, exits: Record | None) -> str:
+def goals_part(places: Places, exits: Record | None, linear: Mapping[str, Record]) -> str:
     """Every goal, set by set, and the bundled model's."""
     found = {}
     for name, pooled in (exits or {"sets": {}})["sets"].items():
         timed = read_record(clock.file_of(places, exits["base"], name)) if exits else None
-        found[name] = goals.of_set(pooled, timed)
+        found[name] = goals.of_set(pooled, timed, linear.get(name, {}).get("accuracy"))
     file = bundled_model() / EXITS_FILE
     own = goals.bundled(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
     note = "" if found else NOT_RUN.format("exit_study.py") + "\n\n"

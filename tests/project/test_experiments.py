@@ -438,6 +438,20 @@ def test_holm_by_hand_and_goals_by_it():
     assert "of 3 tests behind gap" in alone["found"]
 
 
+def test_a_task_that_was_not_learned_meets_no_goal_of_speed():
+    fast = {"3": {choosing.OURS: {"lost": {"mean": 0.001}, "speedup": {"mean": 3.2}}}}
+    record = {"goals": fast, "full": {"mean": 0.70}}
+    assert goals.fast_and_close(record, "3", 0.5, 0.65)["met"] is True
+    assert goals.fast_and_close(record, "3", 0.5, None)["met"] is True
+    unlearned = goals.fast_and_close(record, "3", 0.5, 0.71)
+    assert unlearned["met"] is None
+    assert "the linear SVM is better" in unlearned["found"]
+    assert goals.learned(record, 0.71)["met"] is False
+    record["full"]["mean"] = 0.72
+    fast["3"][choosing.OURS]["speedup"]["mean"] = 2.9
+    assert goals.fast_and_close(record, "3", 0.5, 0.71)["met"] is False
+
+
 def test_area_is_the_mean_over_costs_of_what_was_chosen_for_them():
     trials = reporting.Trials(made_up(200))
     front = [(1.0, policy("depth(1)")), (2.5, policy("depth(3)")), (4.0, policy("full"))]
