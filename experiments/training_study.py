@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lab import choices, plan, training_tables
+from lab import choices, plan, training_pairs, training_tables
 from lab.command import ended, parser, places, say
 
 DATA = ("trec6", "cr", "subj", "banking77")
@@ -56,7 +56,7 @@ def main(argv: list[str] | None) -> None:
         one = partial(choices.make_one, arguments=arguments)
         left = plan.work_off(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
         say(f"{len(runs) - left} of {len(runs)} runs are there")
-    study = training_tables.collect(runs, arguments.reference)
+    study = training_pairs.collect(runs, arguments.reference)
     training_tables.keep(here, study)
     for name, each in study["sets"].items():
         say(f"\n{name}, test, {each['n']:,} texts\n")

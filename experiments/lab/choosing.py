@@ -79,6 +79,13 @@ def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
     )
 
 
+def near(calibration: Outputs) -> dict[float, Policy]:
+    """Ours at every speed-up."""
+    swept = Trials(calibration).sweep(candidates_for(calibration.depths, [OURS])[OURS])
+    places = {speedup: swept.near(speedup) for speedup in SPEEDUPS}
+    return {speedup: swept.policies[i] for speedup, i in places.items() if i is not None}
+
+
 def candidates_for(depths: int, names: Sequence[str] | None) -> dict[str, list[Policy]]:
     """The library's families, the windows with as many first stages as the families of one rule have.
 
@@ -125,4 +132,4 @@ def promises(calibration: Outputs, candidates: Sequence[Policy]) -> list[Promise
     return found
 
 
-__all__ = ["ALL", "GOALS", "OURS", "PAPERS", "Choices", "Promise", "choose"]
+__all__ = ["ALL", "GOALS", "OURS", "PAPERS", "Choices", "Promise", "choose", "near"]

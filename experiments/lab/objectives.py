@@ -24,6 +24,17 @@ class LastOnly(ExitObjective):
         return torch.cat([torch.zeros(self.depths - 1), torch.ones(1)])
 
 
+class LastHalf(ExitObjective):
+    """The last depth weighs as much as all the others together: alternating's share, in every step."""
+
+    def weights(self) -> Tensor:
+        """``[depths]``: equal ones, and half of the sum."""
+        if self.depths == 1:
+            return torch.ones(1)
+        earlier = torch.full((self.depths - 1,), self.depths / (2 * (self.depths - 1)))
+        return torch.cat([earlier, torch.tensor([self.depths / 2])])
+
+
 class Alternating(ExitObjective):
     """The last depth alone in every other step, all depths in the others (BERxiT, Xin et al., EACL 2021)."""
 

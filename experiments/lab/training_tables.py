@@ -1,103 +1,13 @@
-"""The training study's figures from the records of its runs: mean and deviation over seeds, pairs by seed."""
+"""The training study as it is kept and shown."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lab.places import Places, read_record, write_csv, write_record
-from lab.runs import Run
-from lab.tables import deviation, percent, points, rounded, spread, table
-
-Record = dict[str, Any]
-PART = "test"
-
-
-def collect(runs: Sequence[Run], reference: str) -> dict[str, Any]:
-    """By set and way to train, from whatever runs are finished."""
-    records: dict[str, dict[str, dict[int, Record]]] = {}
-    for run in runs:
-        if (record := run.record()) is not None:
-            records.setdefault(run.prepared.data.name, {}).setdefault(run.variant.name, {})[run.seed] = record
-    sets = {name: of_set(found, reference) for name, found in records.items()}
-    return {
-        "base": runs[0].base.key,
-        "depths": runs[0].base.depths,
-        "reference": reference,
-        "wanted": len(runs),
-        "finished": sum(len(seeds) for found in records.values() for seeds in found.values()),
-        "sets": sets,
-        "over_sets": over_sets(sets),
-    }
-
-
-def of_set(found: dict[str, dict[int, Record]], reference: str) -> dict[str, Any]:
-    """Every way's figures on one set."""
-    plain = next((seeds for name, seeds in found.items() if is_plain(name)), {})
-    any_record = next(iter(next(iter(found.values())).values()))
-    ways = {name: of_way(seeds, found.get(reference, {}), plain, is_plain(name)) for name, seeds in found.items()}
-    return {"n": any_record[PART]["n"], "saw_this_set": any_record["base"]["saw_this_set"], "ways": ways}
-
-
-def is_plain(name: str) -> bool:
-    """Whether a way trains the last depth alone."""
-    return name.startswith("plain-")
-
-
-def of_way(seeds: dict[int, Record], reference: dict[int, Record], plain: dict[int, Record], alone: bool) -> Record:
-    """One way's figures: accuracy by depth; by seed, ``gain`` of area over the reference and ``time`` over plain."""
-    by_depth = list(zip(*(record[PART]["accuracy"] for record in seeds.values()), strict=True))
-    areas = [record[PART]["area"] for record in seeds.values()]
-    full = [record[PART]["accuracy"][-1] for record in seeds.values()]
-    gains = [seeds[s][PART]["area"] - reference[s][PART]["area"] for s in sorted(seeds.keys() & reference.keys())]
-    deep = [
-        seeds[s][PART]["accuracy"][-1] - plain[s][PART]["accuracy"][-1] for s in sorted(seeds.keys() & plain.keys())
-    ]
-    times = [step_time(seeds[s]) / step_time(plain[s]) for s in sorted(seeds.keys() & plain.keys())]
-    return {
-        "seeds": sorted(seeds),
-        "accuracy": [rounded(statistics.fmean(values)) for values in by_depth],
-        "accuracy_sd": [rounded(deviation(values)) for values in by_depth],
-        "ece": [rounded(statistics.fmean(v)) for v in zip(*(r[PART]["ece"] for r in seeds.values()), strict=True)],
-        "full": [rounded(value) for value in full],
-        "area": None if alone else [rounded(value) for value in areas],
-        "gain": None if alone else [rounded(value) for value in gains],
-        "full_over_plain": [rounded(value) for value in deep],
-        "time_over_plain": rounded(statistics.median(times), 3) if times else None,
-        "step_seconds": [record["training"]["step_seconds"] for record in seeds.values()],
-    }
-
-
-def step_time(record: Record) -> float:
-    """Seconds of a training step."""
-    return float(record["training"]["step_seconds"]) / max(int(record["training"]["steps"]), 1)
-
-
-def over_sets(sets: dict[str, Any]) -> dict[str, Any]:
-    """Every way's gain over the reference: all pairs of set and seed, and how many of them were gains."""
-    names = dict.fromkeys(name for found in sets.values() for name in found["ways"] if not is_plain(name))
-    found = {}
-    for name in names:
-        ways = [each["ways"][name] for each in sets.values() if name in each["ways"]]
-        gains = [gain for way in ways for gain in way["gain"]]
-        found[name] = {
-            "sets": len(ways),
-            "pairs": len(gains),
-            "gain": rounded(statistics.fmean(gains)) if gains else None,
-            "gain_sd": rounded(deviation(gains)),
-            "better": sum(gain > 0 for gain in gains),
-            "worse": sum(gain < 0 for gain in gains),
-            "full_over_plain": mean_of(value for way in ways for value in way["full_over_plain"]),
-            "time_over_plain": mean_of(way["time_over_plain"] for way in ways if way["time_over_plain"] is not None),
-        }
-    return found
-
-
-def mean_of(values: Iterable[float]) -> float | None:
-    """The mean, or none of nothing."""
-    given = list(values)
-    return rounded(statistics.fmean(given), 4) if given else None
+from lab.tables import percent, points, spread, table
+from lab.training_pairs import is_plain
 
 
 def keep(places: Places, study: dict[str, Any]) -> None:
@@ -147,6 +57,7 @@ def over_table(study: dict[str, Any]) -> str:
         "last depth over plain",
         "time",
     ]
+    speedups = list(dict.fromkeys(s for way in study["over_sets"].values() for s in way["early_gain"]))
     rows = []
     for name, way in study["over_sets"].items():
         sd = "" if way["gain_sd"] is None else f" ± {100 * way['gain_sd']:.2f}"
@@ -154,5 +65,6 @@ def over_table(study: dict[str, Any]) -> str:
         deep = "–" if way["full_over_plain"] is None else points(way["full_over_plain"])
         time = "–" if way["time_over_plain"] is None else f"{way['time_over_plain']:.2f}"
         counts = f"{way['better']}, {way['worse']}"
-        rows.append([name, str(way["sets"]), str(way["pairs"]), gain, counts, deep, time])
-    return table(header, rows)
+        early = ["–" if (g := way["early_gain"].get(s)) is None else points(g) for s in speedups]
+        rows.append([name, str(way["sets"]), str(way["pairs"]), gain, counts, deep, time, *early])
+    return table([*header, *(f"{s}x" for s in speedups)], rows)

@@ -27,7 +27,7 @@ HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
 from lab import choosing, goals, pooled, reporting  # noqa: E402
-from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
+from lab.objectives import Alternating, LastHalf, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
 from lab.places import Places, claimed, read_record  # noqa: E402
 from lab.prepare import prepare  # noqa: E402
 from lab.sets import SETS, DataSet  # noqa: E402
@@ -193,6 +193,9 @@ def test_objectives_beside_the_librarys():
     last = torch.nn.functional.cross_entropy(logits[-1], labels)
     assert torch.allclose(LastOnly(4, problem, options)(logits, labels), last)
     every = sum(torch.nn.functional.cross_entropy(depth, labels) for depth in logits)
+    weights = LastHalf(4, problem, options).weights()
+    assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2.0])
+    assert LastHalf(1, problem, options).weights().tolist() == [1.0]
     turns = Alternating(4, problem, options)
     assert torch.allclose(torch.stack([turns(logits, labels) for _ in range(4)]), torch.stack([4 * last, every] * 2))
     sure = logits.clone()
@@ -274,12 +277,13 @@ def test_two_processes_do_not_make_the_same_run(tmp_path):
 
 
 def test_training_study(here, capsys):
-    ways = ["plain-L", "equal", "learned-no-floor", "equal+mean", "equal+distilled", "alternating", "centred", "own"]
+    weighted = ["plain-L", "equal", "learned-no-floor", "equal+mean", "equal+distilled", "last-half"]
+    ways = [*weighted, "alternating", "centred", "own"]
     words = ["--sets", "trec6", "--variants", *ways, "--seeds", 0, *base(here)]
     call("training_study", here, *words, "--plan")
-    assert "0 of 8 runs are there" in capsys.readouterr().out
+    assert "0 of 9 runs are there" in capsys.readouterr().out
     call("training_study", here, *words, "--minutes", 0)
-    assert "1 of 8 runs are there" in capsys.readouterr().out
+    assert "1 of 9 runs are there" in capsys.readouterr().out
     call("training_study", here, *words)
     study = read_record(here.results / "training_study.json")
     found = study["sets"]["trec6"]["ways"]
@@ -287,8 +291,17 @@ def test_training_study(here, capsys):
     assert found[f"plain-{DEPTHS}"]["area"] is None
     assert found["equal"]["gain"] == [0.0]
     assert found["equal"]["time_over_plain"] > 0
+    early = found["alternating"]["early_gain"]["2"]
+    assert len(early) == 1
+    assert study["over_sets"]["alternating"]["early_gain"]["2"] == early[0]
+    assert set(study["over_sets"]["equal"]["early_gain"].values()) == {0.0}
+
+    for npz in here.work.rglob("*.npz"):  # a fresh clone has none
+        npz.unlink()
+    call("training_study", here, *words, "--tables")
+    assert read_record(here.results / "training_study.json") == study
     lines = (here.results / "training_study.csv").read_text().splitlines()
-    assert len(lines) == 1 + 8 * DEPTHS
+    assert len(lines) == 1 + 9 * DEPTHS
     assert "all sets" in capsys.readouterr().out
 
 
