@@ -2,7 +2,8 @@
 
     python experiments/run.py --set trec6 --variant equal --seed 0 [--base DIR] [--threads N]
 
-Ways to train: equal, linear, learned, learned-no-floor, last-half, alternating, centred, own, each with +distilled or +mean;
+Ways to train: equal, linear, learned, learned-no-floor, last-half, last-third,
+alternating, centred, own, each with +distilled or +mean;
 plain-K and plain-L. Outputs of the calibration and test parts go to experiments/work, what was measured to
 experiments/results/runs. A finished run is skipped; a killed one starts again.
 """

@@ -1,7 +1,7 @@
 """Ways to train, by name: what the depths' losses weigh, then what is changed beside it, joined by ``+``.
 
-``equal``, ``linear``, ``learned`` (floor 0.1), ``learned-no-floor``; ``last-half``, ``alternating``,
-``centred``, ``own``;
+``equal``, ``linear``, ``learned`` (floor 0.1), ``learned-no-floor``; ``last-half``, ``last-third``,
+``alternating``, ``centred``, ``own``;
 ``plain-K`` is a classifier of K depths trained alone, on its last depth only, ``plain-L`` one of the base's depths.
 ``+distilled``: half of each earlier depth's loss is taught by the last; ``+mean``: the head reads the tokens' mean.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from elbert.errors import InputError
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
-from lab.objectives import Alternating, Centred, LastHalf, LastOnly
+from lab.objectives import Alternating, Centred, LastHalf, LastOnly, LastThird
 
 WEIGHTINGS: dict[str, tuple[type[ExitObjective], dict[str, Any]]] = {
     "equal": (ExitObjective, {"weighting": "equal"}),
@@ -23,6 +23,7 @@ WEIGHTINGS: dict[str, tuple[type[ExitObjective], dict[str, Any]]] = {
     "learned": (ExitObjective, {"weighting": "learned", "weight_floor": 0.1}),
     "learned-no-floor": (ExitObjective, {"weighting": "learned", "weight_floor": 0.0}),
     "last-half": (LastHalf, {"weighting": "equal"}),
+    "last-third": (LastThird, {"weighting": "equal"}),
     "alternating": (Alternating, {"weighting": "equal"}),
     "centred": (Centred, {"weighting": "equal"}),
     "own": (ExitObjective, {"weighting": "equal"}),
