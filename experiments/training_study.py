@@ -15,7 +15,7 @@ from functools import partial
 from lab import choices, plan, training_pairs, training_tables
 from lab.command import ended, parser, places, say
 
-DATA = ("trec6", "cr", "subj", "banking77")
+DATA = ("trec6", "cr", "subj", "mr")
 WAYS = (
     "plain-L",
     "equal",
@@ -25,6 +25,9 @@ WAYS = (
     "equal+distilled",
     "learned+distilled",
     "equal+mean",
+    "last-half",
+    "last-half+distilled",
+    "last-third",
     "alternating",
     "centred",
     "own",

@@ -16,9 +16,9 @@ from elbert.classifier import Dtype
 from elbert.cli.env import facts
 from elbert.exits import Full, Policy
 from elbert.text import Text, read_examples
+from lab.choosing import OURS
 from lab.exits import record_file
 from lab.places import Places, read_record, write_record
-from lab.pooled import OURS
 from lab.runs import Run
 
 SINGLES = 10  # times fewer texts one by one

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbert.evaluation.sweep import SLACK
-from lab.pooled import OURS, verdict
+from lab.choosing import OURS
+from lab.paired import verdict
 from lab.tables import p_value, percent, points, table, words
 
 Record = dict[str, Any]

@@ -1,8 +1,4 @@
-"""Pooling: one set's exit studies over seeds, means beside deviations, tests over all seeds' texts.
-
-McNemar's exact test is taken over the concatenated texts of all seeds, whose counts just add up. The same texts come
-back in every seed, so it is surer of itself than other texts would make it; the count over seeds stands beside it.
-"""
+"""Pooling: one set's exit studies over seeds, means beside deviations, tests over all seeds' texts."""
 
 from __future__ import annotations
 
@@ -10,13 +6,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from elbert._extras import require
-from elbert.comparison.honest import SIGNIFICANT
-from lab.choosing import OURS
+from lab.paired import corrected, tested
 from lab.reporting import PLAIN
 from lab.tables import deviation, rounded
-
-UNEQUAL = 1.1
 
 Record = dict[str, Any]
 
@@ -97,56 +89,6 @@ def cells(seeds: Sequence[Record], speedup: str) -> Record:
     return found
 
 
-def corrected(found: Record) -> Record:
-    """Add to every test of a set its p-value by Holm's procedure: as small in one of so many tests by chance alone."""
-    tests = [cell["test"] for each in found.values() for cell in each.values() if "test" in cell]
-    least = 0.0
-    for place, test in enumerate(sorted(tests, key=lambda test: test["p"])):
-        least = max(least, (len(tests) - place) * test["p"])
-        test["holm"] = rounded(min(least, 1.0), 6)
-    return found
-
-
-def tested(counts: Sequence[Record]) -> Record:
-    """Ours (or full depth) against another: texts won and lost, seeds won, drawn and lost, and the p-value."""
-    better, worse = sum(c["better"] for c in counts), sum(c["worse"] for c in counts)
-    apart = [c["better"] - c["worse"] for c in counts]
-    return {
-        "better": better,
-        "worse": worse,
-        "p": rounded(mcnemar(better, worse), 6),
-        "seeds": [sum(a > 0 for a in apart), sum(a == 0 for a in apart), sum(a < 0 for a in apart)],
-    }
-
-
-def mcnemar(better: int, worse: int) -> float:
-    """The two-sided p-value of McNemar's exact test from its counts."""
-    if not better + worse:
-        return 1.0
-    return float(require("scipy.stats", "train").binomtest(better, better + worse).pvalue)
-
-
-def verdict(cells: Record, name: str) -> int:
-    """1 where ours is significantly better than another family at about equal cost, -1 where worse, else 0.
-
-    What wins at a cost over :data:`UNEQUAL` times the other's has not won at equal cost.
-    """
-    found = cells[name]
-    if "test" not in found:
-        return 0
-    sign = significant(found["test"])
-    ours, theirs = cells[OURS]["mean_depth"]["mean"], found["mean_depth"]["mean"]
-    dearer = ours / theirs if sign > 0 else theirs / ours
-    return 0 if dearer > UNEQUAL else sign
-
-
-def significant(test: Record) -> int:
-    """1 where the first side is significantly better, -1 where it is worse, 0 where neither can be said."""
-    if test["p"] > SIGNIFICANT:
-        return 0
-    return 1 if test["better"] > test["worse"] else -1
-
-
 def goals(seeds: Sequence[Record], speedup: str) -> Record:
     """What the families reach where a goal is asked: speed-up on the test part, and points lost against full depth."""
     found: Record = {}
@@ -183,6 +125,3 @@ def promises(seeds: Sequence[Record]) -> list[Record]:
             about["needed"] = same[0]["needed"]
         found.append(about)
     return found
-
-
-__all__ = ["OURS", "mcnemar", "pool", "series", "significant", "tested", "verdict"]
