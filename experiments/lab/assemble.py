@@ -96,8 +96,8 @@ def training_part(study: Record | None) -> str:
     parts = [
         f"Base `{study['base']}`; {study['finished']} of {study['wanted']} runs. Accuracy on the test parts, means "
         "over seeds ± standard deviation; area is the mean over depths; pairs are of one set and seed; time is a "
-        f"step's, over plain ALBERT's. 1.5x to 10x: accuracy with exits over `{reference}`'s, `{OURS}` at about that "
-        "cost, its dials chosen on each run's own calibration part.",
+        f"step's on the processor, over plain ALBERT's. 1.5x to 10x: accuracy with exits over `{reference}`'s, "
+        f"`{OURS}` at about that cost, its dials chosen on each run's own calibration part.",
         "### All sets",
         training_tables.over_table(study),
     ]
