@@ -10,7 +10,7 @@ from typing import Any
 from elbert.bundle import EXITS_FILE, bundled_model
 from lab import clock, exit_study, exit_tables, figures, goals, training_tables
 from lab.choosing import OURS
-from lab.linear import linear_file, published
+from lab.linear import linear_file, published, simple
 from lab.places import ROOT, Places, read_record
 from lab.sets import SETS
 from lab.tables import percent, table
@@ -47,21 +47,14 @@ def document(places: Places, words: Path) -> str:
 
 def goals_part(places: Places, exits: Record | None, linear: Mapping[str, Record]) -> str:
     """Every goal, set by set, and the bundled model's."""
-    found = {}
+    found, theirs = {}, published()
     for name, pooled in (exits or {"sets": {}})["sets"].items():
         timed = read_record(clock.file_of(places, exits["base"], name)) if exits else None
-        found[name] = goals.of_set(pooled, timed, simple(name, linear))
+        found[name] = goals.of_set(pooled, timed, simple(linear.get(name), theirs.get(name)))
     file = bundled_model() / EXITS_FILE
     own = goals.bundled(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
     note = "" if found else NOT_RUN.format("exit_study.py") + "\n\n"
     return note + exit_tables.goals_table({**found, "bundled model": [own]})
-
-
-def simple(name: str, linear: Mapping[str, Record]) -> float | None:
-    """The better of the linear SVM on our rows and the largest class."""
-    constant = published().get(name, {}).get("majority")
-    known = [linear.get(name, {}).get("accuracy"), None if constant is None else float(constant)]
-    return max((each for each in known if each is not None), default=None)
 
 
 def data_part(linear: Mapping[str, Record]) -> str:

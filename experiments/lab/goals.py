@@ -29,7 +29,7 @@ def of_set(pooled: Record, timed: Record | None, simple: float | None) -> list[R
 
 
 def goal(asked: str, met: bool | None, found: str) -> Record:
-    """A goal, whether it is met (None: not measured yet), and what was found."""
+    """A goal, whether it is met (None: not measured yet, or it says nothing), and what was found."""
     return {"goal": asked, "met": met, "found": found}
 
 
@@ -51,7 +51,7 @@ def fast_and_close(pooled: Record, speedup: str, points: float, simple: float | 
 
 
 def in_time(timed: Record | None) -> Record:
-    """The point that saves three quarters of the layers, on the clock."""
+    """The point that saves two thirds of the layers, on the clock."""
     asked = f"{WALL_GOAL:g}x wall-clock in the engine at 3x of the layers"
     found = None if timed is None else timed["batch"].get("goal 3x")
     if found is None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elbert._extras import require
 from elbert.comparison.honest import SIGNIFICANT
+from elbert.evaluation.paired import mcnemar_of_counts
 from lab.choosing import OURS
 from lab.tables import rounded
 
@@ -36,16 +36,9 @@ def tested(counts: Sequence[Record]) -> Record:
     return {
         "better": better,
         "worse": worse,
-        "p": rounded(mcnemar(better, worse), 6),
+        "p": rounded(mcnemar_of_counts(better, worse), 6),
         "seeds": [sum(a > 0 for a in apart), sum(a == 0 for a in apart), sum(a < 0 for a in apart)],
     }
-
-
-def mcnemar(better: int, worse: int) -> float:
-    """The two-sided p-value of McNemar's exact test from its counts."""
-    if not better + worse:
-        return 1.0
-    return float(require("scipy.stats", "train").binomtest(better, better + worse).pvalue)
 
 
 def verdict(cells: Record, name: str) -> int:

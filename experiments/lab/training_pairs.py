@@ -51,12 +51,10 @@ def of_way(seeds: dict[int, Record], reference: dict[int, Record], plain: dict[i
     by_depth = list(zip(*(record[PART]["accuracy"] for record in seeds.values()), strict=True))
     areas = [record[PART]["area"] for record in seeds.values()]
     full = [record[PART]["accuracy"][-1] for record in seeds.values()]
-    gains = [seeds[s][PART]["area"] - reference[s][PART]["area"] for s in sorted(seeds.keys() & reference.keys())]
-    pairs = [(seeds[s]["early"], reference[s]["early"]) for s in sorted(seeds.keys() & reference.keys())]
-    deep = [
-        seeds[s][PART]["accuracy"][-1] - plain[s][PART]["accuracy"][-1] for s in sorted(seeds.keys() & plain.keys())
-    ]
-    times = [step_time(seeds[s]) / step_time(plain[s]) for s in sorted(seeds.keys() & plain.keys())]
+    pairs, beside_plain = of_both(seeds, reference), of_both(seeds, plain)
+    gains = [ours[PART]["area"] - theirs[PART]["area"] for ours, theirs in pairs]
+    deep = [ours[PART]["accuracy"][-1] - theirs[PART]["accuracy"][-1] for ours, theirs in beside_plain]
+    times = [step_time(ours) / step_time(theirs) for ours, theirs in beside_plain]
     return {
         "seeds": sorted(seeds),
         "accuracy": [rounded(statistics.fmean(values)) for values in by_depth],
@@ -65,11 +63,16 @@ def of_way(seeds: dict[int, Record], reference: dict[int, Record], plain: dict[i
         "full": [rounded(value) for value in full],
         "area": None if alone else [rounded(value) for value in areas],
         "gain": None if alone else [rounded(value) for value in gains],
-        "early_gain": early_gains(pairs),
+        "early_gain": early_gains([(ours["early"], theirs["early"]) for ours, theirs in pairs]),
         "full_over_plain": [rounded(value) for value in deep],
         "time_over_plain": rounded(statistics.median(times), 3) if times else None,
         "step_seconds": [rounded(step_time(record), 4) for record in seeds.values()],
     }
+
+
+def of_both(ours: dict[int, Record], theirs: dict[int, Record]) -> list[tuple[Record, Record]]:
+    """The records of the seeds that both have."""
+    return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
 
 
 def early_gains(pairs: Sequence[tuple[Record, Record]]) -> dict[str, list[float]]:

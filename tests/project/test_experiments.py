@@ -488,8 +488,8 @@ def test_choices_hold_for_the_calibration_part():
 
 
 def test_a_goal_is_asked_of_policies_of_about_its_cost():
-    chosen = choosing.choose(made_up(800, classes=2), FAMILIES)
-    trials = reporting.Trials(made_up(800, classes=2))
+    outputs = made_up(800, classes=2)
+    chosen, trials = choosing.choose(outputs, FAMILIES), reporting.Trials(outputs)
     for speedup, families in chosen.goals.items():
         if speedup < 5:
             fast = 6 / trials.depth(families[choosing.OURS]).mean()

@@ -39,8 +39,11 @@ def mean_interval(values: NDArray[Any], *, confidence: float = CONFIDENCE, draws
 
 def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
     """The p-value of McNemar's exact test, two-sided: whether one is right where the other is wrong more often."""
-    stats = require("scipy.stats", "train")
-    better, worse = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    return mcnemar_of_counts(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
+
+
+def mcnemar_of_counts(better: int, worse: int) -> float:
+    """The same from how often one was right where the other was wrong, and the other way round."""
     if not better + worse:
         return 1.0
-    return float(stats.binomtest(better, better + worse).pvalue)
+    return float(require("scipy.stats", "train").binomtest(better, better + worse).pvalue)
