@@ -28,6 +28,7 @@ WAYS = (
     "last-half",
     "last-half+distilled",
     "last-third",
+    "last-third+distilled",
     "alternating",
     "centred",
     "own",
@@ -66,6 +67,7 @@ def main(argv: list[str] | None) -> None:
         say(training_tables.set_table(each, study["reference"], study["depths"]))
     if study["over_sets"]:
         say("\nall sets\n\n" + training_tables.over_table(study))
+        say("\non halves of the calibration parts\n\n" + training_tables.choice_table(study))
 
 
 if __name__ == "__main__":

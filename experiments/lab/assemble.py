@@ -93,6 +93,10 @@ def training_part(study: Record | None) -> str:
         f"`{OURS}` at about that cost, its dials chosen on each run's own calibration part.",
         "### All sets",
         training_tables.over_table(study),
+        "### What the default is chosen by",
+        f"No test text: `{OURS}` on halves of each run's calibration part, dials of one half tried on the other (four "
+        f"halvings, both ways); accuracy over `{reference}`'s in points, its mean over the six speed-ups first.",
+        training_tables.choice_table(study),
     ]
     for name, each in study["sets"].items():
         told = training_tables.set_table(each, reference, study["depths"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from lab.early import early
@@ -63,7 +65,8 @@ def of_way(seeds: dict[int, Record], reference: dict[int, Record], plain: dict[i
         "full": [rounded(value) for value in full],
         "area": None if alone else [rounded(value) for value in areas],
         "gain": None if alone else [rounded(value) for value in gains],
-        "early_gain": early_gains([(ours["early"], theirs["early"]) for ours, theirs in pairs]),
+        "early_gain": gains_by_speedup([(with_exits(ours), with_exits(theirs)) for ours, theirs in pairs]),
+        "halves_gain": gains_by_speedup([(halves(ours), halves(theirs)) for ours, theirs in pairs]),
         "full_over_plain": [rounded(value) for value in deep],
         "time_over_plain": rounded(statistics.median(times), 3) if times else None,
         "step_seconds": [rounded(step_time(record), 4) for record in seeds.values()],
@@ -75,11 +78,21 @@ def of_both(ours: dict[int, Record], theirs: dict[int, Record]) -> list[tuple[Re
     return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
 
 
-def early_gains(pairs: Sequence[tuple[Record, Record]]) -> dict[str, list[float]]:
+def with_exits(record: Record) -> dict[str, float]:
+    """Accuracy on the test part, by speed-up."""
+    return {speedup: found["accuracy"] for speedup, found in record["early"].get("speedups", {}).items()}
+
+
+def halves(record: Record) -> dict[str, float]:
+    """Accuracy on halves of the calibration part, by speed-up."""
+    return dict(record["early"].get("halves", {}))
+
+
+def gains_by_speedup(pairs: Sequence[tuple[dict[str, float], dict[str, float]]]) -> dict[str, list[float]]:
     """By speed-up, the accuracy with exits over the reference's, of every seed that both were run over with exits."""
     there = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
     speedups = dict.fromkeys(s for ours, _ in there for s in ours)
-    return {s: [rounded(a[s]["accuracy"] - b[s]["accuracy"]) for a, b in there if s in a and s in b] for s in speedups}
+    return {s: [round(a[s] - b[s], 5) for a, b in there if s in a and s in b] for s in speedups}
 
 
 def step_time(record: Record) -> float:
@@ -100,16 +113,27 @@ def over_sets(sets: dict[str, Any]) -> dict[str, Any]:
             "pairs": len(gains),
             "gain": rounded(statistics.fmean(gains)) if gains else None,
             "gain_sd": rounded(deviation(gains)),
-            "early_gain": {
-                s: mean_of(gain for way in ways for gain in way["early_gain"].get(s, []))
-                for s in dict.fromkeys(s for way in ways for s in way["early_gain"])
-            },
+            "early_gain": mean_by_speedup([way["early_gain"] for way in ways]),
+            "halves_gain": mean_by_speedup([way["halves_gain"] for way in ways]),
+            **chosen_by([way["halves_gain"] for way in ways]),
             "better": sum(gain > 0 for gain in gains),
             "worse": sum(gain < 0 for gain in gains),
             "full_over_plain": mean_of(value for way in ways for value in way["full_over_plain"]),
             "time_over_plain": mean_of(way["time_over_plain"] for way in ways if way["time_over_plain"] is not None),
         }
     return found
+
+
+def mean_by_speedup(gains: Sequence[dict[str, list[float]]]) -> dict[str, float | None]:
+    """The mean of all pairs, by speed-up."""
+    return {s: mean_of(gain for way in gains for gain in way.get(s, [])) for s in dict.fromkeys(chain(*gains))}
+
+
+def chosen_by(gains: Sequence[dict[str, list[float]]]) -> dict[str, Any]:
+    """What the default is chosen by: the mean over speed-ups on halves of calibration parts, over pairs."""
+    means = [statistics.fmean(pair) for way in gains if way for pair in zip(*way.values(), strict=True)]
+    error = statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
+    return {"chosen_by": mean_of(means), "chosen_by_error": rounded(error), "chosen_by_pairs": len(means)}
 
 
 def mean_of(values: Iterable[float]) -> float | None:

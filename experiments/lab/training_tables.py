@@ -46,6 +46,19 @@ def set_table(each: dict[str, Any], reference: str, depths: int) -> str:
     return table([*header, *map(str, range(1, depths + 1))], rows)
 
 
+def choice_table(study: dict[str, Any]) -> str:
+    """What the default is chosen by, best first."""
+    ways = [(name, way) for name, way in study["over_sets"].items() if way["chosen_by"] is not None]
+    ways.sort(key=lambda found: -found[1]["chosen_by"])
+    speedups = list(dict.fromkeys(s for _, way in ways for s in way["halves_gain"]))
+    rows = []
+    for name, way in ways:
+        error = "" if way["chosen_by_error"] is None else f" ± {100 * way['chosen_by_error']:.2f}"
+        gains = [points(way["halves_gain"][s]) for s in speedups]
+        rows.append([name, str(way["chosen_by_pairs"]), points(way["chosen_by"]) + error, *gains])
+    return table(["trained", "pairs", "mean ± standard error", *(f"{s}x" for s in speedups)], rows)
+
+
 def over_table(study: dict[str, Any]) -> str:
     """All sets together."""
     header = [

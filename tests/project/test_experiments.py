@@ -295,6 +295,8 @@ def test_training_study(here, capsys):
     assert len(early) == 1
     assert study["over_sets"]["alternating"]["early_gain"]["2"] == early[0]
     assert set(study["over_sets"]["equal"]["early_gain"].values()) == {0.0}
+    assert study["over_sets"]["equal"]["chosen_by"] == 0
+    assert set(found["own"]["halves_gain"]) == set(found["own"]["early_gain"])
 
     for npz in here.work.rglob("*.npz"):  # a fresh clone has none
         npz.unlink()
