@@ -24,25 +24,6 @@ class LastOnly(ExitObjective):
         return torch.cat([torch.zeros(self.depths - 1), torch.ones(1)])
 
 
-class LastHalf(ExitObjective):
-    """The last depth weighs as much as all the others together: alternating's share, in every step."""
-
-    share = 1 / 2
-
-    def weights(self) -> Tensor:
-        """``[depths]``: the last takes its share of the sum, the others what is left, in equal parts."""
-        if self.depths == 1:
-            return torch.ones(1)
-        earlier = torch.full((self.depths - 1,), self.depths * (1 - self.share) / (self.depths - 1))
-        return torch.cat([earlier, torch.tensor([self.depths * self.share])])
-
-
-class LastThird(LastHalf):
-    """The last depth weighs half as much as all the others together."""
-
-    share = 1 / 3
-
-
 class Alternating(ExitObjective):
     """The last depth alone in every other step, all depths in the others (BERxiT, Xin et al., EACL 2021)."""
 

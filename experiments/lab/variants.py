@@ -15,15 +15,15 @@ from typing import Any
 from elbert.errors import InputError
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
-from lab.objectives import Alternating, Centred, LastHalf, LastOnly, LastThird
+from lab.objectives import Alternating, Centred, LastOnly
 
 WEIGHTINGS: dict[str, tuple[type[ExitObjective], dict[str, Any]]] = {
     "equal": (ExitObjective, {"weighting": "equal"}),
     "linear": (ExitObjective, {"weighting": "linear"}),
     "learned": (ExitObjective, {"weighting": "learned", "weight_floor": 0.1}),
     "learned-no-floor": (ExitObjective, {"weighting": "learned", "weight_floor": 0.0}),
-    "last-half": (LastHalf, {"weighting": "equal"}),
-    "last-third": (LastThird, {"weighting": "equal"}),
+    "last-half": (ExitObjective, {"weighting": "last-heavy", "last_share": 1 / 2}),
+    "last-third": (ExitObjective, {"weighting": "last-heavy", "last_share": 1 / 3}),
     "alternating": (Alternating, {"weighting": "equal"}),
     "centred": (Centred, {"weighting": "equal"}),
     "own": (ExitObjective, {"weighting": "equal"}),
@@ -49,8 +49,11 @@ class Variant:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """For the record."""
-        return {"objective": self.objective.__name__, "own_gradients": self.own_gradients, **asdict(self.options)}
+        """For the record: what the result depends on."""
+        options = asdict(self.options)
+        if self.options.weighting != "last-heavy":
+            del options["last_share"]  # not read, and runs from before it was an option are no others
+        return {"objective": self.objective.__name__, "own_gradients": self.own_gradients, **options}
 
 
 def variant(name: str, depths: int) -> Variant:

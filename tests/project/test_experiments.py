@@ -27,7 +27,7 @@ HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
 from lab import choosing, goals, paired, reporting  # noqa: E402
-from lab.objectives import Alternating, LastHalf, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
+from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
 from lab.places import Places, claimed, read_record  # noqa: E402
 from lab.prepare import prepare  # noqa: E402
 from lab.sets import SETS, DataSet  # noqa: E402
@@ -181,6 +181,8 @@ def test_ways_to_train():
     assert variant("plain-L", 12).name == "plain-12"
     assert variant("learned+distilled+mean", 12).options.distillation == 0.5
     assert shallower(12, (1.5, 2, 3, 4, 6, 10), 0.05) == [1, 2, 3, 4, 6, 8, 12]
+    assert variant("last-half", 4).settings["last_share"] == 1 / 2
+    assert "last_share" not in variant("equal", 4).settings  # runs from before it was an option stay what they are
     for wrong in ("plain-13", "equals", "equal+more", "centred+distilled"):
         with pytest.raises(InputError):
             variant(wrong, 12)
@@ -193,9 +195,6 @@ def test_objectives_beside_the_librarys():
     last = torch.nn.functional.cross_entropy(logits[-1], labels)
     assert torch.allclose(LastOnly(4, problem, options)(logits, labels), last)
     every = sum(torch.nn.functional.cross_entropy(depth, labels) for depth in logits)
-    weights = LastHalf(4, problem, options).weights()
-    assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2.0])
-    assert LastHalf(1, problem, options).weights().tolist() == [1.0]
     turns = Alternating(4, problem, options)
     assert torch.allclose(torch.stack([turns(logits, labels) for _ in range(4)]), torch.stack([4 * last, every] * 2))
     sure = logits.clone()

@@ -60,12 +60,16 @@ def test_learned_weights_begin_as_the_paper_has_it():
 def test_other_weights():
     assert objective(weighting="equal").weights().tolist() == [1] * 5
     assert objective(weighting="linear").weights().tolist() == pytest.approx([m / 3 for m in range(1, 6)])
-    for weighting in ("equal", "linear"):
+    assert objective(weighting="last-heavy").weights().tolist() == pytest.approx([5 / 6] * 4 + [5 / 3])
+    halves = objective(weighting="last-heavy", last_share=0.5).weights()
+    assert halves.tolist() == pytest.approx([5 / 8] * 4 + [5 / 2])
+    assert objective(weighting="last-heavy", last_share=1.0).weights().tolist() == [0, 0, 0, 0, 5]  # plain ALBERT
+    for weighting in ("equal", "linear", "last-heavy"):
         assert not list(objective(weighting=weighting).parameters())
         assert not objective(weighting=weighting).state_dict()
 
 
-@pytest.mark.parametrize("weighting", ["learned", "equal", "linear"])
+@pytest.mark.parametrize("weighting", ["learned", "equal", "linear", "last-heavy"])
 def test_one_depth_has_all_the_weight(weighting):
     alone = objective(1, weighting=weighting, distillation=0.5)
     assert alone.weights().tolist() == [1]
@@ -74,7 +78,7 @@ def test_one_depth_has_all_the_weight(weighting):
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("weighting", ["learned", "equal", "linear"])
+@pytest.mark.parametrize("weighting", ["learned", "equal", "linear", "last-heavy"])
 def test_the_loss_is_the_weighted_sum(problem, weighting):
     made, z, labels = objective(problem=problem, weighting=weighting), logits(), PROBLEMS[problem]
     if weighting == "learned":
@@ -161,7 +165,7 @@ def test_half_precision_logits_are_summed_in_float32():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"weighting": "square"}, "weighting is 'square', expected one of learned, equal, linear"),
+        ({"weighting": "square"}, "weighting is 'square', expected one of learned, equal, linear, last-heavy"),
         ({"weight_schedule": "cosine"}, "expected one of constant, same"),
         ({"pooling": "max"}, "expected one of cls, mean"),
         ({"weight_floor": 1.1}, "weight_floor is 1.1, expected a number from 0 to 1"),

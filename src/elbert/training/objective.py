@@ -31,14 +31,20 @@ class ExitObjective(nn.Module):
             self.t.register_hook(mean_over_processes)  # type: ignore[no-untyped-call]  # torch's own
 
     def weights(self) -> Tensor:
-        """``[depths]``: how much each depth counts now."""
-        if self.options.weighting == "learned":
-            floor = self.options.weight_floor
-            earlier = floor + (1 - floor) * self.t.sigmoid()
-            return torch.cat([earlier, (self.depths - earlier.sum()).unsqueeze(0)])
-        if self.options.weighting == "linear":
-            return torch.arange(1, self.depths + 1) * (2 / (self.depths + 1))
-        return torch.ones(self.depths)
+        """``[depths]``: how much each depth counts now; the last takes what the earlier ones leave."""
+        earlier = self.earlier_weights()
+        return torch.cat([earlier, (self.depths - earlier.sum()).unsqueeze(0)])
+
+    def earlier_weights(self) -> Tensor:
+        """``[depths - 1]``: of all depths but the last."""
+        options, earlier = self.options, self.depths - 1
+        if options.weighting == "learned":
+            return options.weight_floor + (1 - options.weight_floor) * self.t.sigmoid()
+        if options.weighting == "linear":
+            return torch.arange(1, self.depths) * (2 / (self.depths + 1))
+        if options.weighting == "last-heavy":
+            return torch.full((earlier,), self.depths * (1 - options.last_share) / max(earlier, 1))
+        return torch.ones(earlier)
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch: ``exit_logits [depths, rows, classes]``, labels as :func:`depth_losses` takes them."""

@@ -17,7 +17,12 @@ def option(default: Any, kind: type, told: str, choices: tuple[str, ...] | None 
 class ExitOptions:
     """How the depths are weighed and read in training (Xie et al. 2021, section 2.3)."""
 
-    weighting: str = option("equal", str, "how much each depth's loss counts", ("learned", "equal", "linear"))
+    weighting: str = option(
+        "equal", str, "how much each depth's loss counts", ("learned", "equal", "linear", "last-heavy")
+    )
+    last_share: float = option(
+        1 / 3, float, "last-heavy weighting: the last depth's share; the others have equal parts"
+    )
     weight_floor: float = option(0.1, float, "learned weighting: no depth weighs less (0: no floor)")
     weight_rate: float = option(1e-2, float, "learned weighting: learning rate of its parameters")
     weight_schedule: str = option(
@@ -38,7 +43,7 @@ class ExitOptions:
             choices, value = setting.metadata["choices"], getattr(self, setting.name)
             if choices and value is not None and value not in choices:
                 raise InputError(f"{setting.name} is {value!r}, expected one of {', '.join(choices)}")
-        for name, low, high in (("weight_floor", 0, 1), ("distillation", 0, 1)):
+        for name, low, high in (("weight_floor", 0, 1), ("last_share", 0, 1), ("distillation", 0, 1)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number from {low} to {high}")
         for name in ("weight_rate", "temperature"):
