@@ -1,4 +1,9 @@
 import os
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script's `make test &` ignores interrupts, and so would the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may need a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
