@@ -79,9 +79,9 @@ def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
     )
 
 
-def near(calibration: Outputs) -> dict[float, Policy]:
-    """Ours at every speed-up."""
-    swept = Trials(calibration).sweep(candidates_for(calibration.depths, [OURS])[OURS])
+def near(trials: Trials) -> dict[float, Policy]:
+    """Ours at every speed-up, chosen on these outputs."""
+    swept = trials.sweep(candidates_for(trials.outputs.depths, [OURS])[OURS])
     places = {speedup: swept.near(speedup) for speedup in SPEEDUPS}
     return {speedup: swept.policies[i] for speedup, i in places.items() if i is not None}
 

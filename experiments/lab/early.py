@@ -35,13 +35,13 @@ def early(run: Run) -> dict[str, Any]:
     record, known = run.record(), read_record(early_file(run))
     if record is None or run.variant.plain:
         return {}
-    if known is not None and known["outputs"] == record["outputs"] and "halves" in known:
+    if known is not None and known["outputs"] == record["outputs"]:
         return dict(known)
     calibration, test = run.outputs("calibration"), run.outputs("test")
     if calibration is None or test is None:
         return {}
-    trials = Trials(test)
-    reported = {key(speedup): told(trials, policy) for speedup, policy in near(calibration).items()}
+    trials, chosen = Trials(test), near(Trials(calibration))
+    reported = {key(speedup): told(trials, policy) for speedup, policy in chosen.items()}
     found = {"outputs": record["outputs"], "speedups": reported, "halves": by_halves(calibration)}
     write_record(early_file(run), found)
     return found
@@ -52,9 +52,8 @@ def by_halves(calibration: Outputs) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for seed in range(HALVINGS):
         order = np.random.default_rng(seed).permutation(len(calibration))
-        halves = [calibration.take(half) for half in np.array_split(order, 2)]
+        halves = [Trials(calibration.take(half)) for half in np.array_split(order, 2)]
         for chosen_on, tried_on in (halves, halves[::-1]):
-            trials = Trials(tried_on)
             for speedup, policy in near(chosen_on).items():
-                found.setdefault(key(speedup), []).append(float(trials.correct(policy).mean()))
+                found.setdefault(key(speedup), []).append(float(tried_on.correct(policy).mean()))
     return {speedup: rounded(statistics.fmean(values)) for speedup, values in found.items()}
