@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from elbert import Classifier, policy
-from elbert.depth import admit, deepen, settle
+from elbert.inference import admit, deepen, settle
 from machine import keep
 from peers import PEERS, Workshop
 from rounds import interleaved, repeated

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from elbert.cli.env import facts
-from elbert.model.threads import threads
+from elbert.cli.commands.env import facts
+from elbert.model.cpu import threads
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from elbert.bundle import Bundle
+from elbert.data import read_examples
 from elbert.export import Dtype, export
 from elbert.export.session import Session, chunks, padded
-from elbert.text import Tokeniser, Tokens, read_examples
+from elbert.tokenization import Tokeniser, Tokens
 from machine import keep
 from peers import Workshop
 from peers.onnx_files import exported, quantised

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from elbert.bundle import Bundle
+from elbert.data import read_examples
 from elbert.export import export
-from elbert.export.browser_runtime import RUNTIME_FILES, runtime_folder
+from elbert.export.browser import RUNTIME_FILES, runtime_folder
 from elbert.export.session import Session
-from elbert.text import Tokens, read_examples
+from elbert.tokenization import Tokens
 from machine import keep
 from rounds import interleaved
 from shapes import texts_of

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from elbert.depth import Rows, admit, deepen, shrink
-from elbert.depth.advance import decide
 from elbert.exits import Policy
+from elbert.inference import Rows, admit, deepen, shrink
+from elbert.inference.step import decide
 from elbert.model import Backend
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
 
 Way = Callable[[Rows, Backend], int]  # a batch until nobody is left; the sum of the depths that answered
 

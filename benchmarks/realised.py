@@ -18,7 +18,7 @@ from elbert.classifier import REFILL
 from elbert.engine import Capacity, Engine, Request, Sweep
 from elbert.exits import Policy, policy
 from elbert.model import Backend
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
 from machine import keep
 from others import by_shrinking, by_waiting, run
 from rounds import interleaved

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from elbert import Classifier, bundled_model
-from elbert.text import read_examples, resolve_label
+from elbert.data import read_examples, resolve_label
 from machine import Taken, keep, pace
 from serving_peers.contest import CONTESTANTS, Contestant, Running, running
 from serving_peers.figures import (

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from elbert import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
-from elbert.model.threads import threads
-from elbert.serving.warming import remember_sizes, warm
+from elbert.model.cpu import threads
+from elbert.serving.warmup import remember_sizes, warm
 from machine import keep
 from others import Way, by_shrinking, by_waiting
 from scripted import POLICY, script

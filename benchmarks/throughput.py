@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert import Classifier, policy
-from elbert.text import read_examples, resolve_label
+from elbert.data import read_examples, resolve_label
 from machine import keep
 from others import by_shrinking, by_waiting, run
 from peers import PEERS, Workshop

@@ -24,8 +24,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from elbert.model.modeling import ElbertConfig, ElbertForSequenceClassification
-from elbert.training.data import Collator
+from elbert.model.reference.albert import ElbertConfig, ElbertForSequenceClassification
+from elbert.training.features import Collator
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.trainer import ElbertTrainer

@@ -19,11 +19,11 @@ import numpy as np
 
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, OperatingPoint, write_points
+from elbert.data import read_examples
 from elbert.evaluation import Outputs, collect, target
-from elbert.evaluation.evaluate import score
 from elbert.evaluation.metrics import right
+from elbert.evaluation.report import score
 from elbert.exits import Policy, Window, policy, replay
-from elbert.text import read_examples
 
 LOSSES = {"safe": 0.5, "balanced": 1.0, "fast": 2.0}  # points of accuracy
 SIGMAS = 1.645  # one-sided 95 %

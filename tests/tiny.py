@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from elbert.model.modeling import ElbertConfig, ElbertForSequenceClassification
+from elbert.model.reference.albert import ElbertConfig, ElbertForSequenceClassification
 
 WORDS = [
     "the",

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from elbert.cli.serve_flags import FLAGS
+from elbert.cli.commands.serve import FLAGS
 from serving_peers.openloop import ready
 
 HERE = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from elbert.serving.warming import leave_out_what_stays
+from elbert.serving.warmup import leave_out_what_stays
 from serving_peers.options import options
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import litserve
 import torch
 
-from elbert.serving.warming import leave_out_what_stays
+from elbert.serving.warmup import leave_out_what_stays
 from serving_peers.options import options
 
 

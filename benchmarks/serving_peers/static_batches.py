@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elbert.cli.main import main
 from elbert.engine import Capacity, Left, Request
-from elbert.engine.drive import submit
+from elbert.engine.offline import submit
 from elbert.model import Backend
 from elbert.serving import service
-from elbert.serving.engines import Engines, Step
-from elbert.text import Tokens
+from elbert.serving.worker import Engines, Step
+from elbert.tokenization import Tokens
 from serving_peers.options import BATCH, WINDOW, add_batching
 
 LOOK = 0.0005  # seconds between looks at whether the window is over or the batch full

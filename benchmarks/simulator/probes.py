@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from elbert.depth import admit
-from elbert.depth.advance import advance
 from elbert.engine import Capacity, Engine, Request, Sweep
 from elbert.exits import Policy, policy
+from elbert.inference import admit
+from elbert.inference.step import advance
 from elbert.model import Backend
 from elbert.model.layout import rounded
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
 from scripted import Scripted, script
 from simulator.costs import HOST, Costs, Curve, curve
 from simulator.replica import Step

@@ -13,7 +13,7 @@ from elbert.classifier import REFILL
 from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
 from elbert.exits import Policy
 from elbert.model import Backend
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
 from others import Way, run
 from scripted import Scripted
 from shapes import texts_of

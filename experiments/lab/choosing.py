@@ -12,11 +12,10 @@ from itertools import product
 import numpy as np
 
 from elbert.calibration import Loss, certify, sequence
-from elbert.calibration.risk import texts_needed
-from elbert.comparison.compare import with_tempered
+from elbert.calibration.certify import texts_needed
+from elbert.comparison.comparison import with_tempered
 from elbert.evaluation import Outputs
-from elbert.evaluation.families import families, gap_or_window, near_one, thresholds
-from elbert.evaluation.sweep import SPEEDUPS, Swept, Trials
+from elbert.evaluation.sweep import SPEEDUPS, Swept, Trials, families, gap_or_window, near_one, thresholds
 from elbert.evaluation.temperature import fitted_temperatures
 from elbert.exits import Policy, Window
 

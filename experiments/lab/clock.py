@@ -13,9 +13,10 @@ from typing import Any
 
 from elbert import Classifier, policy
 from elbert.classifier import Dtype
-from elbert.cli.env import facts
+from elbert.cli.commands.env import facts
+from elbert.data import read_examples
 from elbert.exits import Full, Policy
-from elbert.text import Text, read_examples
+from elbert.texts import Text
 from lab.choosing import OURS
 from lab.exits import record_file
 from lab.places import Places, read_record, write_record

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elbert._extras import require
-from elbert._files import replaced
-from elbert.comparison.figures import STYLES, UNKNOWN
+from elbert._atomic import replaced
+from elbert._optional import require
+from elbert.comparison.plots import STYLES, UNKNOWN
 from lab.choosing import OURS, PAPERS
 from lab.reporting import ENTROPIES, PLAIN, RULES
 

@@ -14,16 +14,14 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from transformers.utils import logging
 
 from elbert.bundle import Bundle
-from elbert.cli.train import training_arguments
+from elbert.cli.commands.train import training_arguments
 from elbert.model.config import Problem
 from elbert.model.precision import does_well
-from elbert.text import Tokeniser
-from elbert.training.data import Collator, load_features
-from elbert.training.quick import quicken
-from elbert.training.report import DepthReport
+from elbert.tokenization import Tokeniser
+from elbert.training.features import Collator, load_features
+from elbert.training.metrics import DepthReport, metrics_for
 from elbert.training.run import save, starting_model
-from elbert.training.scores import metrics_for
-from elbert.training.trainer import ElbertTrainer
+from elbert.training.trainer import ElbertTrainer, quicken
 from lab.objectives import keep_gradients_apart
 from lab.prepare import Prepared
 from lab.variants import Variant

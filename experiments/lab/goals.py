@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from elbert.comparison.honest import SIGNIFICANT
+from elbert.comparison.holdout import SIGNIFICANT
 from lab.choosing import OURS
 from lab.paired import significant, verdict
 from lab.sets import SINGLE

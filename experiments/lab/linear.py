@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elbert._extras import require
-from elbert.text import read_examples
+from elbert._optional import require
+from elbert.data import read_examples
 from lab.places import ROOT, Places, read_record, write_record
 from lab.prepare import Prepared
 

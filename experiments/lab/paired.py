@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elbert.comparison.honest import SIGNIFICANT
-from elbert.evaluation.paired import mcnemar_of_counts
+from elbert.comparison.holdout import SIGNIFICANT
+from elbert.evaluation.statistics import mcnemar_of_counts
 from lab.choosing import OURS
 from lab.tables import rounded
 

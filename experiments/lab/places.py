@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elbert._files import replaced
+from elbert._atomic import replaced
 from elbert.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from elbert.evaluation.metrics import right
 from elbert.evaluation.oracles import oracles, overthinking
 from elbert.evaluation.sweep import SLACK, SPEEDUPS, Trials
 from elbert.exits import Policy, Window
-from elbert.exits.window import AGREE, STABLE, TREND
+from elbert.exits.policies import AGREE, STABLE, TREND
 from lab.choosing import OURS, Choices, Promise
 
 Right = NDArray[np.bool_]

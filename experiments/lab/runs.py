@@ -12,10 +12,10 @@ from typing import Any
 
 from elbert import Classifier
 from elbert.bundle.certificate import files_hash
-from elbert.cli.env import facts
+from elbert.cli.commands.env import facts
+from elbert.data import read_examples
 from elbert.evaluation import Outputs, collect, load_outputs, target
-from elbert.evaluation.evaluate import depth_metrics
-from elbert.text import read_examples
+from elbert.evaluation.report import depth_metrics
 from lab.base import Base
 from lab.fit import Machine, fit
 from lab.places import Places, claimed, read_record, told, write_record

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.evaluation import load_outputs
     from elbert.exits import Policy, policy, replay
-    from elbert.model.modeling import ElbertForSequenceClassification
+    from elbert.model.reference.albert import ElbertForSequenceClassification
     from elbert.prediction import Prediction
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Classifier": "elbert.classifier",
     "ConditionsWarning": "elbert.bundle",
-    "ElbertForSequenceClassification": "elbert.model.modeling",
+    "ElbertForSequenceClassification": "elbert.model.reference.albert",
     "Policy": "elbert.exits",
     "Prediction": "elbert.prediction",
     "bundled_model": "elbert.bundle",

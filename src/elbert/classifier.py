@@ -11,14 +11,15 @@ from typing import Literal
 import torch
 
 from elbert.bundle import Bundle, ConditionsWarning
-from elbert.depth import Exits, predictions
 from elbert.engine import Ahead, Capacity, Engine, Failure, InOrder, Left, Source, Sweep, Whole, drive
 from elbert.errors import BundleError, InputError
 from elbert.exits import Policy, fitting
+from elbert.inference import Exits, predictions
 from elbert.model import Backend, Precision, TorchBackend, fastest
-from elbert.model.threads import threads as limited
+from elbert.model.cpu import threads as limited
 from elbert.prediction import Prediction
-from elbert.text import Text, Tokeniser, Tokens
+from elbert.texts import Text
+from elbert.tokenization import Tokeniser, Tokens
 
 Dtype = Literal["auto"] | Precision
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from elbert.bundle import Certificate, Conditions, OperatingPoint, write_points, write_precisions
-from elbert.bundle.points import read_points, read_precisions
+from elbert.bundle.operating_points import read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import policy
 

@@ -9,10 +9,9 @@ from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
 from populations import population
 
 from elbert.calibration import certify, losses, p_value, sequence, texts_needed
-from elbert.calibration.risk import check_enough
+from elbert.calibration.certify import check_enough
 from elbert.errors import InputError
-from elbert.evaluation.families import families
-from elbert.evaluation.sweep import Trials
+from elbert.evaluation.sweep import Trials, families
 from elbert.exits import Full, policy
 
 DRAWS = 2000

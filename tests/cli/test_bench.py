@@ -47,7 +47,7 @@ def test_depths_are_those_of_predict(elbert, bundle_folder, data):
 
 
 def test_made_up_texts_run_at_fixed_depths_and_say_so(elbert, bundle_folder, monkeypatch):
-    monkeypatch.setattr("elbert.cli.bench.MADE_UP", 20)
+    monkeypatch.setattr("elbert.cli.commands.bench.MADE_UP", 20)
     told = elbert("bench", "--model", bundle_folder, "--rounds", 1)
     assert told.status == 0
     assert "Made-up texts: give --data FILE" in " ".join(told.out.split())

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from elbert._files import replaced
+from elbert._atomic import replaced
 from elbert.classifier import Classifier
 from elbert.errors import InputError
 from tiny import texts

@@ -6,7 +6,7 @@ import torch
 from elbert.classifier import Classifier
 from elbert.errors import InputError, PolicyError
 from elbert.exits import replay_exits
-from elbert.model.modeling import ElbertForSequenceClassification
+from elbert.model.reference.albert import ElbertForSequenceClassification
 from tiny import texts, write_bundle
 
 POLICIES = [

@@ -11,7 +11,7 @@ from elbert.bundle import Bundle
 from elbert.classifier import Classifier
 from elbert.errors import BundleError, InputError
 from elbert.model import ModelConfig
-from elbert.model.backbones import BACKBONES, BY_MODEL_TYPE
+from elbert.model.families import BACKBONES, BY_MODEL_TYPE
 from elbert.model.weights import expected_shapes, read_tensors
 from tiny import WORDS, rewrite_weights, texts
 

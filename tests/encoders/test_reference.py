@@ -8,10 +8,10 @@ from test_packed import padded, random_rows
 from tiny_encoders import plain_class, plain_model
 from torch.nn import functional
 
-from elbert.model import modeling_others
-from elbert.model.backbones import BY_MODEL_TYPE
-from elbert.model.modeling import ElbertForSequenceClassification
+from elbert.model.families import BY_MODEL_TYPE
+from elbert.model.reference import encoders as modeling_others
 from elbert.model.reference import reference_class
+from elbert.model.reference.albert import ElbertForSequenceClassification
 
 ABC = ("a", "b", "c")
 STILL = {

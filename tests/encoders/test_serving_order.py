@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.classifier import Classifier
-from elbert.depth import admit, shrink
 from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
 from elbert.exits import policy, replay_exits
+from elbert.inference import admit, shrink
 from tiny import texts
 
 POLICIES = ["full", "depth(2)", "entropy(0.4)", "patience(2)", "window(entropy=0.2, size=3)", "gap(0.5) | depth(5)"]

@@ -10,12 +10,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from elbert.classifier import Classifier
 from elbert.cli.main import main
+from elbert.data import read_examples
 from elbert.errors import InputError
 from elbert.evaluation import collect, evaluate, target
-from elbert.model.backbones import BY_MODEL_TYPE
-from elbert.text import read_examples
-from elbert.training.checks import check_exits
+from elbert.model.families import BY_MODEL_TYPE
 from elbert.training.options import ExitOptions
+from elbert.training.run import check_exits
 from tiny import rewrite_weights, texts
 
 LABELS = ("negative", "positive")

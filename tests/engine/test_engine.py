@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.classifier import Classifier
-from elbert.depth import admit, shrink
 from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
 from elbert.errors import InputError
 from elbert.exits import policy, replay_exits
+from elbert.inference import admit, shrink
 from tiny import texts, write_bundle
 
 POLICIES = [

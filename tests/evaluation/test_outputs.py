@@ -9,10 +9,10 @@ from evaluation_outputs import random_outputs
 
 import elbert
 from elbert.classifier import Classifier
+from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import collect, load_outputs, measure, target
 from elbert.exits import policy
-from elbert.text import Example
 from tiny import texts, write_bundle
 
 SPECS = ["full", "depth(2)", "entropy(0.4)", "patience(1)", "window(entropy=0.2, size=3, rule=trend) | depth(5)"]
@@ -206,7 +206,7 @@ def test_timing_is_measured_against_full_depth(bundle_folder):
 
 
 def test_single_texts_are_timed_one_by_one(bundle_folder, monkeypatch):
-    from elbert.evaluation import timing
+    from elbert.evaluation import cost as timing
 
     monkeypatch.setattr(timing, "SINGLES", 10)
     called = []
@@ -224,7 +224,7 @@ def test_single_texts_are_timed_one_by_one(bundle_folder, monkeypatch):
 
 
 def test_timing_takes_a_sample_of_many(bundle_folder, monkeypatch):
-    from elbert.evaluation import timing
+    from elbert.evaluation import cost as timing
 
     monkeypatch.setattr(timing, "SAMPLE", 10)
     (found,) = measure(Classifier.load(bundle_folder), texts(50), {"one": policy("depth(1)")}, 1).values()

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from elbert.errors import InputError
-from elbert.evaluation.evaluate import score
-from elbert.evaluation.families import FAMILIES, families, gap_or_window
-from elbert.evaluation.paired import mcnemar, mean_interval
-from elbert.evaluation.sweep import Swept, Trials, front, sweep
+from elbert.evaluation.report import score
+from elbert.evaluation.statistics import mcnemar, mean_interval
+from elbert.evaluation.sweep import FAMILIES, Swept, Trials, families, front, gap_or_window, sweep
 from elbert.evaluation.temperature import fitted_temperatures, negative_log_likelihood
 from elbert.exits import Depth, Full, Window, policy, replay
 from elbert.exits.signals import at_temperatures

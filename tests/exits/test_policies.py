@@ -8,8 +8,17 @@ from slow_twin import authors_two_class, exit_of
 
 from elbert.errors import InputError
 from elbert.exits import STAY, Trace, policy, replay, replay_exits
-from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Gap, Patience, PatientConfidence
-from elbert.exits.window import RULES, Window
+from elbert.exits.policies import (
+    RULES,
+    Confidence,
+    Depth,
+    Divergence,
+    Entropy,
+    Gap,
+    Patience,
+    PatientConfidence,
+    Window,
+)
 
 
 def random_outputs(seed, rows=40, depths=12, classes=2, walk=0.8):

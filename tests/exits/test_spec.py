@@ -6,8 +6,18 @@ from hypothesis import strategies as st
 
 from elbert.errors import PolicyError
 from elbert.exits import policy
-from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
-from elbert.exits.window import RULES, Window
+from elbert.exits.policies import (
+    RULES,
+    Confidence,
+    Depth,
+    Divergence,
+    Entropy,
+    Full,
+    Gap,
+    Patience,
+    PatientConfidence,
+    Window,
+)
 
 unit = st.floats(0, 1)
 single = st.one_of(

@@ -6,10 +6,10 @@ import torch
 
 import elbert
 from elbert.evaluation.cost import flops
-from elbert.explaining import explain
-from elbert.explaining.attention import attention
-from elbert.explaining.words import most_attended, words
-from elbert.model.modeling import ElbertForSequenceClassification
+from elbert.explain import explain
+from elbert.explain.attention import attention
+from elbert.explain.pieces import most_attended, words
+from elbert.model.reference.albert import ElbertForSequenceClassification
 
 
 @pytest.mark.parametrize("kind", ["two", "many", "multi", "mean", "inner", "heads", "shallow"])

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from elbert import InputError, PolicyError, replay
 from elbert.exits import Replay, Trace, policy
-from elbert.explaining import explain
-from elbert.explaining.rules import tracks
-from elbert.explaining.steps import same_since
-from elbert.explaining.why import apart
+from elbert.explain import explain
+from elbert.explain.explainer import same_since
+from elbert.explain.rule_tracks import apart, tracks
 from tiny import texts
 
 SPECS = [

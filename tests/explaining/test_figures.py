@@ -7,8 +7,8 @@ import zlib
 import matplotlib
 import pytest
 
-from elbert.explaining import explain, survey
-from elbert.explaining.figures import write_figure
+from elbert.explain import explain, survey
+from elbert.explain.figures import write_figure
 from tiny import texts
 
 TEXTS = [f"{text} film" for text in texts(30, seed=2)]
@@ -73,7 +73,7 @@ def test_no_window_on_any_screen():
     import sys
 
     code = (
-        "import sys, elbert.explaining.figures as f; from elbert.classifier import Classifier;"
+        "import sys, elbert.explain.figures as f; from elbert.classifier import Classifier;"
         "from elbert.explaining import explain; from pathlib import Path; import tempfile;"
         "told = explain(Classifier.load(), 'a film', attention=False, rounds=0);"
         "f.write_figure(told, Path(tempfile.mkdtemp()) / 'x.svg');"

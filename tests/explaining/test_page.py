@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from elbert.explaining import explain, survey
-from elbert.explaining.pages import as_page, write_page
+from elbert.explain import explain, survey
+from elbert.explain.page import as_page, write_page
 from tiny import texts
 
 NASTY = "</script><script>document.title = 'owned'</script> <img src=x onerror=\"document.title = 'owned'\"> film"

@@ -10,8 +10,8 @@ from elbert import DataError
 from elbert.evaluation import collect
 from elbert.evaluation.cost import flops
 from elbert.evaluation.oracles import oracles
-from elbert.explaining import survey
-from elbert.explaining.lengths import length_bins, rank_correlation
+from elbert.explain import survey
+from elbert.explain.survey import length_bins, rank_correlation
 from tiny import texts
 
 TEXTS = [f"{text} film" for text in texts(60, seed=8)]

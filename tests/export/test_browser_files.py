@@ -13,10 +13,9 @@ from elbert.bundle import Bundle
 from elbert.cli.main import main
 from elbert.errors import InputError, PolicyError
 from elbert.exits import policy as read
-from elbert.export.browser import dial_inputs, traced, write_page
-from elbert.export.browser_runtime import RUNTIME_FILES
+from elbert.export.browser import RUNTIME_FILES, dial_inputs, traced, write_page
+from elbert.export.onnx_file import exported
 from elbert.export.session import padded
-from elbert.export.write import exported
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_a_page_names_no_other_address_and_may_ask_none(runtime, tmp_path):
 
 
 def test_a_label_is_no_markup(bundle_folder, runtime, tmp_path):
-    from elbert.export.browser_html import whole_page
+    from elbert.export.browser import whole_page
 
     html = whole_page({"labels": ["</script><img src=x onerror=alert(1)>", "<!-- policy -->"]})
     assert "<img" not in html

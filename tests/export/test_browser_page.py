@@ -9,9 +9,9 @@ from browser_site import DATA, SENTENCES, Isolated, Quiet, npm, static
 
 from elbert import Classifier
 from elbert.bundle import Bundle
+from elbert.data import read_examples
 from elbert.export.browser import write_page
 from elbert.export.session import Session
-from elbert.text import read_examples
 
 pytest.importorskip("playwright.sync_api")
 

@@ -16,9 +16,9 @@ from pages import Engine
 
 from elbert import bundled_model
 from elbert.bundle import Bundle
-from elbert.export.browser_html import WORKER
-from elbert.export.browser_tokens import KNOWN, page_tokenizer
-from elbert.text import Tokeniser
+from elbert.export.browser import WORKER
+from elbert.export.browser_tokenizer import KNOWN, page_tokenizer
+from elbert.tokenization import Tokeniser
 
 ALBERT = DATA / "albert-spiece"
 SPECIALS = (

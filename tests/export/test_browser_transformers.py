@@ -8,9 +8,8 @@ import pytest
 from browser_site import DATA, SENTENCES, npm
 
 from elbert import Classifier
-from elbert.export.browser import write_page
-from elbert.export.browser_runtime import RUNTIME_FILES
-from elbert.text import read_examples
+from elbert.data import read_examples
+from elbert.export.browser import RUNTIME_FILES, write_page
 
 SCRIPT = """
 import { readFileSync } from "node:fs";

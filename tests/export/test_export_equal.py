@@ -9,11 +9,11 @@ from exported_twin import KINDS, Twin, mixed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elbert.data import read_examples
 from elbert.exits import POLICIES, Policy
-from elbert.exits.base import policy_dials
+from elbert.exits.rules import policy_dials
 from elbert.export import export
 from elbert.export.session import Session, padded
-from elbert.text import read_examples
 from tiny import texts, write_bundle
 
 pytest.importorskip("onnxruntime")

@@ -13,8 +13,8 @@ from elbert import BundleError, Classifier, InputError, PolicyError, __version__
 from elbert.bundle import bundled_model
 from elbert.exits import policy
 from elbert.export import export
-from elbert.export.forms import ZERO, largest_pair, quantised
-from elbert.export.model import FORMAT, INPUTS, OPSET, build
+from elbert.export.onnx_file import FORMAT, INPUTS, OPSET, build
+from elbert.export.quantization import ZERO, largest_pair, quantised
 from elbert.export.session import Session, padded
 from elbert.model import ModelConfig
 from elbert.model.weights import expected_shapes

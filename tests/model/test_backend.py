@@ -6,7 +6,7 @@ from transformers.activations import ACT2FN
 
 from elbert.bundle import Bundle
 from elbert.model import Layout, ModelConfig, TorchBackend
-from elbert.model.modeling import ElbertForSequenceClassification
+from elbert.model.reference.albert import ElbertForSequenceClassification
 from tiny import write_bundle
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from elbert.bundle import Bundle
-from elbert.depth import Said
+from elbert.inference import Said
 from elbert.model import Layout
 from elbert.model.cuda import Fixed, Replayed, VarlenKernels
 from elbert.model.kernels import TorchKernels

@@ -18,7 +18,7 @@ from transformers import (
 from elbert import ElbertForSequenceClassification
 from elbert.errors import BundleError, InputError
 from elbert.model.config import ModelConfig
-from elbert.model.modeling import ElbertConfig
+from elbert.model.reference.albert import ElbertConfig
 from tiny import SIZES, tiny_config, tiny_model
 
 ABC = ("a", "b", "c")

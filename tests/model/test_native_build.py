@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from elbert.model import native
-from elbert.model.native import build
+from elbert.model.native import compiler as build
 
 LOADED = native.load()
 needs_kernels = pytest.mark.skipif(

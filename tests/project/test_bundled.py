@@ -9,9 +9,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import elbert
 from elbert.bundle import Bundle
+from elbert.data import read_examples
 from elbert.evaluation import Outputs, collect, target
-from elbert.evaluation.evaluate import evaluate
-from elbert.text import read_examples
+from elbert.evaluation.report import evaluate
 
 SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
 with_data = pytest.mark.skipif(not SST2.is_dir(), reason="the data sets are not beside the project")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from elbert.cli.serve_flags import FLAGS
+from elbert.cli.commands.serve import FLAGS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -16,10 +16,10 @@ import torch
 
 from elbert import load_outputs, policy
 from elbert.bundle.certificate import files_hash
+from elbert.data import read_examples
 from elbert.errors import DataError, InputError
 from elbert.evaluation import Outputs
-from elbert.evaluation.paired import mcnemar
-from elbert.text import read_examples
+from elbert.evaluation.statistics import mcnemar
 from tiny import texts, tiny_model, write_bundle
 
 ROOT = Path(__file__).parents[2]

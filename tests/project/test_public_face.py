@@ -10,7 +10,7 @@ import pytest
 
 import elbert
 from elbert import errors
-from elbert._extras import require
+from elbert._optional import require
 
 
 def test_all_is_sorted_and_complete():

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from elbert import Classifier
-from elbert.text import read_examples
+from elbert.data import read_examples
 from tiny import texts, write_bundle
 
 ROOT = Path(__file__).parents[2]

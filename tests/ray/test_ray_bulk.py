@@ -9,8 +9,9 @@ import pytest
 import elbert.ray
 from elbert.classifier import Classifier
 from elbert.cli.main import main
-from elbert.ray import bulk, files
-from elbert.ray.results import results
+from elbert.ray import bulk
+from elbert.ray import dataset_files as files
+from elbert.ray.bulk import results
 from tiny import texts, write_bundle
 
 POLICY = "entropy(0.4)"

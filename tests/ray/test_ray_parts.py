@@ -13,15 +13,14 @@ import pytest
 
 import elbert
 from elbert.classifier import Classifier
+from elbert.cli.commands.predict import range_of
 from elbert.cli.main import main
-from elbert.cli.on_ray import range_of
+from elbert.data import parts_of
 from elbert.exits import policy
 from elbert.ray import cluster as joining
-from elbert.ray.actor import Actor, Task
+from elbert.ray.actor import Actor, Shared, Task
 from elbert.ray.columns import columns, prediction
-from elbert.ray.files import blocks, rows
-from elbert.ray.shared import Shared
-from elbert.text import parts_of
+from elbert.ray.dataset_files import blocks, rows
 from tiny import texts
 
 FULL = policy("full")
@@ -186,7 +185,7 @@ def test_the_extra_is_named_where_it_is_missing(bundle_folder, capsys, monkeypat
 
 
 def test_nothing_of_ray_is_loaded_before_it_is_used():
-    code = "import sys, elbert, elbert.cli.predict; sys.exit('elbert.ray' in sys.modules)"
+    code = "import sys, elbert, elbert.cli.commands.predict; sys.exit('elbert.ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     code = "import sys, elbert.ray; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

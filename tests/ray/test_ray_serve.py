@@ -49,9 +49,7 @@ from test_http_tei import (  # noqa: F401
 
 import elbert.ray
 from elbert.errors import InputError
-from elbert.ray.configured import fitted
-from elbert.ray.deployment import LAST_WORDS
-from elbert.ray.replica import Mounted, Replica, Served
+from elbert.ray.deployment import LAST_WORDS, Mounted, Replica, Served, fitted
 from elbert.serving.errors import BackendFailure
 from elbert.serving.http import HttpSettings
 from elbert.serving.settings import Settings
@@ -179,7 +177,7 @@ def test_a_prefix_is_taken_away(root, path):
 
 
 def test_a_key_comes_from_the_environment(monkeypatch):
-    from elbert.ray.replica import _with_key
+    from elbert.ray.deployment import _with_key
 
     assert _with_key(HttpSettings()).api_key is None
     monkeypatch.setenv("API_KEY", " secret\n")

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from troubled import FakeClock, tiny_classifier
 
 from elbert.errors import InputError
-from elbert.serving.adaptive import Adaptive, ladder, mean_depth
-from elbert.serving.points import Points
+from elbert.serving.point_selection import Adaptive, Points, ladder, mean_depth
 
 RISE, FALL, TARGET = 0.25, 5.0, 0.1
 observed = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.3)), max_size=80)  # (seconds since the last, delay)

@@ -14,7 +14,7 @@ from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
 from elbert.serving.observer import Nobody
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
-from elbert.serving.tokens import tokenised
+from elbert.serving.tokenizer_pool import tokenised
 from tiny import texts
 
 

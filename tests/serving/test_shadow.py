@@ -12,9 +12,8 @@ from troubled import Parts, reference
 from elbert.bundle import Certificate
 from elbert.errors import InputError
 from elbert.prediction import Prediction
-from elbert.serving.consistency import Consistency
 from elbert.serving.errors import NotReady
-from elbert.serving.shadow import Shadow
+from elbert.serving.shadow import Consistency, Shadow
 
 
 def said(label, depth=2, **scores):

@@ -7,7 +7,7 @@ import pytest
 from troubled import troubled_classifier
 
 from elbert.serving.errors import TokeniserFailure
-from elbert.serving.tokenising import SHORT, Tokenising
+from elbert.serving.tokenizer_pool import SHORT, Tokenising
 
 
 class Watched:

@@ -9,7 +9,7 @@ from troubled import FakeClock, troubled_classifier
 from elbert.model.layout import rounded
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
-from elbert.serving.warming import leave_out_what_stays, warm
+from elbert.serving.warmup import leave_out_what_stays, warm
 
 
 @pytest.fixture

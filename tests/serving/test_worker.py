@@ -9,9 +9,8 @@ from troubled import FakeClock, Parts, reference, troubled_classifier
 
 from elbert.engine import Capacity, Request
 from elbert.exits import policy
-from elbert.serving.engines import Engines
 from elbert.serving.errors import BackendFailure, NotReady
-from elbert.serving.worker import Worker
+from elbert.serving.worker import Engines, Worker
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 

@@ -11,12 +11,11 @@ from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
 from elbert.serving.admission import Admission
-from elbert.serving.desk import Desk, Row
-from elbert.serving.engines import Engines
+from elbert.serving.dispatcher import Desk, Row
 from elbert.serving.observer import Nobody
-from elbert.serving.points import Points
+from elbert.serving.point_selection import Points
 from elbert.serving.shadow import Shadow
-from elbert.serving.worker import Worker
+from elbert.serving.worker import Engines, Worker
 from tiny import texts, write_bundle
 
 POINTS = {

@@ -16,7 +16,7 @@ import torch
 
 from elbert.classifier import Classifier
 from elbert.serving.http import HttpSettings, Metrics, application
-from elbert.serving.http.running import Server, bound, config_of
+from elbert.serving.http.server import Server, bound, config_of
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
 from tiny import write_bundle

@@ -9,7 +9,7 @@ import pytest
 from live_server import Live, until
 
 from elbert.serving.http import HttpSettings
-from elbert.serving.http.presence import Gone, Presence
+from elbert.serving.http.middleware import Gone, Presence
 
 BODY = json.dumps({"inputs": [["a good film"], ["it was dull"]]}).encode()
 OURS = json.dumps({"inputs": ["a good film", "it was dull"]}).encode()

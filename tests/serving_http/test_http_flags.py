@@ -4,11 +4,11 @@ import socket
 
 import pytest
 
-from elbert.cli import serve
+from elbert.cli.commands import serve
+from elbert.cli.commands.serve import FLAGS, settle
 from elbert.cli.main import main, parser
-from elbert.cli.serve_flags import FLAGS, settle
 from elbert.errors import BundleError, InputError
-from elbert.serving.http.running import address_of, bound
+from elbert.serving.http.server import address_of, bound
 from elbert.serving.settings import Settings
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_http_shapes import bodies
 
-from elbert.serving.http.refusals import STATUS
+from elbert.serving.http.errors import STATUS
 
 ROUTES = ["/predict", "/", "/v1/classify", "/v2/models/tiny/infer"]
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

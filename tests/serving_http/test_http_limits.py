@@ -132,7 +132,7 @@ def test_bodies_that_wait_are_bounded_together(small, monkeypatch):
 
 @pytest.mark.parametrize("parser", [None, "httptools"])
 def test_what_is_no_http(monkeypatch, parser):
-    from elbert.serving.http import protocol
+    from elbert.serving.http import server as protocol
 
     found = protocol.find_spec
     monkeypatch.setattr(protocol, "find_spec", lambda name: found(name) if name == parser else None)
@@ -146,7 +146,7 @@ def test_what_is_no_http(monkeypatch, parser):
 
 
 def test_who_never_finishes_asking_is_sent_away(monkeypatch):
-    monkeypatch.setattr("elbert.serving.http.protocol.HEAD_SECONDS", 0.1)
+    monkeypatch.setattr("elbert.serving.http.server.HEAD_SECONDS", 0.1)
     with Live() as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as place:
             place.sendall(b"GET /health HTTP/1.1\r\nhost:")

@@ -12,9 +12,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from elbert.serving.http import HttpSettings, Metrics
-from elbert.serving.http.logs import FIELDS, JsonLines, journal, prepared
-from elbert.serving.http.metrics import SECONDS, SIZES, label_of
-from elbert.serving.http.plain import PlainHistogram, WithoutCreated
+from elbert.serving.http.access_log import FIELDS, JsonLines, journal, prepared
+from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, label_of
 from tiny import texts
 
 TEI = [
@@ -200,7 +199,7 @@ def test_whatever_is_logged_is_one_line_of_json():
 
 
 def test_nothing_is_logged_unless_asked(caplog):
-    from elbert.serving.http.exchange import Exchange
+    from elbert.serving.http.middleware import Exchange
 
     with caplog.at_level(logging.WARNING):
         journal(Exchange("x"))

@@ -9,8 +9,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from elbert.serving.http.errors import STATUS
 from elbert.serving.http.openapi import About, document
-from elbert.serving.http.refusals import STATUS
 
 CHECKS = [
     not_a_server_error,
@@ -84,7 +84,7 @@ def test_any_models_examples_fit(labels):
 
 
 def test_docs_escape_what_they_show():
-    from elbert.serving.http.docs import docs_page
+    from elbert.serving.http.pages import docs_page
 
     page = docs_page(document(About("<script>alert(1)</script>", ["<b>", "&"], ["<i>"], 3, 1, api_key=False)))
     assert "<script" not in page

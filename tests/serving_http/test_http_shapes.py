@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
 from elbert.serving.http import hugging_face, ours, tei, v2
+from elbert.serving.http.errors import LONGEST, STATUS, Refusal, one_line, refusal
 from elbert.serving.http.given import PER_TOKEN, Wanted
-from elbert.serving.http.refusals import LONGEST, STATUS, Refusal, one_line, refusal
+from elbert.serving.http.headers import header_text
 from elbert.serving.http.scoring import applied, ranked
 from elbert.serving.http.taking import characters, cut
-from elbert.serving.http.timing import header_text
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -3,7 +3,7 @@
 import sys
 
 from elbert.cli.main import main
-from elbert.serving.desk import Desk
+from elbert.serving.dispatcher import Desk
 
 KEPT = 4096  # bytes per text, besides the row itself
 

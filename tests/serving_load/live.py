@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))  # the load generator is the benchmark's
 
-from elbert.cli.serve_flags import FLAGS  # noqa: E402
+from elbert.cli.commands.serve import FLAGS  # noqa: E402
 from serving_peers.openloop import ready  # noqa: E402
 from serving_peers.wire import Pool, get  # noqa: E402
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from live import ROOT, serving
 
-from elbert.cli.serve_flags import FLAGS
+from elbert.cli.commands.serve import FLAGS
 from serving_peers.wire import get, post
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()

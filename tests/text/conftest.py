@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from elbert.text import Tokeniser
+from elbert.tokenization import Tokeniser
 
 ALBERT = Path(__file__).parents[2] / ".." / "shared" / "data" / "albert-spiece"
 SENTENCE = "the film is a fine thing, and 12, 13, 2010, of them were bad (so bad) naive co-star caf resume it's"

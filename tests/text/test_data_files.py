@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elbert.data import Example, read_examples
 from elbert.errors import BadRow, DataError
-from elbert.text import Example, read_examples
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SEVENTY_GIB = 70 << 30

@@ -3,8 +3,8 @@ import json
 import pytest
 from test_data_files import write
 
+from elbert.data import label_names, resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import BadRow, DataError, InputError
-from elbert.text import label_names, resolve_label, resolve_labels_multi, resolve_value
 
 NAMES = ["negative", "positive"]
 STARS = ["1", "2", "3"]

@@ -8,8 +8,9 @@ from slow_albert import encode
 from tokenizers import Tokenizer
 
 from elbert import errors
-from elbert.text import Tokeniser, wire
-from elbert.text.spiece import read_spiece
+from elbert.tokenization import Tokeniser
+from elbert.tokenization import sentencepiece as wire
+from elbert.tokenization.sentencepiece import read_spiece
 
 UNCUT = 10**6
 ROWS = (("sst2/train", 5_000), ("ag_news/test", 2_000), ("cola/train", 2_000), ("imdb/test", 600))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_data_files import ANY_TEXT, skipping, texts, write
 
+from elbert.data import read_examples
 from elbert.errors import BadRow, DataError
-from elbert.text import read_examples
 
 CELL = ANY_TEXT.filter(lambda text: not text.startswith("\ufeff"))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from elbert.errors import BundleError, InputError
-from elbert.text import Tokeniser, Tokens
+from elbert.tokenization import Tokeniser, Tokens
 
 TEXTS = ["the film is a fine thing", "", "so bad, (12, of them)", "Café — ``naive''", "zzz qqq"]
 PAIRS = [("the film", "is a thing"), ("", "fine"), ("bad", "")]
@@ -177,7 +177,7 @@ def test_a_broken_file_is_named(tiny, tmp_path, name, content):
 
 def test_importing_the_room_imports_nothing_heavy():
     heavy = "{'torch', 'transformers', 'pyarrow', 'sentencepiece'}"
-    check = f"import sys, elbert.text.tokenise as room; assert room; print(sorted({heavy} & set(sys.modules)))"
+    check = f"import sys, elbert.tokenization.tokenizer as room; assert room; print(sorted({heavy} & set(sys.modules)))"
     bare = "import importlib.util, sys, types; p = types.ModuleType('elbert'); "
     bare += (
         "p.__path__ = list(importlib.util.find_spec('elbert').submodule_search_locations); sys.modules['elbert'] = p; "

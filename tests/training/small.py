@@ -8,12 +8,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from elbert.cli.train import training_arguments
-from elbert.training.data import Collator
+from elbert.cli.commands.train import training_arguments
+from elbert.training.features import Collator
+from elbert.training.metrics import metrics_for
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.run import train
-from elbert.training.scores import metrics_for
 from elbert.training.trainer import ElbertTrainer
 from tiny import texts, tiny_model, write_bundle
 

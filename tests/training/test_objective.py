@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from elbert.errors import InputError
-from elbert.model.losses import depth_losses
+from elbert.model.reference.losses import depth_losses
+from elbert.training.metrics import metrics_for
 from elbert.training.objective import ExitObjective
 from elbert.training.options import PRESETS, ExitOptions
-from elbert.training.scores import metrics_for
 
 SINGLE = "single_label_classification"
 PROBLEMS = {

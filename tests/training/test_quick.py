@@ -4,7 +4,7 @@ import pytest
 import torch
 from small import STILL
 
-from elbert.training.quick import SHORT, quicken
+from elbert.training.trainer import SHORT, quicken
 from tiny import tiny_model
 
 

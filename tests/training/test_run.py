@@ -10,11 +10,11 @@ from small import LABELS, MILD, RANDOM, STILL, record_of, rows, run, same, weigh
 from transformers import AlbertConfig, AlbertModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from elbert.classifier import Classifier
+from elbert.data import read_examples
 from elbert.errors import BadRow, BundleError, DataError, InputError
 from elbert.evaluation import collect, evaluate, target
-from elbert.model.modeling import ElbertForSequenceClassification
-from elbert.text import read_examples
-from elbert.training import checks
+from elbert.model.reference.albert import ElbertForSequenceClassification
+from elbert.training import run as checks
 from elbert.training import run as room
 from elbert.training.trainer import EXIT_WEIGHTS
 from tiny import SIZES, rewrite_weights, write_bundle, write_tokenizer
@@ -204,8 +204,8 @@ def test_regression_end_to_end(tmp_path):
 def test_pairs_are_trained_as_pairs(tmp_path):
     write_bundle(tmp_path / "start", **STILL, **MILD)
     (tmp_path / "pairs.jsonl").write_text('{"text": "good", "text_pair": "bad film", "label": 0}\n')
-    from elbert.text import Tokeniser
-    from elbert.training.data import Collator, load_features
+    from elbert.tokenization import Tokeniser
+    from elbert.training.features import Collator, load_features
 
     tokeniser = Tokeniser.load(tmp_path / "start", 64)
     (found,) = load_features(str(tmp_path / "pairs.jsonl"), tokeniser, LABELS, "single_label_classification")

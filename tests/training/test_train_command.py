@@ -6,9 +6,9 @@ import pytest
 from small import MILD, STILL, record_of, rows, write_rows
 
 from elbert.classifier import Classifier
-from elbert.cli import train as command
+from elbert.cli.commands import train as command
+from elbert.cli.commands.train import given, training_arguments
 from elbert.cli.main import main, parser
-from elbert.cli.train import given, training_arguments
 from elbert.training.options import PRESETS, ExitOptions
 from tiny import write_bundle
 
@@ -91,7 +91,7 @@ def test_the_folder_cuts_where_training_did(files):
 
 
 def collecting(seen):
-    from elbert.training.data import Collator
+    from elbert.training.features import Collator
 
     whole = Collator.__call__
 

@@ -44,7 +44,7 @@ def test_it_prints_an_address_serves_and_ends(bundle_folder, tmp_path):
 
 def test_many_texts_are_drawn_from_and_it_says_so(bundle_folder, tmp_path, monkeypatch, capsys):
     from elbert import Classifier
-    from elbert.cli import explore
+    from elbert.cli.commands import explore
     from elbert.cli.main import parser
 
     data = tmp_path / "labelled.csv"

@@ -7,10 +7,8 @@ import pytest
 
 from elbert.errors import PolicyError
 from elbert.exits import Trace, fitting, policy, replay_exits
-from elbert.exits.policies import Full
+from elbert.exits.policies import RULES, Full, Settled, TemperedRule
 from elbert.exits.signals import at_temperatures
-from elbert.exits.tempered import TemperedRule
-from elbert.exits.window import RULES, Settled
 
 LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
   const {depth, reason} = Policies.replay(steps, spec, {multiLabel, entropy});

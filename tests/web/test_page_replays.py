@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from elbert.evaluation import Outputs
-from elbert.evaluation.evaluate import score
 from elbert.evaluation.metrics import right
+from elbert.evaluation.report import score
 from elbert.exits import policy
 
 SPECS = ["full", "depth(3)", "entropy(0.35)", "window(entropy=0.2, size=3, margin=0.05)", "patience(2) | entropy(0.1)"]

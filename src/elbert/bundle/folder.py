@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from elbert.bundle.certificate import files_hash
-from elbert.bundle.points import EXITS_FILE, OperatingPoint, read_points, read_precisions
+from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import Policy
 from elbert.exits import policy as read_policy
 from elbert.model import ModelConfig, weight_files
-from elbert.text import Tokeniser
+from elbert.tokenization import Tokeniser
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # what is fetched of a hub repository: never a pickle
 

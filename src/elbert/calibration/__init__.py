@@ -1,9 +1,9 @@
 """Calibration: an operating point chosen, measured, and where asked certified, on data."""
 
-from elbert.calibration.calibrate import AsGood, Faster, Promised, Wish, calibrate
-from elbert.calibration.certify import Certified, certify, sequence
-from elbert.calibration.choose import fastest, figures, most_accurate
-from elbert.calibration.risk import Loss, losses, p_value, texts_needed
+from __future__ import annotations
+
+from elbert.calibration.certify import Certified, Loss, certify, losses, p_value, sequence, texts_needed
+from elbert.calibration.search import AsGood, Faster, Promised, Wish, calibrate, fastest, figures, most_accurate
 
 __all__ = [
     "AsGood",

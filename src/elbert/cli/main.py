@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None) -> int:
     """The command that the arguments name."""
     arguments, extra = parser().parse_known_args(argv)
-    command = import_module(f"elbert.cli.{arguments.command}")
+    command = import_module(f"elbert.cli.commands.{arguments.command}")
     if extra and not getattr(command, "TAKES_MORE", False):
         raise InputError(f"unknown argument {extra[0]!r}; see elbert {arguments.command} -h")
     status: int = command.run(arguments, extra) if extra else command.run(arguments)
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False)
-        import_module(f"elbert.cli.{name}").add_arguments(command)
+        import_module(f"elbert.cli.commands.{name}").add_arguments(command)
     return top
 
 

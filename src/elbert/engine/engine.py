@@ -1,27 +1,51 @@
-"""The engine: admit, advance, release, for as long as rows come.
-
-Rows at different depths take the shared layer together, and the place of one that leaves is filled before the next
-call, so every call is full and the layers saved are time saved (a speed-up of depths / mean depth at any batch size;
-batches that shrink, or wait for their slowest row, reach less).
-"""
+"""Pools: the rows that stand ready, with their hidden states. The scheduler keeps the same pools as numbers."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 
+import numpy as np
 import torch
 
-from elbert.depth import Deeper, Rows, admit, call_off, check_tokens, deepen, same_weights, settle
 from elbert.engine.deadlines import Deadlines
-from elbert.engine.failing import surviving
-from elbert.engine.pools import Pools
 from elbert.engine.queues import Queue
 from elbert.engine.requests import Call, Failure, Left, Request, Requests, answered
+from elbert.engine.retry import surviving
 from elbert.engine.scheduler import Capacity, Scheduler
 from elbert.errors import InputError
+from elbert.inference import Deeper, Rows, admit, call_off, check_tokens, deepen, same_weights, settle
 from elbert.model import Backend
+
+
+class Pools(dict[Hashable, Rows]):
+    """Rows by the weights that they need next, in the scheduler's order."""
+
+    def stand(self, need: Hashable, rows: Rows, *, first: bool) -> None:
+        """More rows are ready, before or behind those that are there."""
+        there = [self[need]] if need in self else []
+        self[need] = Rows.join([rows, *there] if first else [*there, rows])
+
+    def take(self, need: Hashable, count: int) -> Rows:
+        """The first rows of a pool."""
+        rows = self.pop(need)
+        if count < len(rows):
+            rows, self[need] = rows.cut(count)
+        return rows
+
+    def pull(self, identities: Collection[int], from_depth: int) -> list[Rows]:
+        """The rows of these requests that are here and so deep, out of their pools."""
+        pulled, among = list[Rows](), list(identities)
+        for need, rows in list(self.items()):
+            wanted = np.isin(rows.identity, among) & (rows.trace.depth >= from_depth)
+            if wanted.any():
+                pulled.append(rows.keep(np.flatnonzero(wanted)))
+                self[need] = rows.keep(np.flatnonzero(~wanted))
+            if wanted.all():
+                del self[need]
+        return pulled
+
 
 PATIENCE = 1.0  # seconds after which whoever has no deadline is as urgent as who has one
 

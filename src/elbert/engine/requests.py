@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.depth import Exits
 from elbert.errors import InputError
 from elbert.exits import Policy
-from elbert.text import Tokens
+from elbert.inference import Exits
+from elbert.tokenization import Tokens
 
 
 class NoNumber(InputError):

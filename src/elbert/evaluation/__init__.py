@@ -1,9 +1,10 @@
 """Evaluation: outputs saved once, policies replayed over them, and their wall-clock time measured."""
 
-from elbert.evaluation.evaluate import PolicyScore, Report, evaluate
-from elbert.evaluation.outputs import Outputs, collect, load_outputs, split
-from elbert.evaluation.targets import target
-from elbert.evaluation.timing import Latency, Timing, latencies, measure
+from __future__ import annotations
+
+from elbert.evaluation.cost import Latency, Timing, latencies, measure
+from elbert.evaluation.outputs import Outputs, collect, load_outputs, split, target
+from elbert.evaluation.report import PolicyScore, Report, evaluate
 
 __all__ = [
     "Latency",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert._extras import require
+from elbert._optional import require
 from elbert.evaluation.outputs import Floats, Outputs
 
 BINS = 15

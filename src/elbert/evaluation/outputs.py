@@ -1,4 +1,4 @@
-"""Outputs: what the exit head said about every text at every depth, saved once and evaluated many times."""
+"""What an example should be answered with, in the form its problem asks for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,34 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert._files import replaced
+from elbert._atomic import replaced
 from elbert.classifier import Classifier
+from elbert.data import Example, resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import DataError, InputError
-from elbert.evaluation.targets import Target
 from elbert.exits import Full
 from elbert.model.config import Problem
-from elbert.text import Text
+from elbert.texts import Text
+
+Target = int | float | list[float]
+
+
+def target(example: Example, names: Sequence[str], problem: Problem) -> Target:
+    """A class index, a list of 0 and 1 per label, or a value.
+
+    Raises:
+        BadRow: the example has no label, or none that fits.
+    """
+    if example.label is None:
+        raise example.bad("no label; expected a column 'label'")
+    try:
+        if problem == "regression":
+            return resolve_value(example.label)
+        if problem == "multi_label_classification":
+            return [float(x) for x in resolve_labels_multi(example.label, names)]
+        return resolve_label(example.label, names)
+    except InputError as error:
+        raise example.bad(str(error)) from error
+
 
 Floats = NDArray[np.float32]
 

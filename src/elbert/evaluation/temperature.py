@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert._extras import require
+from elbert._optional import require
 from elbert.errors import InputError
 from elbert.evaluation.outputs import Outputs
+from elbert.exits.policies import COLDEST, HOTTEST
 from elbert.exits.signals import at_temperatures
-from elbert.exits.tempered import COLDEST, HOTTEST
 
 LEAST = 1e-12  # a label that a depth holds impossible costs this much, not everything
 

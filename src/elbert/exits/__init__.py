@@ -1,23 +1,22 @@
 """Exits: signals, traces, policies, specs. Knows no model."""
 
-from elbert.exits.base import STAY, Policy, Rule
-from elbert.exits.fit import fitting
-from elbert.exits.policies import Depth, Full
+from __future__ import annotations
+
+from elbert.exits.policies import Depth, Full, Tempered, Window
 from elbert.exits.replay import LAST, Replay, replay, replay_exits
-from elbert.exits.spec import POLICIES, policy
-from elbert.exits.tempered import Tempered
+from elbert.exits.rules import STAY, Policy, Rule
+from elbert.exits.spec import POLICIES, fitting, policy
 from elbert.exits.trace import Trace
-from elbert.exits.window import Window
 
 __all__ = [
-    "LAST",
-    "POLICIES",
-    "STAY",
     "Depth",
     "Full",
+    "LAST",
+    "POLICIES",
     "Policy",
     "Replay",
     "Rule",
+    "STAY",
     "Tempered",
     "Trace",
     "Window",

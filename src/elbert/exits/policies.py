@@ -1,12 +1,17 @@
-"""The rivals' policies, each a rule of a few lines; the window has a file of its own."""
+"""Exit policies: fixed depth, one-signal thresholds, patience, ELBERT's window, and policies over temperatures."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
-from elbert.exits.base import Policy, Rule, dial
+import numpy as np
+
+from elbert.errors import PolicyError
+from elbert.exits.rules import Policy, Rule, dial, form
 from elbert.exits.signals import Array
 from elbert.exits.trace import Trace
 
@@ -118,3 +123,149 @@ class Divergence(Rule):
     def fires(self, trace: Trace) -> Array:
         """Where nothing much has moved for a while."""
         return (trace.depth > self.times) & (trace.window("divergence", self.times) < self.threshold).all(-1)
+
+
+AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")
+
+
+@dataclass(frozen=True)
+class Settled(Rule):
+    """The second stage alone, over the last ``size`` depths.
+
+    agree:  one answer throughout, and every gap above 2 ``margin`` (the authors' bias_1)
+    trend:  one answer throughout, the first gap above 2 ``margin``, its probability never falls (bias_2)
+    stable: agree, and its probability moves by at most ``range`` (bias_3)
+    """
+
+    name: ClassVar[str] = "window"
+    reads: ClassVar[tuple[str, ...]] = ("confidence", "gap", "same")
+    size: int
+    rule: str
+    margin: float
+    range: float
+
+    def fires(self, trace: Trace) -> Array:
+        """Where the window is full and the rule holds in it."""
+        # Cheapest first, and no further than needed: at most depths nobody is settled.
+        settled: Array = np.greater_equal(trace.depth, self.size)
+        for holds in (self._far_apart, self._one_answer, *self._more):
+            if not settled.any():
+                break
+            settled = settled & holds(trace)
+        return settled
+
+    @property
+    def _more(self) -> tuple[Callable[[Trace], Array], ...]:
+        return {AGREE: (), TREND: (self._never_falls,), STABLE: (self._still,)}[self.rule]
+
+    def _far_apart(self, trace: Trace) -> Array:
+        gap = trace.window("gap", self.size)
+        looked_at = gap[:, :1] if self.rule == TREND else gap
+        apart: Array = np.all(looked_at > 2 * self.margin, axis=-1)
+        return apart
+
+    def _one_answer(self, trace: Trace) -> Array:
+        # The first depth of the window has nothing before it to agree with.
+        one: Array = (trace.window("same", self.size)[:, 1:] == 1).all(-1)
+        return one
+
+    def _never_falls(self, trace: Trace) -> Array:
+        # Under one answer throughout, the probability of that answer is the confidence.
+        confidence = trace.window("confidence", self.size)
+        never: Array = np.all(confidence[:, 1:] >= confidence[:, :-1], axis=-1)
+        return never
+
+    def _still(self, trace: Trace) -> Array:
+        confidence = trace.window("confidence", self.size)
+        moves: Array = confidence.max(-1) - confidence.min(-1)
+        return moves <= self.range
+
+
+@dataclass(frozen=True)
+class Window(Policy):
+    """Entropy now, or settled over a window: the policy this package is named after."""
+
+    name: ClassVar[str] = "window"
+    entropy: float = dial(float, 0, 1, default=0.1)
+    size: int = dial(int, 1, DEEPEST, default=6)
+    rule: str = field(default=AGREE, metadata={"choices": RULES})
+    margin: float = dial(float, 0, 0.5, default=0.0)
+    range: float = dial(float, 0, 1, default=0.05)
+
+    def __post_init__(self) -> None:
+        """Hold every dial to its range, and the rule to the three there are."""
+        super().__post_init__()
+        if self.rule not in RULES:
+            raise PolicyError(f"rule={self.rule!r} in window: accepted is {form(Window)}")
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The two stages."""
+        return (Entropy(self.entropy), Settled(self.size, self.rule, self.margin, self.range))
+
+    def __str__(self) -> str:
+        """Every dial by its name: five numbers in a row say nothing."""
+        return (
+            f"window(entropy={self.entropy}, size={self.size}, rule={self.rule}, "
+            f"margin={self.margin}, range={self.range})"
+        )
+
+
+COLDEST, HOTTEST, MOST = 0.05, 20.0, 64
+FORM = (
+    f"tempered(policy, T1, T2, …) with 1 to {MOST} temperatures from {COLDEST:g} to {HOTTEST:g}, "
+    "the last of which holds for all deeper depths"
+)
+
+
+@dataclass(frozen=True)
+class TemperedRule(Rule):
+    """A rule that hears every depth at its own temperature."""
+
+    rule: Rule
+    temperatures: tuple[float, ...]
+
+    @property
+    def reason(self) -> str:
+        """That of the rule."""
+        return self.rule.reason
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]  # an instance's, where other rules have the class's
+        """What the rule reads."""
+        return self.rule.reads
+
+    def fires(self, trace: Trace) -> Array:
+        """Where the rule holds of the tempered trace."""
+        return self.rule.fires(trace.tempered(self.temperatures))
+
+
+@dataclass(frozen=True)
+class Tempered(Policy):
+    """A policy whose exit head is calibrated depth by depth, so that one threshold means the same at every depth.
+
+    It changes when rows leave; what they answer stays the head's own probabilities.
+    """
+
+    name: ClassVar[str] = "tempered"
+    policy: Policy
+    temperatures: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Hold the temperatures to their range."""
+        numbers = all(isinstance(t, (int, float)) and not isinstance(t, bool) for t in self.temperatures)
+        if not numbers or not 1 <= len(self.temperatures) <= MOST:
+            raise PolicyError(f"{len(self.temperatures)} temperatures in tempered: accepted is {FORM}")
+        wrong = [t for t in self.temperatures if not COLDEST <= t <= HOTTEST]
+        if wrong:
+            raise PolicyError(f"temperature {wrong[0]!r} in tempered: accepted is {FORM}")
+        object.__setattr__(self, "temperatures", tuple(map(float, self.temperatures)))
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The policy's, each with the temperatures."""
+        return tuple(TemperedRule(rule, self.temperatures) for rule in self.policy.rules)
+
+    def __str__(self) -> str:
+        """The spec."""
+        return f"tempered({self.policy}, {', '.join(map(str, self.temperatures))})"

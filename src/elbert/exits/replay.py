@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elbert.errors import InputError
-from elbert.exits.base import Policy, Rule
+from elbert.exits.rules import Policy, Rule
 from elbert.exits.spec import policy as read
 from elbert.exits.trace import Trace
 

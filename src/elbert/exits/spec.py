@@ -7,11 +7,21 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from elbert.errors import PolicyError
-from elbert.exits.base import Policy, form, policy_dials
-from elbert.exits.policies import Confidence, Depth, Divergence, Entropy, Full, Gap, Patience, PatientConfidence
-from elbert.exits.tempered import FORM, Tempered
-from elbert.exits.window import Window
+from elbert.errors import InputError, PolicyError
+from elbert.exits.policies import (
+    FORM,
+    Confidence,
+    Depth,
+    Divergence,
+    Entropy,
+    Full,
+    Gap,
+    Patience,
+    PatientConfidence,
+    Tempered,
+    Window,
+)
+from elbert.exits.rules import Policy, form, policy_dials
 
 LONGEST = 500  # characters; a spec may come from a stranger
 
@@ -92,3 +102,21 @@ def accepted(names: Mapping[str, Policy] | None = None) -> str:
 POLICIES: dict[str, type[Policy]] = {
     kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
 }
+
+
+def fitting(policy: Policy, depths: int, *, regression: bool = False) -> Policy:
+    """The policy, if a model of that many depths can follow it.
+
+    Raises:
+        PolicyError: it names a depth that the model does not have.
+        InputError: the model is a regression, which has no exits.
+    """
+    for rule in policy.rules:
+        if isinstance(rule, Depth) and rule.depth > depths:
+            raise PolicyError(f"{rule}: this model has {depths} depths; accepted is depth(1) to depth({depths})")
+    if regression and policy.rules:
+        raise InputError(
+            f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
+            f"it always runs at full depth; use policy 'full' instead of {str(policy)!r}"
+        )
+    return policy

@@ -1,7 +1,9 @@
 """Export: one ONNX file that runs the layer in a loop and lets every row leave when its policy says so."""
 
+from __future__ import annotations
+
 from elbert.export.dials import Dials
-from elbert.export.forms import Dtype
-from elbert.export.write import export
+from elbert.export.onnx_file import export
+from elbert.export.quantization import Dtype
 
 __all__ = ["Dials", "Dtype", "export"]

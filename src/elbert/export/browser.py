@@ -1,31 +1,89 @@
-"""A folder that classifies in its visitor's browser: a page, the file, the tokenizer, and onnxruntime-web.
-
-Any server of static files will do. The folder is a model folder of transformers.js at the same time.
-"""
+"""The files of onnxruntime-web that a page runs on: an npm package, because 14 MB of WebAssembly belong in no wheel."""
 
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert._files import replaced
+from elbert._atomic import replaced
 from elbert.bundle import Bundle
 from elbert.bundle.folder import read_json
 from elbert.errors import InputError
 from elbert.exits import Policy
-from elbert.export.browser_html import whole_page
-from elbert.export.browser_runtime import RUNTIME_FILES, runtime_folder
-from elbert.export.browser_tokens import page_tokenizer
+from elbert.export.browser_tokenizer import page_tokenizer
 from elbert.export.dials import Dial, Dials, dialled
-from elbert.export.forms import Dtype
 from elbert.export.graph import FLOAT, Graph
-from elbert.export.write import exported
+from elbert.export.onnx_file import exported
+from elbert.export.quantization import Dtype
+from elbert.web import page
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+
+PACKAGE = "onnxruntime-web@1.30.0"  # the release that the tests run
+RUNTIME_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+
+
+def runtime_folder(package: Path) -> Path:
+    """Where a package's files lie: in itself or in its ``dist``.
+
+    Raises:
+        InputError: they are in neither; the message says how to get them.
+    """
+    for folder in (package, package / "dist"):
+        if all((folder / name).is_file() for name in RUNTIME_FILES):
+            return folder
+    raise InputError(
+        f"{package}: no onnxruntime-web there (looked for {', '.join(RUNTIME_FILES)}); get it by "
+        f"npm install {PACKAGE}, and name its folder if it is not node_modules/onnxruntime-web"
+    )
+
+
+WORKER = (
+    "in_browser_unicode.js",
+    "in_browser_charsmap.js",
+    "unigram.js",
+    "in_browser_wordpiece.js",
+    "in_browser_tokens.js",
+    "in_browser_worker.js",
+)
+_POLICY = "<!-- policy -->"
+_INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+
+
+def whole_page(about: Mapping[str, Any]) -> str:
+    """``index.html``: styles, scripts and the thread's script inside it, and what it may do."""
+    html = page("in_browser.html", {**about, "worker": worker()})
+    return html.replace(_POLICY, f'<meta http-equiv="Content-Security-Policy" content="{allowed(html)}">', 1)
+
+
+def worker() -> str:
+    """The script of the thread that tokenizes and runs the model."""
+    return "\n".join(files("elbert.web").joinpath(name).read_text(encoding="utf-8") for name in WORKER)
+
+
+def allowed(html: str) -> str:
+    """A content security policy: the page's own scripts and styles, its own folder, no other address.
+
+    The thread's script comes from inside the page, so that what holds for the page holds for the thread.
+    """
+    hashes: dict[str, list[str]] = {"script": [], "style": []}
+    for tag, content in _INSIDE.findall(html):
+        hashes[tag].append(f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'")
+    return (
+        f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {' '.join(hashes['script'])}; "
+        f"style-src {' '.join(hashes['style'])}; worker-src blob: 'self'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
 
 MODEL, TOKENIZER = "onnx/model.onnx", "tokenizer.json"  # where transformers.js looks for them
 NEVER_WHEN_LOW = ("entropy_threshold", "patient_confidence_threshold", "divergence_threshold", "window_entropy")

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from elbert.exits import Policy, Rule, Tempered
-from elbert.exits.base import members, policy_dials
-from elbert.exits.window import Settled
+from elbert.exits.policies import Settled
+from elbert.exits.rules import members, policy_dials
 from elbert.export.graph import FLOAT, INT64, Graph, Value
 
 Dials = Literal["fixed", "optional", "required"]

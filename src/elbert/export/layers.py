@@ -13,8 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from elbert.errors import InputError
-from elbert.export.forms import Float32, Floats, Form, Inside
 from elbert.export.graph import BOOL, FLOAT, Graph, Value
+from elbert.export.quantization import Float32, Floats, Form, Inside
 from elbert.model import ModelConfig
 from elbert.model.kernels import Norm
 from elbert.model.layer import layer_weights, norm

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from elbert.export.conditions import Said, decided, foreseen
 from elbert.export.dials import Set
 from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
 from elbert.export.layers import Mask
-from elbert.export.rules import decided, foreseen
-from elbert.export.said import Said
 from elbert.model import ModelConfig
 
 Step = Callable[[Graph, Value, Mask], Value]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert._extras import require
+from elbert._optional import require
 from elbert.errors import InputError
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
 
 Ints = NDArray[np.int64]
 Feeds = dict[str, NDArray[Any]]

@@ -1,4 +1,4 @@
-"""The model at inference: three verbs over packed rows."""
+"""Which kernels: the fastest that there are for a type on a device."""
 
 from __future__ import annotations
 
@@ -10,15 +10,36 @@ import torch
 from torch import Tensor
 
 from elbert.errors import InputError
-from elbert.model.choose import kernels_for
+from elbert.model import native
 from elbert.model.config import ModelConfig
-from elbert.model.cuda import Replayed, VarlenKernels, record_graph
-from elbert.model.head import Head, build_heads
+from elbert.model.cuda import Replayed, VarlenKernels, record_graph, varlen_attention
 from elbert.model.int8 import build_int8_layer
-from elbert.model.layer import Embedding, FloatLayer, Layer, build_embedding, build_layer, layer_weights
+from elbert.model.kernels import Kernels, NativeKernels, TorchKernels
+from elbert.model.layer import (
+    Embedding,
+    FloatLayer,
+    Head,
+    Layer,
+    build_embedding,
+    build_heads,
+    build_layer,
+    layer_weights,
+)
 from elbert.model.layout import Layout
 from elbert.model.precision import Precision, hidden_dtype
 from elbert.model.weights import group_layers, load_weights
+
+
+def kernels_for(dtype: torch.dtype, device: torch.device, *, head_width: int) -> Kernels:
+    """The fastest that there are for hidden values of this type on this device."""
+    if device.type == "cuda":
+        attend = varlen_attention() if dtype == torch.bfloat16 and head_width % 8 == 0 else None
+        return TorchKernels(dtype) if attend is None else VarlenKernels(attend)
+    found = native.load()
+    if isinstance(found, native.Kernels) and dtype in found.dtypes and (head_width % 2 == 0 or dtype == torch.float32):
+        return NativeKernels(found)
+    return TorchKernels(dtype)
+
 
 DEVICES = ("cpu", "cuda")  # where this has been tried
 

@@ -18,7 +18,7 @@ from elbert.model.kernels import Kernels, Norm, Scaled
 from elbert.model.layer import LayerWeights
 from elbert.model.layout import Layout
 from elbert.model.linear import FUSED, Linear, activation
-from elbert.model.native import Quantised
+from elbert.model.native.bindings import Quantised
 
 ZERO = 128  # activations are unsigned around this, as the processor's int8 products want them
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from elbert.model import native
 from elbert.model.layout import Layout
-from elbert.model.native import Quantised
+from elbert.model.native.bindings import Quantised
 
 
 class Norm(NamedTuple):

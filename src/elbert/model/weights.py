@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from elbert.errors import BundleError
-from elbert.model.backbone import Backbone
 from elbert.model.config import ModelConfig
+from elbert.model.families import Backbone
 
 # Buffers of the embedding that older releases of transformers saved; they hold no weight.
 BUFFERS = ("position_ids", "token_type_ids")

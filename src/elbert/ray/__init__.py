@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from elbert.ray.bulk import predict
-from elbert.ray.configured import app
-from elbert.ray.deployment import deployment
+from elbert.ray.deployment import app, deployment
 
 __all__ = ["app", "deployment", "predict"]

@@ -10,6 +10,7 @@ from elbert.prediction import Prediction, TraceStep
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
 PLAIN = ("label", "score", "depth", "depths", "reason")
 
 

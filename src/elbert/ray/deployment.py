@@ -1,16 +1,96 @@
-"""A deployment for Ray Serve: how many replicas, how much each takes, what happens when that is not enough."""
+"""Ray Serve: replicas of the HTTP application, and a deployment described by plain values."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from elbert._extras import require
+from elbert._optional import require
 from elbert.errors import InputError
 from elbert.serving.settings import Settings
 
 if TYPE_CHECKING:
     from elbert.serving.http import HttpSettings
+    from elbert.serving.http.middleware import Asgi, Receive, Scope, Send
+    from elbert.serving.service import Service
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a replica serves: a model, loaded so, under these settings."""
+
+    model: str | None
+    policy: str | None
+    settings: Settings
+    http: HttpSettings
+    load: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Replica:
+    """Serve starts it, sends it requests, asks for its health and ends it; the engine batches, not Serve."""
+
+    def __init__(self, served: Served) -> None:
+        from elbert.classifier import Classifier
+        from elbert.serving.http import Metrics, application
+        from elbert.serving.service import Service
+        from elbert.serving.warmup import leave_out_what_stays, remember_sizes
+
+        remember_sizes()
+        classifier = Classifier.load(served.model, served.policy, **served.load)
+        metrics = Metrics(classifier)
+        self.service = Service(classifier, served.settings, observer=metrics)
+        self._app = application(self.service, _with_key(served.http), metrics)
+        leave_out_what_stays()
+
+    def __serve_build_asgi_app__(self) -> Asgi:
+        """What Serve starts, hands requests to, and stops."""
+        return Mounted(self._app, self.service)
+
+    async def check_health(self) -> None:
+        """Called by Serve, which ends a replica that raises and starts another.
+
+        Raises:
+            BackendFailure: the engine has failed, and does not recover.
+        """
+        from elbert.serving.errors import BackendFailure
+
+        if not self.service.healthy:
+            raise BackendFailure("the engine has failed and does not recover")
+
+
+class Mounted:
+    """An application that lives as long as its service, and does not know under which prefix it is reached."""
+
+    def __init__(self, app: Asgi, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or start and stop."""
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
+        root = scope.get("root_path", "").rstrip("/")
+        if root and scope.get("path", "").startswith(root):
+            scope = {**scope, "path": scope["path"].removeprefix(root) or "/"}
+        return await self._app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._service.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # Serve waits for the requests that are under way before it says so
+        await self._service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _with_key(http: HttpSettings) -> HttpSettings:
+    """The API key is better kept in the environment than in a file of settings, as for ``elbert serve``."""
+    key = os.environ.get("API_KEY", "").strip()
+    return replace(http, api_key=key) if http.api_key is None and key else http
+
 
 QUEUE = 4  # layer calls' worth of texts that may be under way in a replica; more are refused
 REFUSING = 2  # times as many requests reach a replica: it refuses them with our words, and at once
@@ -53,7 +133,6 @@ def deployment(
     for module in NEEDED:
         require(module, "ray")
     from elbert.ray.bulk import everywhere
-    from elbert.ray.replica import Replica, Served
     from elbert.serving.http import HttpSettings
 
     rows = full(device, max_rows)
@@ -102,3 +181,88 @@ def _number(replicas: int | tuple[int, int], rows: int) -> dict[str, Any]:
     if least == most:
         return {"num_replicas": least}
     return {"autoscaling_config": {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": float(rows)}}
+
+
+TRUTH = {"true": True, "false": False}
+
+
+def app(arguments: Mapping[str, Any]) -> Any:
+    """The application that ``import_path: elbert.ray:app`` names; ``arguments`` are its ``args``.
+
+    They are the flags of ``elbert serve`` with underscores (``model_id``, ``operating_point``, ``dtype``, ``threads``,
+    ``max_concurrent_requests``, ``auto_truncate``, …), and ``replicas``: a number, or ``[least, most]``.
+
+    Raises:
+        InputError: one is unknown, or not as expected; the message shows those that are known.
+        MissingExtra: Ray, or what the HTTP interface needs, is not installed.
+    """
+
+    require("starlette", "ray")
+    from elbert.serving.http import HttpSettings
+
+    kinds = {"device": str, "dtype": str, "max_batch_requests": int, "replicas": int | list, "strict": bool}
+    kinds |= {"threads": int, "model_id": str | None}
+    of_service, of_http = get_type_hints(Settings), get_type_hints(HttpSettings)
+    given = {name: fitted(name, value, of_service | of_http | kinds) for name, value in arguments.items()}
+    if given.get("revision"):
+        raise InputError("revision: replicas load a folder that all see, or a hub id at its head; download it first")
+
+    def part(settings: type[Any]) -> dict[str, Any]:
+        return {field.name: given[field.name] for field in fields(settings) if field.name in given}
+
+    options: dict[str, Any] = {name: given[name] for name in ("device", "dtype", "strict", "threads") if name in given}
+    if "max_batch_requests" in given:
+        options["max_rows"] = given["max_batch_requests"]
+    if "replicas" in given:
+        options["replicas"] = _range(given["replicas"])
+    rows = full(options.get("device", "cpu"), options.get("max_rows"))
+    http = {name: value for name, value in part(HttpSettings).items() if value is not None}
+    return deployment(
+        given.get("model_id"),
+        given.get("operating_point"),
+        settings=replace(usual(rows), **part(Settings)),
+        http=HttpSettings(**http) if http else None,
+        **options,
+    )
+
+
+def fitted(name: str, value: Any, kinds: Mapping[str, Any]) -> Any:
+    """A value of the kind that its name asks for; texts, as a command line brings them, are read.
+
+    Raises:
+        InputError: the name is unknown, or the value of another kind.
+    """
+    if name not in kinds:
+        raise InputError(f"{name!r:.60} is no setting; known are {', '.join(sorted(kinds))}")
+    wanted = get_args(kinds[name]) or (kinds[name],)
+    if tuple in (getattr(kind, "__origin__", kind) for kind in (kinds[name], *wanted)):
+        return tuple(value) if isinstance(value, list) else (str(value),)
+    for kind in wanted:
+        if isinstance(value, kind) and not (isinstance(value, bool) and bool not in wanted):
+            return value
+        read = _read(value, kind)
+        if read is not None:
+            return read
+    told = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted)
+    raise InputError(f"{name} is {value!r:.60}, expected {told}")
+
+
+def _read(value: Any, kind: type[Any]) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is bool and isinstance(value, str):
+        return TRUTH.get(value.strip().lower())
+    if kind in (int, float) and isinstance(value, str):
+        try:
+            return kind(value)
+        except ValueError:
+            return None
+    return None
+
+
+def _range(said: int | list[Any]) -> int | tuple[int, int]:
+    if isinstance(said, int):
+        return said
+    if len(said) != 2 or not all(isinstance(number, int) for number in said):
+        raise InputError(f"replicas is {said!r:.60}, expected a number, or [least, most]")
+    return said[0], said[1]

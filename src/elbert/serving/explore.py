@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert._extras import require
+from elbert._optional import require
 from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.exits.signals import entropy, questions
-from elbert.text import Text
+from elbert.texts import Text
 from elbert.web import page
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+
 
 MOST_NUMBERS = 4_000_000  # probabilities that a page is made to hold
 

@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 
 from elbert.errors import InputError
-from elbert.text import Text
-from elbert.text.given import checked
+from elbert.texts import Text, checked
 
 MOST_INPUTS = 32
 LONGEST = 100_000  # characters

@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from elbert.classifier import Classifier
-from elbert.depth import predictions
 from elbert.errors import ElbertError
+from elbert.inference import predictions
 from elbert.prediction import Prediction
 from elbert.serving.explore_guard import Guard
 from elbert.serving.explore_request import LONGEST, MOST_INPUTS, Wanted, wanted

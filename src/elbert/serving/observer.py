@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from elbert.errors import ElbertError
-from elbert.serving.engines import Step
-from elbert.serving.items import Item
+from elbert.serving.results import Item
+from elbert.serving.worker import Step
 
 log = logging.getLogger(__name__)
 

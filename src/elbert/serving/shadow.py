@@ -1,23 +1,78 @@
-"""Shadow: some texts go to full depth after they were answered, so that drift is seen without labels."""
+"""Shadow: a random sample of texts runs to full depth after its answer, and the agreement is bounded exactly."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from types import ModuleType
 from typing import Any
 
-from elbert._extras import require
+from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.engine import Request
 from elbert.errors import InputError
 from elbert.exits import Full
 from elbert.prediction import Prediction
-from elbert.serving.consistency import Consistency
 from elbert.serving.errors import NotReady
-from elbert.text import Tokens
+from elbert.tokenization import Tokens
+
+ERROR = 0.05  # where no certificate says another
+
+
+@dataclass
+class Consistency:
+    """A window of texts that ran early and in full: which of them gave two answers.
+
+    ``lower`` and ``upper`` bound the share of texts whose answers differ, each with probability 1 - error for a window
+    looked at once (Clopper and Pearson 1934). Who looks again and again, as a server does, is wrong more often.
+    """
+
+    size: int
+    certificate: Certificate | None = None
+    texts: deque[bool] = field(default_factory=deque)
+    differing: int = 0
+
+    def add(self, differs: bool) -> None:
+        """One more text; the oldest goes where the window is full."""
+        self.texts.append(differs)
+        self.differing += differs
+        if len(self.texts) > self.size:
+            self.differing -= self.texts.popleft()
+
+    @property
+    def error(self) -> float:
+        """The certificate's, where there is one."""
+        return ERROR if self.certificate is None else self.certificate.error
+
+    @property
+    def lower(self) -> float:
+        """The share of differing answers is at least this, with probability 1 - error."""
+        k, n = self.differing, len(self.texts)
+        return float(_special().betaincinv(k, n - k + 1, self.error)) if k else 0.0
+
+    @property
+    def upper(self) -> float:
+        """The share of differing answers is at most this, with probability 1 - error."""
+        k, n = self.differing, len(self.texts)
+        return float(_special().betaincinv(k + 1, n - k, 1 - self.error)) if k < n else 1.0
+
+    @property
+    def left_certificate(self) -> bool:
+        """Whether answers differ more often than was certified, and by more than chance explains.
+
+        The promise may be of differing answers (``inconsistency``), which is then broken; or only of right answers
+        lost (``harmful-flip``), of which there are no more, so that it may be.
+        """
+        return self.certificate is not None and self.lower > self.certificate.risk
+
+
+def _special() -> ModuleType:
+    return require("scipy.special", "serve")
+
 
 log = logging.getLogger(__name__)
 

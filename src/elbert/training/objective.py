@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from elbert.model.config import Problem
-from elbert.model.losses import depth_losses
+from elbert.model.reference.losses import depth_losses
 from elbert.training.options import ExitOptions
 
 START = 4.0  # of the learned parameters: every depth begins at weight sigmoid(4) = 0.982

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from elbert.model.native.build import Unavailable, library
-from elbert.model.native.kernels import Kernels, NoKernels, Quantised
+from elbert.model.native.bindings import Kernels, NoKernels, Quantised
+from elbert.model.native.compiler import Unavailable, library
 
 __all__ = ["Kernels", "NoKernels", "Quantised", "load"]
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import orjson
 
 from elbert.bundle.folder import read_json
+from elbert.serving.http.access_log import journal
 from elbert.serving.http.classify import Classify
 from elbert.serving.http.cors import Cors
-from elbert.serving.http.docs import docs_page
-from elbert.serving.http.exchange import Exchange
-from elbert.serving.http.front import Front
-from elbert.serving.http.logs import journal
+from elbert.serving.http.health import State
 from elbert.serving.http.metrics import Metrics
+from elbert.serving.http.middleware import Asgi, Exchange, Front
 from elbert.serving.http.open_inference import OpenInference
-from elbert.serving.http.openapi import About, document
-from elbert.serving.http.pages import Pages
-from elbert.serving.http.presence import Asgi
+from elbert.serving.http.openapi.document import About, document
+from elbert.serving.http.pages import Pages, docs_page
 from elbert.serving.http.routes import Routes
 from elbert.serving.http.scoring import Scoring
 from elbert.serving.http.settings import HttpSettings
-from elbert.serving.http.state import State
 from elbert.serving.service import Service
 
 # What machines look at without a key, and pages that hold nothing: a browser cannot bring one when it opens them.

@@ -8,19 +8,17 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elbert.serving.answers import Answers
 from elbert.serving.http import hugging_face, ours, tei
-from elbert.serving.http.exchange import exchange_of
+from elbert.serving.http.errors import refusal
 from elbert.serving.http.given import Wanted
+from elbert.serving.http.headers import header_text, headers
 from elbert.serving.http.intake import Intake
-from elbert.serving.http.presence import Presence
-from elbert.serving.http.refusals import refusal
+from elbert.serving.http.middleware import Presence, exchange_of
 from elbert.serving.http.scoring import Scoring, ranked
 from elbert.serving.http.settings import HttpSettings
 from elbert.serving.http.stream import NDJSON, Stream
 from elbert.serving.http.taking import characters, cut
-from elbert.serving.http.timing import header_text, headers
-from elbert.serving.items import Item
+from elbert.serving.results import Answers, Item
 from elbert.serving.service import Service
 
 JSON = "application/json"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 
-from elbert.serving.http.presence import Asgi, Message, Receive, Scope, Send
+from elbert.serving.http.middleware import Asgi, Message, Receive, Scope, Send
 
 METHODS, AGE = b"GET, POST", b"600"
 SHOWN = b"retry-after, x-elbert-operating-point, x-request-id, x-total-time, x-queue-time, x-inference-time"

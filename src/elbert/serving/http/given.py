@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from elbert.serving.http.refusals import Refusal
-from elbert.text import Text
-from elbert.text.truncate import Direction
+from elbert.serving.http.errors import Refusal
+from elbert.texts import Text
+from elbert.tokenization.tokenizer import Direction
 
 PER_TOKEN = 250  # characters of a text that are looked at for each token that the model reads, as TEI does
 LONGEST_POLICY = 500  # characters, as in a spec

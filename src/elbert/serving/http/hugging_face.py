@@ -6,7 +6,7 @@ from typing import Any
 
 from elbert.serving.http.given import Wanted, counted, kind_of, object_of, refused, text_or_pair, top_k_of
 from elbert.serving.http.tei import one_of, refuse_empty
-from elbert.text import Text
+from elbert.texts import Text
 
 FORM = '{"inputs": a text or an array of texts, "parameters": {"top_k"?, "function_to_apply"?}}'
 FUNCTIONS = ("sigmoid", "softmax", "none")

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from elbert.serving.http.presence import Gone
-from elbert.serving.http.refusals import Refusal
+from elbert.serving.http.errors import Refusal
+from elbert.serving.http.middleware import Gone
 
 AT_ONCE = 64  # bodies of the largest size that may be in memory unread
 

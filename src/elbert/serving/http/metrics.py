@@ -1,23 +1,142 @@
-"""Metrics: TEI's names and ours, in a registry of its own, made of a service's events and of HTTP exchanges."""
+"""Prometheus metrics: names of TEI and ours, made from the events of a service and of HTTP exchanges."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from elbert.classifier import Classifier
-from elbert.depth import DEADLINE
 from elbert.errors import ElbertError
 from elbert.exits import POLICIES
-from elbert.serving.engines import Step
-from elbert.serving.http.exchange import Exchange
-from elbert.serving.http.live import Live
-from elbert.serving.http.plain import PlainCounter, PlainHistogram, WithoutCreated
-from elbert.serving.http.refusals import STATUS
-from elbert.serving.items import Item
+from elbert.inference import DEADLINE
+from elbert.serving.http.errors import STATUS
+from elbert.serving.http.middleware import Exchange
+from elbert.serving.results import Item
 from elbert.serving.service import Service
+from elbert.serving.worker import Step
+
+
+class PlainCounter(Collector):
+    """A counter whose name ends as it stands, ``{label="value"}`` for each of ``values``; 0 from the start.
+
+    prometheus-client adds ``_total`` to counters, so this is told as untyped; ``rate()`` works all the same.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, name: str, told: str, label: str | None = None, values: Sequence[str] = ("",)
+    ) -> None:
+        self._name, self._told, self._label = name, told, label
+        self._counts = dict.fromkeys(values, 0)
+        registry.register(self)
+
+    def add(self, value: str = "") -> None:
+        """One more."""
+        self._counts[value] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """As they are now."""
+        metric = Metric(self._name, self._told, "untyped")
+        for value, count in self._counts.items():
+            metric.add_sample(self._name, {self._label: value} if self._label else {}, count)
+        yield metric
+
+
+class PlainHistogram(Collector):
+    """How many observations are at most each of ``bounds``; prometheus-client's own tries one bound after another."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, told: str, bounds: Sequence[float]) -> None:
+        self._name, self._told = name, told
+        self._bounds = list(bounds)
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, value: float) -> None:
+        """One more."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        """As it is now."""
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        metric = HistogramMetricFamily(self._name, self._told)
+        metric.add_metric([], list(zip(names, accumulate(self._counts), strict=True)), self._sum)
+        yield metric
+
+
+class WithoutCreated(Collector):
+    """A registry's metrics without the time at which each series was made, which is nobody's business here."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        """As they are now."""
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
+class Live(Collector):
+    """The queue, what is under way, the operating point in force, what shadow traffic has seen."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """As it is now."""
+        info = self._service.info()
+        yield GaugeMetricFamily("te_queue_size", "Texts that have not started", info["waiting"])
+        yield GaugeMetricFamily("elbert_under_way", "Texts under way", info["under_way"])
+        expected = info["layer_tokens_under_way"]
+        yield GaugeMetricFamily(
+            "elbert_layer_tokens_under_way", "Layer-tokens that they are expected to take", expected
+        )
+        yield GaugeMetricFamily("elbert_queue_delay_seconds", "The wait of the oldest of them", info["queue_delay"])
+        yield GaugeMetricFamily("elbert_ready", "Whether requests are taken", float(info["ready"]))
+        yield GaugeMetricFamily("elbert_healthy", "Whether the engine can go on", float(info["healthy"]))
+        force = info["operating_point"]
+        names = dict.fromkeys([*info["operating_points"], *info["adaptive"], force])
+        yield _by_point(
+            "elbert_operating_point", "1 for the operating point in force", {n: float(n == force) for n in names}
+        )
+        yield from _shadow(info, names)
+        points = self._service.classifier.bundle.points
+        risks = {name: point.certificate.risk for name, point in points.items() if point.certificate is not None}
+        yield _by_point("elbert_certified_risk", "The share that is certified, where one is", risks)
+
+
+def _shadow(info: Mapping[str, object], names: Mapping[str, None]) -> Iterator[Metric]:
+    shadow = info["shadow"]
+    if not isinstance(shadow, Mapping):
+        return
+    yield GaugeMetricFamily("elbert_shadow_share", "The share of traffic that runs to full depth", shadow["share"])
+    yield GaugeMetricFamily("elbert_shadow_waiting", "Texts that wait for it", shadow["waiting"])
+    yield GaugeMetricFamily("elbert_shadow_dropped", "Texts drawn for it and not run", shadow["dropped"])
+    unseen = {"texts": 0, "differing": 0, "lower": 0.0, "upper": 1.0}
+    seen = {name: {**unseen, **shadow["points"].get(name, {})} for name in names}
+    for part, told in (
+        ("texts", "Latest texts that ran early and in full"),
+        ("differing", "Those of them with another answer"),
+        ("lower", "Their share is at least this, by its exact bound"),
+        ("upper", "Their share is at most this, by its exact bound"),
+    ):
+        yield _by_point(f"elbert_shadow_{part}", told, {name: float(values[part]) for name, values in seen.items()})
+
+
+def _by_point(name: str, told: str, values: Mapping[str, float]) -> Metric:
+    metric = GaugeMetricFamily(name, told, labels=["point"])
+    for point, value in values.items():
+        metric.add_metric([point], value)
+    return metric
+
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = tuple(float(2**n) for n in range(15))

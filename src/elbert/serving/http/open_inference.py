@@ -12,10 +12,10 @@ from starlette.responses import Response
 from elbert import __version__
 from elbert.serving.http import v2
 from elbert.serving.http.classify import JSON, Classify
-from elbert.serving.http.refusals import refusal
+from elbert.serving.http.errors import refusal
+from elbert.serving.http.headers import header_text
+from elbert.serving.http.health import State
 from elbert.serving.http.routes import Handler
-from elbert.serving.http.state import State
-from elbert.serving.http.timing import header_text
 
 
 class OpenInference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from elbert.serving.http.errors import kind, one_line
 from elbert.serving.http.given import (
     Wanted,
     counted,
@@ -16,8 +17,7 @@ from elbert.serving.http.given import (
     text_or_pair,
     top_k_of,
 )
-from elbert.serving.http.refusals import kind, one_line
-from elbert.serving.items import Item
+from elbert.serving.results import Item
 
 FORM = '{"inputs": [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}'
 KNOWN = {"inputs", "policy", "deadline_ms", "top_k", "trace"}

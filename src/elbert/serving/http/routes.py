@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elbert.serving.http.presence import Receive, Scope, Send
-from elbert.serving.http.refusals import Refusal
+from elbert.serving.http.errors import Refusal
+from elbert.serving.http.middleware import Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
 

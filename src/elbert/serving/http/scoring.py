@@ -7,7 +7,7 @@ from math import exp, tanh
 from typing import Any
 
 from elbert.model import ModelConfig
-from elbert.serving.items import Item
+from elbert.serving.results import Item
 
 
 class Scoring:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import orjson
 from starlette.responses import Response
 
-from elbert.serving.answers import Answers
 from elbert.serving.http import ours
-from elbert.serving.http.exchange import exchange_of
 from elbert.serving.http.given import Wanted
-from elbert.serving.http.presence import Presence, Receive, Scope, Send
-from elbert.serving.http.timing import header_text
-from elbert.serving.items import Item
+from elbert.serving.http.headers import header_text
+from elbert.serving.http.middleware import Presence, Receive, Scope, Send, exchange_of
+from elbert.serving.results import Answers, Item
 
 NDJSON = "application/x-ndjson"
 

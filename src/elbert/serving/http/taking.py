@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from elbert.serving.http.given import PER_TOKEN, refused
-from elbert.text import Text
-from elbert.text.truncate import Direction
+from elbert.texts import Text
+from elbert.tokenization.tokenizer import Direction
 
 
 def cut(texts: Sequence[Text], max_length: int, direction: Direction, *, truncate: bool) -> Sequence[Text]:

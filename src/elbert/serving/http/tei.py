@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from elbert.serving.http.errors import Refusal
 from elbert.serving.http.given import Wanted, counted, flag, kind_of, object_of, refused
-from elbert.serving.http.refusals import Refusal
-from elbert.text import Text
-from elbert.text.truncate import Direction
+from elbert.texts import Text
+from elbert.tokenization.tokenizer import Direction
 
 FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from elbert.serving.http.given import Wanted, counted, deadline_of, kind_of, object_of, policy_of, refused
-from elbert.serving.items import Item
-from elbert.text import Text
+from elbert.serving.results import Item
+from elbert.texts import Text
 
 FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
 NAMES = ("text", "text_pair")

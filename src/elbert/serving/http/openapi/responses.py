@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from elbert.serving.http.errors import STATUS
 from elbert.serving.http.openapi.operations import TIMES
 from elbert.serving.http.openapi.requests import NUMBER, STRING, Schema
-from elbert.serving.http.refusals import STATUS
 
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 WHEN = {

@@ -1,0 +1,113 @@
+"""``elbert compare``: every policy's accuracy and cost on labelled data, as report, figures and tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elbert import __version__
+from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.inputs import add_data_options, read_data
+from elbert.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from elbert.comparison import Comparison
+    from elbert.evaluation import Outputs
+    from elbert.exits import Policy
+    from elbert.model import ModelConfig
+
+
+FILES = ("report.html", "curves.png", "curves.svg", "policies.csv", "comparison.json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_data_options(parser)
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help=f"writes {', '.join(FILES)} there")
+    parser.add_argument("--tuning", metavar="FILE", help="choose dials there, and report on all of --data")
+    parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to compare (unsaid: all)")
+    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    add_model_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the model once, sweep, and write what was found."""
+    from elbert._optional import require
+    from elbert.comparison import compare
+    from elbert.comparison.report_data import told
+    from elbert.evaluation.sweep import families
+
+    require("sklearn", "train")
+    require("matplotlib", "plots")
+    families(12, arguments.families)  # a name nobody knows is told before the model runs
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise InputError(f"--output is {arguments.output}, a file; expected the name of a folder")
+    outputs, choose, default, config = collected(arguments)
+    comparison = compare(outputs, default, choose=choose, named=arguments.families)
+    values = told(comparison, config, about(arguments))
+    write(comparison, values, arguments.output)
+    if arguments.json:
+        sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    else:
+        from elbert.cli.render.reports import print_comparison
+
+        print_comparison(values, arguments.output / "report.html")
+    return 0
+
+
+def collected(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | None, Policy, ModelConfig | None]:
+    """``(outputs, outputs to choose on, the policy whose exits are shown, the model's sizes)``."""
+    from elbert.evaluation import collect, load_outputs
+    from elbert.exits import policy
+
+    if arguments.data.endswith(".npz"):
+        if arguments.model:
+            raise InputError(f"{arguments.data} holds outputs already: --model goes with texts")
+        choose = load_outputs(arguments.tuning) if arguments.tuning else None
+        return load_outputs(arguments.data), choose, policy("window(entropy=0.1, size=6)"), None
+    classifier = load_classifier(arguments)
+
+    def labelled(file: str) -> Outputs:
+        texts, labels = read_data(file, arguments.skip_bad, classifier)
+        if labels is None:
+            raise DataError(f"{file}: no labels; expected a column 'label'")
+        return collect(classifier, texts, labels)
+
+    choose = labelled(arguments.tuning) if arguments.tuning else None
+    return labelled(arguments.data), choose, classifier.policy, classifier.bundle.config
+
+
+def about(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is compared, when and how."""
+    model = Path(arguments.model).name if arguments.model else "the bundled model"
+    return {
+        "title": f"Exit policies on {Path(arguments.data).name}",
+        "model": "saved outputs" if arguments.data.endswith(".npz") else model,
+        "data": Path(arguments.data).name,
+        "made": datetime.now(UTC).date().isoformat(),
+        "version": __version__,
+        "command": "elbert " + " ".join(sys.argv[1:]) if sys.argv[1:2] == ["compare"] else "elbert compare",
+        "linear_baseline": None,
+        "notes": [],
+    }
+
+
+def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
+    """The report, the figures, the tables."""
+    from elbert._atomic import replaced
+    from elbert.comparison.plots import draw
+    from elbert.comparison.report_data import as_csv
+    from elbert.web import page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with replaced(folder / "comparison.json") as out:
+        out.write(json.dumps(values, ensure_ascii=False) + "\n")
+    with replaced(folder / "policies.csv") as out:
+        out.writelines(as_csv(comparison))
+    draw(comparison, [folder / "curves.png", folder / "curves.svg"])
+    with replaced(folder / "report.html") as out:
+        out.write(page("report.html", values))

@@ -1,0 +1,165 @@
+"""``elbert export``: one ONNX file with the exits inside; and what its precisions are worth."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from elbert.errors import InputError
+
+if TYPE_CHECKING:
+    from elbert.export.precision_report import Precision
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "--model", metavar="M", help="folder or hub id of an ALBERT classifier (unsaid: the bundled model)"
+    )
+    parser.add_argument("--policy", metavar="P", help="a spec or an operating point (unsaid: the model's own)")
+    parser.add_argument("--output", metavar="FILE", help="the ONNX file to write")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="of the weights; int8 multiplies in int8 too, float16 halves the file",
+    )
+    parser.add_argument(
+        "--dials",
+        nargs="?",
+        choices=("fixed", "optional", "required"),
+        default="fixed",
+        const="optional",
+        help="the policy's numbers as inputs, with defaults (optional) or without (required: for JavaScript)",
+    )
+    parser.add_argument(
+        "--page", metavar="DIR", help="write a folder whose page classifies in the browser; with --dials it has sliders"
+    )
+    parser.add_argument(
+        "--onnxruntime-web",
+        metavar="DIR",
+        default="node_modules/onnxruntime-web",
+        help="the npm package that the page runs on (unsaid: node_modules/onnxruntime-web)",
+    )
+    parser.add_argument("--extra-outputs", action="store_true", help="outputs depth and reason beside logits")
+    parser.add_argument(
+        "--report",
+        metavar="DATA",
+        help="labelled csv, tsv, jsonl or parquet: size, loading, speed, accuracy and moved exits of every precision",
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of timing of the report (0: none)")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads of the report")
+    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a line or a table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file, report, or both."""
+    if not arguments.output and not arguments.report and not arguments.page:
+        raise InputError(
+            "nothing to do: --output FILE writes the file, --page DIR a page for browsers, "
+            "--report DATA compares precisions"
+        )
+    told: dict[str, object] = {}
+    if arguments.output:
+        told |= written(arguments)
+    if arguments.page:
+        told |= paged(arguments)
+    if arguments.report:
+        report = reported(arguments)
+        told["precisions"] = {dtype: dataclasses.asdict(line) for dtype, line in report.items()}
+        if not arguments.json:
+            show(report)
+    if arguments.json:
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def written(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the file; what there is to say about it."""
+    from elbert.export import export
+
+    path = export(
+        arguments.model,
+        arguments.policy,
+        arguments.output,
+        dtype=arguments.dtype,
+        dials=arguments.dials,
+        extra_outputs=arguments.extra_outputs,
+    )
+    size = path.stat().st_size
+    if not arguments.json:
+        sys.stdout.write(f"{path}: {size / 1e6:.1f} MB, {arguments.dtype}\n")
+    return {"output": str(path), "size": size, "dtype": arguments.dtype}
+
+
+def paged(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the page's folder; what there is to say about it."""
+    from elbert.export.browser import write_page
+
+    page = write_page(
+        arguments.model,
+        arguments.policy,
+        arguments.page,
+        runtime=arguments.onnxruntime_web,
+        dtype=arguments.dtype,
+        dials=arguments.dials,
+    )
+    size = sum(file.stat().st_size for file in page.parent.rglob("*") if file.is_file())
+    if not arguments.json:
+        sys.stdout.write(
+            f"{page}: {size / 1e6:.1f} MB with all that it needs, {arguments.dtype}; "
+            f"try it: python3 -m http.server --directory {page.parent}\n"
+        )
+    return {"page": str(page), "page_size": size, "dtype": arguments.dtype}
+
+
+def reported(arguments: argparse.Namespace) -> dict[str, Precision]:
+    """Every precision on the data file."""
+    from elbert._optional import require
+    from elbert.classifier import Classifier
+    from elbert.cli.inputs import labelled
+    from elbert.export.precision_report import compare_precisions
+
+    require("sklearn", "train")  # its metrics come after the model has run, which can take long
+    if arguments.rounds < 0:
+        raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
+    arguments.data = arguments.report
+    classifier = Classifier.load(
+        arguments.model, arguments.policy, dtype="float32", device="cpu", threads=arguments.threads
+    )
+    texts, labels = labelled(arguments, classifier)
+    return compare_precisions(classifier, texts, labels, rounds=arguments.rounds)
+
+
+def show(report: dict[str, Precision]) -> None:
+    """The table for people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    first = next(iter(report.values()))
+    metric = next(iter(first.metrics))
+    batches = list(first.texts_per_second)
+    names = ["MB", "load ms", *(f"batch {rows}" for rows in batches), metric, "depth", "changed", "moved"]
+    table = Table(title="precisions", title_justify="left", box=box.SIMPLE_HEAD)  # so that 80 columns do
+    table.add_column("dtype", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in report.values():
+        table.add_row(
+            line.dtype,
+            f"{line.size / 1e6:.1f}",
+            f"{line.load_seconds * 1e3:.0f}",
+            *(f"{line.texts_per_second[rows]:,.0f}" for rows in batches),
+            f"{line.metrics[metric]:.4f}",
+            f"{line.mean_depth:.2f}",
+            f"{line.answers_changed:.2%}",
+            f"{line.exits_moved:.2%}",
+        )
+    table.caption = "batch: texts a second; changed: answers, moved: exits, against the classifier in float32"
+    table.caption_justify = "left"
+    Console(file=sys.stdout).print(table)

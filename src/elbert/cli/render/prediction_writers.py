@@ -1,0 +1,139 @@
+"""How predictions are told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elbert.data import Example
+    from elbert.prediction import Prediction
+
+
+@dataclass
+class Summary:
+    """Counts over a run."""
+
+    depths: int
+    texts: int = 0
+    depth_total: int = 0
+    start: float = field(default_factory=time.perf_counter)
+
+    def add(self, prediction: Prediction) -> None:
+        """Count one prediction."""
+        self.texts += 1
+        self.depth_total += prediction.depth
+
+    def __str__(self) -> str:
+        """The total line."""
+        if not self.texts:
+            return "no texts"
+        mean = self.depth_total / self.texts
+        rate = self.texts / (time.perf_counter() - self.start)
+        return (
+            f"{self.texts:,} texts, mean depth {mean:.2f} of {self.depths}, "
+            f"layer speed-up {self.depths / mean:.2f}x, {rate:,.0f} texts per second"
+        )
+
+
+class Writer(ABC):
+    """Where predictions go, one by one."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self.out = out
+
+    @abstractmethod
+    def write(self, example: Example, prediction: Prediction) -> None:
+        """Tell one prediction."""
+
+    @abstractmethod
+    def end(self, summary: Summary) -> None:
+        """Tell the totals, where that does no harm."""
+
+
+class JsonLines(Writer):
+    """One JSON object a line, in the input's order."""
+
+    def __init__(self, out: IO[str], scores: bool) -> None:
+        super().__init__(out)
+        self.scores = scores
+
+    def write(self, example: Example, prediction: Prediction) -> None:
+        """``{"text", "label", "score", "depth", "depths", "reason"}`` and what else was asked for."""
+        line: dict[str, Any] = {"text": example.text}
+        if example.text_pair is not None:
+            line["text_pair"] = example.text_pair
+        line |= {
+            "label": prediction.label,
+            "score": prediction.score,
+            "depth": prediction.depth,
+            "depths": prediction.depths,
+            "reason": prediction.reason,
+        }
+        if self.scores:
+            line["scores"] = dict(prediction.scores)
+        if prediction.trace is not None:
+            line["trace"] = [
+                {"depth": s.depth, "scores": dict(s.scores), "entropy": s.entropy} for s in prediction.trace
+            ]
+        self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def end(self, summary: Summary) -> None:
+        """Nothing: every line is a prediction."""
+
+
+class TableLines(Writer):
+    """Aligned columns, written as they come."""
+
+    def __init__(self, out: IO[str], scores: bool) -> None:
+        super().__init__(out)
+        self.scores = scores
+        self.width = max(40, shutil.get_terminal_size((120, 24)).columns - 51)
+        self.out.write(f"{'label':<14}{'score':>6}  {'depth':>7}  {'reason':<20}text\n")
+
+    def write(self, example: Example, prediction: Prediction) -> None:
+        """One line, and one more for the scores and for each depth of the trace where they were asked for."""
+        text = example.text if example.text_pair is None else f"{example.text} / {example.text_pair}"
+        label, depth = brief(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
+        cells = f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
+        self.out.write(f"{cells}{brief(text, self.width)}\n")
+        if self.scores:
+            scores = (f"{brief(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
+            self.out.write(f"  {', '.join(scores)}\n")
+        for step in prediction.trace or ():
+            best = max(step.scores, key=lambda name: step.scores[name])
+            said = f"{brief(best, 30)} {step.scores[best]:.3f}"
+            self.out.write(f"  depth {step.depth:>2}  {said}  entropy {step.entropy:.3f}\n")
+
+    def end(self, summary: Summary) -> None:
+        """The total line."""
+        self.out.write(f"{summary}\n")
+
+
+def brief(text: str, width: int) -> str:
+    """One line of at most ``width`` characters; what a terminal would obey instead of show becomes a question mark."""
+    line = " ".join(text[: 4 * width].split())
+    line = line if len(line) <= width else line[: width - 1] + "…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+
+
+@contextmanager
+def progress(to_file: bool) -> Iterator[Callable[[], None]]:
+    """A counter on standard error while predictions go elsewhere; nothing where no terminal is."""
+    if not sys.stderr.isatty() or (sys.stdout.isatty() and not to_file):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("texts"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("texts", total=None)
+        yield lambda: bar.advance(task)

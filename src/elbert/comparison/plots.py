@@ -1,0 +1,72 @@
+"""Figures for a paper: accuracy against mean depth, family by family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elbert._atomic import replaced
+from elbert._optional import require
+from elbert.comparison.comparison import Comparison
+
+# Distinct without colour too: each family has its own dash and mark (colours: Okabe and Ito).
+STYLES: dict[str, tuple[str, Any, str]] = {
+    "window": ("#0072b2", "-", "o"),
+    "window trend": ("#56b4e9", "-", "v"),
+    "window stable": ("#003a5d", "-", "^"),
+    "entropy": ("#d55e00", "--", "s"),
+    "confidence": ("#e69f00", "--", "D"),
+    "gap": ("#b8860b", "--", "P"),
+    "patience": ("#009e73", ":", "X"),
+    "patient_confidence": ("#5e9b2c", ":", "<"),
+    "divergence": ("#cc79a7", "-.", ">"),
+    "entropy | patience": ("#8a4fbf", "-.", "h"),
+    "gap | window": ("#a3337f", "-", "d"),
+    "depth": ("#666666", ":", "."),
+    "window, tempered": ("#0072b2", (0, (1, 1)), "o"),
+    "entropy, tempered": ("#d55e00", (0, (1, 1)), "s"),
+}
+UNKNOWN = ("#000000", "-", "")
+WIDTH, HEIGHT = 6.4, 4.2  # inches: a column and a half
+
+
+def draw(comparison: Comparison, files: list[Path]) -> None:
+    """Draw the curves into PNG, SVG or PDF files, by their endings; text in SVG stays text.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        InputError: a file cannot be written.
+    """
+    matplotlib = require("matplotlib", "plots")
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "elbert", "font.size": 9}):
+        figure = _figure(comparison)
+        for file in files:
+            with replaced(file, "wb") as out:
+                metadata = {"Date": None} if file.suffix == ".svg" else None
+                figure.savefig(out, format=file.suffix[1:], dpi=200, metadata=metadata)
+
+
+def _figure(comparison: Comparison) -> Any:
+    figure = require("matplotlib.figure", "plots").Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    axes = figure.subplots()
+    depths = comparison.outputs.depths
+    for name, swept in comparison.swept.items():
+        colour, dash, mark = STYLES.get(name, UNKNOWN)
+        x, y = [swept.mean_depth[i] for i in swept.front], [100 * swept.accuracy[i] for i in swept.front]
+        style = {"color": colour, "linestyle": dash, "marker": mark, "markersize": 3, "linewidth": 1.2}
+        axes.plot(
+            [*x, depths], [*y, y[-1]], drawstyle="steps-post", markevery=max(1, len(x) // 12), label=name, **style
+        )
+    full = 100 * comparison.report.by_depth[-1]["accuracy"]
+    axes.axhline(full, color="#999999", linewidth=0.8)
+    axes.annotate(f"full depth {full:.1f}", (depths, full), ha="right", va="bottom", color="#666666", fontsize=8)
+    axes.set(xlabel=f"mean depth (of {depths})", ylabel="accuracy, %", xlim=(1, depths))
+    axes.grid(alpha=0.25)
+    upper = axes.secondary_xaxis("top", functions=(lambda d: d, lambda d: d))
+    marks = [s for s in (10, 6, 4, 3, 2, 1.5, 1) if s <= depths]
+    upper.set_xticks([depths / s for s in marks], [f"{s:g}x" for s in marks])
+    upper.set_xlabel("layer speed-up")
+    axes.legend(
+        fontsize=7, frameon=False, loc="lower right", title=f"{len(comparison.outputs):,} texts, dials chosen on them"
+    )
+    return figure

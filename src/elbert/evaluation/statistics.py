@@ -1,0 +1,49 @@
+"""Paired statistics: two policies on the same texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert._optional import require
+
+DRAWS = 10_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+
+def mean_interval(values: NDArray[Any], *, confidence: float = CONFIDENCE, draws: int = DRAWS) -> Interval:
+    """The mean of ``values [n]`` with its percentile bootstrap interval (Efron); of differences, it is the paired one.
+
+    The values of interest (differences of right answers, depths) are few, so drawing ``n`` of them with replacement
+    is one draw from a multinomial distribution.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(len(values), counts / len(values), draws)
+    means = drawn @ distinct.astype(float) / len(values)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(np.mean(values)), float(low), float(high), confidence)
+
+
+def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
+    """The p-value of McNemar's exact test, two-sided: whether one is right where the other is wrong more often."""
+    return mcnemar_of_counts(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
+
+
+def mcnemar_of_counts(better: int, worse: int) -> float:
+    """The same from how often one was right where the other was wrong, and the other way round."""
+    if not better + worse:
+        return 1.0
+    return float(require("scipy.stats", "train").binomtest(better, better + worse).pvalue)

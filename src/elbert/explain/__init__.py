@@ -1,0 +1,11 @@
+"""Explanations: why a text exited at its depth, and how a data set exits."""
+
+from __future__ import annotations
+
+from elbert.explain.explainer import explain
+from elbert.explain.explanation import AtDepth, Cost, Explanation, Rival
+from elbert.explain.pieces import Piece
+from elbert.explain.rule_tracks import RuleStep, RuleTrack
+from elbert.explain.survey import Survey, survey
+
+__all__ = ["AtDepth", "Cost", "Explanation", "Piece", "Rival", "RuleStep", "RuleTrack", "Survey", "explain", "survey"]

@@ -1,0 +1,156 @@
+"""Write a classifier as one ONNX file: inputs, embedding, loop, outputs and metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from torch import Tensor
+
+from elbert import __version__
+from elbert._atomic import replaced
+from elbert._optional import require
+from elbert.bundle import Bundle
+from elbert.classifier import Classifier
+from elbert.errors import InputError
+from elbert.exits import LAST, Policy, fitting
+from elbert.export.dials import Dials, dialled
+from elbert.export.graph import FLOAT, INT64, Graph
+from elbert.export.layers import Mask, Model
+from elbert.export.loop import leaving, straight
+from elbert.export.quantization import FORMS, Dtype
+from elbert.model import ModelConfig
+from elbert.model.weights import load_weights
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+OPSET = 20  # the first with Gelu; onnxruntime has it since 1.17
+FORMAT = 9  # the version of the file format (IR) that goes with it
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def build(
+    weights: Mapping[str, Tensor],
+    config: ModelConfig,
+    policy: Policy,
+    *,
+    dtype: Dtype = "float32",
+    dials: Dials = "fixed",
+    extra_outputs: bool = False,
+) -> ModelProto:
+    """The ONNX model of float32 weights by their names on disk.
+
+    Raises:
+        InputError: the model has more than one layer or head to share, or an unusual activation.
+        PolicyError: the policy has a rule that has no nodes.
+    """
+    check_shared(config)
+    g = Graph()
+    ids, attention, types = (g.input(name, INT64, ["batch", "tokens"]) for name in INPUTS)
+    model, mask = Model(g, weights, config, FORMS[dtype]()), Mask.of(g, attention)
+    rules = dialled(g, policy, dials)
+    run = leaving if policy.signals else straight
+    left = run(g, model.embed(ids, types), mask, model.step(), model.read(), rules, config)
+    g.output("logits", left.logits, FLOAT, ["batch", len(config.labels)])
+    if extra_outputs:
+        g.output("depth", left.depth, INT64, ["batch"])
+        g.output("reason", left.reason, INT64, ["batch"])
+    onnx = require("onnx", "onnx")
+    proto: ModelProto = onnx.helper.make_model(
+        g.proto("elbert"),
+        producer_name="elbert",
+        producer_version=__version__,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=FORMAT,
+    )
+    onnx.helper.set_model_props(proto, about(config, policy, dtype))
+    return proto
+
+
+def check_shared(config: ModelConfig) -> None:
+    """Hold a model to what one loop can run.
+
+    Raises:
+        InputError: its depths have layers or heads of their own.
+    """
+    if not config.backbone.shared:
+        raise InputError(f"export takes ALBERT models, whose depths share one layer; this is a {config.backbone.title}")
+    if not config.all_shared:
+        raise InputError(
+            "export takes models whose depths share one layer group and one exit head; this one has "
+            f"num_hidden_groups {config.num_hidden_groups} and exit_heads {config.exit_heads}; use elbert predict"
+        )
+
+
+def about(config: ModelConfig, policy: Policy, dtype: Dtype) -> dict[str, str]:
+    """What the file says about itself, as texts; lists as JSON."""
+    return {
+        "labels": json.dumps(config.labels, ensure_ascii=False),
+        "depths": str(config.depths),
+        "policy": str(policy),
+        "reasons": json.dumps([*policy.reasons, LAST]),
+        "problem_type": config.problem,
+        "dtype": dtype,
+        "max_length": str(config.max_position_embeddings),
+        "elbert_version": __version__,
+    }
+
+
+def export(
+    model: Classifier | str | Path | None,
+    policy: str | Policy | None,
+    output: str | Path,
+    *,
+    dtype: Dtype = "float32",
+    dials: Dials = "fixed",
+    extra_outputs: bool = False,
+) -> Path:
+    """Write ``output``, whole or not at all: ids and mask in, logits out, exits inside.
+
+    ``model`` is a classifier, a folder or hub id, or None for the bundled model; ``policy`` a spec, an operating
+    point's name, or None for the model's own. Inputs ``input_ids``, ``attention_mask``, ``token_type_ids`` ``[batch,
+    tokens]`` int64; output ``logits [batch, classes]`` float32, each row's at the depth where it left; with
+    ``extra_outputs`` also ``depth [batch]`` (from 1) and ``reason [batch]`` int64, an index into the names that the
+    file's metadata hold under ``reasons``. With ``dials`` the policy's numbers are inputs too (scalars).
+
+    >>> export(None, "window(entropy=0.25, size=6)", "model.onnx", dtype="int8")
+
+    Raises:
+        BundleError: the model cannot be used.
+        PolicyError: the policy cannot be read, or names a depth that the model does not have.
+        InputError: the model's depths do not share one layer and one head, an option is not acceptable, or
+            ``output`` cannot be written.
+        MissingExtra: the package onnx is not installed.
+    """
+    proto = exported(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
+    path = Path(output)
+    with replaced(path, "wb") as out:
+        out.write(proto.SerializeToString())
+    return path
+
+
+def exported(
+    model: Classifier | str | Path | None,
+    policy: str | Policy | None,
+    *,
+    dtype: Dtype = "float32",
+    dials: Dials = "fixed",
+    extra_outputs: bool = False,
+) -> ModelProto:
+    """The same, checked and not written."""
+    checker = require("onnx.checker", "onnx")
+    for name, given, known in (("dtype", dtype, Dtype), ("dials", dials, Dials)):
+        if given not in get_args(known):
+            raise InputError(f"{name} is {given!r}, expected one of {', '.join(get_args(known))}")
+    bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
+    own = model.policy if isinstance(model, Classifier) else bundle.policy()
+    chosen = own if policy is None else bundle.policy(policy)
+    fitting(chosen, bundle.config.depths, regression=bundle.config.problem == "regression")
+    weights = load_weights(bundle.folder, bundle.config)
+    proto = build(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
+    checker.check_model(proto, full_check=True)
+    return proto

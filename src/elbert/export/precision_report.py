@@ -1,0 +1,162 @@
+"""What the precisions of a file are worth on labelled texts: size, loading, speed, accuracy, exits moved."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbert.classifier import Classifier
+from elbert.evaluation import Outputs
+from elbert.evaluation.metrics import decided, task_metrics
+from elbert.evaluation.outputs import Target
+from elbert.export.onnx_file import export
+from elbert.export.quantization import Dtype
+from elbert.export.session import Session
+from elbert.texts import Text
+from elbert.tokenization import Tokens
+
+BATCHES = (1, 32)
+LOADS = 3
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One precision: bytes, seconds to load, texts a second by batch, metrics, mean depth.
+
+    ``answers_changed`` and ``exits_moved`` are fractions of the texts, against the classifier in float32.
+    """
+
+    dtype: Dtype
+    size: int
+    load_seconds: float
+    texts_per_second: Mapping[int, float]
+    metrics: Mapping[str, float]
+    mean_depth: float
+    answers_changed: float
+    exits_moved: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the classifier in float32 says: probabilities ``[n, classes]`` and depths ``[n]``; labels beside it."""
+
+    outputs: Outputs
+    depth: NDArray[np.int64]
+
+    @property
+    def answers(self) -> NDArray[np.float32]:
+        """``[n, classes]``."""
+        return self.outputs.probabilities[:, 0]
+
+
+def compare_precisions(
+    classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target], *, rounds: int = 3
+) -> dict[str, Precision]:
+    """Export every precision, run each over the texts, and set it beside the classifier, which is to be in float32.
+
+    Speed is the median of interleaved rounds over the texts in padded batches of 1 and 32, tokenising left out.
+
+    Raises:
+        InputError: the model cannot be exported.
+    """
+    threads, tokens = classifier.threads, classifier.tokeniser.encode(list(texts))
+    truth = told(classifier, tokens, labels)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            dtype: export(classifier, None, Path(folder) / f"{dtype}.onnx", dtype=dtype, extra_outputs=True)
+            for dtype in get_args(Dtype)
+        }
+        loads = {dtype: load_seconds(file, threads) for dtype, file in files.items()}
+        sessions = {dtype: Session(file, threads=threads) for dtype, file in files.items()}
+        rates = speeds(sessions, tokens, rounds)
+        return {
+            dtype: precision(dtype, files[dtype], sessions[dtype], tokens, truth, loads[dtype], rates[dtype])
+            for dtype in files
+        }
+
+
+def told(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequence[Target]) -> Truth:
+    """What the classifier says, by its own policy."""
+    config = classifier.bundle.config
+    said = np.zeros((len(tokens), 1, len(config.labels)), np.float32)
+    depth = np.zeros(len(tokens), np.int64)
+    for exits in classifier.exits(tokens, classifier.policy):
+        said[exits.identity, 0], depth[exits.identity] = exits.probabilities, exits.depth
+    lengths = np.array([len(row.ids) for row in tokens], np.int64)
+    return Truth(Outputs(said, np.array(labels), lengths, config.labels, config.problem), depth)
+
+
+def precision(
+    dtype: Dtype,
+    file: Path,
+    session: Session,
+    tokens: Sequence[Tokens],
+    truth: Truth,
+    load: float,
+    rates: Mapping[int, float],
+) -> Precision:
+    """One precision's line."""
+    found = session.answer(tokens)
+    answers = probabilities(found.logits, truth.outputs.problem)
+    depth: Any = found.depth
+    if truth.outputs.problem == "regression":
+        changed = np.abs(answers - truth.answers).max(-1) > 1e-3
+    else:
+        apart = decided(answers, truth.outputs) != decided(truth.answers, truth.outputs)
+        changed = apart.reshape(len(tokens), -1).any(-1)
+    return Precision(
+        dtype=dtype,
+        size=file.stat().st_size,
+        load_seconds=load,
+        texts_per_second=rates,
+        metrics=task_metrics(answers, truth.outputs),
+        mean_depth=float(depth.mean()),
+        answers_changed=float(changed.mean()),
+        exits_moved=float((depth != truth.depth).mean()),
+    )
+
+
+def probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.float32]:
+    """``[n, classes]``: softmax, or per-label sigmoid, or a regression's values as they are."""
+    if problem == "regression":
+        return logits
+    if problem == "multi_label_classification":
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
+    together: NDArray[np.float32] = raised / raised.sum(-1, keepdims=True)
+    return together
+
+
+def load_seconds(file: Path, threads: int | None) -> float:
+    """The median time from a file to a session that can run."""
+    return statistics.median(timed(lambda: Session(file, threads=threads)) for _ in range(LOADS))
+
+
+def speeds(sessions: Mapping[Dtype, Session], tokens: Sequence[Tokens], rounds: int) -> dict[Dtype, dict[int, float]]:
+    """Texts a second by precision and batch; nothing where no round is wanted."""
+    rates: dict[Dtype, dict[int, float]] = {dtype: {} for dtype in sessions}
+    for rows in BATCHES if rounds else ():
+        taken: dict[Dtype, list[float]] = {dtype: [] for dtype in sessions}
+        for number in range(rounds + 1):  # the first one warms up
+            for dtype, session in sessions.items():
+                seconds = timed(partial(session.answer, tokens, rows))
+                taken[dtype] += [seconds] if number else []
+        for dtype in sessions:
+            rates[dtype][rows] = len(tokens) / statistics.median(taken[dtype])
+    return rates
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

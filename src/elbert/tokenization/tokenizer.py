@@ -1,0 +1,180 @@
+"""Text to tokens, truncated to the length a model accepts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import Encoding, Tokenizer
+
+from elbert.errors import BundleError, InputError
+from elbert.tokenization.tokenizer_files import (
+    CONFIG_FILE,
+    OTHER_FILES,
+    SPECIALS_FILE,
+    SPIECE_FILE,
+    TOKENIZER_FILE,
+    find_tokenizer,
+    sane_length,
+    token_text,
+)
+
+Direction = Literal["left", "right"]
+
+
+def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return how many tokens of each text fit in ``room``, by the rule of tokenizers' ``longest_first``."""
+    short, long = sorted((first, second))
+    long = min(long, max(short, room - short))
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    return (short, long) if first <= second else (long, short)
+
+
+def truncate(encoding: Encoding, max_length: int, direction: Direction = "right") -> tuple[list[int], list[int]]:
+    """Return the ids and type ids of a row cut to ``max_length`` tokens; its special tokens stay.
+
+    ``direction`` is the end that a text which is too long loses.
+
+    Cut here, because tokenizers keeps what it cuts off, for a pair every overflow of one text beside every overflow of
+    the other: memory quadratic in the length (a pair of 40 kB takes more than a gigabyte).
+    """
+    owners = encoding.sequence_ids
+    counts = owners.count(0), owners.count(1)
+    kept = kept_lengths(*counts, max_length - owners.count(None))
+    first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
+    place = [0, 0]
+    ids: list[int] = []
+    type_ids: list[int] = []
+    for owner, token, kind in zip(owners, encoding.ids, encoding.type_ids, strict=True):
+        if owner is not None:
+            place[owner] += 1
+            if not first[owner] < place[owner] <= first[owner] + kept[owner]:
+                continue
+        ids.append(token)
+        type_ids.append(kind)
+    return ids, type_ids
+
+
+COPIED_FILES = (SPECIALS_FILE, SPIECE_FILE, *OTHER_FILES, "merges.txt", "added_tokens.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One row: ids and type ids of equal length ``[tokens]``, and whether the text was cut to fit."""
+
+    ids: list[int]
+    type_ids: list[int]
+    truncated: bool
+
+
+class Tokeniser:
+    """Turns texts, or pairs of texts, into rows of at most ``max_length`` tokens.
+
+    >>> Tokeniser.load(Path("bundle"), max_length=512).encode(["a fine film", ("a premise", "a hypothesis")])
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, settings: Mapping[str, Any], max_length: int, source: Path | None = None
+    ) -> None:
+        """Wrap ``tokenizer``, which must put a special token first; ``source`` is the folder it came from."""
+        where = "the tokenizer" if source is None else str(source)
+        if tokenizer.encode("a").special_tokens_mask[:1] != [1]:
+            raise BundleError(
+                f"{where}: no [CLS] before the text, which the exit head reads; use the model's tokenizer"
+            )
+        limit = sane_length(settings)
+        self._max_length = max_length if limit is None else min(max_length, limit)
+        shortest = tokenizer.num_special_tokens_to_add(True) + 2
+        if self._max_length < shortest:
+            raise InputError(f"max_length must be at least {shortest} (a pair of one-token texts), came {max_length}")
+        self._tokenizer = tokenizer
+        self._settings = dict(settings)
+        self._source = source
+
+    @classmethod
+    def load(cls, folder: Path, max_length: int) -> Tokeniser:
+        """Load the tokenizer of ``folder``; the smaller of ``max_length`` and its own ``model_max_length`` holds.
+
+        Raises:
+            BundleError: the folder has no tokenizer that can be used; the message names files and remedy.
+            InputError: ``max_length`` leaves no room for text.
+        """
+        tokenizer, settings = find_tokenizer(folder)
+        return cls(tokenizer, settings, max_length, folder)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens a row can have, special tokens included."""
+        return self._max_length
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills a rectangle of rows; 0 where the tokenizer names none, since attention never sees it."""
+        names = (token_text(self._settings.get("pad_token")), "<pad>", "[PAD]")
+        ids = (self._tokenizer.token_to_id(name) for name in names if name is not None)
+        return next((found for found in ids if found is not None), 0)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def encode(self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right") -> list[Tokens]:
+        """Tokenise texts and pairs, which may be mixed, in order; one that is too long loses that end.
+
+        Raises:
+            InputError: an entry is not a text or a pair of texts, or holds a lone surrogate.
+        """
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(texts))
+        except (TypeError, UnicodeEncodeError) as error:
+            raise _fault(texts) or error from None
+        return [self._row(encoding, direction) for encoding in encodings]
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer files to ``folder``, for this class and for transformers' ``AutoTokenizer`` alike."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in COPIED_FILES:
+            self._copy(name, folder)
+        self._tokenizer.save(str(folder / TOKENIZER_FILE))
+        text = json.dumps(self._config(), indent=2, ensure_ascii=False, sort_keys=True)
+        (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def _row(self, encoding: Encoding, direction: Direction) -> Tokens:
+        if len(encoding) <= self._max_length:
+            return Tokens(encoding.ids, encoding.type_ids, truncated=False)
+        return Tokens(*truncate(encoding, self._max_length, direction), truncated=True)
+
+    def _copy(self, name: str, folder: Path) -> None:
+        found = None if self._source is None else self._source / name
+        if found is not None and found.is_file() and found.resolve() != (folder / name).resolve():
+            shutil.copyfile(found, folder / name)
+
+    def _config(self) -> dict[str, Any]:
+        config = {name: value for name, value in self._settings.items() if name not in ("auto_map", "tokenizer_file")}
+        config["model_max_length"] = self._max_length  # whoever loads the folder cuts texts where this one does
+        encoding = self._tokenizer.encode("a")
+        config.setdefault("cls_token", encoding.tokens[0])
+        config.setdefault("sep_token", encoding.tokens[-1])
+        config.setdefault("pad_token", self._tokenizer.id_to_token(self.pad_id))
+        # This class reads tokenizer.json as it stands; AlbertTokenizer would rebuild it from the vocabulary alone.
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        # transformers 5 leaves out type ids unless they are asked for here, and pairs need them.
+        config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+        return config
+
+
+def _fault(texts: Sequence[str | tuple[str, str]]) -> InputError | None:
+    """Say what is wrong with the first entry that tokenizers refuses."""
+    for position, entry in enumerate(texts):
+        parts = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry,)
+        if not all(isinstance(part, str) for part in parts):
+            return InputError(f"text {position}: expected a string or a pair of strings, came {entry!r:.80}")
+        if any("\ud800" <= character <= "\udfff" for part in parts for character in part):
+            return InputError(f"text {position}: holds a lone surrogate, which is no character; came {entry!a:.80}")
+    return None

@@ -1,0 +1,52 @@
+"""Rules of the project that no linter checks."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "elbert"
+FILES = sorted(SOURCE.rglob("*.py"))
+PICKLES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(SOURCE)))
+
+
+def nodes(file, *kinds):
+    return [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds)]
+
+
+@each_file
+def test_a_file_says_what_it_is(file):
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+@each_file
+def test_only_the_command_line_prints(file):
+    if "cli" not in file.parts:
+        calls = [getattr(node.func, "id", None) for node in nodes(file, ast.Call)]
+        assert "print" not in calls
+
+
+@each_file
+def test_no_error_is_swallowed_unnamed(file):
+    assert all(handler.type is not None for handler in nodes(file, ast.ExceptHandler))
+
+
+@each_file
+def test_no_pickle(file):
+    imported = {alias.name for node in nodes(file, ast.Import, ast.ImportFrom) for alias in node.names}
+    imported |= {str(node.module) for node in nodes(file, ast.ImportFrom)}
+    assert not {name.split(".")[0] for name in imported} & PICKLES
+    for call in nodes(file, ast.Call):
+        keywords = {key.arg: getattr(key.value, "value", None) for key in call.keywords}
+        assert keywords.get("allow_pickle") is not True
+        if ast.unparse(call.func) == "torch.load":
+            assert keywords.get("weights_only") is True
+        if ast.unparse(call.func) in ("np.load", "numpy.load"):
+            assert keywords.get("allow_pickle") is False
+
+
+@each_file
+def test_no_bare_assert_on_what_users_give(file):
+    assert not nodes(file, ast.Assert)
