@@ -21,9 +21,8 @@ LAYERS = (  # an import leads to a lower layer, or stays in its own package
 LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULES = {
-    ".".join(("elbert", *file.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): file for file in FILES
-}
-    ".".join(("elbert", *f.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): f for f in FILES
+    ".".join(("elbert", *file.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): file
+    for file in FILES
 }
 FACES = {"elbert", "elbert.__main__"}  # the public face exports every package
 
