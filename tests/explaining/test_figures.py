@@ -74,7 +74,7 @@ def test_no_window_on_any_screen():
 
     code = (
         "import sys, elbert.explain.figures as f; from elbert.classifier import Classifier;"
-        "from elbert.explaining import explain; from pathlib import Path; import tempfile;"
+        "from elbert.explain import explain; from pathlib import Path; import tempfile;"
         "told = explain(Classifier.load(), 'a film', attention=False, rounds=0);"
         "f.write_figure(told, Path(tempfile.mkdtemp()) / 'x.svg');"
         "sys.exit('matplotlib.pyplot' in sys.modules or 'transformers' in sys.modules)"
