@@ -3,7 +3,7 @@
     python experiments/data.py [--sets trec6 subj …] [--data-dir ../shared/data]
 
 Writes train, stopping, calibration and test as parquet into experiments/work/data/SET, with a manifest, and the
-baselines into experiments/results/linear.json. What is there already is not made again.
+baselines into the record `linear`. What is there already is not made again.
 """
 
 from __future__ import annotations

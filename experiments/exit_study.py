@@ -5,7 +5,7 @@
     python experiments/exit_study.py --tables          # only studies what is there
 
 Dials are chosen on the calibration parts (lab/choosing.py, which is given no test text) and reported on the test parts.
-Keeps results/exits/BASE/SET/WAY-SEED.json by seed, and results/exit_study.json and .csv over seeds.
+Keeps the records exits/BASE/SET/WAY-SEED by seed, and exit_study (also results/exit_study.csv) over seeds.
 """
 
 from __future__ import annotations

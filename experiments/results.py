@@ -1,13 +1,16 @@
-"""Assemble RESULTS.md from the kept results and the hand-written words.
+"""Assemble the pages of results from the records and the hand-written texts.
 
 python experiments/results.py [--output experiments/RESULTS.md]
+
+Writes the index to ``--output`` and one page for each study (data, training, exits, wall_clock) into the results
+folder.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lab.assemble import document
+from lab.assemble import pages
 from lab.command import ended, parser, places, say
 from lab.places import ROOT, write_text
 
@@ -15,13 +18,16 @@ HERE = ROOT / "experiments"
 
 
 def main(argv: list[str] | None) -> None:
-    """Write it."""
+    """Write the index and the pages."""
     reader = parser(__doc__)
-    reader.add_argument("--words", type=Path, default=HERE / "words.md", metavar="FILE")
+    reader.add_argument("--words", type=Path, default=HERE / "words", metavar="DIR")
     reader.add_argument("--output", type=Path, default=HERE / "RESULTS.md", metavar="FILE")
     arguments = reader.parse_args(argv)
-    write_text(arguments.output, document(places(arguments), arguments.words))
-    say(f"{arguments.output} written")
+    here = places(arguments)
+    for name, text in pages(here, arguments.words).items():
+        file = arguments.output if name == "index" else here.results / f"{name}.md"
+        write_text(file, text)
+        say(f"{file} written")
 
 
 if __name__ == "__main__":

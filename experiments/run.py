@@ -5,7 +5,7 @@
 Ways to train: equal, linear, learned, learned-no-floor, last-half, last-third,
 alternating, centred, own, each with +distilled or +mean;
 plain-K and plain-L. Outputs of the calibration and test parts go to experiments/work, what was measured to
-experiments/results/runs. A finished run is skipped; a killed one starts again.
+the record runs/BASE/SET/WAY-SEED. A finished run is skipped; a killed one starts again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(argv: list[str] | None) -> None:
     (run,) = choices.runs(choices.sets(arguments, [arguments.set]), [arguments.variant], [arguments.seed], start, here)
     record = None if arguments.again else run.record()
     if record is not None and (run.has_outputs or not arguments.outputs):
-        say(f"{run.name}: finished already ({run.record_file.name})")
+        say(f"{run.name}: finished already ({run.record_name})")
     else:
         record = choices.make_one(run, arguments, keep_model=arguments.keep_model)
     test = record["test"]

@@ -4,7 +4,7 @@
     python experiments/training_study.py --minutes 30     # goes on with it, and stops in time
     python experiments/training_study.py --tables         # only collects and shows what is there
 
-Keeps results/training_study.json and .csv: accuracy of every depth on the test parts, area, training time against plain
+Keeps the record training_study and results/training_study.csv: accuracy of every depth on the test parts, area, training time against plain
 ALBERT (the time of steps alone), mean and deviation over seeds, and areas paired by set and seed.
 """
 

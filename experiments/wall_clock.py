@@ -4,7 +4,7 @@
 
 Takes the policies of the exit study's first seed, whose model the exit study kept, and test texts; tokenising is
 included on both sides. Every ratio is of one round, and the median of the rounds counts. Keeps a set at a time in
-results/wall_clock/BASE/SET.json; what is there already for these policies is not measured again.
+the record wall_clock/BASE/SET; what is there already for these policies is not measured again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RESULTS.md from what was kept: JSON, CSV and the hand-written words; no number comes from anywhere else."""
+"""The pages of results from the records and the hand-written texts; no number comes from anywhere else."""
 
 from __future__ import annotations
 
@@ -10,46 +10,45 @@ from typing import Any
 from elbert.bundle import EXITS_FILE, bundled_model
 from lab import clock, exit_study, exit_tables, figures, goals, training_tables
 from lab.choosing import OURS
-from lab.linear import linear_file, published, simple
-from lab.places import ROOT, Places, read_record
+from lab.linear import LINEAR, published, simple
+from lab.places import Places
 from lab.sets import SETS
 from lab.tables import percent, table
 
 Record = dict[str, Any]
-MARK = "<!-- tables -->"
+NOTE = "Written by `python experiments/results.py` from the records and the texts in [words]({}words/index.md)."
 NOT_RUN = "*Not run yet*: `python experiments/{}`."
 SAW = "\n\nThe base was trained on texts of this set with their labels, so nothing here is of unseen texts."
 
 
-def document(places: Places, words: Path) -> str:
-    """The whole of RESULTS.md; figures are drawn beside it."""
-    above, _, below = words.read_text(encoding="utf-8").partition(MARK)
+def pages(places: Places, words: Path) -> dict[str, str]:
+    """The text of every page by name: ``index``, and one page for each study. Figures are drawn beside the pages."""
     exits, training = exit_study.load(places), training_tables.load(places)
-    linear = read_record(linear_file(places)) or {}
-    parts = [
-        "# Results",
-        "Written by `python experiments/results.py` from `results/` and the words in `words.md`: change those.",
-        above.strip(),
-        "## Goals",
-        goals_part(places, exits, linear),
-        "## Data",
-        data_part(linear),
-        "## Training",
-        training_part(training),
-        "## Exits",
-        exits_part(places, exits, linear),
-        "## Wall-clock",
-        clock_part(places, exits),
-        below.strip(),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    linear = places.records.read(LINEAR) or {}
+    tables = {
+        "data": ("Data", data_part(linear)),
+        "training": ("Training study", training_part(training)),
+        "exits": ("Exit study", exits_part(places, exits, linear)),
+        "wall_clock": ("Wall-clock", clock_part(places, exits)),
+    }
+    goals_section = "## Goals\n\n" + goals_part(places, exits, linear)
+    index = ["# Results", NOTE.format(""), read(words, "index"), goals_section, read(words, "published")]
+    found = {"index": "\n\n".join(index) + "\n"}
+    for name, (title, text) in tables.items():
+        found[name] = "\n\n".join([f"# {title}", NOTE.format("../"), read(words, name), text]) + "\n"
+    return found
+
+
+def read(words: Path, name: str) -> str:
+    """The hand-written part of a page."""
+    return (words / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
 def goals_part(places: Places, exits: Record | None, linear: Mapping[str, Record]) -> str:
     """Every goal, set by set, and the bundled model's."""
     found, theirs = {}, published()
     for name, pooled in (exits or {"sets": {}})["sets"].items():
-        timed = read_record(clock.file_of(places, exits["base"], name)) if exits else None
+        timed = places.records.read(clock.clock_name(exits["base"], name)) if exits else None
         found[name] = goals.of_set(pooled, timed, simple(linear.get(name), theirs.get(name)))
     file = bundled_model() / EXITS_FILE
     own = goals.bundled(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
@@ -91,16 +90,16 @@ def training_part(study: Record | None) -> str:
         "over seeds ± standard deviation; area is the mean over depths; pairs are of one set and seed; time is a "
         f"step's on the processor, over plain ALBERT's. 1.5x to 10x: accuracy with exits over `{reference}`'s, "
         f"`{OURS}` at about that cost, its dials chosen on each run's own calibration part.",
-        "### All sets",
+        "## All sets",
         training_tables.over_table(study),
-        "### What the default is chosen by",
+        "## What the default is chosen by",
         f"No test text: `{OURS}` on halves of each run's calibration part, dials of one half tried on the other (four "
         f"halvings, both ways); accuracy over `{reference}`'s in points, its mean over the six speed-ups first.",
         training_tables.choice_table(study),
     ]
     for name, each in study["sets"].items():
         told = training_tables.set_table(each, reference, study["depths"])
-        parts += [f"### Training: {name}", told + (SAW if each["saw_this_set"] else "")]
+        parts += [f"## {name}", told + (SAW if each["saw_this_set"] else "")]
     return "\n\n".join(parts)
 
 
@@ -114,9 +113,9 @@ def exits_part(places: Places, study: Record | None, linear: Mapping[str, Record
         seeds = ", ".join(map(str, pooled["seeds"]))
         about = f"{pooled['n']:,} test texts; dials chosen on {pooled['chosen_on']:,} others; seeds {seeds}."
         drawn = figures.draw(pooled, name, places.results / "figures", linear.get(name, {}).get("accuracy"))
-        shown = "\n".join(f"![{file}]({linked(places, file)})" for file in drawn)
+        shown = "\n".join(f"![{file}](figures/{file})" for file in drawn)
         parts += [
-            f"### Exits: {name}",
+            f"## {name}",
             about + (SAW if pooled["saw_this_set"] else ""),
             exit_tables.families_table(pooled, exit_study.linear_told(name, linear)),
             f"`{OURS}` against each: points ahead (p; seeds won/drawn/lost).",
@@ -130,11 +129,11 @@ def exits_part(places: Places, study: Record | None, linear: Mapping[str, Record
 def closing(sets: Mapping[str, Record]) -> list[str]:
     """Oracles and promises of all sets."""
     return [
-        "### Distance to the oracle",
+        "## Distance to the oracle",
         f"`{OURS}` is the cheapest that lost nothing on the calibration part; efficiency is the share of the depths "
         "that an oracle of full depth's accuracy would save.",
         exit_tables.oracle_table(sets),
-        "### Certified points: promised and held-out risk",
+        "## Certified points: promised and held-out risk",
         "Error 0.05 each; a promise is broken where the test part's risk is above it, which it may be by chance too.",
         exit_tables.promises_table(sets),
     ]
@@ -144,17 +143,11 @@ def clock_part(places: Places, exits: Record | None) -> str:
     """The engine's times."""
     parts = []
     for name in (exits or {"sets": {}})["sets"]:
-        found = read_record(clock.file_of(places, exits["base"], name)) if exits else None
+        found = places.records.read(clock.clock_name(exits["base"], name)) if exits else None
         if found is not None:
             settings, full = found["settings"], found["batch"]["full"]
             about = f"{settings['dtype']}, full depth {full['ms_per_text']:.2f} ms a text in batches"
             about += f", {found['single']['full']['ms_per_text']:.2f} ms one by one; {settings['rounds']} rounds"
             about += f"; {found['conditions']['machine']['processor']}"
-            parts += [f"### Wall-clock: {name}", about, table(clock.HEADER, clock.rows(found))]
+            parts += [f"## {name}", about, table(clock.HEADER, clock.rows(found))]
     return "\n\n".join(parts) if parts else NOT_RUN.format("wall_clock.py")
-
-
-def linked(places: Places, file: str) -> str:
-    """A figure's path from RESULTS.md."""
-    usual = places.results.resolve() == (ROOT / "experiments" / "results").resolve()
-    return f"results/figures/{file}" if usual else f"{places.results.name}/figures/{file}"

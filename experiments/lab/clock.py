@@ -18,8 +18,7 @@ from elbert.data import read_examples
 from elbert.exits import Full, Policy
 from elbert.texts import Text
 from lab.choosing import OURS
-from lab.exits import record_file
-from lab.places import Places, read_record, write_record
+from lab.exits import study_name
 from lab.runs import Run
 
 SINGLES = 10  # times fewer texts one by one
@@ -38,9 +37,9 @@ class Wish:
     threads: int | None = None
 
 
-def file_of(places: Places, base: str, name: str) -> Path:
-    """Where a set's times are kept."""
-    return places.results / "wall_clock" / base / f"{name}.json"
+def clock_name(base: str, data: str) -> str:
+    """The name of the record of a set's times."""
+    return f"wall_clock/{base}/{data}"
 
 
 def points(studied: Record) -> dict[str, str]:
@@ -51,9 +50,9 @@ def points(studied: Record) -> dict[str, str]:
 
 def timed(run: Run, wish: Wish, *, again: bool) -> Record | str:
     """A set's times, measured now or earlier; or in words why there are none."""
-    studied, model = read_record(record_file(run)), run.folder / "model"
-    file = file_of(run.places, run.base.key, run.prepared.data.name)
-    known = read_record(file)
+    studied, model = run.places.records.read(study_name(run)), run.folder / "model"
+    name = clock_name(run.base.key, run.prepared.data.name)
+    known = run.places.records.read(name)
     if studied is None:
         return "not studied yet; exit_study.py does so" if known is None else known
     settings = {"run": run.name, "outputs": studied["of"]["outputs"], "points": points(studied), **asdict(wish)}
@@ -64,7 +63,7 @@ def timed(run: Run, wish: Wish, *, again: bool) -> Record | str:
     found = measure(run, wish, model, {name: policy(spec) for name, spec in settings["points"].items()})
     conditions = {"date": datetime.now(UTC).date().isoformat(), "machine": facts()}
     record = {"set": run.prepared.data.name, "settings": settings, **found, "conditions": conditions}
-    write_record(file, record)
+    run.places.records.write(name, record)
     return record
 
 

@@ -7,7 +7,6 @@ which is what the default way to train is chosen by.
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,15 @@ import numpy as np
 from elbert.evaluation import Outputs
 from elbert.evaluation.sweep import Trials
 from lab.choosing import near
-from lab.places import read_record, write_record
 from lab.reporting import key, rounded, told
 from lab.runs import Run
 
 HALVINGS = 4  # each gives two measurements
 
 
-def early_file(run: Run) -> Path:
-    """Where it is kept."""
-    return run.places.results / "early" / run.base.key / f"{run.name}.json"
+def early_name(run: Run) -> str:
+    """The name of its record."""
+    return f"early/{run.base.key}/{run.name}"
 
 
 def early(run: Run) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def early(run: Run) -> dict[str, Any]:
 
     Empty where the outputs are not here and were not read before.
     """
-    record, known = run.record(), read_record(early_file(run))
+    record, known = run.record(), run.places.records.read(early_name(run))
     if record is None or run.variant.plain:
         return {}
     if known is not None and known["outputs"] == record["outputs"]:
@@ -43,7 +41,7 @@ def early(run: Run) -> dict[str, Any]:
     trials, chosen = Trials(test), near(Trials(calibration))
     reported = {key(speedup): told(trials, policy) for speedup, policy in chosen.items()}
     found = {"outputs": record["outputs"], "speedups": reported, "halves": by_halves(calibration)}
-    write_record(early_file(run), found)
+    run.places.records.write(early_name(run), found)
     return found
 
 

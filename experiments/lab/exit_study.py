@@ -10,7 +10,7 @@ from elbert.evaluation.sweep import SLACK, SPEEDUPS
 from lab.base import Base
 from lab.exits import examined
 from lab.linear import published
-from lab.places import Places, read_record, write_csv, write_record
+from lab.places import Places, write_csv
 from lab.pooled import pool
 from lab.runs import Run
 from lab.tables import percent
@@ -46,8 +46,8 @@ def study(
 
 
 def keep(places: Places, found: Record) -> None:
-    """Write ``exit_study.json`` and, a line for each set, speed-up and family, ``exit_study.csv``."""
-    write_record(places.results / "exit_study.json", found)
+    """Write the record ``exit_study`` and, a line for each set, speed-up and family, ``exit_study.csv``."""
+    places.records.write("exit_study", found)
     header = "set speedup policy accuracy sd mean_depth ours_better ours_worse p seeds_won seeds_drawn seeds_lost"
     write_csv(places.results / "exit_study.csv", header.split(), lines(found["sets"]))
 
@@ -65,7 +65,7 @@ def lines(sets: Mapping[str, Record]) -> Iterator[list[Any]]:
 
 def load(places: Places) -> Record | None:
     """The study as it was kept."""
-    return read_record(places.results / "exit_study.json")
+    return places.records.read("exit_study")
 
 
 def linear_told(name: str, linear: Mapping[str, Record]) -> str:

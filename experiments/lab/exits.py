@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from elbert.errors import DataError
 from elbert.evaluation import Outputs
 from lab.choosing import choose
-from lab.places import read_record, write_record
 from lab.reporting import report
 from lab.runs import Run
 
 VERSION = 3
 
 
-def record_file(run: Run) -> Path:
-    """Where a seed's exit study is kept."""
-    return run.places.results / "exits" / run.base.key / f"{run.name}.json"
+def study_name(run: Run) -> str:
+    """The name of the record of a seed's exit study."""
+    return f"exits/{run.base.key}/{run.name}"
 
 
 def examined(run: Run, alone: Sequence[Run], families: Sequence[str] | None) -> dict[str, Any] | None:
@@ -39,7 +37,7 @@ def examined(run: Run, alone: Sequence[Run], families: Sequence[str] | None) -> 
         "alone": {str(k): found["outputs"]["test"] for k, found in sorted(finished.items())},
         "families": families and list(families),
     }
-    known = read_record(record_file(run))
+    known = run.places.records.read(study_name(run))
     if known is not None and known.get("of") == of:
         return known
     calibration, test = run.outputs("calibration"), run.outputs("test")
@@ -58,7 +56,7 @@ def examined(run: Run, alone: Sequence[Run], families: Sequence[str] | None) -> 
         "saw_this_set": record["base"]["saw_this_set"],
     }
     found = about | report(choose(calibration, families), test, there)
-    write_record(record_file(run), found)
+    run.places.records.write(study_name(run), found)
     return found
 
 
@@ -67,7 +65,7 @@ def lacking(run: Run, ours: Run) -> bool:
 
     Where its outputs were studied already, its record is enough: a fresh clone has no outputs.
     """
-    record, studied = run.record(), read_record(record_file(ours))
+    record, studied = run.record(), ours.places.records.read(study_name(ours))
     if record is None:
         return True
     of = {} if studied is None else studied.get("of", {})

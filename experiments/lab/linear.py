@@ -13,7 +13,7 @@ from typing import Any
 
 from elbert._optional import require
 from elbert.data import read_examples
-from lab.places import ROOT, Places, read_record, write_record
+from lab.places import ROOT, Places
 from lab.prepare import Prepared
 
 PUBLISHED = ROOT / "experiments" / "linear_published.csv"
@@ -32,9 +32,7 @@ def simple(ours: Mapping[str, Any] | None, theirs: Mapping[str, str] | None) -> 
     return max(known, default=None)
 
 
-def linear_file(places: Places) -> Path:
-    """Where the baselines on our own parts are kept."""
-    return places.results / "linear.json"
+LINEAR = "linear"  # the record of the baselines on our own parts
 
 
 def measure(prepared: Prepared) -> dict[str, Any]:
@@ -56,9 +54,9 @@ def texts_of(file: Path) -> tuple[list[str], list[Any]]:
 
 def baselines(places: Places, sets: Sequence[Prepared]) -> dict[str, dict[str, Any]]:
     """The baselines on our parts, measured where they are not known yet."""
-    known = read_record(linear_file(places)) or {}
+    known = places.records.read(LINEAR) or {}
     for prepared in sets:
         if known.get(prepared.data.name, {}).get("data") != prepared.hashes:
             known[prepared.data.name] = measure(prepared)
-            write_record(linear_file(places), dict(sorted(known.items())))
+            places.records.write(LINEAR, dict(sorted(known.items())))
     return known

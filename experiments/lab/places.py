@@ -14,6 +14,7 @@ from typing import Any
 
 from elbert._atomic import replaced
 from elbert.errors import InputError
+from lab.records import Records
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,11 @@ class Places:
     data: Path = ROOT.parent / "shared" / "data"
     work: Path = ROOT / "experiments" / "work"
     results: Path = ROOT / "experiments" / "results"
+
+    @property
+    def records(self) -> Records:
+        """What was measured, as records by name."""
+        return Records(self.results)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from elbert.evaluation import Outputs, collect, load_outputs, target
 from elbert.evaluation.report import depth_metrics
 from lab.base import Base
 from lab.fit import Machine, fit
-from lab.places import Places, claimed, read_record, told, write_record
+from lab.places import Places, claimed, told
 from lab.prepare import Prepared
 from lab.variants import Variant
 
@@ -42,9 +42,9 @@ class Run:
         return f"{self.prepared.data.name}/{self.variant.name}-{self.seed}"
 
     @property
-    def record_file(self) -> Path:
-        """What was measured: kept in the repository."""
-        return self.places.results / "runs" / self.base.key / f"{self.name}.json"
+    def record_name(self) -> str:
+        """The name of the record of what was measured."""
+        return f"runs/{self.base.key}/{self.name}"
 
     @property
     def folder(self) -> Path:
@@ -73,7 +73,7 @@ class Run:
 
     def record(self) -> dict[str, Any] | None:
         """What was measured, if the run was finished."""
-        found = read_record(self.record_file)
+        found = self.places.records.read(self.record_name)
         return found if found is not None and found.get("settings") == self.settings else None
 
     def outputs(self, part: str) -> Outputs | None:
@@ -124,7 +124,7 @@ def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[
                 "machine": facts(),
             },
         }
-        write_record(run.record_file, record)
+        run.places.records.write(run.record_name, record)
     return record
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from lab.places import Places, read_record, write_csv, write_record
+from lab.places import Places, write_csv
 from lab.tables import percent, points, spread, table
 from lab.training_pairs import is_plain
 
 
 def keep(places: Places, study: dict[str, Any]) -> None:
-    """Write ``training_study.json`` and, a line for each set, way and depth, ``training_study.csv``."""
-    write_record(places.results / "training_study.json", study)
+    """Write the record ``training_study`` and, a line for each set, way and depth, ``training_study.csv``."""
+    places.records.write("training_study", study)
     rows = [
         [name, way, depth, accuracy, sd, ece, len(found["seeds"])]
         for name, each in study["sets"].items()
@@ -27,7 +27,7 @@ def keep(places: Places, study: dict[str, Any]) -> None:
 
 def load(places: Places) -> dict[str, Any] | None:
     """The study as it was kept."""
-    return read_record(places.results / "training_study.json")
+    return places.records.read("training_study")
 
 
 def set_table(each: dict[str, Any], reference: str, depths: int) -> str:

