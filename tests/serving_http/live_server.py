@@ -16,7 +16,7 @@ import torch
 
 from elbert.classifier import Classifier
 from elbert.serving.http import HttpSettings, Metrics, application
-from elbert.serving.http.server import Server, bound, config_of
+from elbert.serving.http.server import Server, bind_socket, uvicorn_config
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
 from tiny import write_bundle
@@ -84,11 +84,11 @@ class Live:
         self.backend = self.classifier.backend
 
     def __enter__(self):
-        self._place = bound("127.0.0.1", 0)
+        self._place = bind_socket("127.0.0.1", 0)
         self.port = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._up = threading.Event()
-        self._server = Server(config_of(self.app), self._up.set)
+        self._server = Server(uvicorn_config(self.app), self._up.set)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         assert self._up.wait(30)

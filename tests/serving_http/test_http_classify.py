@@ -22,11 +22,20 @@ def test_an_answer_is_whole(live):
     assert status == 200
     assert heads["x-elbert-operating-point"] == "full"
     assert answer["model"] == "tiny"
-    assert answer["usage"] == {"tokens": 5, "layer_tokens": 30}
+    assert answer["usage"] == {
+        "prompt_tokens": 5,
+        "total_tokens": 5,
+        "completion_tokens": 0,
+        "prompt_tokens_details": None,
+        "tokens": 5,
+        "layer_tokens": 30,
+    }
     [found] = answer["data"]
     assert found == {
         "index": 0,
         "label": expected.label,
+        "probs": pytest.approx(list(expected.scores.values()), abs=1e-5),
+        "num_classes": 2,
         "score": pytest.approx(expected.score, abs=1e-5),
         "scores": pytest.approx(dict(expected.scores), abs=1e-5),
         "depth": 6,

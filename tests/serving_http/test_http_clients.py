@@ -9,7 +9,7 @@ import pytest
 from live_server import Live, until
 
 from elbert.serving.http import HttpSettings
-from elbert.serving.http.middleware import Gone, Presence
+from elbert.serving.http.middleware import ClientDisconnected, DisconnectWatch
 
 BODY = json.dumps({"inputs": [["a good film"], ["it was dull"]]}).encode()
 OURS = json.dumps({"inputs": ["a good film", "it was dull"]}).encode()
@@ -93,21 +93,21 @@ def test_presence_leaves_other_cancellations_alone():
         return {"type": "http.disconnect"}
 
     async def inside(receive):
-        async with Presence(receive):
+        async with DisconnectWatch(receive):
             await asyncio.sleep(60)
 
     async def test():
-        with pytest.raises(Gone):
+        with pytest.raises(ClientDisconnected):
             await inside(gone)
         task = asyncio.create_task(inside(nobody))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with Presence(nobody):
+        async with DisconnectWatch(nobody):
             pass
         with pytest.raises(ValueError, match="ours"):
-            async with Presence(nobody):
+            async with DisconnectWatch(nobody):
                 raise ValueError("ours")
         assert not [t for t in asyncio.all_tasks() if t is not asyncio.current_task() and not t.cancelling()]
 
@@ -171,7 +171,7 @@ def test_a_tokenizer_that_fails(live, monkeypatch, error):
 
 
 def test_a_fault_of_ours_is_told_as_everything_else(live, monkeypatch):
-    monkeypatch.setattr("elbert.serving.http.tei.wanted", lambda *_: 1 / 0)
+    monkeypatch.setattr("elbert.serving.http.schemas.tei.parse_request", lambda *_: 1 / 0)
     status, _, answer = live.post("/predict", {"inputs": "a good film"})
     assert (status, answer["error_type"]) == (500, "Internal")
     assert "division" not in answer["error"]
@@ -207,7 +207,7 @@ def test_lines_of_answers_that_break_off_say_so(live, monkeypatch):
         def __len__(self):
             raise RuntimeError("inside")
 
-    monkeypatch.setattr("elbert.serving.http.ours.entry", lambda *_: 1 / 0)
+    monkeypatch.setattr("elbert.serving.http.schemas.classify.to_item", lambda *_: 1 / 0)
     with live.connect("POST", "/v1/classify", OURS, **LINES) as place:
         answer = b"".join(iter(lambda: place.recv(1000), b""))
     assert b"0\r\n\r\n" not in answer, "an answer that is cut off must not look whole"

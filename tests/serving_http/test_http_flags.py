@@ -5,16 +5,17 @@ import socket
 import pytest
 
 from elbert.cli.commands import serve
-from elbert.cli.commands.serve import FLAGS, settle
+from elbert.cli.commands.serve import FLAGS
 from elbert.cli.main import main, parser
+from elbert.cli.settings_flags import resolve_flags
 from elbert.errors import BundleError, InputError
-from elbert.serving.http.server import address_of, bound
+from elbert.serving.http.server import bind_socket, server_url
 from elbert.serving.settings import Settings
 
 
 def settled(*arguments, **environment):
     found = parser().parse_args(["serve", *arguments])
-    settle(found, environment)
+    resolve_flags(found, environment, FLAGS)
     return found
 
 
@@ -24,31 +25,31 @@ def test_defaults_are_teis_and_the_services():
     assert (found.max_client_batch_size, found.payload_limit, found.auto_truncate) == (32, 2_000_000, True)
     assert found.model_id is found.api_key is found.served_model_name is None
     assert (found.json_output, found.strict, list(found.cors_allow_origin)) == (False, False, [])
-    assert serve.settings(found) == Settings(warm_up=5.0)  # a service that somebody builds is there at once
+    assert serve.service_settings(found) == Settings(warm_up=5.0)  # a service that somebody builds is there at once
     assert serve.http_settings(found).name == "bundled"
 
 
 def test_every_flag_can_stand_in_the_environment():
     values = {
         "dtype": "int8",
-        "auto-truncate": "false",
-        "json-output": "TRUE",
+        "auto_truncate": "false",
+        "json_output": "TRUE",
         "strict": "1",
-        "cors-allow-origin": "https://a, https://b",
+        "cors_allow_origin": "https://a, https://b",
         "shadow": "0.5",
     }
     for flag in FLAGS:
         text = values.get(flag.name, "7")
-        found = settled(**{flag.key.upper(): text})
-        assert getattr(found, flag.key) == flag.read(text), flag.name
-    assert settled(CORS_ALLOW_ORIGIN="https://a, https://b").cors_allow_origin == ["https://a", "https://b"]
+        found = settled(**{flag.variable: text})
+        assert getattr(found, flag.name) == flag.read(text), flag.name
+    assert settled(CORS_ALLOW_ORIGIN="https://a, https://b").cors_allow_origin == ("https://a", "https://b")
 
 
 def test_the_command_line_goes_first():
     assert settled("--port", "5", PORT="6").port == 5
     assert settled("--auto-truncate", "false", AUTO_TRUNCATE="true").auto_truncate is False
     assert settled("--json-output", JSON_OUTPUT="false").json_output is True
-    assert settled("--cors-allow-origin", "a", "--cors-allow-origin", "b").cors_allow_origin == ["a", "b"]
+    assert settled("--cors-allow-origin", "a", "--cors-allow-origin", "b").cors_allow_origin == ("a", "b")
     assert settled("--model", "m").model_id == settled("--model-id", "m").model_id == settled(MODEL_ID="m").model_id
     assert settled("--host", "h").hostname == settled("--hostname", "h").hostname == "h"
     assert settled(PORT="").port == 3000, "an empty variable says nothing"
@@ -90,16 +91,16 @@ def test_what_cannot_be_is_told_in_one_line(name, value):
 
 
 def test_a_revision_is_the_hubs(bundle_folder):
-    assert serve.located("m", None) == "m"
+    assert serve.resolve_model("m", None) == "m"
     for model in (None, str(bundle_folder)):
         with pytest.raises(InputError, match="--revision"):
-            serve.located(model, "main")
+            serve.resolve_model(model, "main")
     with pytest.raises(BundleError, match="revision"):
-        serve.located("nobody/nothing", "main")
+        serve.resolve_model("nobody/nothing", "main")
 
 
 def test_a_port_that_is_taken(capsys):
-    with bound("127.0.0.1", 0) as place:
+    with bind_socket("127.0.0.1", 0) as place:
         place.listen()
         port = place.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 2
@@ -107,14 +108,14 @@ def test_a_port_that_is_taken(capsys):
         assert told.count("\n") == 1
         assert f"127.0.0.1:{port}" in told
         with pytest.raises(InputError):
-            bound("256.256.256.256.invalid", 0)
+            bind_socket("256.256.256.256.invalid", 0)
 
 
 def test_addresses_are_ones_that_a_browser_takes():
-    with bound("0.0.0.0", 0) as place:
-        assert address_of(place) == f"http://127.0.0.1:{place.getsockname()[1]}/"
-    with bound("localhost", 0) as place:
-        assert address_of(place).startswith("http://127.0.0.1:")
+    with bind_socket("0.0.0.0", 0) as place:
+        assert server_url(place) == f"http://127.0.0.1:{place.getsockname()[1]}/"
+    with bind_socket("localhost", 0) as place:
+        assert server_url(place).startswith("http://127.0.0.1:")
 
 
 def test_an_operating_point_that_nobody_knows(capsys, bundle_folder):
@@ -127,6 +128,6 @@ def test_an_operating_point_that_nobody_knows(capsys, bundle_folder):
 @pytest.mark.parametrize(("torchs", "ours"), [(1, 1), (2, 1), (8, 7)])
 def test_one_thread_of_the_processor_is_left_for_http(monkeypatch, torchs, ours):
     monkeypatch.setattr("torch.get_num_threads", lambda: torchs)
-    assert serve.threads() == ours
+    assert serve.default_threads() == ours
     assert settled().threads is None
     assert settled("--threads", "2").threads == 2

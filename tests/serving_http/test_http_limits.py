@@ -9,7 +9,7 @@ from live_server import Live, until
 
 from elbert.serving.http import HttpSettings
 
-ROUTES = ["/predict", "/", "/invocations", "/v1/classify", "/v2/models/tiny/infer"]
+ROUTES = ["/predict", "/", "/invocations", "/v1/classify", "/classify", "/v2/models/tiny/infer"]
 
 
 def refused(answer, status, kind):
@@ -120,7 +120,7 @@ def test_a_body_that_comes_in_pieces(live):
 
 
 def test_bodies_that_wait_are_bounded_together(small, monkeypatch):
-    monkeypatch.setattr("elbert.serving.http.intake.AT_ONCE", 2)
+    monkeypatch.setattr("elbert.serving.http.body.MAX_UNREAD_BODIES", 2)
     places = [small.connect("POST", "/predict", b"x" * 900, content_length=950) for _ in range(4)]
     found = b"".join(place.recv(200) for place in places)
     for place in places:

@@ -3,7 +3,7 @@
 import io
 import logging
 
-import orjson
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from elbert.serving.http import HttpSettings, Metrics
-from elbert.serving.http.access_log import FIELDS, JsonLines, journal, prepared
-from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, label_of
+from elbert.serving.http.access_log import FIELDS, JsonLines, configure_logging, log_exchange
+from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, metric_label
 from tiny import texts
 
 TEI = [
@@ -147,15 +147,15 @@ def test_registries_are_ones_own():
     Metrics(tiny_classifier())
     Metrics(tiny_classifier())
     assert {metric.name for metric in REGISTRY.collect()} == before
-    assert label_of("PayloadTooLarge") == "payload_too_large"
+    assert metric_label("PayloadTooLarge") == "payload_too_large"
 
 
 @pytest.fixture
 def lines():
     root, stream = logging.getLogger(), io.StringIO()
     level = root.level
-    handler = prepared(stream, as_json=True)
-    yield lambda: [orjson.loads(line) for line in stream.getvalue().split("\n")[:-1]]
+    handler = configure_logging(stream, as_json=True)
+    yield lambda: [msgspec.json.decode(line) for line in stream.getvalue().split("\n")[:-1]]
     root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -188,19 +188,19 @@ def test_whatever_is_logged_is_one_line_of_json():
     setattr(record, FIELDS, {"odd": {1, 2}, "text": "\ud800"})
     line = JsonLines().format(record)
     assert "\n" not in line
-    assert orjson.loads(line)["message"].endswith("line\nend x")
+    assert msgspec.json.decode(line)["message"].endswith("line\nend x")
     try:
         raise ValueError("inside")
     except ValueError:
         import sys
 
         record = logging.LogRecord("a", logging.ERROR, "f", 1, "m", (), sys.exc_info())
-    assert "ValueError: inside" in orjson.loads(JsonLines().format(record))["exception"]
+    assert "ValueError: inside" in msgspec.json.decode(JsonLines().format(record))["exception"]
 
 
 def test_nothing_is_logged_unless_asked(caplog):
     from elbert.serving.http.middleware import Exchange
 
     with caplog.at_level(logging.WARNING):
-        journal(Exchange("x"))
+        log_exchange(Exchange("x"))
     assert not caplog.records

@@ -1,5 +1,6 @@
 """Shapes as plain functions: what they read, and that whatever JSON may hold is read or refused."""
 
+import json
 import math
 
 import pytest
@@ -8,12 +9,11 @@ from hypothesis import strategies as st
 
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
-from elbert.serving.http import hugging_face, ours, tei, v2
-from elbert.serving.http.errors import LONGEST, STATUS, Refusal, one_line, refusal
-from elbert.serving.http.given import PER_TOKEN, Wanted
-from elbert.serving.http.headers import header_text
-from elbert.serving.http.scoring import applied, ranked
-from elbert.serving.http.taking import characters, cut
+from elbert.serving.http.errors import MAX_MESSAGE, STATUS, ApiError, one_line, to_api_error
+from elbert.serving.http.headers import quote_header
+from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
+from elbert.serving.http.schemas.common import CHARACTERS_PER_TOKEN, ParsedRequest, count_characters, limit_characters
+from elbert.serving.http.schemas.tei import apply_activation, rank_labels
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -33,17 +33,27 @@ tensors = st.fixed_dictionaries(
         "data": st.lists(st.text(max_size=3) | st.lists(st.text(max_size=3), max_size=2), max_size=3),
     }
 )
+
+
+def to_json(body):
+    return json.dumps(body).encode()
+
+
+def parse(shape, body, max_texts):
+    """The request that a body of a shape's module is parsed to."""
+    parsed = shape.parse_request(to_json(body), max_texts)
+    return parsed[0] if shape is open_inference else parsed
+
+
 bodies = json_values | st.dictionaries(fields, json_values | st.lists(tensors, max_size=3), max_size=5)
 
 
-@pytest.mark.parametrize("wanted", [tei.wanted, hugging_face.wanted, ours.wanted, v2.wanted])
+@pytest.mark.parametrize("shape", [tei, hugging_face, classify, open_inference])
 @given(body=bodies)
-def test_a_body_is_read_or_refused(wanted, body):
-    if wanted is hugging_face.wanted and not hugging_face.is_one(body):
-        return
+def test_a_body_is_parsed_or_rejected(shape, body):
     try:
-        found = wanted(body, 3)
-    except Refusal as error:
+        found = parse(shape, body, 3)
+    except ApiError as error:
         assert error.status in (400, 422)
         return
     assert 1 <= len(found.texts) <= 3
@@ -53,17 +63,25 @@ def test_a_body_is_read_or_refused(wanted, body):
 
 
 @given(body=bodies)
-def test_outputs_and_identities_are_read_or_refused(body):
+def test_outputs_and_ids_are_parsed_or_rejected(body):
     if not isinstance(body, dict):
         return
     try:
-        assert set(v2.chosen_outputs(body)) <= set(v2.OUTPUTS)
-        assert isinstance(v2.identity_of(body), str | None)
-    except Refusal as error:
-        assert error.status == 422
+        _, request = open_inference.parse_request(to_json({**body, "inputs": [tensor(["a"])]}), 3)
+    except ApiError as error:
+        assert error.status in (400, 422)
+        return
+    assert {output.name for output in request.outputs or ()} <= set(open_inference.OUTPUTS)
+    assert isinstance(request.id, str | None)
 
 
-def test_ours():
+@given(body=bodies)
+def test_the_shape_with_parameters_is_recognised(body):
+    expected = isinstance(body, dict) and isinstance(body.get("parameters"), dict)
+    assert hugging_face.has_parameters(to_json(body)) == expected
+
+
+def test_classify():
     body = {
         "inputs": ["a", {"text": "b"}, {"text": "c", "text_pair": "d"}, {"text": "e", "text_pair": None}],
         "policy": "fast",
@@ -71,10 +89,10 @@ def test_ours():
         "top_k": 1,
         "trace": True,
     }
-    assert ours.wanted(body, 9) == Wanted(
+    assert parse(classify, body, 9) == ParsedRequest(
         ["a", "b", ("c", "d"), "e"], policy="fast", deadline_ms=5.0, top_k=1, trace=True
     )
-    assert ours.wanted({"inputs": ["a"], "policy": None, "top_k": None, "trace": None}, 9) == Wanted(["a"])
+    assert parse(classify, {"inputs": ["a"], "policy": None, "top_k": None, "trace": None}, 9) == ParsedRequest(["a"])
 
 
 @pytest.mark.parametrize(
@@ -95,24 +113,29 @@ def test_ours():
         {"top_k": 1.5},
         {"trace": "yes"},
         {"polcy": "fast"},
-        {"\ud800": 1},
     ],
 )
-def test_ours_refuses(change):
-    with pytest.raises(Refusal) as told:
-        ours.wanted({"inputs": ["a"]} | change, 9)
-    assert told.value.status == 422
+def test_classify_rejects(change):
+    with pytest.raises(ApiError) as raised:
+        parse(classify, {"inputs": ["a"]} | change, 9)
+    assert raised.value.status == 422
+
+
+def test_a_field_name_that_is_no_text_is_not_json():
+    with pytest.raises(ApiError) as raised:
+        parse(classify, {"inputs": ["a"], "\ud800": 1}, 9)
+    assert raised.value.status == 400
 
 
 def tensor(data, shape=None, name="text", datatype="BYTES"):
     return {"name": name, "shape": [len(data)] if shape is None else shape, "datatype": datatype, "data": data}
 
 
-def test_v2():
-    assert v2.wanted({"inputs": [tensor(["a", "b"])]}, 9) == Wanted(["a", "b"])
-    assert v2.wanted({"inputs": [tensor([["a"], ["b"]], [2, 1])]}, 9) == Wanted(["a", "b"])
+def test_open_inference():
+    assert parse(open_inference, {"inputs": [tensor(["a", "b"])]}, 9) == ParsedRequest(["a", "b"])
+    assert parse(open_inference, {"inputs": [tensor([["a"], ["b"]], [2, 1])]}, 9) == ParsedRequest(["a", "b"])
     pairs = {"inputs": [tensor(["c"], name="text_pair"), tensor(["a"])], "parameters": {"policy": "fast"}}
-    assert v2.wanted(pairs, 9) == Wanted([("a", "c")], policy="fast")
+    assert parse(open_inference, pairs, 9) == ParsedRequest([("a", "c")], policy="fast")
 
 
 @pytest.mark.parametrize(
@@ -135,10 +158,10 @@ def test_v2():
         [tensor(["a"])] * 5,
     ],
 )
-def test_v2_refuses(inputs):
-    with pytest.raises(Refusal) as told:
-        v2.wanted({"inputs": inputs}, 9)
-    assert told.value.status == 422
+def test_open_inference_rejects(inputs):
+    with pytest.raises(ApiError) as raised:
+        parse(open_inference, {"inputs": inputs}, 9)
+    assert raised.value.status == 422
 
 
 @pytest.mark.parametrize(
@@ -151,11 +174,11 @@ def test_v2_refuses(inputs):
         (BackendFailure("x"), 424, "Backend"),
         (NotReady("x"), 503, "Unhealthy"),
         (Overloaded("x", 2.1), 429, "Overloaded"),
-        (Refusal("Empty", "x"), 400, "Empty"),
+        (ApiError("Empty", "x"), 400, "Empty"),
     ],
 )
 def test_errors_have_their_status(error, status, kind):
-    found = refusal(error)
+    found = to_api_error(error)
     assert (found.status, found.kind) == (status, kind)
     assert found.headers == ({"retry-after": "3"} if status == 429 else {})
 
@@ -164,42 +187,42 @@ def test_errors_have_their_status(error, status, kind):
 def test_a_message_is_one_line_that_can_be_sent(message):
     line = one_line(message)
     line.encode()
-    assert len(line) <= LONGEST
+    assert len(line) <= MAX_MESSAGE
     assert line.isprintable()
-    assert Refusal("Internal", message).response().status_code == STATUS["Internal"]
+    assert ApiError("Internal", message).to_response().status_code == STATUS["Internal"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_header_cannot_be_ended(text):
     from urllib.parse import unquote
 
-    told = header_text(text)
-    assert told.isascii()
-    assert told.isprintable()
-    assert unquote(told) == text
+    quoted = quote_header(text)
+    assert quoted.isascii()
+    assert quoted.isprintable()
+    assert unquote(quoted) == text
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=5))
 def test_functions_of_logits(values):
     logits = dict(enumerate(values))
-    soft, single = applied("softmax", logits), applied("sigmoid", logits)
+    soft, single = apply_activation("softmax", logits), apply_activation("sigmoid", logits)
     assert math.isclose(sum(soft.values()), 1.0)
     for label, logit in logits.items():
         slow = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
         assert single[label] == pytest.approx(slow, abs=1e-12)
-    assert applied("none", logits) == logits
-    scores = [entry["score"] for entry in ranked(soft)]
+    assert apply_activation("none", logits) == logits
+    scores = [entry.score for entry in rank_labels(soft)]
     assert scores == sorted(scores, reverse=True)
-    assert len(ranked(soft, 2)) == min(2, len(values))
+    assert len(rank_labels(soft, 2)) == min(2, len(values))
 
 
 def test_texts_are_cut_before_they_are_tokenised():
-    most = PER_TOKEN * 2
+    most = CHARACTERS_PER_TOKEN * 2
     text = "a" * most + "b"
-    assert cut([text, "c"], 2, "right", truncate=True) == ["a" * most, "c"]
-    assert cut([text], 2, "left", truncate=True) == ["a" * (most - 1) + "b"]
-    assert characters(cut([(text, text)], 2, "left", truncate=True)[0]) == 2 * most
+    assert limit_characters([text, "c"], 2, "right", truncate=True) == ["a" * most, "c"]
+    assert limit_characters([text], 2, "left", truncate=True) == ["a" * (most - 1) + "b"]
+    assert count_characters(limit_characters([(text, text)], 2, "left", truncate=True)[0]) == 2 * most
     short = ["x" * most]
-    assert cut(short, 2, "right", truncate=False) is short
-    with pytest.raises(Refusal, match="501 characters"):
-        cut([text], 2, "right", truncate=False)
+    assert limit_characters(short, 2, "right", truncate=False) is short
+    with pytest.raises(ApiError, match="501 characters"):
+        limit_characters([text], 2, "right", truncate=False)

@@ -1,7 +1,1 @@
-"""Serving: models over HTTP. For now the explorer's small server, for one person on this machine."""
-
-from __future__ import annotations
-
-from elbert.serving.explore import Evaluation, app, most_texts
-
-__all__ = ["Evaluation", "app", "most_texts"]
+"""Serving: a classifier for many concurrent callers (``service``), and its HTTP application (``http``)."""

@@ -1,4 +1,4 @@
-"""``elbert explore``: a page on this machine that shows why each text left where it did."""
+"""``elbert explore``: a page on this machine that shows why each text exited where it did."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from elbert.serving import Evaluation
 
 
-HERE = "127.0.0.1"
-MOST_TEXTS = 2000  # a page replays a policy over these while a dial moves
+HOST = "127.0.0.1"
+MAX_TEXTS = 2000  # the page replays a policy over all of them while a dial moves
+SHUTDOWN_SECONDS = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("--data", metavar="FILE", help="labelled csv, tsv, jsonl or parquet to compare policies on")
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
-    parser.add_argument("--policy", metavar="P", help="where the dials start (unsaid: the model's default)")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="port on this machine (unsaid: any free one)")
-    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    parser.add_argument("--policy", metavar="P", help="policy that the page starts with (default: the model's own)")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="port on this machine (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and do not open a browser")
     add_model_options(parser)
 
 
@@ -37,53 +38,58 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until interrupted."""
     from elbert._optional import require
 
-    uvicorn = require("uvicorn", "serve")  # before the model runs, which can take long
-    from elbert.serving import app
+    for module in ("uvicorn", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded
+        require(module, "serve")
+    from elbert.serving.http import explorer_application
+    from elbert.serving.http.server import run as serve
+    from elbert.serving.http.server import server_url
+    from elbert.serving.service import Service
+    from elbert.serving.settings import Settings
 
-    with listening(arguments.port) as place:
+    with bind_port(arguments.port) as bound:
         classifier = load_classifier(arguments, arguments.policy)
-        application = app(classifier, evaluation(arguments, classifier))
-        address = f"http://{HERE}:{place.getsockname()[1]}/"
-        sys.stdout.write(f"explorer: {address} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-        if not arguments.no_browser:  # in a thread: a browser in the terminal keeps whoever opens it waiting
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1, lifespan="off")
-        uvicorn.Server(config).run(sockets=[place])
-    return 0
+        service = Service(classifier, Settings(shutdown_timeout=SHUTDOWN_SECONDS))
+        app = explorer_application(service, collect_evaluation(arguments, classifier))
+        serve(service, app, bound, lambda: announce(server_url(bound), open_browser=not arguments.no_browser))
+    raise KeyboardInterrupt  # a signal is the only way to end it; the command line reports it as for every command
 
 
-def listening(port: int) -> socket.socket:
-    """A socket on this machine only; whoever connects before the server runs is kept waiting, not refused.
+def announce(address: str, *, open_browser: bool) -> None:
+    """Print the address, and open it in a browser."""
+    sys.stdout.write(f"explorer: {address} (Ctrl-C stops it)\n")
+    sys.stdout.flush()
+    if open_browser:  # in a thread: a browser in the terminal blocks its caller
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+def bind_port(port: int) -> socket.socket:
+    """Bind a socket that other machines cannot reach.
 
     Raises:
-        InputError: the port cannot be had.
+        InputError: the port is not available.
     """
-    place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    from elbert.serving.http.server import bind_socket
+
     try:
-        place.bind((HERE, port))
-        place.listen()
-    except (OSError, OverflowError) as error:
-        place.close()
-        raise InputError(f"--port {port}: cannot be had ({error}); give another, or none for any free one") from error
-    return place
+        return bind_socket(HOST, port)
+    except InputError as error:
+        raise InputError(f"--port {port}: {error}") from error
 
 
-def evaluation(arguments: argparse.Namespace, classifier: Classifier) -> Evaluation | None:
-    """What every depth says about the labelled texts; about some of them, drawn by lot, where there are many."""
+def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) -> Evaluation | None:
+    """Run the labelled texts, or a random sample of them, through all depths; None without ``--data``."""
     if arguments.data is None:
         return None
     from pathlib import Path
 
     from elbert.evaluation import collect
-    from elbert.serving import Evaluation, most_texts
+    from elbert.serving import Evaluation, max_texts
 
     texts, labels = labelled(arguments, classifier)
-    most = most_texts(classifier, MOST_TEXTS)
-    drawn = sorted(random.Random(0).sample(range(len(texts)), min(most, len(texts))))
-    if len(drawn) < len(texts):
-        sys.stderr.write(f"elbert: the page takes {len(drawn):,} of {len(texts):,} texts, drawn by lot\n")
-    some = [texts[i] for i in drawn]
-    outputs = collect(classifier, some, [labels[i] for i in drawn])
+    most = max_texts(classifier, MAX_TEXTS)
+    sample = sorted(random.Random(0).sample(range(len(texts)), min(most, len(texts))))
+    if len(sample) < len(texts):
+        sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {len(texts):,} texts\n")
+    some = [texts[i] for i in sample]
+    outputs = collect(classifier, some, [labels[i] for i in sample])
     return Evaluation(some, outputs, Path(arguments.data).name, len(texts))

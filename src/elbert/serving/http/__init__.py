@@ -1,9 +1,9 @@
-"""HTTP: the service's routes, shapes, metrics and documents, as one ASGI application."""
+"""HTTP: one ASGI application with the service's routes, shapes, metrics and documents."""
 
 from __future__ import annotations
 
-from elbert.serving.http.application import application
+from elbert.serving.http.app import application, explorer_application
 from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.settings import HttpSettings
+from elbert.serving.settings import HttpSettings
 
-__all__ = ["HttpSettings", "Metrics", "application"]
+__all__ = ["HttpSettings", "Metrics", "application", "explorer_application"]

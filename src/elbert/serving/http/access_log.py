@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on demand, or plain lines of what is out of the ordinary."""
+"""Logs: plain lines of warnings, or one JSON object a line, requests included."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import logging
 from datetime import UTC, datetime
 from typing import TextIO
 
-import orjson
+import msgspec
 
 from elbert.serving.http.middleware import Exchange
 
 log = logging.getLogger(__name__)
 
-FIELDS = "elbert_fields"  # the attribute of a record that carries what stands beside its message
+FIELDS = "elbert_fields"  # the attribute of a log record with the fields beside its message
 PLAIN = "elbert: %(levelname)s: %(message)s"
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; what a stranger sent cannot end the line."""
+    """Formats a record as one line of JSON; a line end in what a client sent stays inside the line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        told = {
+        """Return the line, without its end."""
+        fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
@@ -29,13 +29,13 @@ class JsonLines(logging.Formatter):
             **getattr(record, FIELDS, {}),
         }
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        # What cannot be encoded is told all the same: a log must not fail on what it is for.
-        return orjson.dumps(_sound(told), default=str).decode()
+            fields["exception"] = self.formatException(record.exc_info)
+        # What JSON cannot hold is logged as text: a log must not fail on the record that it is for.
+        return msgspec.json.encode(_replace_surrogates(fields), enc_hook=str).decode()
 
 
-def prepared(stream: TextIO, *, as_json: bool) -> logging.Handler:
-    """Log to a stream: everything as JSON, or warnings as plain lines; the handler, for who wants to undo it."""
+def configure_logging(stream: TextIO, *, as_json: bool) -> logging.Handler:
+    """Log to a stream: everything as JSON, or warnings as plain lines; return the handler, to remove it."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if as_json else logging.Formatter(PLAIN))
     root = logging.getLogger()
@@ -45,8 +45,8 @@ def prepared(stream: TextIO, *, as_json: bool) -> logging.Handler:
     return handler
 
 
-def journal(exchange: Exchange) -> None:
-    """One line for a request that has ended."""
+def log_exchange(exchange: Exchange) -> None:
+    """Log one line about a request that has ended."""
     if not log.isEnabledFor(logging.INFO):
         return
     depths = [item.prediction.depth for item in exchange.items if item.prediction is not None]
@@ -54,7 +54,7 @@ def journal(exchange: Exchange) -> None:
         "request_id": exchange.request_id,
         "route": exchange.route[:200],
         "method": exchange.method,
-        "status": exchange.status or None,  # none: the client had gone
+        "status": exchange.status or None,  # null: the client disconnected first
         "error_type": exchange.error,
         "ms": round(exchange.seconds * 1000, 3),
         "texts": exchange.texts,
@@ -64,8 +64,8 @@ def journal(exchange: Exchange) -> None:
     log.info("request", extra={FIELDS: fields})
 
 
-def _sound(told: dict[str, object]) -> dict[str, object]:
+def _replace_surrogates(fields: dict[str, object]) -> dict[str, object]:
     return {
         name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-        for name, value in told.items()
+        for name, value in fields.items()
     }

@@ -1,11 +1,12 @@
-"""Refusals: every answer that is no prediction, as a status and JSON with ``error`` and ``error_type``."""
+"""Error answers: every answer without a prediction is a status and JSON with ``error`` and ``error_type``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
 
-import orjson
+import msgspec
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from elbert.errors import BundleError, ElbertError, InputError, PolicyError
@@ -15,6 +16,7 @@ STATUS = {
     "Malformed": 400,
     "Empty": 400,
     "Unauthorized": 401,
+    "Forbidden": 403,
     "NotFound": 404,
     "MethodNotAllowed": 405,
     "Timeout": 408,
@@ -27,11 +29,18 @@ STATUS = {
     "Internal": 500,
     "Unhealthy": 503,
 }
-LONGEST = 500  # characters of a message: it may quote what a stranger sent
+MAX_MESSAGE = 500  # characters: a message may quote what a client sent
 
 
-class Refusal(ElbertError):
-    """A request is answered with an error of this kind (a key of ``STATUS``)."""
+class Error(msgspec.Struct):
+    """The body of every error: one line for people, and a name for programs."""
+
+    error: str
+    error_type: str
+
+
+class ApiError(ElbertError):
+    """The request is answered with an error of this ``kind``, a key of ``STATUS``."""
 
     def __init__(self, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -40,27 +49,36 @@ class Refusal(ElbertError):
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """The HTTP status of its kind."""
         return STATUS[self.kind]
 
-    def response(self) -> Response:
-        """As an answer."""
-        body = orjson.dumps({"error": one_line(str(self)), "error_type": self.kind})
+    def to_response(self) -> Response:
+        """Return the answer: status, headers, and an :class:`Error` as JSON."""
+        body = msgspec.json.encode(Error(one_line(str(self)), self.kind))
         return Response(body, self.status, self.headers, "application/json")
 
 
-def refusal(error: ElbertError) -> Refusal:
-    """The refusal that an error of the service comes to."""
-    if isinstance(error, Refusal):
+def to_api_error(error: ElbertError) -> ApiError:
+    """Convert an error of the service to the error that the client gets."""
+    if isinstance(error, ApiError):
         return error
     if isinstance(error, Overloaded):
-        return Refusal("Overloaded", str(error), {"retry-after": str(max(1, ceil(error.retry_after)))})
-    return Refusal(kind(error), str(error))
+        return ApiError("Overloaded", str(error), {"retry-after": str(max(1, ceil(error.retry_after)))})
+    return ApiError(error_kind(error), str(error))
 
 
-def kind(error: ElbertError) -> str:
-    """What an error of the service, or of one text, is called."""
-    if isinstance(error, Refusal):
+def to_routing_error(error: HTTPException, path: str) -> ApiError:
+    """Convert Starlette's errors for a path or a method that has no route."""
+    if error.status_code != 405:
+        return ApiError("NotFound", f"no route {path!a:.80}; /docs lists all routes")
+    # Starlette keeps methods in a set, whose order differs from run to run.
+    allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
+    return ApiError("MethodNotAllowed", f"expected {allowed}", {"allow": allowed})
+
+
+def error_kind(error: ElbertError) -> str:
+    """Return the key of ``STATUS`` for an error of the service, or of one text."""
+    if isinstance(error, ApiError):
         return error.kind
     if isinstance(error, Overloaded):
         return "Overloaded"
@@ -75,7 +93,7 @@ def kind(error: ElbertError) -> str:
 
 
 def one_line(message: str) -> str:
-    """A message as one line of printable characters that any JSON reader takes, and not a long one."""
+    """Return a message as one line of printable characters, at most ``MAX_MESSAGE``, that any JSON reader takes."""
     line = " ".join(message.split())
     shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return shown if len(shown) <= MAX_MESSAGE else f"{shown[: MAX_MESSAGE - 1]}…"

@@ -1,4 +1,4 @@
-"""What an answer's headers tell: where the time went, and under which operating point."""
+"""Headers of an answer: where the time went, and under which operating point the texts ran."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ from urllib.parse import quote
 
 from elbert.serving.results import Item
 
+OPERATING_POINT = "x-elbert-operating-point"
+TIMES = (
+    "x-compute-time",
+    "x-compute-tokens",
+    "x-compute-characters",
+    "x-total-time",
+    "x-tokenization-time",
+    "x-queue-time",
+    "x-inference-time",
+)
 SAFE = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"  # what a header may hold beside letters and digits
 
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds: the mean over a request's texts of tokenising, waiting and layer calls."""
+    """Seconds, each the mean over a request's texts: tokenising, waiting for the first layer call, layer calls."""
 
     tokenise: float = 0.0
     queue: float = 0.0
     inference: float = 0.0
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> Durations:
-        """Of what came of each text."""
+    def mean(cls, items: Sequence[Item]) -> Durations:
+        """Average the timings of all items; zeros without any."""
         n, timings = max(len(items), 1), [item.timings for item in items]
         return cls(
             sum(t.tokenise for t in timings) / n,
@@ -30,21 +40,21 @@ class Durations:
         )
 
 
-def headers(items: Sequence[Item], characters: int, seconds: float, durations: Durations) -> dict[str, str]:
-    """TEI's headers, in whole milliseconds, and ours."""
+def answer_headers(items: Sequence[Item], characters: int, seconds: float, durations: Durations) -> dict[str, str]:
+    """Return TEI's headers, times in whole milliseconds, and the operating point."""
     total = str(round(seconds * 1000))
-    return {
-        "x-compute-time": total,
-        "x-compute-tokens": str(sum(item.tokens for item in items)),
-        "x-compute-characters": str(characters),
-        "x-total-time": total,
-        "x-tokenization-time": str(round(durations.tokenise * 1000)),
-        "x-queue-time": str(round(durations.queue * 1000)),
-        "x-inference-time": str(round(durations.inference * 1000)),
-        "x-elbert-operating-point": header_text(items[0].point),
-    }
+    values = (
+        total,
+        str(sum(item.tokens for item in items)),
+        str(characters),
+        total,
+        str(round(durations.tokenise * 1000)),
+        str(round(durations.queue * 1000)),
+        str(round(durations.inference * 1000)),
+    )
+    return {**dict(zip(TIMES, values, strict=True)), OPERATING_POINT: quote_header(items[0].point)}
 
 
-def header_text(text: str) -> str:
-    """A text that may stand in a header: whatever could end the line, or is no ASCII, as in an address (%0A)."""
+def quote_header(text: str) -> str:
+    """Percent-encode what a header cannot hold: line ends (%0A), and everything outside ASCII."""
     return quote(text, safe=SAFE)

@@ -1,53 +1,69 @@
-"""The routes that tell of the server's state."""
+"""Handlers that describe the server: health, readiness, metrics, and the model that is served."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-import orjson
+import msgspec
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.requests import Request
 from starlette.responses import Response
 
 from elbert import __version__
-from elbert.serving.http.errors import Refusal
+from elbert.serving.http.errors import ApiError
 from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.settings import HttpSettings
+from elbert.serving.http.schemas.classify import Model, ModelList
+from elbert.serving.http.schemas.open_inference import ServerMetadata, to_metadata
+from elbert.serving.settings import HttpSettings
 from elbert.serving.service import Service
 
 JSON = "application/json"
 
 
-class State:
-    """Health, readiness, and what is being served."""
+class StateHandlers:
+    """One handler for each route."""
 
     def __init__(self, service: Service, settings: HttpSettings, metrics: Metrics) -> None:
         self._service = service
         self._settings = settings
         self._metrics = metrics
+        self._models = ModelList(data=[Model(id=settings.name, created=int(time.time()))])
 
     async def health(self, request: Request) -> Response:
         """``GET /health``: 200 unless the engine cannot recover."""
         if not self._service.healthy:
-            raise Refusal("Unhealthy", "the engine has failed and does not recover; start the server again")
+            raise ApiError("Unhealthy", "the engine has failed and does not recover; restart the server")
         return Response()
 
     async def ready(self, request: Request) -> Response:
-        """``GET /ready``: whether requests are taken."""
+        """``GET /ready``: 200 while the server accepts requests."""
         if not self._service.ready:
-            raise Refusal("Unhealthy", "the server is starting, restarting or stopping")
+            raise ApiError("Unhealthy", "the server is starting, restarting or stopping")
         return Response()
 
     async def info(self, request: Request) -> Response:
         """``GET /info``."""
-        return Response(orjson.dumps(self.told()), media_type=JSON)
+        return _to_json(self._info())
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``."""
         return Response(self._metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    def told(self) -> dict[str, Any]:
-        """TEI's fields, and ours under one key."""
+    async def models(self, request: Request) -> Response:
+        """``GET /v1/models``."""
+        return _to_json(self._models)
+
+    async def server(self, request: Request) -> Response:
+        """``GET /v2``."""
+        return _to_json(ServerMetadata("elbert", __version__, []))
+
+    async def model(self, request: Request) -> Response:
+        """``GET /v2/models/MODEL``."""
+        return _to_json(to_metadata(self._settings.name, len(self._service.classifier.labels)))
+
+    def _info(self) -> dict[str, Any]:
+        """Return TEI's fields, and this server's under one key."""
         service, settings = self._service, self._settings
         limits, classifier = service.settings, service.classifier
         bundle = classifier.bundle
@@ -73,3 +89,7 @@ class State:
             "version": __version__,
             "elbert": service.info() | {"default": bundle.default, "weights": bundle.weights_hash},
         }
+
+
+def _to_json(answer: object) -> Response:
+    return Response(msgspec.json.encode(answer), media_type=JSON)

@@ -1,4 +1,4 @@
-"""Middleware: client presence, request ids, API key, and one place that turns errors into answers."""
+"""Middleware: request ids, host and API key checks, CORS, disconnected clients, and errors turned into answers."""
 
 from __future__ import annotations
 
@@ -7,48 +7,47 @@ import logging
 import re
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from random import getrandbits
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elbert.errors import ElbertError
-from elbert.serving.http.errors import Refusal, refusal
+from elbert.serving.http.errors import ApiError, to_api_error
 from elbert.serving.http.headers import Durations
 from elbert.serving.results import Item
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Scope = MutableMapping[str, Any]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger(__name__)
 
 
-class Gone(Exception):
-    """The client has gone away; there is nobody to answer."""
+class ClientDisconnected(Exception):
+    """The client has closed the connection; no answer can be sent."""
 
 
-class Presence:
-    """While inside, whoever waits is called off when the client goes away.
+class DisconnectWatch:
+    """While inside, the task that waits is cancelled when the client disconnects.
 
-    >>> async with Presence(receive):  # raises Gone
+    >>> async with DisconnectWatch(receive):  # raises ClientDisconnected
     ...     await the_answer
 
-    For after the body has been read: nothing else than the client's leaving can come then.
+    For after the body has been read: then only the disconnection can still arrive.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._gone = False
+        self._disconnected = False
 
     async def __aenter__(self) -> Self:
         """Start to watch."""
         self._waiting = asyncio.current_task()
-        self._watch = asyncio.create_task(self._look_out())
+        self._watch = asyncio.create_task(self._wait_for_disconnect())
         return self
 
     async def __aexit__(
@@ -57,29 +56,32 @@ class Presence:
         """Stop watching.
 
         Raises:
-            Gone: the client went away.
+            ClientDisconnected: the client disconnected.
         """
         self._watch.cancel()
-        if self._gone and self._waiting is not None:
-            others = self._waiting.uncancel()  # who else wants this task to end, such as a server that stops
+        if self._disconnected and self._waiting is not None:
+            others = self._waiting.uncancel()  # other reasons to end this task, such as a server that stops
             if not others and (kind is None or issubclass(kind, asyncio.CancelledError)):
-                raise Gone from error
+                raise ClientDisconnected from error
 
-    async def _look_out(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
+        self._disconnected = True
         if self._waiting is not None:
             self._waiting.cancel()
 
 
-SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
-KEY = "elbert.exchange"
+EXCHANGE = "elbert.exchange"  # its key in the scope
 
 
 @dataclass
 class Exchange:
-    """``error`` is the kind of refusal; ``status`` 0 is no answer; ``began`` is on the clock ``time.perf_counter``."""
+    """One request and its answer, for metrics and the log.
+
+    ``error`` is an error's kind; ``status`` 0 is no answer; ``began`` is on the clock ``time.perf_counter``;
+    ``classifies`` is true for routes that classify, ``batch`` where the request is a batch in TEI's sense.
+    """
 
     request_id: str
     route: str = ""
@@ -96,97 +98,139 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """Since it came."""
+        """Since the request arrived."""
         return time.perf_counter() - self.began
 
-    def answered(self, items: Sequence[Item]) -> None:
-        """What came of its texts."""
+    def record(self, items: Sequence[Item]) -> None:
+        """Keep the results of the request's texts."""
         self.items = items
-        self.durations = Durations.of(items)
+        self.durations = Durations.mean(items)
 
 
 def exchange_of(scope: Scope) -> Exchange:
-    """The exchange of a request that came through the front."""
-    found: Exchange = scope[KEY]
-    return found
+    """Return the exchange of a request that :class:`RequestMiddleware` has let in."""
+    exchange: Exchange = scope[EXCHANGE]
+    return exchange
 
 
-def request_id(given: str | None) -> str:
-    """The caller's, if it is one that logs can bear, or a new one."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def choose_request_id(sent: str | None) -> str:
+    """Return the client's own id if it is safe to log, else a new one."""
     # An id need not be hard to guess, and the system's randomness costs a wait for the interpreter.
-    return given if given and SANE.fullmatch(given) else f"{getrandbits(64):016x}"
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{getrandbits(64):016x}"
 
 
-log = logging.getLogger(__name__)
+class RequestMiddleware:
+    """Gives each request an id, checks host and key, turns errors into answers, and reports the exchange.
 
-CLOSE = {"type": "websocket.close", "code": 1000}
-
-
-class Front:
-    """Around the routes; ``ended`` hears of every exchange. Paths in ``open_paths`` need no key."""
+    ``open_paths`` need no key, since probes and browsers cannot send one; nor does the page at ``GET /``.
+    With ``loopback_only`` a request must name this machine as its host. A page of another origin can point its own
+    name at 127.0.0.1 (DNS rebinding) and read what is served there; it cannot hide that name. Starlette's
+    ``TrustedHostMiddleware`` answers in plain text and cannot accept all of 127.0.0.0/8, so the check is here.
+    """
 
     def __init__(
-        self, app: Asgi, api_key: str | None, open_paths: frozenset[str], ended: Callable[[Exchange], None]
+        self,
+        app: ASGIApp,
+        *,
+        api_key: str | None,
+        open_paths: frozenset[str],
+        loopback_only: bool,
+        on_end: Callable[[Exchange], None],
     ) -> None:
         self._app = app
         self._key = None if api_key is None else f"Bearer {api_key}".encode()
         self._open_paths = open_paths
-        self._ended = ended
+        self._loopback_only = loopback_only
+        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, once."""
         if scope["type"] != "http":
-            return await _no_http(scope, receive, send)
-        given = Headers(scope=scope)
-        exchange = scope[KEY] = Exchange(request_id(given.get("x-request-id")), scope["path"], scope["method"])
-        named = (b"x-request-id", exchange.request_id.encode())
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        request_id = choose_request_id(headers.get("x-request-id"))
+        exchange = scope[EXCHANGE] = Exchange(request_id, scope["path"], scope["method"])
+        id_header = (b"x-request-id", request_id.encode())
 
-        async def counting(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), named]
+                message["headers"] = [*message.get("headers", ()), id_header]
             await send(message)
 
         try:
-            self._admit(scope["path"], scope["method"], given)
-            await self._app(scope, receive, counting)
-        except Gone:
-            exchange.error = "Gone"
+            if self._loopback_only:
+                _check_host(headers)
+            if self._key is not None:
+                self._check_key(scope["path"], scope["method"], headers)
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnected:
+            exchange.error = "ClientDisconnected"
         except BaseException as error:
-            told = _told(error)
-            exchange.error = told.kind
-            if exchange.status:  # it has begun to answer: to break off is the only way to say that there is no more
+            answer = _answer_error(error)
+            exchange.error = answer.kind
+            if exchange.status:  # the answer has begun: to break off is the only way to show that it is incomplete
                 raise
-            await told.response()(scope, receive, counting)
+            await answer.to_response()(scope, receive, send_with_id)
         finally:
-            self._ended(exchange)
+            self._on_end(exchange)
         return None
 
-    def _admit(self, path: str, method: str, given: Headers) -> None:
-        if self._key is None or path in self._open_paths or (path == "/" and method in ("GET", "HEAD")):
+    def _check_key(self, path: str, method: str, headers: Headers) -> None:
+        if path in self._open_paths or (path == "/" and method in ("GET", "HEAD")):
             return
-        said = given.get("authorization", "").strip().encode("latin-1")
-        if not compare_digest(said, self._key):
-            message = "wrong API key" if said else "no API key; expected the header Authorization: Bearer KEY"
-            raise Refusal("Unauthorized", message, {"www-authenticate": "Bearer"})
+        sent = headers.get("authorization", "").strip().encode("latin-1")
+        if self._key is None or not compare_digest(sent, self._key):
+            message = "wrong API key" if sent else "no API key; expected the header Authorization: Bearer KEY"
+            raise ApiError("Unauthorized", message, {"www-authenticate": "Bearer"})
 
 
-def _told(error: BaseException) -> Refusal:
+def _check_host(headers: Headers) -> None:
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
+        raise ApiError("Forbidden", "this server answers on this machine only; call it 127.0.0.1 or localhost")
+
+
+def _answer_error(error: BaseException) -> ApiError:
     if isinstance(error, ElbertError):
-        return refusal(error)
+        return to_api_error(error)
     if isinstance(error, CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
         raise error
     log.error("the server failed on a request", exc_info=error)
-    return Refusal("Internal", "the server failed on this request; its log says more")
+    return ApiError("Internal", "the server failed on this request; see the server's log")
 
 
-async def _no_http(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send(CLOSE)
-        return
-    while True:  # lifespan: there is nothing to do
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+EXPOSED_HEADERS = (
+    "retry-after",
+    "x-elbert-operating-point",
+    "x-request-id",
+    "x-total-time",
+    "x-queue-time",
+    "x-inference-time",
+)
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Starlette's CORS, with this server's error shape; outermost, so that pages can read errors too."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=[origin.rstrip("/") for origin in origins],
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a browser's question before a call: 204, or 403 in JSON."""
+        response = super().preflight_response(request_headers)
+        headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        if response.status_code < 400:
+            return Response(None, 204, headers)
+        message = "a page of this origin may not make this call; add its origin with --cors-allow-origin"
+        return ApiError("Forbidden", message, headers).to_response()

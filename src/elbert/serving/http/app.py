@@ -1,0 +1,150 @@
+"""The HTTP application around a service: routes, middleware, metrics and pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from elbert.errors import InputError
+from elbert.serving.explorer import Evaluation, model_name
+from elbert.serving.http.access_log import log_exchange
+from elbert.serving.http.errors import to_routing_error
+from elbert.serving.http.handlers import ClassifyHandlers
+from elbert.serving.http.health import StateHandlers
+from elbert.serving.http.metrics import Metrics
+from elbert.serving.http.middleware import CorsMiddleware, Exchange, RequestMiddleware
+from elbert.serving.http.openapi import OPEN_PATHS, ServerFacts, openapi_document
+from elbert.serving.http.pages import PageHandlers
+from elbert.serving.http.schemas.open_inference import VERSION
+from elbert.serving.settings import HttpSettings
+from elbert.serving.service import Service
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(
+    service: Service,
+    settings: HttpSettings | None = None,
+    metrics: Metrics | None = None,
+    *,
+    loopback_only: bool = False,
+    evaluation: Evaluation | None = None,
+) -> Starlette:
+    """Return the ASGI application around a service; the caller starts and stops the service.
+
+    ``metrics`` are the service's observer; without them only HTTP is counted. With ``loopback_only`` requests that
+    name another host than this machine are rejected. ``evaluation`` has labelled texts for the explorer page.
+    """
+    settings = HttpSettings() if settings is None else settings
+    metrics = Metrics(service.classifier) if metrics is None else metrics
+    metrics.watch(service)
+
+    def report(exchange: Exchange) -> None:
+        metrics.count_exchange(exchange)
+        log_exchange(exchange)
+
+    handlers = ClassifyHandlers(service, settings)
+    classifier = service.classifier
+    facts = ServerFacts(
+        (settings.name, settings.model_id),
+        classifier.labels,
+        list(classifier.bundle.points),
+        classifier.depths,
+        handlers.max_texts,
+        has_key=settings.api_key is not None,
+        loopback_only=loopback_only,
+        has_evaluation=evaluation is not None,
+    )
+    pages = PageHandlers(classifier, openapi_document(facts), evaluation)
+    middleware = [
+        Middleware(
+            RequestMiddleware,
+            api_key=settings.api_key,
+            open_paths=OPEN_PATHS,
+            loopback_only=loopback_only,
+            on_end=report,
+        )
+    ]
+    if settings.cors_allow_origin:
+        middleware.insert(0, Middleware(CorsMiddleware, origins=settings.cors_allow_origin))
+    app = Starlette(
+        routes=_routes(handlers, StateHandlers(service, settings, metrics), pages, settings.name),
+        middleware=middleware,
+        exception_handlers={HTTPException: _raise_routing_error},
+    )
+    app.router.redirect_slashes = False  # another path is another route: 404
+    return app
+
+
+def explorer_application(service: Service, evaluation: Evaluation | None = None) -> Starlette:
+    """Return the application of ``elbert explore``: for this machine only, with labelled texts.
+
+    Raises:
+        InputError: the model is a regression, which has no exits.
+    """
+    if service.classifier.bundle.config.problem == "regression":
+        raise InputError("this model predicts a number (problem_type 'regression'): it has no exits to explore")
+    settings = HttpSettings(model_id=model_name(service.classifier.bundle.folder.parts))
+    return application(service, settings, loopback_only=True, evaluation=evaluation)
+
+
+class ExactRoute(Route):
+    """A route whose path is no pattern: a model's name may hold slashes and braces.
+
+    ``handlers`` are by method; Starlette's own routes would answer 405 for the methods of a second route of this path.
+    """
+
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        async def handle(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            return await handlers[method](request)
+
+        super().__init__("/", handle, methods=list(handlers))
+        self.path = path
+        self.path_regex = re.compile(re.escape(path) + r"\Z")
+
+
+def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandlers, model: str) -> list[ExactRoute]:
+    table: dict[str, dict[str, Handler]] = {
+        "/v1/classify": {"POST": classify.classify},  # the most frequent ones first: routes are tried in order
+        "/predict": {"POST": classify.predict},
+        "/": {"POST": classify.root, "GET": pages.explorer},
+        "/classify": {"POST": classify.classify},
+        "/invocations": {"POST": classify.root},
+        "/v1/models": {"GET": state.models},
+        "/health": {"GET": state.health},
+        "/ping": {"GET": state.health},
+        "/ready": {"GET": state.ready},
+        "/info": {"GET": state.info},
+        "/metrics": {"GET": state.metrics},
+        "/docs": {"GET": pages.docs},
+        "/openapi.json": {"GET": pages.document},
+        "/explorer/model.json": {"GET": pages.model},
+        "/explorer/evaluation.json": {"GET": pages.evaluation},
+        "/v2": {"GET": state.server},
+        "/v2/health/live": {"GET": state.health},
+        "/v2/health/ready": {"GET": state.ready},
+    }
+    # The protocol leaves it to the client whether a path names the version.
+    for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{VERSION}"):
+        table |= {
+            f"{path}/infer": {"POST": classify.infer},
+            path: {"GET": state.model},
+            f"{path}/ready": {"GET": state.ready},
+        }
+    return [ExactRoute(path, handlers) for path, handlers in table.items()]
+
+
+async def _raise_routing_error(request: Request, error: Exception) -> Any:
+    # Raised, not answered: one place turns errors into answers, counts and logs them.
+    if not isinstance(error, HTTPException):
+        raise error
+    raise to_routing_error(error, request.scope["path"])

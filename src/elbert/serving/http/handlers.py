@@ -1,0 +1,159 @@
+"""Handlers of the routes that classify: from a body to rows in the engine, and back to an answer."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from elbert.bundle.folder import read_json
+from elbert.serving.http.body import BodyReader
+from elbert.serving.http.errors import to_api_error
+from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_header
+from elbert.serving.http.middleware import DisconnectWatch, exchange_of
+from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
+from elbert.serving.http.schemas.common import ParsedRequest, count_characters, limit_characters
+from elbert.serving.settings import HttpSettings
+from elbert.serving.results import Answers, Item
+from elbert.serving.service import Service
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+class ClassifyHandlers:
+    """One handler for each shape of request."""
+
+    def __init__(self, service: Service, settings: HttpSettings) -> None:
+        bundle = service.classifier.bundle
+        self.max_texts = service.settings.max_client_batch_size
+        self._reader = BodyReader(settings.payload_limit, settings.body_seconds)
+        self._service = service
+        self._auto_truncate = settings.auto_truncate
+        self._labels = service.classifier.labels
+        self._name = settings.name
+        self._models = tuple(dict.fromkeys((settings.name, settings.model_id)))
+        declared = read_json(bundle.folder / "config.json").get("problem_type")
+        self._activations = tei.Activations(bundle.config, declared)
+
+    async def predict(self, request: Request) -> Response:
+        """``POST /predict``."""
+        parsed = tei.parse_request(await self._read(request), self.max_texts)
+        return await self._answer_ranked(request, parsed, self._activations.tei)
+
+    async def root(self, request: Request) -> Response:
+        """``POST /`` and ``/invocations``: Hugging Face's shape where the body has parameters, else TEI's."""
+        body = await self._read(request)
+        if hugging_face.has_parameters(body):
+            parsed, default = hugging_face.parse_request(body, self.max_texts), self._activations.hugging_face
+        else:
+            parsed, default = tei.parse_request(body, self.max_texts), self._activations.tei
+        return await self._answer_ranked(request, parsed, default)
+
+    async def classify(self, request: Request) -> Response:
+        """``POST /v1/classify`` and ``/classify``; as lines of JSON for clients that accept them."""
+        parsed = classify.parse_request(await self._read(request), self.max_texts, self._models)
+        if NDJSON in request.headers.get("accept", "").lower():
+            async with DisconnectWatch(request.receive):
+                return ClassifyStream(await self._submit(request, parsed), parsed, len(self._labels))
+        items = await self._collect(request, parsed)
+        answer = classify.to_response(
+            items, parsed, len(self._labels), model=self._name, request_id=exchange_of(request.scope).request_id
+        )
+        return _to_json(answer, {OPERATING_POINT: quote_header(items[0].point)})
+
+    async def infer(self, request: Request) -> Response:
+        """``POST /v2/models/MODEL/infer``."""
+        parsed, infer_request = open_inference.parse_request(await self._read(request), self.max_texts)
+        items = await self._collect(request, parsed)
+        _raise_first(items)
+        answer = open_inference.to_response(self._name, infer_request, items, self._labels)
+        return _to_json(answer, {OPERATING_POINT: quote_header(items[0].point)})
+
+    async def _read(self, request: Request) -> bytearray:
+        exchange_of(request.scope).classifies = True
+        return await self._reader.read(request)
+
+    async def _submit(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> Answers:
+        """Submit a request to the service.
+
+        Raises:
+            ElbertError: it is rejected.
+        """
+        truncate = self._auto_truncate if parsed.truncate is None else parsed.truncate
+        exchange = exchange_of(request.scope)
+        exchange.batch, exchange.texts = parsed.nested, len(parsed.texts)
+        exchange.characters = sum(map(count_characters, parsed.texts))
+        max_length = self._service.classifier.tokeniser.max_length
+        return await self._service.classify(
+            limit_characters(parsed.texts, max_length, parsed.direction, truncate=truncate),
+            policy=parsed.policy,
+            deadline_ms=parsed.deadline_ms,
+            trace=parsed.trace,
+            truncate=truncate,
+            direction=parsed.direction,
+            raw=raw,
+        )
+
+    async def _collect(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> list[Item]:
+        """Return the result of each text, in order.
+
+        Raises:
+            ElbertError: the request is rejected.
+            ClientDisconnected: the client disconnected, and its rows have left the engine.
+        """
+        async with DisconnectWatch(request.receive), await self._submit(request, parsed, raw=raw) as answers:
+            items = await answers.all()
+        exchange_of(request.scope).record(items)
+        return items
+
+    async def _answer_ranked(self, request: Request, parsed: ParsedRequest, default: str) -> Response:
+        activation = parsed.activation or default
+        items = await self._collect(request, parsed, raw=self._activations.needs_logits(activation))
+        _raise_first(items)
+        ranked = [tei.rank_labels(self._activations.scores(item, activation), parsed.top_k) for item in items]
+        exchange = exchange_of(request.scope)
+        headers = answer_headers(items, exchange.characters, exchange.seconds, exchange.durations)
+        return _to_json(ranked if parsed.nested else ranked[0], headers)
+
+
+class ClassifyStream(Response):
+    """Results as lines of JSON, each sent as soon as its text exits; a disconnect frees the rows still running."""
+
+    def __init__(self, answers: Answers, parsed: ParsedRequest, num_classes: int) -> None:
+        super().__init__(media_type=NDJSON)
+        self._answers = answers
+        self._parsed = parsed
+        self._num_classes = num_classes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines."""
+        items = list[Item]()
+        async with DisconnectWatch(receive), self._answers:
+            async for item in self._answers:
+                if not items:  # the operating point is known from the first item on
+                    await send({"type": "http.response.start", "status": 200, "headers": _stream_headers(item)})
+                items.append(item)
+                line = msgspec.json.encode(classify.to_item(item, self._parsed, self._num_classes)) + b"\n"
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            exchange_of(scope).record(items)
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _stream_headers(first: Item) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", NDJSON.encode()),
+        (b"x-accel-buffering", b"no"),  # a proxy that collects lines would delay them
+        (OPERATING_POINT.encode(), quote_header(first.point).encode()),
+    ]
+
+
+def _raise_first(items: list[Item]) -> None:
+    for item in items:
+        if item.error is not None:
+            raise to_api_error(item.error)
+
+
+def _to_json(answer: object, headers: dict[str, str]) -> Response:
+    return Response(msgspec.json.encode(answer), 200, headers, JSON)

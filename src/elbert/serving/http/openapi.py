@@ -1,0 +1,388 @@
+"""The OpenAPI document: a table of operations, and schemas that msgspec makes from the Structs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from elbert import __version__
+from elbert.serving.http.errors import STATUS, Error
+from elbert.serving.http.headers import OPERATING_POINT, TIMES
+from elbert.serving.http.schemas.classify import ClassifyItem, ClassifyRequest, ClassifyResponse, ModelList
+from elbert.serving.http.schemas.common import MAX_TEXTS
+from elbert.serving.http.schemas.hugging_face import HuggingFaceRequest
+from elbert.serving.http.schemas.open_inference import (
+    VERSION,
+    InferRequest,
+    InferResponse,
+    ModelMetadata,
+    ServerMetadata,
+)
+from elbert.serving.http.schemas.tei import PredictRequest, RankedLabel
+
+Schema = dict[str, Any]
+
+STRUCTS = (
+    PredictRequest,
+    RankedLabel,
+    HuggingFaceRequest,
+    ClassifyRequest,
+    ClassifyResponse,
+    ModelList,
+    InferRequest,
+    InferResponse,
+    ServerMetadata,
+    ModelMetadata,
+    Error,
+)
+ABOUT = """Text classification that stops each text at the depth where its answer is settled.
+
+Every error is JSON with `error`, one line for people, and `error_type`, a name for programs. A route that is not
+listed here is answered with 404, another method with 405 and the header `Allow`. Bodies are JSON in UTF-8, at most
+1,024 levels deep. Every answer has the header `x-request-id`: the client's own id, if it sent a valid one."""
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """The properties of a server that its document depends on.
+
+    models: accepted names of the model, the served one first
+    has_key: an API key is needed; loopback_only: other host names than this machine's are rejected
+    """
+
+    models: Sequence[str]
+    labels: Sequence[str]
+    points: Sequence[str]
+    depths: int
+    max_texts: int
+    has_key: bool
+    loopback_only: bool = False
+    has_evaluation: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of a route.
+
+    request: the schema of its body; such a route classifies, and fails in all the ways of ``CLASSIFY_ERRORS``
+    answer: the schema of its answer, or a key of ``CONTENT``
+    needs_key: false for probes and for pages that a browser opens
+    errors: statuses besides 200, 401, 403 and 500
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answer: str = "empty"
+    request: str = ""
+    needs_key: bool = True
+    errors: tuple[str, ...] = ()
+
+
+CLASSIFY_ERRORS = ("400", "408", "413", "415", "422", "424", "429", "503")
+NO_STATE = ("503",)
+OPERATIONS = (
+    Operation(
+        "post",
+        "/v1/classify",
+        "classify",
+        "Classify texts, with the exit of each",
+        "ClassifyResponse",
+        "ClassifyRequest",
+        errors=("404",),
+    ),
+    Operation(
+        "post",
+        "/classify",
+        "classify_vllm",
+        "The same, as vLLM names it",
+        "ClassifyResponse",
+        "ClassifyRequest",
+        errors=("404",),
+    ),
+    Operation(
+        "post", "/predict", "predict", "Classify as text-embeddings-inference does", "PredictResponse", "PredictRequest"
+    ),
+    Operation(
+        "post",
+        "/",
+        "root",
+        "Classify as Hugging Face's clients request it, or as /predict",
+        "PredictResponse",
+        "RootRequest",
+    ),
+    Operation("get", "/", "explorer", "The explorer page", "html", needs_key=False),
+    Operation(
+        "post", "/invocations", "invocations", "The same as POST /, for SageMaker", "PredictResponse", "RootRequest"
+    ),
+    Operation("get", "/v1/models", "models", "The model that is served", "ModelList"),
+    Operation("get", "/health", "health", "Alive", needs_key=False, errors=NO_STATE),
+    Operation("get", "/ping", "ping", "The same as GET /health, for SageMaker", needs_key=False, errors=NO_STATE),
+    Operation("get", "/ready", "ready", "Accepts requests", needs_key=False, errors=NO_STATE),
+    Operation("get", "/info", "info", "The model, the limits and the state of the server", "Info"),
+    Operation("get", "/metrics", "metrics", "Metrics for Prometheus", "text", needs_key=False),
+    Operation("get", "/docs", "docs", "This documentation", "html", needs_key=False),
+    Operation("get", "/openapi.json", "openapi", "This document", "object", needs_key=False),
+    Operation("get", "/explorer/model.json", "explorer_model", "The model, for the explorer page", "object"),
+    Operation(
+        "get",
+        "/explorer/evaluation.json",
+        "explorer_evaluation",
+        "Labelled texts, for the explorer page of elbert explore",
+        "object",
+        errors=("404",),
+    ),
+    Operation("get", "/v2", "server_metadata", "Open Inference Protocol: the server", "ServerMetadata"),
+    Operation("get", "/v2/health/live", "server_live", "Alive", needs_key=False, errors=NO_STATE),
+    Operation("get", "/v2/health/ready", "server_ready", "Accepts requests", needs_key=False, errors=NO_STATE),
+    Operation("get", "/v2/models/{model}", "model_metadata", "Open Inference Protocol: the model", "ModelMetadata"),
+    Operation("get", "/v2/models/{model}/ready", "model_ready", "Accepts requests", errors=NO_STATE),
+    Operation(
+        "post",
+        "/v2/models/{model}/infer",
+        "model_infer",
+        "Open Inference Protocol: classify",
+        "InferResponse",
+        "InferRequest",
+    ),
+    Operation(
+        "get", "/v2/models/{model}/versions/{version}", "version_metadata", "The model, by its version", "ModelMetadata"
+    ),
+    Operation(
+        "get",
+        "/v2/models/{model}/versions/{version}/ready",
+        "version_ready",
+        "Accepts requests, by its version",
+        errors=NO_STATE,
+    ),
+    Operation(
+        "post",
+        "/v2/models/{model}/versions/{version}/infer",
+        "version_infer",
+        "Classify, by its version",
+        "InferResponse",
+        "InferRequest",
+    ),
+)
+
+# Paths that need no key: machines probe them, or a browser opens them and cannot send one.
+OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if not operation.needs_key) - {"/"}
+
+CONTENT: dict[str, Schema] = {
+    "html": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
+    "text": {"text/plain; version=0.0.4; charset=utf-8": {"schema": {"type": "string"}}},
+    "object": {"application/json": {"schema": {"type": "object"}}},
+}
+# Status: description, an example of its message, and the kind in that example.
+ERRORS = {
+    "400": ("A body that is not JSON, or a text without characters", "`inputs` cannot be empty", "Empty"),
+    "401": ("No API key, or a wrong one", "no API key; expected the header Authorization: Bearer KEY", "Unauthorized"),
+    "403": ("Another host name than this machine's, or a page of another origin", "call it 127.0.0.1", "Forbidden"),
+    "404": ("No such route, model or data", "no route '/nowhere'; /docs lists all routes", "NotFound"),
+    "408": ("The body did not arrive in time", "the body did not arrive within 60 s", "Timeout"),
+    "413": ("The body is too large", "the body is larger than 2,000,000 bytes (--payload-limit)", "PayloadTooLarge"),
+    "415": ("Not JSON", "content-type is 'text/plain', expected application/json", "UnsupportedMediaType"),
+    "422": ("Another shape than expected, or a text that cannot be used", "inputs: expected a string", "Validation"),
+    "424": ("The model failed on a text", "the model failed on this text; see the server's log", "Backend"),
+    "429": ("Too many texts are in the server; try again after Retry-After", "512 texts in the server", "Overloaded"),
+    "500": ("A fault of the server; its log has the details", "the server failed on this request", "Internal"),
+    "503": ("The server is starting, restarting or stopping", "the server accepts no requests now", "Unhealthy"),
+}
+ERROR_HEADERS = {"401": "www-authenticate", "429": "retry-after"}
+
+
+def openapi_document(facts: ServerFacts) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of one server."""
+    examples = _examples(facts)
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        path = operation.path.format(model=quote(facts.models[0]), version=VERSION)
+        paths.setdefault(path, {})[operation.method] = _describe(operation, facts, examples)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "elbert", "version": __version__, "description": ABOUT, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(facts),
+            "responses": {status: _error_response(status) for status in ERRORS},
+            "headers": _headers(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, Any]) -> dict[str, Any]:
+    statuses = set(operation.errors) | {"500"} | (set(CLASSIFY_ERRORS) if operation.request else set())
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": ["classify" if operation.request else "state"],
+        "responses": {"200": _answer(operation, examples)},
+    }
+    if operation.name == "explorer_evaluation" and not facts.has_evaluation:
+        del described["responses"]["200"]
+    if facts.has_key and operation.needs_key:
+        statuses.add("401")
+        described["security"] = [{"key": []}]
+    if facts.loopback_only:
+        statuses.add("403")
+    if operation.request:
+        body = {"schema": _ref("schemas", operation.request), "examples": examples[operation.request]}
+        described["requestBody"] = {"required": True, "content": {"application/json": body}}
+    described["responses"] |= {status: _ref("responses", status) for status in sorted(statuses)}
+    return described
+
+
+def _answer(operation: Operation, examples: Mapping[str, Any]) -> dict[str, Any]:
+    names = ["x-request-id"]
+    if operation.request:
+        names += [OPERATING_POINT, *(TIMES if operation.answer == "PredictResponse" else ())]
+    answer: dict[str, Any] = {
+        "description": "The answer",
+        "headers": {name: _ref("headers", name) for name in names},
+    }
+    if operation.answer in CONTENT:
+        answer["content"] = CONTENT[operation.answer]
+    elif operation.answer != "empty":
+        content = {"schema": _ref("schemas", operation.answer)}
+        if operation.answer in examples:
+            content["examples"] = examples[operation.answer]
+        answer["content"] = {"application/json": content}
+    if operation.answer == "ClassifyResponse":
+        lines = {"type": "string", "description": "one line of JSON (ClassifyItem) for each text, as it exits"}
+        answer["content"]["application/x-ndjson"] = {"schema": lines}
+    return answer
+
+
+def _ref(kind: str, name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _error_response(status: str) -> dict[str, Any]:
+    description, message, kind = ERRORS[status]
+    names = ["x-request-id", *([ERROR_HEADERS[status]] if status in ERROR_HEADERS else [])]
+    content = {"schema": _ref("schemas", "Error"), "example": {"error": message, "error_type": kind}}
+    return {
+        "description": description,
+        "headers": {name: _ref("headers", name) for name in names},
+        "content": {"application/json": content},
+    }
+
+
+def _headers() -> dict[str, Any]:
+    text = {"type": "string"}
+    number = {"type": "string", "pattern": "^[0-9]+$"}
+    return {
+        **{name: {"schema": number, "description": "milliseconds, or a count"} for name in TIMES},
+        OPERATING_POINT: {"schema": text, "description": "the operating point or policy of the texts, percent-encoded"},
+        "x-request-id": {"schema": text, "description": "names the request in the server's log"},
+        "retry-after": {"schema": number, "description": "seconds"},
+        "www-authenticate": {"schema": text, "description": "Bearer"},
+    }
+
+
+def _schemas(facts: ServerFacts) -> dict[str, Schema]:
+    """The Structs' schemas, and what only this server knows: its labels, its depths and its limits."""
+    _, generated = msgspec.json.schema_components(STRUCTS, ref_template="#/components/schemas/{name}")
+    schemas: dict[str, Schema] = _set_limit(generated, facts.max_texts)
+    ranked = {
+        "type": "array",
+        "items": _ref("schemas", "RankedLabel"),
+        "minItems": 1,
+        "maxItems": len(facts.labels),
+        "description": "the highest score first",
+    }
+    not_hugging_face = {"properties": {"parameters": {"not": {"type": "object"}}}}
+    schemas |= {
+        "PredictResponse": {"anyOf": [ranked, {"type": "array", "items": ranked}]},
+        "RootRequest": {
+            "anyOf": [
+                _ref("schemas", "HuggingFaceRequest"),
+                {"allOf": [_ref("schemas", "PredictRequest"), not_hugging_face]},
+            ]
+        },
+        "Info": {"type": "object", "required": ["model_id", "model_type", "max_input_length", "version", "elbert"]},
+    }
+    schemas["ClassifyRequest"]["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
+    schemas["ClassifyRequest"]["properties"]["model"]["enum"] = [*dict.fromkeys(facts.models), None]
+    schemas["RankedLabel"]["properties"]["label"]["enum"] = list(facts.labels)
+    schemas["Error"]["properties"]["error_type"]["enum"] = list(STATUS)
+    schemas["ItemError"]["properties"]["error_type"]["enum"] = list(STATUS)
+    return schemas
+
+
+def _set_limit(schema: Any, max_texts: int) -> Any:
+    """Put a server's number of texts in the place of ``MAX_TEXTS``, at any depth."""
+    if isinstance(schema, dict):
+        return {key: _set_limit(value, max_texts) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_set_limit(value, max_texts) for value in schema]
+    return max_texts if schema == MAX_TEXTS else schema
+
+
+TEXT, PAIR = "A charming and often affecting journey.", "It was not a waste of time."
+
+
+def _examples(facts: ServerFacts) -> dict[str, Any]:
+    """Bodies and answers by schema, valid for any model; their numbers are invented."""
+    scores = _falling_scores(facts.labels)
+    best = next(iter(scores))
+    ranked = [{"score": score, "label": label} for label, score in scores.items()]
+    item = ClassifyItem(
+        index=0,
+        label=best,
+        probs=[scores.get(label, 0.0) for label in facts.labels],
+        num_classes=len(facts.labels),
+        score=scores[best],
+        scores=scores,
+        depth=1,
+        depths=facts.depths,
+        reason="entropy",
+        truncated=False,
+        tokens=10,
+        operating_point=next(iter(facts.points), "full"),
+    )
+    usage = {"prompt_tokens": 10, "total_tokens": 10, "completion_tokens": 0, "prompt_tokens_details": None}
+    answer = {
+        "id": "classify-0123456789abcdef",
+        "object": "list",
+        "created": 1745383213,
+        "model": facts.models[0],
+        "data": [msgspec.to_builtins(item)],
+        "usage": usage | {"tokens": 10, "layer_tokens": 10},
+    }
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}
+    label = {"name": "label", "shape": [1], "datatype": "BYTES", "data": [best]}
+    bodies: dict[str, dict[str, Any]] = {
+        "ClassifyRequest": {
+            "text": {"model": facts.models[0], "input": TEXT},
+            "texts": {"input": [TEXT, {"text": TEXT, "text_pair": PAIR}]},
+            "policy": {"input": [TEXT], "policy": "entropy(0.2)", "deadline_ms": 50, "trace": True},
+        },
+        "ClassifyResponse": {"texts": answer},
+        "PredictRequest": {
+            "text": {"inputs": TEXT},
+            "pair": {"inputs": [TEXT, PAIR], "truncate": True, "truncation_direction": "Left"},
+            "batch": {"inputs": [[TEXT], [TEXT, PAIR]]},
+        },
+        "PredictResponse": {"text": ranked, "batch": [ranked, ranked]},
+        "RootRequest": {
+            "hugging_face": {"inputs": TEXT, "parameters": {"top_k": 1}},
+            "tei": {"inputs": TEXT},
+        },
+        "InferRequest": {"text": {"id": "1", "inputs": [tensor], "outputs": [{"name": "label"}]}},
+        "InferResponse": {"text": {"model_name": "elbert", "model_version": "1", "id": "1", "outputs": [label]}},
+    }
+    return {schema: {name: {"value": value} for name, value in examples.items()} for schema, examples in bodies.items()}
+
+
+def _falling_scores(labels: Sequence[str]) -> dict[str, float]:
+    """Return probabilities that add up to 1 for at most 8 labels, the highest first."""
+    some = labels[:8]
+    total = sum(2.0**i for i in range(len(some)))
+    return {label: round(2.0**i / total, 4) for i, label in reversed(list(enumerate(some)))}

@@ -1,0 +1,1 @@
+"""Schemas of every request and answer: each msgspec Struct is parser, validator and JSON schema in one."""
