@@ -8,7 +8,7 @@ baselines into the record `linear`. What is there already is not made again.
 
 from __future__ import annotations
 
-from lab.command import ended, parser, places, say
+from lab.command import parser, places, print_line, run_command
 from lab.linear import baselines, published
 from lab.prepare import prepare
 from lab.sets import SETS, named
@@ -29,8 +29,8 @@ def main(argv: list[str] | None) -> None:
         if not arguments.no_linear:
             ours = baselines(here, [prepared])[data.name]["accuracy"]
             line += f"  linear SVM {ours:.4f} (all rows: {theirs.get(data.name, {}).get('accuracy', 'not published')})"
-        say(line)
+        print_line(line)
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

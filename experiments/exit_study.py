@@ -4,7 +4,7 @@
     python experiments/exit_study.py --minutes 30      # goes on with them, then studies what is there
     python experiments/exit_study.py --tables          # only studies what is there
 
-Dials are chosen on the calibration parts (lab/choosing.py, which is given no test text) and reported on the test parts.
+Dials are chosen on the calibration parts (lab/choosing.py, which sees no test text) and reported on the test parts.
 Keeps the records exits/BASE/SET/WAY-SEED by seed, and exit_study (also results/exit_study.csv) over seeds.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import partial
 
 from lab import choices, exit_tables, plan
-from lab.command import ended, parser, places, say
-from lab.exit_study import SLACK, SPEEDUPS, keep, linear_told, study
+from lab.command import parser, places, print_line, run_command
+from lab.exit_study import SLACK, SPEEDUPS, keep, linear_cell, study
 from lab.exits import lacking
 from lab.linear import baselines
 from lab.runs import Run
@@ -29,7 +29,7 @@ def main(argv: list[str] | None) -> None:
     reader.add_argument("--variant", default="equal", metavar="WAY", help="the way to train whose exits are studied")
     reader.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
     reader.add_argument("--alone-seeds", nargs="*", type=int, metavar="N", help="of classifiers trained alone")
-    reader.add_argument("--families", nargs="+", metavar="FAMILY", help="unsaid: all")
+    reader.add_argument("--families", nargs="+", metavar="FAMILY", help="default: all")
     reader.add_argument("--plan", action="store_true", help="only say what is missing")
     reader.add_argument("--tables", action="store_true", help="only study what is there")
     reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
@@ -46,26 +46,26 @@ def main(argv: list[str] | None) -> None:
     studied = {(run.prepared.data.name, run.seed): run for run in ours}
     machine = choices.machine(arguments)
 
-    def wanted(run: Run) -> bool:
+    def is_missing(run: Run) -> bool:
         return lacking(run, studied.get((run.prepared.data.name, run.seed), run))
 
     if arguments.plan:
-        plan.tell(runs, list(filter(wanted, runs)), machine)
+        plan.print_plan(runs, list(filter(is_missing, runs)), machine)
         return
     if not arguments.tables:
         one = partial(choices.make_one, arguments=arguments)
-        left = plan.work_off(runs, wanted, arguments.minutes, machine, one)
-        say(f"{len(runs) - left} of {len(runs)} runs are there")
+        left = plan.work_off(runs, is_missing, arguments.minutes, machine, one)
+        print_line(f"{len(runs) - left} of {len(runs)} runs are there")
     linear = baselines(here, [choices.prepared(each, here) for each in data])
-    found = study(ours, alone, arguments.families, arguments.variant, start, say)
+    found = study(ours, alone, arguments.families, arguments.variant, start, print_line)
     keep(here, found)
     for name, pooled in found["sets"].items():
-        say(f"\n{name}, test, {pooled['n']:,} texts, seeds {pooled['seeds']}\n")
-        say(exit_tables.families_table(pooled, linear_told(name, linear)))
-        say("\n" + exit_tables.depths_table(pooled))
+        print_line(f"\n{name}, test, {pooled['n']:,} texts, seeds {pooled['seeds']}\n")
+        print_line(exit_tables.families_table(pooled, linear_cell(name, linear)))
+        print_line("\n" + exit_tables.depths_table(pooled))
     if found["sets"]:
-        say("\n" + exit_tables.oracle_table(found["sets"]) + "\n\n" + exit_tables.promises_table(found["sets"]))
+        print_line("\n" + exit_tables.oracle_table(found["sets"]) + "\n\n" + exit_tables.promises_table(found["sets"]))
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.assemble import pages
-from lab.command import ended, parser, places, say
+from lab.command import parser, places, print_line, run_command
 from lab.places import ROOT, write_text
 
 HERE = ROOT / "experiments"
@@ -27,8 +27,8 @@ def main(argv: list[str] | None) -> None:
     for name, text in pages(here, arguments.words).items():
         file = arguments.output if name == "index" else here.results / f"{name}.md"
         write_text(file, text)
-        say(f"{file} written")
+        print_line(f"{file} written")
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

@@ -11,7 +11,7 @@ the record runs/BASE/SET/WAY-SEED. A finished run is skipped; a killed one start
 from __future__ import annotations
 
 from lab import choices
-from lab.command import ended, parser, places, say
+from lab.command import parser, places, print_line, run_command
 from lab.tables import percent
 
 
@@ -31,17 +31,17 @@ def main(argv: list[str] | None) -> None:
     (run,) = choices.runs(choices.sets(arguments, [arguments.set]), [arguments.variant], [arguments.seed], start, here)
     record = None if arguments.again else run.record()
     if record is not None and (run.has_outputs or not arguments.outputs):
-        say(f"{run.name}: finished already ({run.record_name})")
+        print_line(f"{run.name}: finished already ({run.record_name})")
     else:
         record = choices.make_one(run, arguments, keep_model=arguments.keep_model)
     test = record["test"]
-    say(f"{run.name}: test area {percent(test['area'])}, by depth {' '.join(map(percent, test['accuracy']))}")
+    print_line(f"{run.name}: test area {percent(test['area'])}, by depth {' '.join(map(percent, test['accuracy']))}")
     took = record["training"]
     steps = (
         f"{took['steps']} steps took {took['step_seconds']:.0f} s, {took['step_cpu_seconds']:.0f} s of the processor"
     )
-    say(f"{run.name}: {record['seconds'] / 60:.1f} minutes; {steps}")
+    print_line(f"{run.name}: {record['seconds'] / 60:.1f} minutes; {steps}")
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

@@ -4,8 +4,9 @@
     python experiments/training_study.py --minutes 30     # goes on with it, and stops in time
     python experiments/training_study.py --tables         # only collects and shows what is there
 
-Keeps the record training_study and results/training_study.csv: accuracy of every depth on the test parts, area, training time against plain
-ALBERT (the time of steps alone), mean and deviation over seeds, and areas paired by set and seed.
+Keeps the record training_study and results/training_study.csv: accuracy of every depth on the test parts, area,
+training time against plain ALBERT (the time of steps alone), mean and deviation over seeds, and areas paired by set and
+seed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 
 from lab import choices, plan, training_pairs, training_tables
-from lab.command import ended, parser, places, say
+from lab.command import parser, places, print_line, run_command
 
 DATA = ("trec6", "cr", "subj", "mr")
 WAYS = (
@@ -54,21 +55,21 @@ def main(argv: list[str] | None) -> None:
     runs.sort(key=lambda run: run.seed)  # a whole table with one seed is worth more than half a one with three
     machine = choices.machine(arguments)
     if arguments.plan:
-        plan.tell(runs, [run for run in runs if run.record() is None], machine)
+        plan.print_plan(runs, [run for run in runs if run.record() is None], machine)
         return
     if not arguments.tables:
         one = partial(choices.make_one, arguments=arguments)
         left = plan.work_off(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
-        say(f"{len(runs) - left} of {len(runs)} runs are there")
+        print_line(f"{len(runs) - left} of {len(runs)} runs are there")
     study = training_pairs.collect(runs, arguments.reference)
     training_tables.keep(here, study)
     for name, each in study["sets"].items():
-        say(f"\n{name}, test, {each['n']:,} texts\n")
-        say(training_tables.set_table(each, study["reference"], study["depths"]))
+        print_line(f"\n{name}, test, {each['n']:,} texts\n")
+        print_line(training_tables.set_table(each, study["reference"], study["depths"]))
     if study["over_sets"]:
-        say("\nall sets\n\n" + training_tables.over_table(study))
-        say("\non halves of the calibration parts\n\n" + training_tables.choice_table(study))
+        print_line("\nall sets\n\n" + training_tables.over_table(study))
+        print_line("\non halves of the calibration parts\n\n" + training_tables.choice_table(study))
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

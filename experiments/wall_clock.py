@@ -10,7 +10,7 @@ the record wall_clock/BASE/SET; what is there already for these policies is not 
 from __future__ import annotations
 
 from lab import choices, clock
-from lab.command import ended, parser, places, say
+from lab.command import parser, places, print_line, run_command
 from lab.sets import SETS
 from lab.tables import table
 
@@ -34,10 +34,10 @@ def main(argv: list[str] | None) -> None:
     for run in choices.runs(data, [arguments.variant], [arguments.seed], start, here):
         found = clock.timed(run, wish, again=arguments.again)
         if isinstance(found, str):
-            say(f"{run.name}: {found}")
+            print_line(f"{run.name}: {found}")
             continue
-        say(f"\n{run.name}, {wish.dtype}\n\n" + table(clock.HEADER, clock.rows(found)))
+        print_line(f"\n{run.name}, {wish.dtype}\n\n" + table(clock.HEADER, clock.rows(found)))
 
 
 if __name__ == "__main__":
-    ended(main)
+    run_command(main)

@@ -2,7 +2,7 @@
 
     python recipes/bundle.py MODEL_DIR src/elbert/bundled
 
-``config.json`` keeps ``dtype: float32``, so that whoever loads the folder computes in float32.
+``config.json`` keeps ``dtype: float32``, so that loading the folder computes in float32.
 """
 
 from __future__ import annotations

@@ -80,18 +80,18 @@ def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) ->
 
 
 class Rate:
-    """Constant after a warm-up; falls to nothing in the last share of the time, or from the moment it is told to."""
+    """Constant after a warm-up; falls to 0 in the last share of the time, or once the stop file appears."""
 
     def __init__(self, top: float, minutes: float, fall: float, stop: Path | None) -> None:
         self.top, self.stop = top, stop
         self.falling = minutes * 60 * fall
         self.from_ = time.monotonic() + minutes * 60 - self.falling
-        self.told = False
+        self.is_stopping = False
 
     def __call__(self, step: int) -> float:
         now = time.monotonic()
-        if not self.told and self.stop is not None and self.stop.exists():
-            self.from_, self.told = min(self.from_, now), True
+        if not self.is_stopping and self.stop is not None and self.stop.exists():
+            self.from_, self.is_stopping = min(self.from_, now), True
         left = 1.0 if now < self.from_ else max(1 - (now - self.from_) / max(self.falling, 1.0), 0.0)
         return self.top * left * min(1.0, (step + 1) / WARM_UP)
 

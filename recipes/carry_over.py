@@ -77,8 +77,8 @@ def accuracies(
         with torch.autocast("cpu", torch.bfloat16):
             for depth, h in enumerate(every_depth(model, ids, mask)[1:]):
                 for how, pooled in enumerate((h[:, 0], mean_over(h, mask))):
-                    said = model.classifier(torch.tanh(model.albert.pooler(pooled))).argmax(-1)
-                    right[how, depth] += (said == gold).sum()
+                    predicted = model.classifier(torch.tanh(model.albert.pooler(pooled))).argmax(-1)
+                    right[how, depth] += (predicted == gold).sum()
     model.train()
     cls, mean = (right / len(rows) * 100).tolist()
     return [round(x, 1) for x in cls], [round(x, 1) for x in mean]
@@ -126,7 +126,7 @@ def main() -> None:
 
     optimizer = torch.optim.AdamW(model.parameters(), args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     batches = batch_stream(text_stream(corpus, task, args.share, rng), tokenizer, rng)
-    start, step, tokens, told = time.time(), 0, 0, 0.0
+    start, step, tokens, reported = time.time(), 0, 0, 0.0
     while (spent := (time.time() - start) / (60 * args.minutes)) < 1:
         ids, mask = next(batches)
         rate = args.rate * min((step + 1) / 200, 1.0) * max(1 - spent, 0.02)
@@ -139,10 +139,10 @@ def main() -> None:
         optimizer.step()
         step, tokens = step + 1, tokens + int(mask.sum())
         if step % 20 == 0:
-            told_losses = f"hidden {off.item():.4f} answer {answer.item():.4f}"
-            print(f"step {step} tokens {tokens / 1e6:.2f} M {told_losses} {spent:.1%}", flush=True)
-        if spent - told > 0.08:
-            told = spent
+            loss_text = f"hidden {off.item():.4f} answer {answer.item():.4f}"
+            print(f"step {step} tokens {tokens / 1e6:.2f} M {loss_text} {spent:.1%}", flush=True)
+        if spent - reported > 0.08:
+            reported = spent
             cls, mean = accuracies(model, held_rows, held_labels)
             print(f"held out, [CLS]: {cls}\nheld out, mean:  {mean}", flush=True)
             save(model, args.output)

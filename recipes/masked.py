@@ -1,4 +1,4 @@
-"""What pretraining asks: masked words in n-grams, and whether two segments stand in their order (Lan et al. 2020)."""
+"""The tasks of pretraining: masked words in n-grams, and whether two segments are in their order (Lan et al. 2020)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-SHARE = 0.15  # of the tokens are asked for
+SHARE = 0.15  # of the tokens are masked
 LONGEST = 3  # words in an n-gram; n is drawn in proportion to 1/n
 IGNORED = -100
 
@@ -16,8 +16,8 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A batch: ``ids, types, labels [rows, tokens]`` (:data:`IGNORED` where nothing is asked), ``swapped [rows]``."""
+class Batch:
+    """A batch: ``ids, types, labels [rows, tokens]`` (:data:`IGNORED` where nothing is masked), ``swapped [rows]``."""
 
     ids: Ints
     types: Ints
@@ -45,10 +45,10 @@ class Corpus:
         self.specials, self.room = specials, tokens - 3  # [CLS] first [SEP] second [SEP]
         self.rng = np.random.default_rng(seed)
 
-    def batch(self, rows: int) -> Asked:
+    def batch(self, rows: int) -> Batch:
         """Rows of equal length; a document that is too short is filled up, and its filling asks nothing."""
         drawn = [self._row() for _ in range(rows)]
-        return Asked(*(np.stack([row[part] for row in drawn]) for part in range(4)))
+        return Batch(*(np.stack([row[part] for row in drawn]) for part in range(4)))
 
     def _row(self) -> tuple[Ints, Ints, Ints, Ints]:
         first, second, swapped = self._segments()
@@ -77,17 +77,17 @@ class Corpus:
 
     def _mask(self, ids: Ints, labels: Ints, spoken: Ints) -> None:
         words = np.split(spoken, np.flatnonzero(self.begins[ids[spoken]][1:]) + 1)
-        wanted = max(1, round(SHARE * len(spoken)))
+        remaining = max(1, round(SHARE * len(spoken)))
         odds = 1 / np.arange(1, LONGEST + 1)
         for first in self.rng.permutation(len(words)):
-            if wanted <= 0:
+            if remaining <= 0:
                 break
             n = int(self.rng.choice(LONGEST, p=odds / odds.sum())) + 1
             gram = np.concatenate(words[first : first + n])
             gram = gram[labels[gram] == IGNORED]
-            if not len(gram) or (len(gram) > wanted and (labels != IGNORED).any()):
+            if not len(gram) or (len(gram) > remaining and (labels != IGNORED).any()):
                 continue
-            wanted -= len(gram)
+            remaining -= len(gram)
             labels[gram] = ids[gram]
             fate = self.rng.random()  # of the whole n-gram: 80 % masked, 10 % others, 10 % as they are
             if fate < 0.8:

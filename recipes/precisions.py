@@ -1,7 +1,7 @@
 """Check what bfloat16 and int8 cost a model, and note it in its exits.json, so that ``--dtype auto`` may choose them.
 
 ``auto`` takes a precision that loses at most so many points of accuracy at full depth on every file, none of which may
-have chosen anything; the others are there for whoever asks for them by name.
+have chosen anything; the others are available by name.
 
     python recipes/precisions.py --model DIR --report validation=V.parquet test=T.parquet [--most 0.2]
 """

@@ -1,4 +1,4 @@
-"""Pretrain a small ALBERT with exits in mind: masked words are asked for at several depths, not at the last only.
+"""Pretrain a small ALBERT with exits in mind: masked words are predicted at several depths, not at the last only.
 
 One shared layer, ALBERT's vocabulary, n-gram masking and sentence order (Lan et al. 2020); the objective at several
 depths is ElasticBERT's idea (Liu et al. 2022), so that shallow depths are good from the start. Runs in pieces of
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AlbertConfig, AlbertForPreTraining, AutoTokenizer
 
-from masked import IGNORED, Asked, Corpus, Specials
+from masked import IGNORED, Batch, Corpus, Specials
 
 WARM_UP, CLIP, DECAY = 0.02, 1.0, 0.01
 STATE = "pretrain.pt"  # the optimizer's; the model itself is safetensors
@@ -39,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--embedding", type=int, default=128)
     parser.add_argument("--depths", type=int, default=12)
-    parser.add_argument("--asked-depths", type=int, nargs="+", default=[3, 6, 9, 12], help="where words are asked for")
+    parser.add_argument(
+        "--loss-depths", type=int, nargs="+", default=[3, 6, 9, 12], help="depths that predict the masked words"
+    )
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -48,14 +50,16 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def losses(model: AlbertForPreTraining, batch: Asked, depths: list[int], device: str) -> tuple[Tensor, list[float]]:
-    """``(loss, the masked words' loss at each asked depth)``."""
+def losses(model: AlbertForPreTraining, batch: Batch, depths: list[int], device: str) -> tuple[Tensor, list[float]]:
+    """``(loss, the masked words' loss at each of those depths)``."""
     ids, types, labels, swapped = (torch.from_numpy(part).to(device) for part in vars(batch).values())
     pad = model.config.pad_token_id
     with torch.autocast(device, torch.bfloat16):
         out = model.albert(ids, attention_mask=(ids != pad).long(), token_type_ids=types, output_hidden_states=True)
-        asked = labels != IGNORED
-        words = [cross_entropy(model.predictions(out.hidden_states[d][asked]).float(), labels[asked]) for d in depths]
+        is_masked = labels != IGNORED
+        words = [
+            cross_entropy(model.predictions(out.hidden_states[d][is_masked]).float(), labels[is_masked]) for d in depths
+        ]
         order = cross_entropy(model.sop_classifier(out.pooler_output).float(), swapped)
     return torch.stack(words).mean() + order, [loss.item() for loss in words]
 
@@ -113,8 +117,8 @@ def save(model: AlbertForPreTraining, optimizer: torch.optim.Optimizer, step: in
 
 def main() -> None:
     args = parser().parse_args()
-    if max(args.asked_depths) > args.depths or min(args.asked_depths) < 1:
-        raise SystemExit(f"--asked-depths {args.asked_depths}: this model has depths 1 to {args.depths}")
+    if max(args.loss_depths) > args.depths or min(args.loss_depths) < 1:
+        raise SystemExit(f"--loss-depths {args.loss_depths}: this model has depths 1 to {args.depths}")
     before = args.output.with_name(f".{args.output.name}.before")
     if before.exists() and not args.output.exists():  # killed between two renames
         before.rename(args.output)
@@ -132,7 +136,7 @@ def main() -> None:
     while time.monotonic() - began < args.minutes * 60 and step * per_step < args.tokens:
         for group in optimizer.param_groups:
             group["lr"] = rate(args, step + 1)
-        loss, words = losses(model, corpus.batch(args.rows), args.asked_depths, args.device)
+        loss, words = losses(model, corpus.batch(args.rows), args.loss_depths, args.device)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()

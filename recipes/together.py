@@ -55,9 +55,9 @@ class Together:
             distributed.broadcast(tensor, 0)
 
     def agreed(self, number: float) -> float:
-        """The first process's number: clocks differ, and nobody may stop a step before the others."""
+        """The first process's number: clocks differ, and no process may stop a step before the others."""
         if self.size == 1:
             return number
-        told = torch.tensor([number], dtype=torch.float64)
-        distributed.broadcast(told, 0)
-        return float(told)
+        shared = torch.tensor([number], dtype=torch.float64)
+        distributed.broadcast(shared, 0)
+        return float(shared)

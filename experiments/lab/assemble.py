@@ -65,10 +65,14 @@ def data_part(linear: Mapping[str, Record]) -> str:
     for name, data in SETS.items():
         if name in linear:
             ours, all_rows = linear[name], theirs.get(name)
-            told = "–" if all_rows is None else f"{percent(float(all_rows['accuracy']))} ({all_rows['scored_on']})"
+            published_cell = (
+                "–" if all_rows is None else f"{percent(float(all_rows['accuracy']))} ({all_rows['scored_on']})"
+            )
             sizes = [f"{ours['train']:,}", f"{data.stopping:,}", f"{data.calibration:,}", f"{ours['test']:,}"]
             trained = f"{data.epochs:g} at {data.rate:g}"
-            rows.append([name, *sizes, data.test, str(data.max_length), trained, percent(ours["accuracy"]), told])
+            rows.append(
+                [name, *sizes, data.test, str(data.max_length), trained, percent(ours["accuracy"]), published_cell]
+            )
     header = ["set", "train", "stopping", "calibration", "test", "which", "tokens at most", "epochs"]
     about = (
         "Stopping and calibration parts are cut from training data (SST-2's by whole sentences); no text is in two "
@@ -86,7 +90,7 @@ def training_part(study: Record | None) -> str:
         return NOT_RUN.format("training_study.py")
     reference = study["reference"]
     parts = [
-        f"Base `{study['base']}`; {study['finished']} of {study['wanted']} runs. Accuracy on the test parts, means "
+        f"Base `{study['base']}`; {study['finished']} of {study['planned']} runs. Accuracy on the test parts, means "
         "over seeds ± standard deviation; area is the mean over depths; pairs are of one set and seed; time is a "
         f"step's on the processor, over plain ALBERT's. 1.5x to 10x: accuracy with exits over `{reference}`'s, "
         f"`{OURS}` at about that cost, its dials chosen on each run's own calibration part.",
@@ -98,8 +102,8 @@ def training_part(study: Record | None) -> str:
         training_tables.choice_table(study),
     ]
     for name, each in study["sets"].items():
-        told = training_tables.set_table(each, reference, study["depths"])
-        parts += [f"## {name}", told + (SAW if each["saw_this_set"] else "")]
+        shown = training_tables.set_table(each, reference, study["depths"])
+        parts += [f"## {name}", shown + (SAW if each["saw_this_set"] else "")]
     return "\n\n".join(parts)
 
 
@@ -117,7 +121,7 @@ def exits_part(places: Places, study: Record | None, linear: Mapping[str, Record
         parts += [
             f"## {name}",
             about + (SAW if pooled["saw_this_set"] else ""),
-            exit_tables.families_table(pooled, exit_study.linear_told(name, linear)),
+            exit_tables.families_table(pooled, exit_study.linear_cell(name, linear)),
             f"`{OURS}` against each: points ahead (p; seeds won/drawn/lost).",
             exit_tables.tests_table(pooled),
             exit_tables.depths_table(pooled),

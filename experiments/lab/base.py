@@ -28,7 +28,7 @@ class Base:
 
     @classmethod
     def open(cls, folder: Path | None = None, saw: Sequence[str] | None = None) -> Base:
-        """The base in a folder; unsaid, the bundled model.
+        """The base in a folder (default: the bundled model).
 
         Raises:
             BundleError: it is no ALBERT.

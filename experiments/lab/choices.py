@@ -1,4 +1,4 @@
-"""The arguments that say from what, how and on what machine runs are made."""
+"""Arguments for the base, the training settings and the machine of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lab.variants import variant
 
 def add_base(reader: argparse.ArgumentParser) -> None:
     """What a run starts from."""
-    reader.add_argument("--base", type=Path, metavar="DIR", help="folder of the encoder (unsaid: the bundled model)")
+    reader.add_argument("--base", type=Path, metavar="DIR", help="folder of the encoder (default: the bundled model)")
     reader.add_argument("--saw", nargs="*", metavar="SET", help="sets that the base was trained on with their labels")
     reader.add_argument("--epochs", type=float, help="instead of the table's, for every set")
     reader.add_argument("--rate", type=float, help="instead of the table's, for every set")
@@ -38,12 +38,12 @@ def base(arguments: argparse.Namespace) -> Base:
 
 
 def machine(arguments: argparse.Namespace) -> Machine:
-    """The machine as it was said."""
+    """How the machine is used, from the arguments."""
     return Machine(arguments.device, arguments.threads, arguments.bf16)
 
 
 def sets(arguments: argparse.Namespace, names: Iterable[str]) -> list[DataSet]:
-    """The sets of those names, with the epochs and the rate that were given."""
+    """The sets of those names, with the epochs and the rate of the arguments."""
     return [changed(data, arguments.epochs, arguments.rate) for data in named(list(names))]
 
 
@@ -71,5 +71,5 @@ def make_one(run: Run, arguments: argparse.Namespace, *, keep_model: bool = Fals
     ]
     words += [("saw", " ".join(arguments.saw))] if arguments.saw else []
     words += [("device", arguments.device)] if arguments.device != "cpu" else []
-    wanted = keep_model or (run.seed == 0 and not run.variant.plain)
-    return make(run, machine(arguments), keep_model=wanted, command=command_of("run.py", words))
+    keep_model = keep_model or (run.seed == 0 and not run.variant.plain)
+    return make(run, machine(arguments), keep_model=keep_model, command=command_of("run.py", words))

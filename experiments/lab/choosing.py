@@ -1,4 +1,4 @@
-"""Choosing: every dial of every policy, on the calibration part. Nothing here is ever given a test text.
+"""Choose every dial of every policy on the calibration part. No test text reaches this file.
 
 What is chosen is a :class:`Choices`; ``lab.reporting`` takes it to the test part, and chooses nothing.
 """
@@ -20,10 +20,10 @@ from elbert.evaluation.temperature import fitted_temperatures
 from elbert.exits import Policy, Window
 
 PAPERS = "window"  # ELBERT's own
-OURS = "gap | window"  # what stands against all others: ELBERT's with the gap as its first stage
+OURS = "gap | window"  # what is compared with all others: ELBERT's with the gap as its first stage
 ALL = "all families"  # the best of everything: what elbert calibrate would find
-GOALS = (1.7, 3.0, 5.0)  # layer speed-ups that something is asked at
-MARGIN = 1.08  # a goal's policies cost what this much more speed-up does, or 5 % more or less: other texts leave later
+GOALS = (1.7, 3.0, 5.0)  # layer speed-ups of the goals
+MARGIN = 1.08  # a goal's policies cost what this much more speed-up does, or 5 % more or less: other texts exit later
 RISKS = (0.01, 0.02, 0.05)
 LOSSES: tuple[Loss, ...] = ("harmful-flip", "inconsistency")
 ERROR = 0.05

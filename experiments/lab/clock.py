@@ -84,7 +84,10 @@ def measure(run: Run, wish: Wish, model: Path, policies: Mapping[str, Policy]) -
         "batch": (at_once, sample),
         "single": (one_by_one, few),
     }
-    return {way: rounds(go, policies, wish.rounds, classifier.depths, len(given)) for way, (go, given) in ways.items()}
+    return {
+        way: rounds(go, policies, wish.rounds, classifier.depths, len(timed_texts))
+        for way, (go, timed_texts) in ways.items()
+    }
 
 
 def rounds(
@@ -116,12 +119,12 @@ def rounds(
 def rows(found: Record) -> list[list[str]]:
     """Lines of a table."""
     return [
-        [name, f"{batch['layer_speedup']:.2f}x", *told(batch), *told(found["single"][name])]
+        [name, f"{batch['layer_speedup']:.2f}x", *ratio_cells(batch), *ratio_cells(found["single"][name])]
         for name, batch in found["batch"].items()
         if name != "full"
     ]
 
 
-def told(way: Record) -> list[str]:
+def ratio_cells(way: Record) -> list[str]:
     """Wall-clock speed-up and how much of the layers' it is."""
     return [f"{way['speedup']:.2f}x", f"{100 * way['realised']:.0f} %"]

@@ -1,4 +1,4 @@
-"""What every command of the experiments takes, and how it ends."""
+"""Arguments that every command of the experiments shares, and its errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from elbert.errors import ElbertError
 from lab.places import Places
 
 
-def parser(told: str | None) -> argparse.ArgumentParser:
+def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the folders in it."""
-    found = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     usual = Places()
     found.add_argument("--data-dir", type=Path, default=usual.data, metavar="DIR", help="the sets as published")
     found.add_argument("--work", type=Path, default=usual.work, metavar="DIR", help="what can be made again")
@@ -22,18 +22,18 @@ def parser(told: str | None) -> argparse.ArgumentParser:
 
 
 def places(arguments: argparse.Namespace) -> Places:
-    """The folders that were named."""
+    """The folders from the arguments."""
     return Places(arguments.data_dir, arguments.work, arguments.results)
 
 
-def say(line: str) -> None:
-    """A line for the person who waits; seen at once also in a file."""
+def print_line(line: str) -> None:
+    """Print a line; it is flushed, so that a log file shows it at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-def ended(main: Callable[[list[str] | None], None]) -> None:
-    """Run a command; what went wrong is one line."""
+def run_command(main: Callable[[list[str] | None], None]) -> None:
+    """Run a command; an error is one line."""
     try:
         main(None)
     except ElbertError as error:

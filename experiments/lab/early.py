@@ -14,7 +14,7 @@ import numpy as np
 from elbert.evaluation import Outputs
 from elbert.evaluation.sweep import Trials
 from lab.choosing import near
-from lab.reporting import key, rounded, told
+from lab.reporting import key, rounded, test_figures
 from lab.runs import Run
 
 HALVINGS = 4  # each gives two measurements
@@ -39,7 +39,7 @@ def early(run: Run) -> dict[str, Any]:
     if calibration is None or test is None:
         return {}
     trials, chosen = Trials(test), near(Trials(calibration))
-    reported = {key(speedup): told(trials, policy) for speedup, policy in chosen.items()}
+    reported = {key(speedup): test_figures(trials, policy) for speedup, policy in chosen.items()}
     found = {"outputs": record["outputs"], "speedups": reported, "halves": by_halves(calibration)}
     run.places.records.write(early_name(run), found)
     return found

@@ -24,9 +24,9 @@ def study(
     families: Sequence[str] | None,
     variant: str,
     start: Base,
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> Record:
-    """Every set of which a seed is there; seeds whose outputs are not on this machine are told and left out."""
+    """Every set of which a seed is there; seeds whose outputs are not on this machine are reported and skipped."""
     seeds: dict[str, list[Record]] = {}
     for run in ours:
         name = run.prepared.data.name
@@ -34,15 +34,15 @@ def study(
         try:
             found = examined(run, beside, families)
         except ElbertError as error:
-            say(f"{run.name}: {error}")
+            print_line(f"{run.name}: {error}")
             continue
         if found is not None:
             seeds.setdefault(name, []).append(found)
         elif run.record() is not None:
-            say(f"{run.name}: its outputs are not on this machine; run.py --outputs makes them again")
+            print_line(f"{run.name}: its outputs are not on this machine; run.py --outputs makes them again")
     sets = {name: pool(found) for name, found in seeds.items()}
-    wanted = sorted({run.seed for run in ours})
-    return {"base": start.key, "depths": start.depths, "variant": variant, "seeds": wanted, "sets": sets}
+    seed_numbers = sorted({run.seed for run in ours})
+    return {"base": start.key, "depths": start.depths, "variant": variant, "seeds": seed_numbers, "sets": sets}
 
 
 def keep(places: Places, found: Record) -> None:
@@ -68,12 +68,12 @@ def load(places: Places) -> Record | None:
     return places.records.read("exit_study")
 
 
-def linear_told(name: str, linear: Mapping[str, Record]) -> str:
+def linear_cell(name: str, linear: Mapping[str, Record]) -> str:
     """The linear baselines of a set: on our rows, and as published on all."""
     ours, theirs = linear.get(name), published().get(name)
-    told = ["–" if ours is None else percent(ours["accuracy"])]
-    told.append("–" if theirs is None else percent(float(theirs["accuracy"])))
-    return "; ".join(told)
+    cells = ["–" if ours is None else percent(ours["accuracy"])]
+    cells.append("–" if theirs is None else percent(float(theirs["accuracy"])))
+    return "; ".join(cells)
 
 
-__all__ = ["SLACK", "SPEEDUPS", "keep", "linear_told", "load", "study"]
+__all__ = ["SLACK", "SPEEDUPS", "keep", "linear_cell", "load", "study"]

@@ -27,8 +27,8 @@ def families_table(pooled: Record, linear: str) -> str:
     rows = []
     for name in names:
         area = pooled["area"].get(name)
-        told = "–" if area is None else percent(area["mean"])
-        rows.append([name, *(cell(pooled, s, name) for s in speedups), told])
+        area_cell = "–" if area is None else percent(area["mean"])
+        rows.append([name, *(cell(pooled, s, name) for s in speedups), area_cell])
     full = pooled["full"]
     spread = "" if full["sd"] is None else f" ± {100 * full['sd']:.1f}"
     rows.append(["full depth", percent(full["mean"]) + spread, *["" for _ in speedups]])
@@ -87,12 +87,12 @@ def oracle_table(sets: Mapping[str, Record], family: str = OURS) -> str:
     for name, pooled in sets.items():
         best, same = pooled["oracles"]["earliest correct"], pooled["oracles"]["earliest as the last"]
         ours = pooled["efficiency"].get(family)
-        told = ["–", "–", "–"]
+        cells = ["–", "–", "–"]
         if ours is not None:
-            told = [f"{ours['mean_depth']:.2f}", f"{100 * ours['lost']:.2f}", percent(ours["efficiency"])]
-        best_told = f"{percent(best['accuracy'])}, {best['mean_depth']:.2f}"
+            cells = [f"{ours['mean_depth']:.2f}", f"{100 * ours['lost']:.2f}", percent(ours["efficiency"])]
+        best_cell = f"{percent(best['accuracy'])}, {best['mean_depth']:.2f}"
         over = percent(pooled["overthinking"]["mean"])
-        rows.append([name, percent(pooled["full"]["mean"]), best_told, f"{same['mean_depth']:.2f}", *told, over])
+        rows.append([name, percent(pooled["full"]["mean"]), best_cell, f"{same['mean_depth']:.2f}", *cells, over])
     return table([*header, "points lost on test", "efficiency, %", "overthinking, %"], rows)
 
 
@@ -107,9 +107,11 @@ def promises_table(sets: Mapping[str, Record]) -> str:
                 rows.append([*about, "–", f"none: {promise['needed']} texts needed", "–", "–", "–"])
                 continue
             risk = promise["risk"]
-            told = [f"{100 * risk['mean']:.2f} %", f"{100 * max(risk['each']):.2f} %"]
+            cells = [f"{100 * risk['mean']:.2f} %", f"{100 * max(risk['each']):.2f} %"]
             speed = f"{promise['speedup']['mean']:.2f}x"
-            rows.append([*about, str(promise["given"]), *told, speed, f"{promise['broken']} of {promise['given']}"])
+            rows.append(
+                [*about, str(promise["certified"]), *cells, speed, f"{promise['broken']} of {promise['certified']}"]
+            )
     return table(header, rows)
 
 

@@ -54,9 +54,9 @@ def window_figure(pooled: Record, name: str) -> Any:
             accuracy.plot(sizes, [100 * w["accuracy"] for w in points], label=rule, **style)
             speed.plot(sizes, [pooled["depths"] / w["mean_depth"] for w in points], label=rule, **style)
         accuracy.axhline(100 * pooled["full"]["mean"], color="#999999", linewidth=0.8)
-        told = f"entropy {entropy:g}" if entropy else "window alone"
-        accuracy.set(xlabel="window size", ylabel="accuracy, %", title=told)
-        speed.set(xlabel="window size", ylabel="layer speed-up", title=told)
+        title = f"entropy {entropy:g}" if entropy else "window alone"
+        accuracy.set(xlabel="window size", ylabel="accuracy, %", title=title)
+        speed.set(xlabel="window size", ylabel="layer speed-up", title=title)
     panels[0].legend(fontsize=8, frameon=False)
     finish(panels)
     return figure

@@ -39,7 +39,7 @@ class Machine:
 
     @property
     def halves(self) -> bool:
-        """Whether training computes in bfloat16: unsaid, where the processor does it well."""
+        """Whether training computes in bfloat16 (default: where the processor does it well)."""
         return does_well("bfloat16", torch.device(self.device)) if self.bf16 == "auto" else self.bf16 == "yes"
 
 
@@ -99,7 +99,7 @@ def fit(
 
 
 def flags(prepared: Prepared, variant: Variant, seed: int, machine: Machine) -> list[str]:
-    """What ``elbert train`` would be told."""
+    """The arguments of ``elbert train`` for this run."""
     data = prepared.data
     chosen = {
         "per_device_train_batch_size": data.batch,

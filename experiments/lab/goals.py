@@ -1,4 +1,4 @@
-"""The goals that were set beforehand, and whether each is met: said plainly, with the distance where it is not."""
+"""The goals that were set beforehand, and whether each is met, with the distance where it is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SST2_GOAL = 0.88
 
 
 def of_set(pooled: Record, timed: Record | None, simple: float | None) -> list[Record]:
-    """Every goal that one set is asked; ``simple`` is the accuracy of what needs no network."""
+    """Every goal of one set; ``simple`` is the accuracy of what needs no network."""
     single = pooled["kind"] in SINGLE
     found = [fast_and_close(pooled, s, points, simple) for s, points in (SENTENCE_GOALS if single else PAIR_GOALS)]
     if single:
@@ -28,9 +28,9 @@ def of_set(pooled: Record, timed: Record | None, simple: float | None) -> list[R
     return [*found, never_behind(pooled), depth_matters(pooled), learned(pooled, simple)]
 
 
-def goal(asked: str, met: bool | None, found: str) -> Record:
+def goal(title: str, met: bool | None, found: str) -> Record:
     """A goal, whether it is met (None: not measured yet, or it says nothing), and what was found."""
-    return {"goal": asked, "met": met, "found": found}
+    return {"goal": title, "met": met, "found": found}
 
 
 def fast_and_close(pooled: Record, speedup: str, points: float, simple: float | None) -> Record:
@@ -38,25 +38,25 @@ def fast_and_close(pooled: Record, speedup: str, points: float, simple: float | 
 
     Losing little of what needs no network is not called met.
     """
-    asked = f"{speedup}x layer speed-up, at most {points:g} points lost"
+    title = f"{speedup}x layer speed-up, at most {points:g} points lost"
     found = pooled["goals"].get(speedup, {}).get(OURS)
     if found is None:
-        return goal(asked, None, f"no policy of {OURS} is that fast")
+        return goal(title, None, f"no policy of {OURS} is that fast")
     lost, fast = found["lost"]["mean"], found["speedup"]["mean"]
     met = 100 * lost <= points + 1e-9 and fast >= float(speedup)
-    told = f"{100 * lost:.2f} points lost at {fast:.2f}x"
+    result = f"{100 * lost:.2f} points lost at {fast:.2f}x"
     if met and learned(pooled, simple)["met"] is False:
-        return goal(asked, None, f"{told}, which says nothing: a linear SVM or the largest class is better")
-    return goal(asked, met, told)
+        return goal(title, None, f"{result}, which means nothing: a linear SVM or the largest class is better")
+    return goal(title, met, result)
 
 
 def in_time(timed: Record | None) -> Record:
     """The point that saves two thirds of the layers, on the clock."""
-    asked = f"{WALL_GOAL:g}x wall-clock in the engine at 3x of the layers"
+    title = f"{WALL_GOAL:g}x wall-clock in the engine at 3x of the layers"
     found = None if timed is None else timed["batch"].get("goal 3x")
     if found is None:
-        return goal(asked, None, "not run yet")
-    return goal(asked, found["speedup"] >= WALL_GOAL, f"{found['speedup']:.2f}x (layers {found['layer_speedup']:.2f}x)")
+        return goal(title, None, "not run yet")
+    return goal(title, found["speedup"] >= WALL_GOAL, f"{found['speedup']:.2f}x (layers {found['layer_speedup']:.2f}x)")
 
 
 def never_behind(pooled: Record) -> Record:
@@ -68,9 +68,9 @@ def never_behind(pooled: Record) -> Record:
         for s, name, each, cell in cells
         if verdict(each, name) < 0
     }
-    asked = "first or not significantly behind at every speed-up"
+    title = "first or not significantly behind at every speed-up"
     found = f"of {tests} tests behind " + (", ".join(behind) if behind else "in none")
-    return goal(asked, all(holm > SIGNIFICANT for holm in behind.values()), found)
+    return goal(title, all(holm > SIGNIFICANT for holm in behind.values()), found)
 
 
 def depth_matters(pooled: Record) -> Record:
@@ -90,18 +90,18 @@ def depth_matters(pooled: Record) -> Record:
 def learned(pooled: Record, simple: float | None) -> Record:
     """The model is worth leaving early: at full depth it beats a linear SVM on the same rows, and a constant."""
     full = pooled["full"]["mean"]
-    told = percent(full) if simple is None else f"{percent(full)}, the better of the two {percent(simple)}"
+    result = percent(full) if simple is None else f"{percent(full)}, the better of the two {percent(simple)}"
     return goal(
-        "full depth better than a linear SVM and the largest class", None if simple is None else full > simple, told
+        "full depth better than a linear SVM and the largest class", None if simple is None else full > simple, result
     )
 
 
 def bundled(exits: Mapping[str, Any] | None) -> Record:
     """The bundled model's own goal, by what its exits.json says was measured."""
-    asked = "bundled model: SST-2 validation at least 88 % at full depth"
+    title = "bundled model: SST-2 validation at least 88 % at full depth"
     point = next(iter((exits or {}).get("points", {}).values()), None)
     validation = None if point is None else point["measured"].get("validation")
     if validation is None:
-        return goal(asked, None, "not measured")
+        return goal(title, None, "not measured")
     full = validation["accuracy_full"]
-    return goal(asked, full >= SST2_GOAL, percent(full))
+    return goal(title, full >= SST2_GOAL, percent(full))

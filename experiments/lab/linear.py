@@ -41,8 +41,8 @@ def measure(prepared: Prepared) -> dict[str, Any]:
     (train, labels), (test, truth) = (texts_of(prepared.file(part)) for part in ("train", "test"))
     table = text.TfidfVectorizer(ngram_range=(1, 2))
     model = svm.LinearSVC(C=0.5, random_state=0).fit(table.fit_transform(train), labels)
-    said = model.predict(table.transform(test))
-    right = sum(int(a == b) for a, b in zip(said.tolist(), truth, strict=True))
+    predicted = model.predict(table.transform(test))
+    right = sum(int(a == b) for a, b in zip(predicted.tolist(), truth, strict=True))
     return {"accuracy": round(right / len(truth), 4), "train": len(train), "test": len(test), "data": prepared.hashes}
 
 

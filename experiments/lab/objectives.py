@@ -79,14 +79,14 @@ def keep_gradients_apart(network: Any) -> None:
         raise InputError("gradients are kept apart only where all depths share one layer group")
     first = True
 
-    def begin(module: nn.Module, given: tuple[Any, ...]) -> None:
+    def begin(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         nonlocal first
         first = True
 
-    def part(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    def part(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         nonlocal first
-        hidden, first = (given[0] if first else given[0].detach()), False
-        return (hidden, *given[1:])
+        hidden, first = (inputs[0] if first else inputs[0].detach()), False
+        return (hidden, *inputs[1:])
 
     encoder.register_forward_pre_hook(begin)
     encoder.albert_layer_groups[0].register_forward_pre_hook(part)

@@ -1,7 +1,7 @@
-"""Paired tests over seeds, and what they let one say.
+"""Paired tests over seeds, and their verdicts.
 
-McNemar's exact test is taken over the concatenated texts of all seeds, whose counts just add up. The same texts come
-back in every seed, so it is surer of itself than other texts would make it; the count over seeds stands beside it.
+McNemar's exact test is taken over the concatenated texts of all seeds, whose counts just add up. Every seed has
+the same texts, so its p-values are smaller than with new texts; the count over seeds is shown beside it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def verdict(cells: Record, name: str) -> int:
 
 
 def significant(test: Record) -> int:
-    """1 where the first side is significantly better, -1 where it is worse, 0 where neither can be said."""
+    """1 where the first side is significantly better, -1 where it is worse, 0 where neither is significant."""
     if test["p"] > SIGNIFICANT:
         return 0
     return 1 if test["better"] > test["worse"] else -1

@@ -82,7 +82,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def told(path: Path) -> str:
+def public_path(path: Path) -> str:
     """A path for a record that others read: relative to the repository, or only its name."""
     full = path.resolve()
     return str(full.relative_to(ROOT)) if full.is_relative_to(ROOT) else full.name

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from elbert.errors import ElbertError
-from lab.command import say
+from lab.command import print_line
 from lab.fit import Machine
 from lab.runs import Run
 
@@ -55,14 +55,16 @@ def measured(runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any]]]:
     return [(run, record) for run in runs if (record := run.record()) is not None]
 
 
-def tell(runs: Sequence[Run], missing: Sequence[Run], machine: Machine) -> None:
+def print_plan(runs: Sequence[Run], missing: Sequence[Run], machine: Machine) -> None:
     """Say what is missing and how long it will take."""
     known = measured(runs)
     each = [minutes(run, known, machine) for run in missing]
     for run, estimate in zip(missing, each, strict=True):
-        say(f"{run.name:<32} {estimate:6.1f} min")
+        print_line(f"{run.name:<32} {estimate:6.1f} min")
     by = f"by {len(known)} measured runs" if known else "a guess: no run was measured yet"
-    say(f"{len(runs) - len(missing)} of {len(runs)} runs are there; the rest takes {sum(each):.0f} minutes ({by})")
+    print_line(
+        f"{len(runs) - len(missing)} of {len(runs)} runs are there; the rest takes {sum(each):.0f} minutes ({by})"
+    )
 
 
 def work_off(
@@ -74,23 +76,23 @@ def work_off(
 ) -> int:
     """Make missing runs in order, as long as the next one is likely to end within ``limit`` minutes.
 
-    Returns how many are still missing; one that fails, or that another process is making, is told and left. The first
-    is begun whatever it takes, or a small limit would never get anywhere.
+    Returns how many are still missing; one that fails, or that another process is making, is reported and skipped.
+    The first is always started, or a small limit would never make progress.
     """
     begun, number = time.monotonic(), 0
-    for run in filter(lacking, runs):  # asked when its turn comes: another process may have made it meanwhile
-        gone = (time.monotonic() - begun) / 60
+    for run in filter(lacking, runs):  # checked when its turn comes: another process may have made it meanwhile
+        elapsed = (time.monotonic() - begun) / 60
         estimate = minutes(run, measured(runs), machine)
-        if limit is not None and number and gone + estimate > limit:
-            say(
-                f"stopped after {gone:.1f} minutes: {run.name} would take {estimate:.1f} more; the same command goes on"
+        if limit is not None and number and elapsed + estimate > limit:
+            print_line(
+                f"stopped after {elapsed:.1f} minutes: {run.name} would take {estimate:.1f} more; run the command again"
             )
             break
         try:
             record = make(run)
         except ElbertError as error:
-            say(f"{run.name}: {error}")
+            print_line(f"{run.name}: {error}")
             continue
         number += 1
-        say(f"{run.name}: {record['seconds'] / 60:.1f} min, area {record['test']['area']:.4f}")
+        print_line(f"{run.name}: {record['seconds'] / 60:.1f} min, area {record['test']['area']:.4f}")
     return sum(map(lacking, runs))

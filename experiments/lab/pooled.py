@@ -41,8 +41,8 @@ def pool(seeds: Sequence[Record]) -> Record:
 
 def series(values: Iterable[float]) -> Record:
     """Mean, deviation, and the values by seed."""
-    given = list(values)
-    return {"mean": rounded(statistics.fmean(given)), "sd": rounded(deviation(given)), "each": given}
+    known = list(values)
+    return {"mean": rounded(statistics.fmean(known)), "sd": rounded(deviation(known)), "each": known}
 
 
 def pick(seeds: Sequence[Record], *names: str) -> list[Any]:
@@ -90,7 +90,7 @@ def cells(seeds: Sequence[Record], speedup: str) -> Record:
 
 
 def goals(seeds: Sequence[Record], speedup: str) -> Record:
-    """What the families reach where a goal is asked: speed-up on the test part, and points lost against full depth."""
+    """What the families reach at a goal: speed-up on the test part, and points lost against full depth."""
     found: Record = {}
     for name in common(seeds, "goals", speedup):
         each = pick(seeds, "goals", speedup, name)
@@ -110,16 +110,16 @@ def promises(seeds: Sequence[Record]) -> list[Record]:
     """Promised and held-out risk of every seed; a promise is broken where the held-out risk is above it."""
     found = []
     for same in zip(*(seed["promises"] for seed in seeds), strict=True):
-        given = [promise for promise in same if "risk" in promise]
+        certified = [promise for promise in same if "risk" in promise]
         about: Record = {name: same[0][name] for name in ("loss", "promised", "n")}
-        about |= {"seeds": len(same), "given": len(given)}
-        if given:
+        about |= {"seeds": len(same), "certified": len(certified)}
+        if certified:
             depths = seeds[0]["depths"]
             about |= {
-                "risk": series(promise["risk"] for promise in given),
-                "speedup": series(round5(depths / promise["mean_depth"]) for promise in given),
-                "broken": sum(promise["risk"] > promise["promised"] for promise in given),
-                "policies": [promise["policy"] for promise in given],
+                "risk": series(promise["risk"] for promise in certified),
+                "speedup": series(round5(depths / promise["mean_depth"]) for promise in certified),
+                "broken": sum(promise["risk"] > promise["promised"] for promise in certified),
+                "policies": [promise["policy"] for promise in certified],
             }
         else:
             about["needed"] = same[0]["needed"]

@@ -43,7 +43,7 @@ def report(choices: Choices, test: Outputs, plain: Mapping[int, Outputs]) -> dic
         },
         "overthinking": rounded(overthinking(test) or 0.0),
         "efficiency": {name: efficiency(trials, policy) for name, policy in choices.as_good.items()},
-        "goals": {key(s): {n: told(trials, p) for n, p in found.items()} for s, found in choices.goals.items()},
+        "goals": {key(s): {n: test_figures(trials, p) for n, p in found.items()} for s, found in choices.goals.items()},
         "promises": [held(trials, promise) for promise in choices.promises],
         "windows": windows(trials),
     }
@@ -69,7 +69,7 @@ def versus(ours: Right, theirs: Right) -> dict[str, int]:
     return {"better": int((ours & ~theirs).sum()), "worse": int((theirs & ~ours).sum())}
 
 
-def told(trials: Trials, policy: Policy) -> dict[str, Any]:
+def test_figures(trials: Trials, policy: Policy) -> dict[str, Any]:
     """A policy's spec, accuracy and mean depth."""
     depth = trials.depth(policy)
     return {
@@ -84,7 +84,7 @@ def cells(trials: Trials, chosen: Mapping[str, Policy], alone: tuple[int, Right]
     ours = trials.correct(chosen[OURS]) if OURS in chosen else None
     found = {}
     for name, policy in chosen.items():
-        found[name] = told(trials, policy)
+        found[name] = test_figures(trials, policy)
         if ours is not None and name != OURS:
             found[name] |= versus(ours, trials.correct(policy))
     if alone is not None:
@@ -114,7 +114,7 @@ def efficiency(trials: Trials, policy: Policy) -> dict[str, Any]:
 
     The oracle leaves at the earliest depth that answers as the last does, so its accuracy is full depth's.
     """
-    found = told(trials, policy)
+    found = test_figures(trials, policy)
     (best,) = (o for o in oracles(trials.outputs) if o.name == "earliest as the last")
     spare, depths = trials.outputs.depths - best.mean_depth, trials.outputs.depths
     saved = (depths - found["mean_depth"]) / spare if spare > 0 else 1.0
@@ -127,7 +127,7 @@ def held(trials: Trials, promise: Promise) -> dict[str, Any]:
     if promise.policy is None:
         return about | {"needed": promise.needed}
     lost = trials.look_up(losses(trials, promise.loss), trials.depth(promise.policy))
-    return about | {"flips": promise.flips, "risk": rounded(lost.mean())} | told(trials, promise.policy)
+    return about | {"flips": promise.flips, "risk": rounded(lost.mean())} | test_figures(trials, promise.policy)
 
 
 def windows(trials: Trials) -> list[dict[str, Any]]:
@@ -135,6 +135,10 @@ def windows(trials: Trials) -> list[dict[str, Any]]:
     grid = [(e, rule, size) for e in ENTROPIES for rule in RULES for size in range(2, trials.outputs.depths + 1)]
     return [
         {"entropy": entropy, "rule": rule, "size": size}
-        | {k: v for k, v in told(trials, Window(entropy=entropy, size=size, rule=rule)).items() if k != "policy"}
+        | {
+            k: v
+            for k, v in test_figures(trials, Window(entropy=entropy, size=size, rule=rule)).items()
+            if k != "policy"
+        }
         for entropy, rule, size in grid
     ]

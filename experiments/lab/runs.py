@@ -18,7 +18,7 @@ from elbert.evaluation import Outputs, collect, load_outputs, target
 from elbert.evaluation.report import depth_metrics
 from lab.base import Base
 from lab.fit import Machine, fit
-from lab.places import Places, claimed, told
+from lab.places import Places, claimed, public_path
 from lab.prepare import Prepared
 from lab.variants import Variant
 
@@ -133,12 +133,12 @@ def seen(run: Run) -> bool:
     return run.prepared.data.name in run.base.saw
 
 
-def keep(trained: Path, model: Path, wanted: bool) -> None:
+def keep(trained: Path, model: Path, keep_model: bool) -> None:
     """Keep the trained folder without its checkpoints, or nothing of it."""
     shutil.rmtree(model, ignore_errors=True)
     for checkpoint in trained.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
-    if wanted:
+    if keep_model:
         trained.rename(model)
     else:
         shutil.rmtree(trained)
@@ -162,5 +162,7 @@ def measured(outputs: Outputs) -> dict[str, Any]:
 
 def command_of(script: str, words: Sequence[tuple[str, Any]]) -> str:
     """The command as others would give it: only what was set, no path of this machine."""
-    given = [(name, told(value) if isinstance(value, Path) else value) for name, value in words if value is not None]
-    return " ".join([f"python experiments/{script}", *(f"--{name} {value}" for name, value in given)])
+    options = [
+        (name, public_path(value) if isinstance(value, Path) else value) for name, value in words if value is not None
+    ]
+    return " ".join([f"python experiments/{script}", *(f"--{name} {value}" for name, value in options)])

@@ -78,6 +78,6 @@ def named(names: Sequence[str]) -> list[DataSet]:
 
 
 def changed(data: DataSet, epochs: float | None, rate: float | None) -> DataSet:
-    """The set trained for other epochs or at another rate, where one is given."""
+    """The set trained for other epochs or at another rate, where one is set."""
     longer = data if epochs is None else replace(data, epochs=epochs)
     return longer if rate is None else replace(longer, rate=rate)

@@ -46,35 +46,35 @@ def cut(data: DataSet, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
     return parts
 
 
-def by_text(rows: Sequence[Row], wanted: int) -> tuple[list[Row], Callable[[Row], bool]]:
+def by_text(rows: Sequence[Row], count: int) -> tuple[list[Row], Callable[[Row], bool]]:
     """Distinct texts drawn at random, and what tells the rows that must leave the training part for them."""
     first = {key(row): row for row in reversed(rows)}
-    drawn = draw(sorted(first), wanted)
+    drawn = draw(sorted(first), count)
     held = set(drawn)
     return [first[each] for each in drawn], lambda row: key(row) in held
 
 
-def by_sentence(rows: Sequence[Row], wanted: int) -> tuple[list[Row], Callable[[Row], bool]]:
+def by_sentence(rows: Sequence[Row], count: int) -> tuple[list[Row], Callable[[Row], bool]]:
     """Whole sentences drawn at random; every row that is words of a drawn sentence, and of no other, must leave."""
     cutter = held_out()
     first = {key(row): row for row in reversed(rows)}
     sentences = cutter.maximal(sorted(first))
-    drawn = draw([s for s in sentences if len(s.split()) >= cutter.SHORTEST], wanted)
+    drawn = draw([s for s in sentences if len(s.split()) >= cutter.SHORTEST], count)
     held = set(drawn)
     kept: set[str] = set().union(*(cutter.word_runs(s) for s in sentences if s not in held))
     gone = set().union(*(cutter.word_runs(s) for s in drawn)) - kept
     return [first[each] for each in drawn], lambda row: key(row) in gone
 
 
-def draw(keys: Sequence[str], wanted: int) -> list[str]:
+def draw(keys: Sequence[str], count: int) -> list[str]:
     """So many of the keys, at random.
 
     Raises:
         DataError: there are not twice as many, and training needs some too.
     """
-    if len(keys) < 2 * wanted:
-        raise DataError(f"{len(keys)} distinct texts are too few to hold out {wanted}; lower it in the table of sets")
-    return random.Random(SEED).sample(list(keys), wanted)
+    if len(keys) < 2 * count:
+        raise DataError(f"{len(keys)} distinct texts are too few to hold out {count}; lower it in the table of sets")
+    return random.Random(SEED).sample(list(keys), count)
 
 
 def shuffled(rows: Sequence[Row]) -> list[Row]:

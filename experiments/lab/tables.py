@@ -28,8 +28,8 @@ def percent(share: float) -> str:
 
 def spread(shares: Sequence[float]) -> str:
     """Mean and standard deviation over seeds, in points; without the latter where there is one seed."""
-    told = percent(statistics.fmean(shares))
-    return f"{told} ± {100 * statistics.stdev(shares):.1f}" if len(shares) > 1 else told
+    mean = percent(statistics.fmean(shares))
+    return f"{mean} ± {100 * statistics.stdev(shares):.1f}" if len(shares) > 1 else mean
 
 
 def points(difference: float) -> str:

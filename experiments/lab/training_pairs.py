@@ -28,7 +28,7 @@ def collect(runs: Sequence[Run], reference: str) -> dict[str, Any]:
         "base": runs[0].base.key,
         "depths": runs[0].base.depths,
         "reference": reference,
-        "wanted": len(runs),
+        "planned": len(runs),
         "finished": sum(len(seeds) for found in records.values() for seeds in found.values()),
         "sets": sets,
         "over_sets": over_sets(sets),
@@ -138,5 +138,5 @@ def chosen_by(gains: Sequence[dict[str, list[float]]]) -> dict[str, Any]:
 
 def mean_of(values: Iterable[float]) -> float | None:
     """The mean, or none of nothing."""
-    given = list(values)
-    return rounded(statistics.fmean(given), 4) if given else None
+    known = list(values)
+    return rounded(statistics.fmean(known), 4) if known else None

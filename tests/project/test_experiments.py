@@ -1,4 +1,4 @@
-"""The experiments, end to end on a tiny bundle and made-up sets: what is cut, made, resumed, chosen and told."""
+"""The experiments, end to end on a tiny bundle and synthetic sets: cutting, training, resuming, choosing, reporting."""
 
 import ast
 import json
@@ -60,7 +60,7 @@ def write_set(folder, **parts):
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """Made-up sets under real names, and a tiny base."""
+    """Synthetic sets under real names, and a tiny base."""
     folder = tmp_path_factory.mktemp("sources")
     for name in ("trec6", "rte"):
         test = "validation" if name == "rte" else "test"
@@ -211,18 +211,18 @@ def test_gradients_kept_apart_reach_the_layer_at_their_own_depth_only():
         network = tiny_model(num_hidden_layers=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         if apart:
             keep_gradients_apart(network)
-        said = network(torch.arange(4, 12).view(2, 4)).exit_logits
-        (said if only is None else said[only]).square().sum().backward()
+        probabilities = network(torch.arange(4, 12).view(2, 4)).exit_logits
+        (probabilities if only is None else probabilities[only]).square().sum().backward()
         encoder = network.albert.encoder
         layer = encoder.albert_layer_groups[0].albert_layers[0]
-        return said.detach(), layer.ffn.weight.grad, encoder.embedding_hidden_mapping_in.weight.grad
+        return probabilities.detach(), layer.ffn.weight.grad, encoder.embedding_hidden_mapping_in.weight.grad
 
-    said, layer, mapping = gradients(apart=True)
+    probabilities, layer, mapping = gradients(apart=True)
     plain, whole, _ = gradients(apart=False)
-    assert torch.equal(said, plain)
+    assert torch.equal(probabilities, plain)
     assert not torch.allclose(layer, whole)
     assert torch.allclose(gradients(apart=True, only=0)[1], gradients(apart=False, only=0)[1])
-    assert not gradients(apart=True, only=2)[2].any()  # the embedding hears of the first depth alone
+    assert not gradients(apart=True, only=2)[2].any()  # the embedding receives a gradient from the first depth only
     assert torch.allclose(mapping, gradients(apart=False, only=0)[2])
 
 
@@ -400,14 +400,14 @@ def test_exit_study_to_results(studied, capsys):
     assert all(page.read_text() == text for page, text in written.items())
 
 
-def test_no_test_text_has_a_say_in_what_is_chosen(studied):
+def test_no_test_text_influences_the_choices(studied):
     here, words = studied
     before = chosen_by(here)
     for npz in here.work.rglob("test.npz"):  # other answers, other labels, another number of texts
         outputs = load_outputs(npz)
         generator = np.random.default_rng(0)
-        said = generator.dirichlet(np.ones(2), (7, outputs.depths)).astype(np.float32)
-        replace(outputs, probabilities=said, labels=np.arange(7) % 2, tokens=np.arange(7)).save(npz)
+        probabilities = generator.dirichlet(np.ones(2), (7, outputs.depths)).astype(np.float32)
+        replace(outputs, probabilities=probabilities, labels=np.arange(7) % 2, tokens=np.arange(7)).save(npz)
         name = f"runs/{npz.parent.relative_to(here.work / 'runs')}"
         values = here.records.read(name)
         values["outputs"]["test"] = files_hash([npz])
@@ -443,9 +443,11 @@ def test_results_without_results_say_so(tmp_path):
 
 def made_up(n, depths=6, classes=3, seed=0):
     generator = np.random.default_rng(seed)
-    said = generator.dirichlet(np.ones(classes), (n, depths)).astype(np.float32)
+    probabilities = generator.dirichlet(np.ones(classes), (n, depths)).astype(np.float32)
     names = tuple("abcdefgh"[:classes])
-    return Outputs(said, generator.integers(0, classes, n), np.ones(n, int), names, "single_label_classification")
+    return Outputs(
+        probabilities, generator.integers(0, classes, n), np.ones(n, int), names, "single_label_classification"
+    )
 
 
 def test_pooled_tests_are_those_of_the_concatenated_texts():
@@ -519,7 +521,7 @@ def test_choices_hold_for_the_calibration_part():
     assert len({w.entropy for w in window if w.rules and hasattr(w, "entropy")}) >= 300
 
 
-def test_a_goal_is_asked_of_policies_of_about_its_cost():
+def test_a_goal_compares_policies_of_about_its_cost():
     outputs = made_up(800, classes=2)
     chosen, trials = choosing.choose(outputs, FAMILIES), reporting.Trials(outputs)
     for speedup, families in chosen.goals.items():

@@ -57,19 +57,19 @@ def packed(tmp_path, tokenizer, recipes):
     return tmp_path / "packed"
 
 
-def test_what_is_asked(packed, recipes):
+def test_which_words_are_masked(packed, recipes):
     from masked import IGNORED, SHARE, Corpus, Specials
 
     corpus = Corpus(packed, Specials(cls=2, sep=3, mask=4, pad=0), tokens=48, seed=1)
     whole = np.asarray(corpus.tokens).tolist()
-    asked = corpus.batch(300)
-    assert asked.ids.shape == asked.types.shape == asked.labels.shape == (300, 48)
-    hidden = asked.labels != IGNORED
-    restored = np.where(hidden, asked.labels, asked.ids)
-    assert (asked.ids == 4).sum() == pytest.approx(0.8 * hidden.sum(), rel=0.1)
+    batch = corpus.batch(300)
+    assert batch.ids.shape == batch.types.shape == batch.labels.shape == (300, 48)
+    hidden = batch.labels != IGNORED
+    restored = np.where(hidden, batch.labels, batch.ids)
+    assert (batch.ids == 4).sum() == pytest.approx(0.8 * hidden.sum(), rel=0.1)
     assert hidden.sum() == pytest.approx(SHARE * (restored > 4).sum(), rel=0.2)
-    assert asked.swapped.mean() == pytest.approx(0.5, abs=0.1)
-    for row, swapped, types, labels in zip(restored, asked.swapped, asked.types, asked.labels, strict=True):
+    assert batch.swapped.mean() == pytest.approx(0.5, abs=0.1)
+    for row, swapped, types, labels in zip(restored, batch.swapped, batch.types, batch.labels, strict=True):
         ends = np.flatnonzero(row == 3)
         assert row[0] == 2
         assert len(ends) == 2
@@ -79,7 +79,7 @@ def test_what_is_asked(packed, recipes):
         assert at >= 0  # the two stand in the corpus one after the other
         assert types.tolist() == [0] * (ends[0] + 1) + [1] * (ends[1] - ends[0]) + [0] * (47 - ends[1])
         assert not (labels[row <= 4] != IGNORED).any()
-        # Whole words: a piece inside a word is asked for as its beginning is, where both are in the segment.
+        # Whole words: a piece inside a word is masked as its beginning is, where both are in the segment.
         for place in range(1, 48):
             if row[place] > 4 and not corpus.begins[row[place]] and row[place - 1] > 4:
                 assert (labels[place] == IGNORED) == (labels[place - 1] == IGNORED)
@@ -96,7 +96,7 @@ def test_it_goes_on_where_it_stopped(packed, tokenizer, tmp_path, recipes, monke
         "8",
         "--depths",
         "3",
-        "--asked-depths",
+        "--loss-depths",
         "1",
         "3",
         "--rows",
@@ -115,9 +115,9 @@ def test_it_goes_on_where_it_stopped(packed, tokenizer, tmp_path, recipes, monke
 
     piece(128 * 20)
     piece(128 * 120)
-    told = json.loads((out / "pretrain.json").read_text())
-    assert [t["tokens"] for t in told] == [128, 128 * 21, 128 * 50, 128 * 100]
-    assert told[-1]["words"][0] < told[0]["words"][0] - 0.1
+    history = json.loads((out / "pretrain.json").read_text())
+    assert [t["tokens"] for t in history] == [128, 128 * 21, 128 * 50, 128 * 100]
+    assert history[-1]["words"][0] < history[0]["words"][0] - 0.1
     model, info = AlbertForPreTraining.from_pretrained(out, output_loading_info=True)
     assert not info["missing_keys"]
     assert model.config.num_hidden_layers == 3
