@@ -92,7 +92,7 @@ def measure(models: dict[str, Classifier], capacity: int, rounds: int) -> list[d
     return rows
 
 
-def told(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any]) -> str:
     """One line of the table."""
     shared = "" if row["rows_a_call"] is None else f"{row['rows_a_call']:5.1f} rows a call"
     return (
@@ -117,7 +117,7 @@ def main() -> None:
         for capacity in args.capacities:
             for row in measure(models, capacity, args.rounds):
                 result["bulk"].append(row)
-                print(told(row), flush=True)
+                print(line(row), flush=True)
     ways = [("albert", "aaaaaa", "now"), *(("bert", "abcdef", name) for name in ("now", *PICKS))]
     for load, capacity, (model, needs, name) in product(LOADS, args.capacities, ways):
         found = arriving(name, capacity, needs, script(1.5, SIZES["num_hidden_layers"]), load)

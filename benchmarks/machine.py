@@ -26,7 +26,7 @@ class Taken:
 
     @property
     def share(self) -> float:
-        """Of all processor time so far; 0 where nobody tells."""
+        """Of all processor time so far; 0 where the system does not report it."""
         stolen, whole = (now - then for now, then in zip(_ticks(), self._begin, strict=True))
         return stolen / whole if whole else 0.0
 

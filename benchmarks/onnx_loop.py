@@ -108,7 +108,7 @@ def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="bundled", choices=("bundled", *SHAPES))
-    parser.add_argument("--data", help="a data file of texts (unsaid: random common words)")
+    parser.add_argument("--data", help="a data file of texts (default: random common words)")
     parser.add_argument("--texts", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -116,8 +116,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         folder = folder_of(args.shape, Path(cache))
         files = files_of(folder, Path(cache), args.threads)
-        given = [e.content() for e in read_examples(args.data)] if args.data else texts_of(20, args.texts)
-        tokens = Tokeniser.load(folder, Bundle.open(folder).config.max_position_embeddings).encode(given[: args.texts])
+        texts = [e.content() for e in read_examples(args.data)] if args.data else texts_of(20, args.texts)
+        tokens = Tokeniser.load(folder, Bundle.open(folder).config.max_position_embeddings).encode(texts[: args.texts])
         result = {
             "shape": args.shape,
             "texts": len(tokens),

@@ -102,7 +102,7 @@ def opened(browser: Any, address: str, tokens: list[Tokens]) -> Any:
     """A fresh page that knows the texts."""
     page = browser.new_context().new_page()
     page.goto(address)
-    page.evaluate("(given) => { rows = given; }", [{"ids": row.ids, "types": row.type_ids} for row in tokens])
+    page.evaluate("(values) => { rows = values; }", [{"ids": row.ids, "types": row.type_ids} for row in tokens])
     return page
 
 
@@ -168,12 +168,12 @@ def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnxruntime-web", default="node_modules/onnxruntime-web", help="the npm package's folder")
-    parser.add_argument("--data", help="a data file of texts (unsaid: random common words)")
+    parser.add_argument("--data", help="a data file of texts (default: random common words)")
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    given = [e.content() for e in read_examples(args.data)] if args.data else texts_of(20, args.texts)
-    tokens = Bundle.open().tokeniser().encode(given[: args.texts])
+    texts = [e.content() for e in read_examples(args.data)] if args.data else texts_of(20, args.texts)
+    tokens = Bundle.open().tokeniser().encode(texts[: args.texts])
     about = {"texts": len(tokens), "mean_tokens": statistics.mean(len(row.ids) for row in tokens)}
     result = {**about, "rounds": args.rounds, **measured(args, tokens)}
     show(result)

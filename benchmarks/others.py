@@ -13,7 +13,7 @@ from elbert.inference.step import decide
 from elbert.model import Backend
 from elbert.tokenization import Tokens
 
-Way = Callable[[Rows, Backend], int]  # a batch until nobody is left; the sum of the depths that answered
+Way = Callable[[Rows, Backend], int]  # runs a batch to its end; returns the sum of the exit depths
 
 
 def by_shrinking(rows: Rows, backend: Backend) -> int:

@@ -74,7 +74,7 @@ def mixes(costs: Costs) -> list[dict[str, Any]]:
     for rows_a_call, (mix, depths) in product((1, 4, 16, 64, 256), MIXES.items()):
         most, number = Capacity(rows_a_call, rows_a_call * TOKENS), 24 * max(rows_a_call, 8)
         texts, full = drawn(number, depths), [Text(TOKENS, DEEPEST)] * number
-        whole = bulk(replace(costs, hears=False), full, most).seconds  # `full` reads no head on its way
+        whole = bulk(replace(costs, reads_head=False), full, most).seconds  # `full` reads no head on its way
         seconds = {
             "refill": bulk(costs, texts, most).seconds,
             "shrink": in_batches(shrinking, texts, rows_a_call, costs),
@@ -83,8 +83,8 @@ def mixes(costs: Costs) -> list[dict[str, Any]]:
         layers = DEEPEST / mean(text.depth for text in texts)
         speedups = {way: whole / taken for way, taken in seconds.items()}
         rows.append({"rows": rows_a_call, "mix": mix, "layer_speedup": layers} | speedups)
-        told = "  ".join(f"{way} {speedup:4.2f}x" for way, speedup in speedups.items())
-        print(f"{rows_a_call:>3} rows a call, {mix:<22} layers {layers:4.2f}x  {told}", flush=True)
+        speeds = "  ".join(f"{way} {speedup:4.2f}x" for way, speedup in speedups.items())
+        print(f"{rows_a_call:>3} rows a call, {mix:<22} layers {layers:4.2f}x  {speeds}", flush=True)
     return rows
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py [--data FILE] [--rounds 2] [--threads N] [--quick] [--only NAME …]
 
-Texts of ``--data`` (unsaid: examples/reviews.txt), one a request, arrive as a Poisson process over loopback, at shares
-of what each server reaches when it never runs dry (its capacity). The load generator is a process of its own, keeps its
+Texts of ``--data`` (default: examples/reviews.txt), one in each request, arrive as a Poisson process over loopback, at
+shares of what each server reaches when it never runs dry (its capacity). The load generator is a process of its own, keeps its
 connections and never waits for an answer: latency counts from the moment at which a request was due. One server runs
 at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in the same
 precision. Where a server may be set up in several ways (threads, batches), the way with the greater capacity is taken,
@@ -101,10 +101,12 @@ def main() -> None:
 def options() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="labelled texts for the bundled model (unsaid: examples/reviews.txt, no labels)")
+    parser.add_argument(
+        "--data", help="labelled texts for the bundled model (default: examples/reviews.txt, no labels)"
+    )
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="unsaid: what ours takes on this machine")
-    parser.add_argument("--threads", type=int, help="for all servers (unsaid: each as it does best)")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: what ours chooses on this machine")
+    parser.add_argument("--threads", type=int, help="for all servers (default: each as it does best)")
     parser.add_argument("--quick", action="store_true", help="one short round, which is not kept")
     parser.add_argument("--only", nargs="+", default=[], help="names of contestants, or their beginnings")
     args = parser.parse_args()
@@ -125,12 +127,12 @@ def data(path: str | None) -> tuple[list[str], list[str] | None]:
 
 
 def taking_part(names: Sequence[str]) -> list[Contestant]:
-    """Who is named, or everybody; whose packages are missing is told."""
-    wanted = [c for c in CONTESTANTS if not names or any(c.name.startswith(name) for name in names)]
-    for contestant in wanted:
+    """The named servers, or all; those with missing packages are reported and skipped."""
+    chosen = [c for c in CONTESTANTS if not names or any(c.name.startswith(name) for name in names)]
+    for contestant in chosen:
         if contestant.missing:
             print(f"left out: {contestant.name} needs {contestant.needs}")
-    return [contestant for contestant in wanted if not contestant.missing]
+    return [contestant for contestant in chosen if not contestant.missing]
 
 
 def set_up(
@@ -141,19 +143,19 @@ def set_up(
     best = {c.name: (0.0, c.under(c.choices[0])) for c in contestants}
     capacities = dict[str, float]()
     with running([way for way, _, _ in ways], folder, dtype, threads) as servers:
-        for server, (way, name, told) in zip(servers, ways, strict=True):
+        for server, (way, name, key) in zip(servers, ways, strict=True):
             server.load(texts, "closed", connections=CROWD, seconds=1)  # warms it
-            capacities[told], _ = server.load(texts, "closed", connections=CROWD, seconds=LOOK)
-            best[name] = max(best[name], (capacities[told], way), key=lambda found: found[0])
+            capacities[key], _ = server.load(texts, "closed", connections=CROWD, seconds=LOOK)
+            best[name] = max(best[name], (capacities[key], way), key=lambda found: found[0])
     return [way for _, way in best.values()], capacities
 
 
 def alone(server: Running, texts: Sequence[str], labels: Sequence[str] | None) -> dict[str, Any]:
     """Every text once: accuracy where labels are known; and it is warm then."""
-    said = server.load(texts, "each", connections=16)
+    labels_found = server.load(texts, "each", connections=16)
     row = {"name": server.contestant.name}
     if labels is not None:
-        row["accuracy"] = sum(map(str.__eq__, said, labels)) / len(labels)
+        row["accuracy"] = sum(map(str.__eq__, labels_found, labels)) / len(labels)
     return row | {"rounds": []}
 
 

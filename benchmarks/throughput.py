@@ -110,7 +110,7 @@ def main() -> None:
     """Run everybody, interleaved; print the table; keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="bundled", choices=("bundled", "albert-base", "albert-large"))
-    parser.add_argument("--data", help="labelled texts for the bundled model (unsaid: examples/reviews.txt)")
+    parser.add_argument("--data", help="labelled texts for the bundled model (default: examples/reviews.txt)")
     parser.add_argument("--texts", type=int, default=400, help="texts of a timed run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])

@@ -8,7 +8,7 @@ from elbert.model import Backend, ModelConfig
 
 
 class Wrapped:
-    """Another backend, whose calls whoever inherits does something with."""
+    """A backend around another one; subclasses change what a call does."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -39,7 +39,7 @@ def by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
 
 
 def chunks(tokens: Sequence[Sequence[int]], order: Sequence[int], rows: int) -> Iterator[list[Sequence[int]]]:
-    """The rows in the given order, ``rows`` at a time."""
+    """The rows in that order, ``rows`` at a time."""
     for start in range(0, len(order), rows):
         yield [tokens[row] for row in order[start : start + rows]]
 

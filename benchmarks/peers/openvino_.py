@@ -78,9 +78,9 @@ def compiled(model: Any, precision: str, workshop: Workshop) -> Any:
 def executed(model: Any) -> Counter[str]:
     """How many products with weights a compiled model runs in each precision, as the runtime reports."""
     infos = [node.get_rt_info() for node in model.get_runtime_model().get_ops()]
-    said = [(info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in infos]
+    kinds = [(info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in infos]
     # the primitive's name ends in the precision it computes in, as in "brgemm_avx512_bf16" or "undef_I8"
-    return Counter(name.rsplit("_", 1)[-1].lower() for kind, name in said if kind in ("FullyConnected", "MatMul"))
+    return Counter(name.rsplit("_", 1)[-1].lower() for kind, name in kinds if kind in ("FullyConnected", "MatMul"))
 
 
 def _batched(model: Any, folder: Path, batch: int) -> Classify:

@@ -1,4 +1,4 @@
-"""What a peer is given besides the model folder: where to put files, texts to calibrate on, threads."""
+"""What a peer needs besides the model folder: a folder for files, texts to calibrate on, threads."""
 
 from __future__ import annotations
 

@@ -79,10 +79,12 @@ class Running:
 
     def load(self, texts: Sequence[str], kind: str, *, first: int = 0, **job: Any) -> Any:
         """What the load generator, in a process of its own, says of a job; see ``serving_peers.openloop``."""
-        given = {"port": self.port, "texts": list(texts), "kind": kind, "first": first} | job
+        request = {"port": self.port, "texts": list(texts), "kind": kind, "first": first} | job
         command = [sys.executable, "-m", "serving_peers.openloop"]
         with self.awake():
-            done = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, cwd=HERE, check=False)
+            done = subprocess.run(
+                command, input=json.dumps(request).encode(), capture_output=True, cwd=HERE, check=False
+            )
         if done.returncode:
             raise RuntimeError(f"{self.contestant.name}: {done.stderr.decode()[-500:]}")
         return json.loads(done.stdout)
@@ -92,7 +94,7 @@ class Running:
 def running(
     contestants: Sequence[Contestant], folder: Path, dtype: str, threads: int | None = None
 ) -> Iterator[list[Running]]:
-    """All of them, ready and asleep; ended at the end. ``threads`` unsaid: as each has it by itself or was told."""
+    """All servers, ready and idle; they end with the block. ``threads`` None: each server's own default."""
     with ExitStack() as stack:
         servers = [stack.enter_context(_started(c, folder, dtype, threads)) for c in contestants]
         for server in servers:
@@ -124,15 +126,15 @@ def _started(contestant: Contestant, folder: Path, dtype: str, threads: int | No
 
 
 def environment() -> Mapping[str, str]:
-    """What a server's process is given: nothing that elbert serve would take for a flag."""
-    flags = {flag.key.upper() for flag in FLAGS}
+    """The environment of a server's process, without variables that elbert serve reads as flags."""
+    flags = {flag.variable for flag in FLAGS}
     kept = {name: value for name, value in os.environ.items() if name not in flags}
     path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     return kept | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return int(place.getsockname()[1])

@@ -15,11 +15,11 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from elbert.serving.warmup import leave_out_what_stays
+from elbert.serving.warmup import freeze_objects
 from serving_peers.options import options
 
 
-class Asked(BaseModel):
+class ClassifyOptions(BaseModel):
     """The body of a request."""
 
     inputs: str
@@ -31,7 +31,7 @@ def application(folder: str, dtype: torch.dtype) -> FastAPI:
 
     classifier: Any = pipeline("text-classification", model=folder, top_k=None, device="cpu", dtype=dtype)
     classifier("warm up")
-    leave_out_what_stays()  # as elbert serve does
+    freeze_objects()  # as elbert serve does
     app, alone = FastAPI(), threading.Lock()
 
     @app.get("/health")
@@ -39,9 +39,9 @@ def application(folder: str, dtype: torch.dtype) -> FastAPI:
         return None
 
     @app.post("/predict")
-    def predict(asked: Asked) -> Any:
+    def predict(request: ClassifyOptions) -> Any:
         with alone:
-            return classifier([asked.inputs], truncation=True)[0]
+            return classifier([request.inputs], truncation=True)[0]
 
     return app
 

@@ -24,12 +24,12 @@ def medians(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     by_share: dict[Any, list[dict[str, Any]]] = {}
     for found in rounds:
         by_share.setdefault(found["share"], []).append(found)
-    told = list[dict[str, Any]]()
+    rows_kept = list[dict[str, Any]]()
     for share, same in by_share.items():
         kept = [found for found in same if found.get("stolen", 0.0) <= STOLEN] or same
         row = {"share": share} | {key: statistics.median(f[key] for f in kept) for key in kept[0] if key != "share"}
-        told.append(row | {"rounds": len(kept), "p99_ms_by_round": [f["p99_ms"] for f in same]})
-    return told
+        rows_kept.append(row | {"rounds": len(kept), "p99_ms_by_round": [f["p99_ms"] for f in same]})
+    return rows_kept
 
 
 def sustained(rates: Sequence[dict[str, Any]], limit_ms: float) -> tuple[float, str]:
@@ -63,14 +63,14 @@ def ratios(rows: dict[str, dict[str, Any]], full_depth: set[str]) -> dict[str, f
     ours, static = rows.get("elbert, safe"), rows.get("static batches, safe")
     others = [row for name, row in rows.items() if name in full_depth and not name.startswith(OURS)]
     found: dict[str, float] = {}
-    for key, told in () if ours is None else RATES.items():
+    for key, label in () if ours is None else RATES.items():
         if others:
-            found[f"{told}, ours at safe / best server of others at full depth"] = ours[key] / max(
+            found[f"{label}, ours at safe / best server of others at full depth"] = ours[key] / max(
                 r[key] for r in others
             )
         for name in ("static batches, full depth", "elbert, full depth"):
             if name in rows:
-                found[f"{told}, ours at safe / {name}"] = ours[key] / rows[name][key]
+                found[f"{label}, ours at safe / {name}"] = ours[key] / rows[name][key]
     if ours and "elbert, full depth" in rows and "accuracy" in ours:
         found["points lost to full depth"] = 100 * (rows["elbert, full depth"]["accuracy"] - ours["accuracy"])
     if ours and static:

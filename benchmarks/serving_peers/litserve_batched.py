@@ -12,7 +12,7 @@ from typing import Any
 import litserve
 import torch
 
-from elbert.serving.warmup import leave_out_what_stays
+from elbert.serving.warmup import freeze_objects
 from serving_peers.options import options
 
 
@@ -33,7 +33,7 @@ class Classify(litserve.LitAPI):
             self.folder, dtype=getattr(torch, self.dtype), attn_implementation="sdpa"
         ).eval()
         self.predict(["warm up"])
-        leave_out_what_stays()  # as elbert serve does
+        freeze_objects()  # as elbert serve does
 
     def decode_request(self, request, **more: Any) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
         """The text of a request; LitServe takes an annotation of it for what FastAPI should read."""
@@ -47,8 +47,8 @@ class Classify(litserve.LitAPI):
         """Probabilities of a batch."""
         inputs = self.tokenizer(x, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
-            said: list[list[float]] = self.model(**inputs).logits.float().softmax(-1).tolist()
-        return said
+            probabilities: list[list[float]] = self.model(**inputs).logits.float().softmax(-1).tolist()
+        return probabilities
 
     def unbatch(self, output: list[list[float]]) -> list[list[float]]:
         """One entry per request."""
@@ -57,8 +57,8 @@ class Classify(litserve.LitAPI):
     def encode_response(self, output: list[float], **more: Any) -> list[dict[str, Any]]:
         """Labels with their scores, the best first."""
         labels = self.model.config.id2label
-        told = [{"label": labels[i], "score": score} for i, score in enumerate(output)]
-        return sorted(told, key=lambda option: -option["score"])
+        options = [{"label": labels[i], "score": score} for i, score in enumerate(output)]
+        return sorted(options, key=lambda option: -option["score"])
 
 
 if __name__ == "__main__":

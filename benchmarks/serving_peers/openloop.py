@@ -1,7 +1,7 @@
 """Load that does not wait: requests go out when they are due, whatever became of those before them.
 
-Whoever waits for an answer before sending the next request measures a server that is never overloaded ("coordinated
-omission"). Here arrivals are a Poisson process, and latency counts from the moment at which a request was due.
+A client that waits for an answer before it sends the next request measures a server that is never overloaded
+("coordinated omission"). Here arrivals are a Poisson process, and latency counts from the moment at which a request was due.
 
 As a process of its own, so that the load does not share an interpreter with what is measured::
 
@@ -21,7 +21,7 @@ from itertools import accumulate
 
 from serving_peers.wire import Pool, Response, get, post
 
-PATIENCE = 20.0  # seconds after the last request was due, when whoever is not answered counts as lost
+PATIENCE = 20.0  # seconds after the last request was due, after which a request without an answer counts as lost
 LOST = 0  # instead of a status
 
 

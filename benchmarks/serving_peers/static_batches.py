@@ -2,7 +2,7 @@
 
     python -m serving_peers.static_batches --batch 32 --window 0.005 --operating-point safe  # and all of elbert serve's
 
-A batch starts when --batch requests wait, or the first has waited for --window seconds, and nobody joins it: rows that
+A batch starts when --batch requests wait, or the first has waited for --window seconds, and no row joins it: rows that
 are done leave, as in FastBERT, and the next batch starts when the last one has left. What is missing is what the
 engine adds.
 """
@@ -50,7 +50,7 @@ class Batches(Engines):
         self._next += requests
 
     def cancel(self, identity: int) -> None:
-        """Nobody wants this answer any more."""
+        """The client has cancelled this request."""
         self._next = [request for request in self._next if request.identity != identity]
         super().cancel(identity)
 

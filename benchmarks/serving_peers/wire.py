@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed; whoever waits hears of it."""
+        """The connection is closed: every waiting request fails."""
         self.transport = None
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(ConnectionError("closed before the answer was complete"))

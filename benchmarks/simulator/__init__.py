@@ -5,7 +5,7 @@
     served.seconds, served.latency(99)
 
 It stands beside the benchmarks and not in elbert: it needs costs that were measured on a machine, and what it answers
-are questions of planning; nobody who classifies texts calls it.
+are questions of planning; no command that classifies texts uses it.
 """
 
 from simulator.costs import Costs, Curve, Line, Paced, Timed

@@ -86,12 +86,12 @@ class Costs:
     copy: Curve
     host: Mapping[str, float]
     entry: float
-    hears: bool = True  # whether the head is read at every depth
+    reads_head: bool = True  # whether the head is read at every depth
 
     def step(self, step: Step, at: float = 0.0) -> float:
         """One step of the engine."""
         seconds = self.call(step.tokens, step.squares)
-        seconds += self.head(step.rows) if self.hears else 0.0
+        seconds += self.head(step.rows) if self.reads_head else 0.0
         if step.started:
             per_call, per_row, per_token = self.embed
             seconds += per_call + per_row * step.started + per_token * step.started_tokens
@@ -103,15 +103,15 @@ class Costs:
         """A layer call."""
         return self.layer(rounded(tokens)) + self.square * (squares - tokens * min(tokens, self.usual))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For a file."""
         return asdict(self)
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Costs:
+    def read(cls, values: Mapping[str, Any]) -> Costs:
         """From a file."""
-        curves = {name: curve(**told[name]) for name in ("layer", "head", "copy")}
-        return cls(**(dict(told) | curves | {"embed": tuple(told["embed"])}))
+        curves = {name: curve(**values[name]) for name in ("layer", "head", "copy")}
+        return cls(**(dict(values) | curves | {"embed": tuple(values["embed"])}))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.replica import Replica, Text
 
-Route = Iterator[Sequence[int]]  # for each text, the replicas that are asked; who has the fewest texts takes it
+Route = Iterator[Sequence[int]]  # for each text, the candidate replicas; the one with the fewest texts takes it
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ def turn_by_turn(replicas: int) -> Route:
     return cycle([number] for number in range(replicas))
 
 
-def fewest_of(asked: int, replicas: int, seed: int = 0) -> Route:
-    """Whoever has the fewest texts of so many that are drawn at random."""
+def fewest_of(candidates: int, replicas: int, seed: int = 0) -> Route:
+    """The replica with the fewest texts among a random sample of ``candidates`` of them."""
     draw = random.Random(seed)
     while True:
-        yield draw.sample(range(replicas), asked)
+        yield draw.sample(range(replicas), candidates)
 
 
 def serve(
@@ -59,10 +59,10 @@ def serve(
 
     route = turn_by_turn(len(replicas)) if route is None else route
     for identity, (text, at) in enumerate(zip(texts, comes, strict=True)):
-        asked = [replicas[number] for number in next(route)]
-        for replica in asked:
+        candidates = [replicas[number] for number in next(route)]
+        for replica in candidates:
             work(replica, at)
-        min(asked, key=len).enter(identity, text, at)
+        min(candidates, key=len).enter(identity, text, at)
     for replica in replicas:
         work(replica, float("inf"))
     end, calls = max(replica.now for replica in replicas), sum(replica.calls for replica in replicas)

@@ -1,6 +1,6 @@
-"""What the parts of a step cost on this machine, each measured by itself: no run that is to be foretold is among them.
+"""What the parts of a step cost on this machine, each measured by itself: no run that is predicted is among them.
 
-Layer, head and embedding: batches of which nobody leaves, in the plain loop. The host: an engine over a model that
+Layer, head and embedding: batches from which no row exits, in the plain loop. The host: an engine over a model that
 computes nothing. Copies: tensors as wide as the model's.
 """
 

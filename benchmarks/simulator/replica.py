@@ -50,7 +50,7 @@ def step_of(rows: Iterable[Text], started: Iterable[Text], left: Iterable[Text])
 
 
 class Clock(Protocol):
-    """How long things take, in whatever unit the arrivals are told in."""
+    """How long things take, in the unit of the arrival times."""
 
     @property
     def entry(self) -> float:
@@ -100,7 +100,7 @@ class Replica:
         self._scheduler.stand(self._needs[0], started)
         call = self._scheduler.call()
         if call is None:
-            raise RuntimeError("a step without a row: nobody waits, nobody is under way")
+            raise RuntimeError("a step without a row: none waits, none is in flight")
         staying, left = self._deeper(call[1])
         rows, new, gone = (map(self._texts.__getitem__, some) for some in (call[1], started, left))
         took = self._clock.step(step_of(rows, new, gone), self.now)

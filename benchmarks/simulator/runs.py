@@ -101,7 +101,7 @@ def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:
     return time.perf_counter() - begin
 
 
-def foretold(work: Work, clock: Clock, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
+def predicted(work: Work, clock: Clock, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
     """What the simulator says of :func:`in_bulk`, or with ``comes`` of :func:`as_they_come`."""
     needs = [work.backend.config.need(depth) for depth in range(work.backend.config.depths)]
     if comes is None:

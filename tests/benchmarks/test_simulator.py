@@ -105,7 +105,7 @@ def test_one_row_at_a_time_is_the_queue_of_the_books(load):
 
 
 class Seen(Line):
-    """A clock that remembers what it was asked."""
+    """A clock that records its calls."""
 
     @cached_property
     def steps(self):
@@ -190,7 +190,7 @@ def test_curves_go_on_and_costs_survive_a_file():
     measured = Curve((2, 4, 8), (1.0, 2.0, 8.0))
     assert [measured(n) for n in (1, 2, 3, 6, 8, 10)] == [1.0, 1.0, 1.5, 5.0, 8.0, 11.0]
     costs = flat(square=0.25, embed=(1.0, 2.0, 3.0))
-    again = Costs.read(json.loads(json.dumps(costs.told())))
+    again = Costs.read(json.loads(json.dumps(costs.to_dict())))
     step = Step(3, 21, 200, 1, 7, 1, 7)
     assert again.step(step) == costs.step(step)
 
