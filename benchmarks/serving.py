@@ -3,9 +3,9 @@
     python benchmarks/serving.py [--data FILE] [--rounds 2] [--threads N] [--quick] [--only NAME …]
 
 Texts of ``--data`` (default: examples/reviews.txt), one in each request, arrive as a Poisson process over loopback, at
-shares of what each server reaches when it never runs dry (its capacity). The load generator is a process of its own, keeps its
-connections and never waits for an answer: latency counts from the moment at which a request was due. One server runs
-at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in the same
+shares of each server's capacity (what it reaches when it always has work). The load generator is a separate process,
+keeps its connections and never waits for an answer: latency counts from the moment at which a request was due. One
+server runs at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in the same
 precision. Where a server may be set up in several ways (threads, batches), the way with the greater capacity is taken,
 by a look before the contest; ours run as `elbert serve` does by itself.
 

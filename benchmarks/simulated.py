@@ -184,7 +184,8 @@ def main() -> None:
     rows = [row for run in runs for row in compared(run, seen[run.name], costs)]
     for row in rows:
         print(
-            f"{row['run']:<46} {row['figure']:<15} measured {row['measured']:10.4f}  predicted {row['predicted']:10.4f}  "
+            f"{row['run']:<46} {row['figure']:<15} measured {row['measured']:10.4f}  "
+            f"predicted {row['predicted']:10.4f}  "
             f"{row['off']:+7.1%} ({min(row['off_by_round']):+.0%} to {max(row['off_by_round']):+.0%})"
             + (f"  at its own pace {row['at_its_pace']['off']:+7.1%}" if "at_its_pace" in row else "")
         )

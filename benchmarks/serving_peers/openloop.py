@@ -1,7 +1,8 @@
 """Load that does not wait: requests go out when they are due, whatever became of those before them.
 
 A client that waits for an answer before it sends the next request measures a server that is never overloaded
-("coordinated omission"). Here arrivals are a Poisson process, and latency counts from the moment at which a request was due.
+("coordinated omission"). Here arrivals are a Poisson process, and latency counts from the moment at which a request
+was due.
 
 As a process of its own, so that the load does not share an interpreter with what is measured::
 
