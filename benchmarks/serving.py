@@ -5,8 +5,8 @@
 Texts of ``--data`` (default: examples/reviews.txt), one in each request, arrive as a Poisson process over loopback, at
 shares of each server's capacity (what it reaches when it always has work). The load generator is a separate process,
 keeps its connections and never waits for an answer: latency counts from the moment at which a request was due. One
-server runs at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in the same
-precision. Where a server may be set up in several ways (threads, batches), the way with the greater capacity is taken,
+server runs at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in
+the same precision. Where a server has several settings (threads, batches), the one with the greater capacity is taken,
 by a look before the contest; ours run as `elbert serve` does by itself.
 
 With every round at a rate stands how much of the machine its host took away meanwhile (``stolen``, Linux) and how
