@@ -42,32 +42,32 @@ def test_it_prints_an_address_serves_and_ends(bundle_folder, tmp_path):
     assert (out, err) == ("", "elbert: interrupted\n")
 
 
-def test_many_texts_are_drawn_from_and_it_says_so(bundle_folder, tmp_path, monkeypatch, capsys):
+def test_many_texts_are_sampled_and_the_command_reports_it(bundle_folder, tmp_path, monkeypatch, capsys):
     from elbert import Classifier
     from elbert.cli.commands import explore
     from elbert.cli.main import parser
 
     data = tmp_path / "labelled.csv"
     data.write_text("\n".join(["text,label", *(f"film {i},{i % 2}" for i in range(30))]))
-    monkeypatch.setattr(explore, "MOST_TEXTS", 12)
+    monkeypatch.setattr(explore, "MAX_TEXTS", 12)
     arguments = parser().parse_args(["explore", "--data", str(data)])
-    found = explore.evaluation(arguments, Classifier.load(bundle_folder))
-    assert (len(found.texts), found.of, len(found.outputs)) == (12, 30, 12)
+    found = explore.collect_evaluation(arguments, Classifier.load(bundle_folder))
+    assert (len(found.texts), found.total, len(found.outputs)) == (12, 30, 12)
     numbers = [int(text.split()[1]) for text in found.texts]
     assert numbers == sorted(set(numbers))
     assert [n % 2 for n in numbers] == found.outputs.labels.tolist()
-    assert "12 of 30 texts, drawn by lot" in capsys.readouterr().err
+    assert "random sample of 12 of 30 texts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])
-def test_a_port_that_cannot_be_had_is_told_in_one_line(capsys, port):
+def test_a_port_that_is_not_available_is_an_error_in_one_line(capsys, port):
     assert main(["explore", "--no-browser", "--port", port]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"elbert: error: --port {port}: ")
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"elbert: error: --port {port}: ")
+    assert error.count("\n") == 1
 
 
-def test_a_missing_file_is_told_before_anything_is_served(bundle_folder, capsys):
+def test_a_missing_file_is_an_error_before_anything_is_served(bundle_folder, capsys):
     assert main(["explore", "--no-browser", "--model", str(bundle_folder), "--data", "nowhere.csv"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

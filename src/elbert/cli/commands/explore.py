@@ -16,7 +16,7 @@ from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.serving import Evaluation
+    from elbert.serving.explorer import Evaluation
 
 
 HOST = "127.0.0.1"
@@ -83,7 +83,7 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
     from pathlib import Path
 
     from elbert.evaluation import collect
-    from elbert.serving import Evaluation, max_texts
+    from elbert.serving.explorer import Evaluation, max_texts
 
     texts, labels = labelled(arguments, classifier)
     most = max_texts(classifier, MAX_TEXTS)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from elbert.errors import BundleError, ElbertError, InputError, PolicyError
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TokeniserFailure
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TokenizerFailure
 
 STATUS = {
     "Malformed": 400,
@@ -84,7 +84,7 @@ def error_kind(error: ElbertError) -> str:
         return "Overloaded"
     if isinstance(error, NotReady):
         return "Unhealthy"
-    if isinstance(error, TokeniserFailure):
+    if isinstance(error, TokenizerFailure):
         return "Tokenizer"
     # The backend's own errors first: some of them are input errors too.
     if isinstance(error, BackendFailure) or not isinstance(error, InputError | PolicyError | BundleError):

@@ -15,7 +15,7 @@ from elbert.serving.http.middleware import DisconnectWatch, exchange_of
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
 from elbert.serving.http.schemas.common import ParsedRequest, count_characters, limit_characters
 from elbert.serving.settings import HttpSettings
-from elbert.serving.results import Answers, Item
+from elbert.serving.results import ResultStream, TextResult
 from elbert.serving.service import Service
 
 JSON = "application/json"
@@ -75,7 +75,7 @@ class ClassifyHandlers:
         exchange_of(request.scope).classifies = True
         return await self._reader.read(request)
 
-    async def _submit(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> Answers:
+    async def _submit(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> ResultStream:
         """Submit a request to the service.
 
         Raises:
@@ -96,7 +96,7 @@ class ClassifyHandlers:
             raw=raw,
         )
 
-    async def _collect(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> list[Item]:
+    async def _collect(self, request: Request, parsed: ParsedRequest, *, raw: bool = False) -> list[TextResult]:
         """Return the result of each text, in order.
 
         Raises:
@@ -121,7 +121,7 @@ class ClassifyHandlers:
 class ClassifyStream(Response):
     """Results as lines of JSON, each sent as soon as its text exits; a disconnect frees the rows still running."""
 
-    def __init__(self, answers: Answers, parsed: ParsedRequest, num_classes: int) -> None:
+    def __init__(self, answers: ResultStream, parsed: ParsedRequest, num_classes: int) -> None:
         super().__init__(media_type=NDJSON)
         self._answers = answers
         self._parsed = parsed
@@ -129,7 +129,7 @@ class ClassifyStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines."""
-        items = list[Item]()
+        items = list[TextResult]()
         async with DisconnectWatch(receive), self._answers:
             async for item in self._answers:
                 if not items:  # the operating point is known from the first item on
@@ -141,7 +141,7 @@ class ClassifyStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
 
-def _stream_headers(first: Item) -> list[tuple[bytes, bytes]]:
+def _stream_headers(first: TextResult) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", NDJSON.encode()),
         (b"x-accel-buffering", b"no"),  # a proxy that collects lines would delay them
@@ -149,7 +149,7 @@ def _stream_headers(first: Item) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _raise_first(items: list[Item]) -> None:
+def _raise_first(items: list[TextResult]) -> None:
     for item in items:
         if item.error is not None:
             raise to_api_error(item.error)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 
 OPERATING_POINT = "x-elbert-operating-point"
 TIMES = (
@@ -30,7 +30,7 @@ class Durations:
     inference: float = 0.0
 
     @classmethod
-    def mean(cls, items: Sequence[Item]) -> Durations:
+    def mean(cls, items: Sequence[TextResult]) -> Durations:
         """Average the timings of all items; zeros without any."""
         n, timings = max(len(items), 1), [item.timings for item in items]
         return cls(
@@ -40,7 +40,7 @@ class Durations:
         )
 
 
-def answer_headers(items: Sequence[Item], characters: int, seconds: float, durations: Durations) -> dict[str, str]:
+def answer_headers(items: Sequence[TextResult], characters: int, seconds: float, durations: Durations) -> dict[str, str]:
     """Return TEI's headers, times in whole milliseconds, and the operating point."""
     total = str(round(seconds * 1000))
     values = (

@@ -32,13 +32,13 @@ class StateHandlers:
 
     async def health(self, request: Request) -> Response:
         """``GET /health``: 200 unless the engine cannot recover."""
-        if not self._service.healthy:
+        if not self._service.is_healthy:
             raise ApiError("Unhealthy", "the engine has failed and does not recover; restart the server")
         return Response()
 
     async def ready(self, request: Request) -> Response:
         """``GET /ready``: 200 while the server accepts requests."""
-        if not self._service.ready:
+        if not self._service.is_ready:
             raise ApiError("Unhealthy", "the server is starting, restarting or stopping")
         return Response()
 

@@ -18,7 +18,7 @@ from elbert.exits import POLICIES
 from elbert.inference import DEADLINE
 from elbert.serving.http.errors import STATUS
 from elbert.serving.http.middleware import Exchange
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 from elbert.serving.service import Service
 from elbert.serving.worker import Step
 
@@ -209,12 +209,12 @@ class Metrics:
         elif exchange.error in STATUS:
             self._failed.add(metric_label(exchange.error))
 
-    def admitted(self, tokens: int, characters: int) -> None:
+    def on_accept(self, tokens: int, characters: int) -> None:
         """Count an accepted text."""
         self._texts.add()
         self._length.observe(tokens)
 
-    def left(self, item: Item) -> None:
+    def on_result(self, item: TextResult) -> None:
         """Count a text that exited or failed."""
         if item.prediction is None:
             self._text_failed.inc()
@@ -225,14 +225,14 @@ class Metrics:
         self._exits_for.get(reason, self._exits_for[OTHER]).inc()
         self._predict.observe(item.timings.tokenise + item.timings.queue + item.timings.inference)
 
-    def cancelled(self, texts: int) -> None:
+    def on_cancel(self, texts: int) -> None:
         """Count texts whose client disconnected."""
         self._cancelled.inc(texts)
 
-    def refused(self, error: ElbertError) -> None:
+    def on_reject(self, error: ElbertError) -> None:
         """Do nothing: :meth:`count_exchange` counts it."""
 
-    def stepped(self, step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         """Count a layer call of the engine."""
         if step.call is None:
             return
@@ -244,7 +244,7 @@ class Metrics:
         self._tokens.observe(step.call.tokens)
         self._together.observe(len(set(step.call.depths.tolist())))
 
-    def moved(self, point: str) -> None:
+    def on_point_change(self, point: str) -> None:
         """Count a change of the operating point."""
         self._moves.inc()
 

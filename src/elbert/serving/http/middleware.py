@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from elbert.errors import ElbertError
 from elbert.serving.http.errors import ApiError, to_api_error
 from elbert.serving.http.headers import Durations
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Exchange:
     batch: bool = False
     texts: int = 0
     characters: int = 0
-    items: Sequence[Item] = ()
+    items: Sequence[TextResult] = ()
     durations: Durations = field(default_factory=Durations)
     status: int = 0
     error: str | None = None
@@ -101,7 +101,7 @@ class Exchange:
         """Since the request arrived."""
         return time.perf_counter() - self.began
 
-    def record(self, items: Sequence[Item]) -> None:
+    def record(self, items: Sequence[TextResult]) -> None:
         """Keep the results of the request's texts."""
         self.items = items
         self.durations = Durations.mean(items)

@@ -103,6 +103,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     """
     bound = None
     try:
+        if not 0 <= port <= 65535:  # getaddrinfo takes the port modulo 65536
+            raise OverflowError("a port is a number from 0 to 65535")
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # A name such as localhost may have several addresses; clients that try only one of them try IPv4.
         family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)

@@ -22,7 +22,7 @@ from elbert.serving.http.schemas.common import (
     to_text,
     to_whole_number,
 )
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 
 FORM = '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}'
 Texts = Annotated[list[str | TextPair], Meta(min_length=1, extra_json_schema={"maxItems": MAX_TEXTS})]
@@ -149,7 +149,7 @@ def parse_request(body: bytes | bytearray, max_texts: int, models: Sequence[str]
     )
 
 
-def to_item(item: Item, request: ParsedRequest, num_classes: int) -> ClassifyItem:
+def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> ClassifyItem:
     """Return the result of one text."""
     prediction = item.prediction
     if prediction is None:
@@ -184,7 +184,7 @@ def to_item(item: Item, request: ParsedRequest, num_classes: int) -> ClassifyIte
 
 
 def to_response(
-    items: Sequence[Item], request: ParsedRequest, num_classes: int, *, model: str, request_id: str
+    items: Sequence[TextResult], request: ParsedRequest, num_classes: int, *, model: str, request_id: str
 ) -> ClassifyResponse:
     """Return the whole answer."""
     tokens = sum(item.tokens for item in items)

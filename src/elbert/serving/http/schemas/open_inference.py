@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from elbert.serving.http.body import decode_json
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.common import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 from elbert.texts import Text
 
 FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
@@ -117,7 +117,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> tuple[ParsedReques
     return ParsedRequest(texts, policy=parameters.policy, deadline_ms=parameters.deadline_ms), request
 
 
-def to_response(model: str, request: InferRequest, items: Sequence[Item], labels: Sequence[str]) -> InferResponse:
+def to_response(model: str, request: InferRequest, items: Sequence[TextResult], labels: Sequence[str]) -> InferResponse:
     """Return the whole answer; every item has a prediction."""
     found = [item.prediction for item in items if item.prediction is not None]
     n = len(found)

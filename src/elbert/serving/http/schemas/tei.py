@@ -13,7 +13,7 @@ from elbert.model import ModelConfig
 from elbert.serving.http.body import decode_json
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.common import MAX_TEXTS, ParsedRequest, check_count, check_not_empty
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 from elbert.texts import Text
 from elbert.tokenization.tokenizer import Direction
 
@@ -113,7 +113,7 @@ class Activations:
         """Whether a prediction's own scores are of another function."""
         return activation != self.native
 
-    def scores(self, item: Item, activation: str) -> Mapping[str, float]:
+    def scores(self, item: TextResult, activation: str) -> Mapping[str, float]:
         """Return an item's scores by label."""
         if item.prediction is not None and not self.needs_logits(activation):
             return item.prediction.scores
