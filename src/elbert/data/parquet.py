@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from elbert._optional import require
 from elbert.data.records import Record
 from elbert.data.tables import check_columns
 from elbert.errors import BadRow, DataError
@@ -57,15 +58,13 @@ def parquet_parts(path: str, rows: int) -> list[Part]:
 
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
             check_columns(file.schema_arrow.names, path)
             _check_types(file.schema_arrow, path)
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as parquet ({error})") from error
 
 
@@ -77,7 +76,7 @@ def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:
 
 
 def _check_types(schema: Any, path: str) -> None:
-    import pyarrow.types as kinds
+    kinds = require("pyarrow.types", "parquet")
 
     def is_text(kind: Any) -> bool:
         kind = kind.value_type if kinds.is_dictionary(kind) else kind

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from elbert._optional import require
 from elbert.errors import BundleError
 
 Product = Callable[[Tensor], Tensor]
@@ -96,14 +97,15 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 
     Raises:
         BundleError: it knows none.
+        MissingExtra: it is a rare one, and transformers is not installed.
     """
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    from transformers.activations import ACT2FN  # the rare ones: not worth seconds of import for everybody
-
-    if name not in ACT2FN:
-        raise BundleError(f"config.json: hidden_act {name!r} is unknown; known are {', '.join(sorted(ACT2FN))}")
-    function: Callable[[Tensor], Tensor] = ACT2FN[name]
+    # The rare ones only: importing transformers takes seconds, and it is an optional package.
+    known = require("transformers.activations", "train").ACT2FN
+    if name not in known:
+        raise BundleError(f"config.json: hidden_act {name!r} is unknown; known are {', '.join(sorted(known))}")
+    function: Callable[[Tensor], Tensor] = known[name]
     return function
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from elbert._optional import require
 from elbert.errors import BundleError
 from elbert.tokenization.sentencepiece import REMEDY, Piece, Spiece, read_spiece
 
@@ -175,10 +176,9 @@ def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
         looked_for = ", ".join((TOKENIZER_FILE, SPIECE_FILE, *OTHER_FILES))
         raise BundleError(f"{folder}: no tokenizer found (looked for {looked_for}); {REMEDY}")
 
-    from transformers import AutoTokenizer
-
+    auto_tokenizer = require("transformers", "train").AutoTokenizer
     try:
-        loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        loaded = auto_tokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # every tokenizer class fails in its own way, missing packages included
         raise BundleError(f"{folder}: transformers cannot load {', '.join(present)} ({error}); {REMEDY}") from error
     tokenizer = getattr(loaded, "backend_tokenizer", None)

@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     """Train, and tell what was written."""
     from elbert._optional import require
 
-    require("accelerate", "train")
+    for module in ("transformers", "accelerate"):
+        require(module, "train")
     from elbert.data import label_names
     from elbert.training.run import train
 

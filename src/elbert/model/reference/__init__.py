@@ -1,11 +1,16 @@
-"""The reference models: classifiers of transformers, read at every depth.
+"""The reference models: classifiers of transformers, read at every depth (extra ``train``).
 
 Training uses them, and tests compare the engine with them.
 """
+# ruff: noqa: E402
 
 from __future__ import annotations
 
 from typing import Any
+
+from elbert._optional import require
+
+require("transformers", "train")  # before the modules that import it, so that its absence is one line with the remedy
 
 from elbert.model.families import Backbone
 from elbert.model.reference import encoders
