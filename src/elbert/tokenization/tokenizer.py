@@ -18,15 +18,15 @@ from elbert.tokenization.tokenizer_files import (
     SPECIALS_FILE,
     SPIECE_FILE,
     TOKENIZER_FILE,
-    find_tokenizer,
-    sane_length,
-    token_text,
+    load_tokenizer,
+    read_length_limit,
+    read_token_text,
 )
 
 Direction = Literal["left", "right"]
 
 
-def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
+def split_budget(first: int, second: int, room: int) -> tuple[int, int]:
     """Return how many tokens of each text fit in ``room``, by the rule of tokenizers' ``longest_first``."""
     short, long = sorted((first, second))
     long = min(long, max(short, room - short))
@@ -45,7 +45,7 @@ def truncate(encoding: Encoding, max_length: int, direction: Direction = "right"
     """
     owners = encoding.sequence_ids
     counts = owners.count(0), owners.count(1)
-    kept = kept_lengths(*counts, max_length - owners.count(None))
+    kept = split_budget(*counts, max_length - owners.count(None))
     first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
     place = [0, 0]
     ids: list[int] = []
@@ -87,11 +87,10 @@ class Tokeniser:
             raise BundleError(
                 f"{where}: no [CLS] before the text, which the exit head reads; use the model's tokenizer"
             )
-        limit = sane_length(settings)
+        limit = read_length_limit(settings)
         self._max_length = max_length if limit is None else min(max_length, limit)
-        shortest = tokenizer.num_special_tokens_to_add(True) + 2
-        if self._max_length < shortest:
-            raise InputError(f"max_length must be at least {shortest} (a pair of one-token texts), came {max_length}")
+        self._min_length = tokenizer.num_special_tokens_to_add(True) + 2
+        self._check_length(self._max_length)
         self._tokenizer = tokenizer
         self._settings = dict(settings)
         self._source = source
@@ -104,7 +103,7 @@ class Tokeniser:
             BundleError: the folder has no tokenizer that can be used; the message names files and remedy.
             InputError: ``max_length`` leaves no room for text.
         """
-        tokenizer, settings = find_tokenizer(folder)
+        tokenizer, settings = load_tokenizer(folder)
         return cls(tokenizer, settings, max_length, folder)
 
     @property
@@ -115,7 +114,7 @@ class Tokeniser:
     @property
     def pad_id(self) -> int:
         """The id that fills a rectangle of rows; 0 where the tokenizer names none, since attention never sees it."""
-        names = (token_text(self._settings.get("pad_token")), "<pad>", "[PAD]")
+        names = (read_token_text(self._settings.get("pad_token")), "<pad>", "[PAD]")
         ids = (self._tokenizer.token_to_id(name) for name in names if name is not None)
         return next((found for found in ids if found is not None), 0)
 
@@ -124,7 +123,9 @@ class Tokeniser:
         """How many ids there are."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
-    def encode(self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right") -> list[Tokens]:
+    def encode(
+        self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right", max_length: int | None = None
+    ) -> list[Tokens]:
         """Tokenise texts and pairs, which may be mixed, in order; one that is too long loses that end.
 
         Raises:
@@ -134,7 +135,9 @@ class Tokeniser:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         except (TypeError, UnicodeEncodeError) as error:
             raise _fault(texts) or error from None
-        return [self._row(encoding, direction) for encoding in encodings]
+        limit = self._max_length if max_length is None else min(max_length, self._max_length)
+        self._check_length(limit)
+        return [self._row(encoding, direction, limit) for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer files to ``folder``, for this class and for transformers' ``AutoTokenizer`` alike."""
@@ -145,10 +148,14 @@ class Tokeniser:
         text = json.dumps(self._config(), indent=2, ensure_ascii=False, sort_keys=True)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def _row(self, encoding: Encoding, direction: Direction) -> Tokens:
-        if len(encoding) <= self._max_length:
+    def _check_length(self, length: int) -> None:
+        if length < self._min_length:
+            raise InputError(f"max_length is {length}, expected at least {self._min_length}: a pair of one-token texts")
+
+    def _row(self, encoding: Encoding, direction: Direction, limit: int) -> Tokens:
+        if len(encoding) <= limit:
             return Tokens(encoding.ids, encoding.type_ids, truncated=False)
-        return Tokens(*truncate(encoding, self._max_length, direction), truncated=True)
+        return Tokens(*truncate(encoding, limit, direction), truncated=True)
 
     def _copy(self, name: str, folder: Path) -> None:
         found = None if self._source is None else self._source / name

@@ -93,6 +93,7 @@ class ClassifyHandlers:
             trace=parsed.trace,
             truncate=truncate,
             direction=parsed.direction,
+            max_tokens=parsed.max_tokens,
             raw=raw,
         )
 

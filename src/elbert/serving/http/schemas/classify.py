@@ -24,7 +24,10 @@ from elbert.serving.http.schemas.common import (
 )
 from elbert.serving.results import TextResult
 
-FORM = '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}'
+FORM = (
+    '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}; '
+    "token ids are not accepted"
+)
 Texts = Annotated[list[str | TextPair], Meta(min_length=1, extra_json_schema={"maxItems": MAX_TEXTS})]
 
 
@@ -139,9 +142,11 @@ def parse_request(body: bytes | bytearray, max_texts: int, models: Sequence[str]
     [texts] = sent
     entries = [texts] if isinstance(texts, str) else texts
     check_count(len(entries), max_texts)
+    tokens = request.truncate_prompt_tokens
     return ParsedRequest(
         [to_text(entry) for entry in entries],
-        truncate=None if request.truncate_prompt_tokens is None else True,
+        truncate=None if tokens is None else True,
+        max_tokens=None if tokens == -1 else tokens,
         policy=request.policy,
         deadline_ms=request.deadline_ms,
         trace=bool(request.trace),

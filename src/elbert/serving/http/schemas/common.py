@@ -36,6 +36,7 @@ class ParsedRequest:
     nested: whether TEI's answer is an array for each text
     truncate: cut texts that are too long; None is the server's ``--auto-truncate``
     direction: the end that such a text loses
+    max_tokens: truncate to fewer tokens than the model reads
     activation: the function that turns logits into scores; None is the model's own
     """
 
@@ -43,6 +44,7 @@ class ParsedRequest:
     nested: bool = True
     truncate: bool | None = None
     direction: Direction = "right"
+    max_tokens: int | None = None
     policy: str | None = None
     deadline_ms: float | None = None
     trace: bool = False
