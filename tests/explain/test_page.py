@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -13,17 +12,6 @@ from tiny import texts
 
 NASTY = "</script><script>document.title = 'owned'</script> <img src=x onerror=\"document.title = 'owned'\"> film"
 TEXTS = [NASTY, *(f"{text} film" for text in texts(29, seed=2))]
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class Parts(HTMLParser):
@@ -78,30 +66,19 @@ def test_a_page_is_one_file_that_asks_for_nothing(request, name):
 def test_markup_is_never_made_from_text():
     from importlib.resources import files
 
-    for name in ("explain.js", "explain_chart.js", "explain_data.js", "explain_draw.js"):
-        script = files("elbert.web").joinpath(name).read_text()
+    for name in ("explanation.js", "explanation_chart.js", "survey.js", "drawing.js"):
+        script = files("elbert.web").joinpath("explanation", name).read_text()
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
+def opened(chrome, tmp_path):
     """Open a page from disk; at the end there must have been no complaint and no request but for the file."""
     complaints, pages = [], []
 
     def open_page(told, **options):
         write_page(told, tmp_path / "page.html")
-        page = browser.new_page(**options)
+        page = chrome.new_page(**options)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
@@ -160,7 +137,7 @@ def test_a_data_set_by_keyboard(opened, request, name, width):
     told = request.getfixturevalue(name)
     page = opened(told, viewport={"width": width, "height": 800}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.inner_text("h1") == "How 30 texts left"
+    assert page.inner_text("h1") == "How 30 texts exit"
     page.focus("#depth")
     page.keyboard.press("End")
     assert f"Depth 6 of 6: {told.exits[5]} text" in page.inner_text("#now")
