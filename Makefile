@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check slow bench experiments clean
+.PHONY: help demo test check packages docs slow bench experiments clean
 
 help:  ## list these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,13 +12,19 @@ demo: .venv/installed  ## classify real sentences with the bundled model
 	@$(BIN)/elbert predict --input examples/reviews.txt --table
 
 # Two processes of one thread each take half the time of one process with two; a file's tests stay together.
-test: .venv/developed  ## run all tests (minutes)
+test: .venv/developed packages  ## run all tests (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: .venv/developed  ## style, types
+check: .venv/developed packages  ## style, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@if [ -e node_modules/installed ]; then set -x; PATH="$(CURDIR)/$(BIN):$$PATH"; node_modules/.bin/biome ci && node_modules/.bin/tsc --project .; \
+	else echo "JavaScript is not checked: its tools are not installed (make node_modules/installed)"; fi
+
+docs: .venv/developed  ## generate the reference pages, build the site into build/site
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 slow: .venv/developed  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
@@ -41,7 +47,7 @@ experiments:  ## list the published tables: what each says, its command, its tim
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'
 
 clean:  ## remove what these words made
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
@@ -54,6 +60,14 @@ clean:  ## remove what these words made
 .venv/developed: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/installed
+
+# Node comes with .venv. Without the npm registry the work goes on, and says what it does not check.
+packages: .venv/developed
+	@$(MAKE) --no-print-directory node_modules/installed || echo "npm packages cannot be installed: JavaScript is not checked, tests that need them are skipped"
+
+node_modules/installed: package.json package-lock.json | .venv/developed
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 .venv/benched: .venv/developed
 	$(PIP) --editable '.[dev,bench]'

@@ -1,4 +1,4 @@
-"""Classify with onnxruntime and tokenizers alone: elbert export --extra-outputs --output model.onnx, then
+"""Classify with onnxruntime and tokenizers only: elbert export --extra-outputs --output model.onnx, then
 
 python examples/onnx_classify.py model.onnx tokenizer.json "A charming and often affecting journey."
 """

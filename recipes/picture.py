@@ -1,7 +1,7 @@
 """The README's picture: accuracy against mean depth, every policy on the same saved outputs.
 
     elbert evaluate --model MODEL --data TEST.parquet --outputs test.npz
-    python recipes/picture.py test.npz MODEL docs/bundled.svg
+    python recipes/picture.py test.npz MODEL docs/benchmarks/bundled.svg
 
 The dials are swept on the very data shown, so each curve is what a policy could reach, not what was promised; the
 operating points, chosen on other data, are the crosses.
@@ -21,7 +21,7 @@ import numpy as np
 from elbert import load_outputs
 from elbert.bundle import Bundle
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import right
+from elbert.evaluation.metrics import find_correct
 from elbert.exits import replay
 
 EDGES = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -39,7 +39,7 @@ def families(depths: int) -> dict[str, list[str]]:
 def reached(outputs: Outputs, spec: str) -> tuple[float, float]:
     """``(mean depth, accuracy in points)``."""
     depth = replay(outputs.probabilities, spec)
-    correct = right(outputs)[np.arange(len(outputs)), depth - 1]
+    correct = find_correct(outputs)[np.arange(len(outputs)), depth - 1]
     return float(depth.mean()), float(correct.mean() * 100)
 
 

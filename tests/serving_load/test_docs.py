@@ -1,4 +1,4 @@
-"""docs/serving.md: what a reader could run is run against a server; what it lists is what there is."""
+"""docs/how-to/call-the-server.md: every example is run against a server. The pages list what the server has."""
 
 import json
 import re
@@ -8,15 +8,16 @@ import subprocess
 import pytest
 from live import ROOT, serving
 
-from elbert.cli.commands.serve import FLAGS
+from documents import blocks
 from serving_peers.wire import get, post
 
-PAGE = (ROOT / "docs" / "serving.md").read_text()
+DOCS = ROOT / "docs"
+PAGE = DOCS / "how-to" / "call-the-server.md"
 ADDRESS = "localhost:3000"
 
 
-def blocks(language):
-    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
+def texts(language):
+    found = [block.text for block in blocks(PAGE, language) if block.marker == "server"]
     assert found
     return found
 
@@ -35,7 +36,7 @@ def here(text, server):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_examples(server, tmp_path):
     (tmp_path / ".curlrc").write_text("fail\n")  # a status of an error ends it
-    for block in blocks("bash"):
+    for block in texts("sh"):
         for command in re.sub(r"\\\n", " ", block).strip().splitlines():
             done = subprocess.run(
                 ["bash", "-c", here(command, server)],
@@ -52,8 +53,8 @@ def test_curl_examples(server, tmp_path):
 def test_python_examples(server, monkeypatch, capsys):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # loopback is no network
-    for block in blocks("python"):
-        exec(compile(here(block, server), "serving.md", "exec"), {})
+    for block in texts("python"):
+        exec(compile(here(block, server), str(PAGE), "exec"), {})
     first, *others = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"positive 0\.\d+", first)
     assert [line.split()[0] for line in others] == ["positive", "negative"]
@@ -61,66 +62,65 @@ def test_python_examples(server, monkeypatch, capsys):
 
 
 K6 = """
-const said = [];
+const sent = [];
 const http = {
   setResponseCallback() {}, expectedStatuses() {},
-  post(url, body, more) { said.push([url, body, more.headers]); return { status: 429 }; },
+  post(url, body, more) { sent.push([url, body, more.headers]); return { status: 429 }; },
 };
-function check(answer, checks) { said.push(Object.values(checks).every((holds) => holds(answer))); }
+function check(answer, checks) { sent.push(Object.values(checks).every((holds) => holds(answer))); }
 """
 
 
 def test_k6_example(server):
-    """The script without its imports, on stand-ins for what it imports; and what it sends, sent."""
+    """The script without its imports, on substitutes for what it imports; and its request, sent."""
     from py_mini_racer import MiniRacer
 
-    (script,) = blocks("javascript")
+    (script,) = texts("javascript")
     assert re.findall(r"^import .*$", script, re.M) == ["import http from 'k6/http';", "import { check } from 'k6';"]
     body = re.sub(r"^import .*$", "", script, flags=re.M).replace("export default function", "function load")
     body = body.replace("export const options", "const options")
-    said, options = json.loads(MiniRacer().eval(f"{K6}{body}\nload(); JSON.stringify([said, options])"))
-    ((url, sent, headers), holds) = said
+    sent, options = json.loads(MiniRacer().eval(f"{K6}{body}\nload(); JSON.stringify([sent, options])"))
+    ((url, request, headers), holds) = sent
     assert holds is True
     assert all(scenario["executor"] == "constant-arrival-rate" for scenario in options["scenarios"].values())
     assert url.startswith(f"http://{ADDRESS}/")
-    (answer,) = server.ask(post(url.removeprefix(f"http://{ADDRESS}"), sent.encode(), headers))
+    (answer,) = server.ask(post(url.removeprefix(f"http://{ADDRESS}"), request.encode(), headers))
     assert answer.status == 200
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_k6_example_is_a_module(tmp_path):
-    (tmp_path / "load.mjs").write_text(blocks("javascript")[0])
+    (tmp_path / "load.mjs").write_text(texts("javascript")[0])
     done = subprocess.run(["node", "--check", tmp_path / "load.mjs"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
-def test_every_flag_is_told_and_no_other():
-    told = set(re.findall(r"`(--[a-z-]+)", PAGE))
-    assert {f"--{flag.name}" for flag in FLAGS} == told
-    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| `([^`]+)` \|", PAGE, re.M))
-    defaults = {f"--{flag.name}": flag.default for flag in FLAGS}
-    assert len(rows) >= 6
-    for name, said in rows.items():
-        assert said in (str(defaults[name]).lower(), f"{defaults[name]:g}"), name
+def test_every_flag_and_its_default_is_documented():
+    from elbert.cli.commands.serve import FLAGS
+
+    page = (DOCS / "reference" / "server-settings.md").read_text()
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)`[^|]*\| `[A-Z_]+` \| `?([^|`]+?)`? \|", page, re.M))
+    assert {flag.flag for flag in FLAGS} == set(rows)
+    for flag in FLAGS:
+        assert rows[flag.flag] == (flag.shown_default or "none")
 
 
-def test_every_route_and_status_is_told(server):
+def test_every_route_and_status_is_documented(server):
+    page = (DOCS / "reference" / "http.md").read_text()
     (answer,) = server.ask(get("/openapi.json"))
     document = answer.json()
-    routes = {path.replace("/bundled", "/M") for path in document["paths"]} - {"/explorer/model.json"}
-    routes -= {"/explorer/evaluation.json"}  # the page's own
-    assert {path for path in routes if f"{path}`" not in PAGE} == set()
+    routes = {path.replace("/bundled", "/MODEL") for path in document["paths"]}
+    assert {path for path in routes if f"{path}`" not in page} == set()
     statuses = {s for path in document["paths"].values() for verb in path.values() for s in verb["responses"]}
-    told = {status for row in re.findall(r"^\| (\d{3}(?:, \d{3})*) \|", PAGE, re.M) for status in row.split(", ")}
-    assert statuses - {"200"} <= told
+    assert statuses - {"200"} <= set(re.findall(r"^\| (\d{3}) \|", page, re.M))
 
 
-def test_every_metric_is_told(server):
+def test_every_metric_is_documented(server):
     (answer,) = server.ask(get("/metrics"))
     families = set(re.findall(r"^# TYPE (\S+)", answer.body.decode(), re.M))
-    told = set(re.findall(r"`((?:te|elbert)_[a-z_]+)", PAGE))
-    told |= {f"elbert_shadow{end}" for end in re.findall(r"`(_[a-z]+)", PAGE)}
-    assert {name for name in families if name not in told} == set()
+    listed = set(re.findall(r"`((?:te|elbert)_[a-z_]+)", (DOCS / "reference" / "metrics.md").read_text()))
+    assert families
+    assert {name for name in families if name not in listed} == set()
 
 
 def test_a_browser_finds_its_pages(server):
