@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from elbert.data.examples import parts_of, read_examples
-from elbert.data.labels import label_names, resolve_label, resolve_labels_multi, resolve_value
+from elbert.data.examples import list_parts, read_examples
+from elbert.data.labels import read_label_names, resolve_label, resolve_labels_multi, resolve_value
 from elbert.data.parquet import Part
 from elbert.data.records import Example, Label
 
@@ -11,9 +11,9 @@ __all__ = [
     "Example",
     "Label",
     "Part",
-    "label_names",
-    "parts_of",
+    "list_parts",
     "read_examples",
+    "read_label_names",
     "resolve_label",
     "resolve_labels_multi",
     "resolve_value",

@@ -1,4 +1,4 @@
-"""Files whose row is one line: plain text and JSON lines."""
+"""Formats with one row a line: plain text and JSON lines."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from elbert.errors import BadRow
 BOM = "\ufeff"
 
 
-def text_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | BadRow]:
-    """Yield one record a line, or what is wrong with the line; a blank line is an empty text."""
+def read_text_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | BadRow]:
+    """Yield a record for each line, or the error of a line that cannot be read; a blank line is an empty text."""
     for number, line in enumerate(lines, start=1):
         try:
             yield Record(number, {"text": decode(line, first=number == 1)})
         except UnicodeDecodeError as error:
-            yield BadRow(source, number, not_utf8(error))
+            yield BadRow(source, number, describe_bad_byte(error))
 
 
-def json_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | BadRow]:
-    """Yield one record for each line's JSON object, or what is wrong with the line; blank lines are skipped."""
+def read_json_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | BadRow]:
+    """Yield a record for each line's JSON object, or the line's error; blank lines are skipped."""
     for number, line in enumerate(lines, start=1):
         try:
             text = decode(line, first=number == 1)
@@ -29,7 +29,7 @@ def json_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | Ba
                 continue
             found = json.loads(text)
         except UnicodeDecodeError as error:
-            yield BadRow(source, number, not_utf8(error))
+            yield BadRow(source, number, describe_bad_byte(error))
         except (ValueError, RecursionError) as error:
             yield BadRow(source, number, f"invalid JSON ({error})")
         else:
@@ -37,11 +37,11 @@ def json_rows(lines: Iterable[bytes | str], source: str) -> Iterator[Record | Ba
                 yield Record(number, found)
             else:
                 kind = type(found).__name__
-                yield BadRow(source, number, f'expected a JSON object such as {{"text": "…"}}, came {kind}')
+                yield BadRow(source, number, f'expected a JSON object such as {{"text": "…"}}, got {kind}')
 
 
 def decode(line: bytes | str, *, first: bool) -> str:
-    """Return a line without its end and, on the first line, without a byte order mark.
+    """Return a line without its line end, and the first line without a byte order mark.
 
     Raises:
         UnicodeDecodeError: the line is not UTF-8.
@@ -51,6 +51,6 @@ def decode(line: bytes | str, *, first: bool) -> str:
     return text.removeprefix(BOM) if first else text
 
 
-def not_utf8(error: UnicodeDecodeError) -> str:
-    """Say which byte of a line is not UTF-8."""
+def describe_bad_byte(error: UnicodeDecodeError) -> str:
+    """Return the reason for rejecting a line that is not UTF-8: the first wrong byte and its position."""
     return f"not valid UTF-8 (byte {error.object[error.start]:#04x} at position {error.start})"

@@ -1,4 +1,4 @@
-"""Parquet files."""
+"""Parquet files (extra ``parquet``), read batch by batch."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ from elbert.data.records import Record
 from elbert.data.tables import check_columns
 from elbert.errors import BadRow, DataError
 
-ROWS_AT_ONCE = 1024
-USED = ("text", "text_pair", "label")
+BATCH_ROWS = 1024
+COLUMNS = ("text", "text_pair", "label")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Row groups of a file that follow each other, and how many rows stand before them."""
+    """Consecutive row groups of a file, and the number of rows before them."""
 
     groups: tuple[int, ...]
     before: int
 
 
-def parquet_rows(path: str, part: Part | None = None) -> Iterator[Record | BadRow]:
-    """Yield a record for each row, numbered from 1, or what is wrong with it; of a part of the file, if one is named.
+def read_parquet_rows(path: str, part: Part | None = None) -> Iterator[Record | BadRow]:
+    """Yield a record for each row of a file or of a part of it, numbered from 1, or the row's error.
 
     Raises:
         DataError: the file is not parquet, is damaged, or has a column of the wrong type.
+        MissingExtra: pyarrow is not installed.
     """
-    with _opened(path) as file:
-        columns = [name for name in USED if name in file.schema_arrow.names]
+    with _open_parquet(path) as file:
+        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         groups, line = (None, 0) if part is None else (list(part.groups), part.before)
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns, row_groups=groups):
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, row_groups=groups):
             for row in range(batch.num_rows):
                 line += 1
                 yield _record(batch, row, line, path)
 
 
-def parquet_parts(path: str, rows: int) -> list[Part]:
-    """Parts of a file that can be read side by side, each of ``rows`` rows or more where there are as many.
+def list_parquet_parts(path: str, rows: int) -> list[Part]:
+    """List parts of a file that workers can read in parallel, each of at least ``rows`` rows if possible.
 
     Raises:
         DataError: the file is not parquet, or has a column of the wrong type.
+        MissingExtra: pyarrow is not installed.
     """
-    parts, groups, before, held = list[Part](), list[int](), 0, 0
-    with _opened(path) as file:
+    parts, groups, before, size = list[Part](), list[int](), 0, 0
+    with _open_parquet(path) as file:
         for group in range(file.num_row_groups):
             groups.append(group)
-            held += file.metadata.row_group(group).num_rows
-            if held >= rows:
+            size += file.metadata.row_group(group).num_rows
+            if size >= rows:
                 parts.append(Part(tuple(groups), before))
-                groups, before, held = [], before + held, 0
+                groups, before, size = [], before + size, 0
     return [*parts, Part(tuple(groups), before)] if groups else parts
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _open_parquet(path: str) -> Iterator[Any]:
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:

@@ -1,4 +1,4 @@
-"""One row of a data file, before and after it is checked."""
+"""One row of a data file, before and after its check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Label = str | int | float | list[str] | list[int] | None
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row as the file has it: its fields by column, and the line it starts on (from 1)."""
+    """An unchecked row: its fields by column, and the line on which it starts (from 1)."""
 
     line: int
     fields: Mapping[str, object]
@@ -20,7 +20,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row that can be used: one text or a pair, its label as written, and where it stands."""
+    """A checked row: one text or a pair, the label as written in the file, and its file and line."""
 
     text: str
     text_pair: str | None
@@ -29,19 +29,19 @@ class Example:
     source: str = ""
 
     def content(self) -> str | tuple[str, str]:
-        """Return what is classified: the text, or the pair."""
+        """Return the input of the classifier: the text, or the pair."""
         return self.text if self.text_pair is None else (self.text, self.text_pair)
 
-    def bad(self, why: str) -> BadRow:
-        """Return the error that refuses this row, named by file and line."""
+    def bad_row(self, why: str) -> BadRow:
+        """Return an error for this row, with its file and line."""
         return BadRow(self.source, self.line, why)
 
 
-def as_example(record: Record, source: str) -> Example:
-    """Check a record.
+def check_record(record: Record, source: str) -> Example:
+    """Return the example of a record.
 
     Raises:
-        BadRow: a text is missing or no string, or the label is of no accepted kind.
+        BadRow: a text is missing or not a string, or the label has an unsupported type.
     """
     try:
         text = _text(record.fields.get("text"), "text")
@@ -56,7 +56,7 @@ def _text(value: object, column: str) -> str:
     if value is None:
         raise ValueError(f"{column} is missing or null; every row needs a string")
     if not isinstance(value, str):
-        raise ValueError(f"{column} must be a string, came {_kind(value)}")
+        raise ValueError(f"{column} must be a string, got {_kind(value)}")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{column} holds a lone surrogate, which is no character")
     return value
@@ -75,7 +75,7 @@ def _label(value: object) -> Label:
         if len(indices) == len(value):
             return indices
         raise ValueError("a list of labels must hold names only or indices only")
-    raise ValueError(f"label must be a name, an index, a number or a list of labels, came {_kind(value)}")
+    raise ValueError(f"label must be a name, an index, a number or a list of labels, got {_kind(value)}")
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Files with a header: comma- and tab-separated values."""
+"""Formats with a header row: comma- and tab-separated values."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ class _Reader(Protocol):
 
 
 class _Lines:
-    """Physical lines, counted, that can go back to the line after the one a record started on."""
+    """Physical lines with a count; after a broken record, reading can return to the line after its first."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
-        self._again: deque[bytes] = deque()
-        self._taken: list[bytes] = []
+        self._pending: deque[bytes] = deque()
+        self._record_lines: list[bytes] = []
         self.start = 1
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self._taken.append(line)
-        # Bytes that are not UTF-8 become surrogates, so that quotes still pair up; the record is refused as a whole.
+        line = self._pending.popleft() if self._pending else next(self._lines)
+        self._record_lines.append(line)
+        # Bytes that are not UTF-8 become surrogates, so that quotes still match; the whole record is rejected later.
         text = line.decode("utf-8", errors="surrogateescape")
-        return text.removeprefix(BOM) if self.start == 1 and len(self._taken) == 1 else text
+        return text.removeprefix(BOM) if self.start == 1 and len(self._record_lines) == 1 else text
 
     def next_record(self) -> None:
-        """The record is read; the next one starts on the next line."""
-        self.start += len(self._taken)
-        self._taken.clear()
+        """Start the next record on the next line: this one was read."""
+        self.start += len(self._record_lines)
+        self._record_lines.clear()
 
     def retry(self) -> None:
-        """The record cannot be read; the next one starts on the line after its first."""
-        self._again.extendleft(reversed(self._taken[1:]))
+        """Start the next record on the line after this one's first: this one could not be read."""
+        self._pending.extendleft(reversed(self._record_lines[1:]))
         self.start += 1
-        self._taken.clear()
+        self._record_lines.clear()
 
 
-def table_rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Iterator[Record | BadRow]:
-    """Yield a record for each row under the header, or what is wrong with the row; blank lines are skipped.
+def read_table_rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Iterator[Record | BadRow]:
+    """Yield a record for each row under the header, or the row's error; blank lines are skipped.
 
     Raises:
         DataError: the header cannot be read or has no ``text`` column.
@@ -73,25 +73,25 @@ def table_rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> 
 
 
 def check_columns(columns: list[str], source: str) -> None:
-    """Check that there is one ``text`` column, and no doubt about the others.
+    """Check that there is one ``text`` column, and that no column we read occurs twice.
 
     Raises:
-        DataError: naming the columns found.
+        DataError: with the columns found.
     """
     found = ", ".join(columns) or "none"
     if "text" not in columns:
         raise DataError(f"{source}: no column named text; columns found: {found:.300}")
     twice = [name for name in ("text", "text_pair", "label") if columns.count(name) > 1]
     if twice:
-        raise DataError(f"{source}: column {twice[0]} is there twice; columns found: {found:.300}")
+        raise DataError(f"{source}: column {twice[0]} occurs twice; columns found: {found:.300}")
 
 
 def _rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Iterator[tuple[int, list[str]] | BadRow]:
-    """Yield the line each row starts on and its fields; after a broken row, go on with the line after its first."""
-    feed = _Lines(lines)
-    reader: _Reader = csv.reader(feed, **dialect)
+    """Yield each row's first line and its fields; after a broken row, continue with the line after its first."""
+    source_lines = _Lines(lines)
+    reader: _Reader = csv.reader(source_lines, **dialect)
     while True:
-        start = feed.start
+        start = source_lines.start
         try:
             fields = next(reader)
         except StopIteration:
@@ -102,10 +102,10 @@ def _rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Itera
                 start,
                 f"not readable as a row ({error}); quote fields that hold quotes or line ends, and close each",
             )
-            feed.retry()
-            reader = csv.reader(feed, **dialect)
+            source_lines.retry()
+            reader = csv.reader(source_lines, **dialect)
             continue
-        feed.next_record()
+        source_lines.next_record()
         if any("\udc80" <= character <= "\udcff" for text in fields if not text.isascii() for character in text):
             yield BadRow(source, start, "not valid UTF-8")
         elif fields:
@@ -118,8 +118,8 @@ def _is_blank(fields: list[str], columns: list[str]) -> bool:
 
 def _record(columns: list[str], line: int, fields: list[str], source: str) -> Record | BadRow:
     if len(fields) != len(columns):
-        return BadRow(source, line, f"expected {len(columns)} fields ({', '.join(columns):.200}), came {len(fields)}")
+        return BadRow(source, line, f"expected {len(columns)} fields ({', '.join(columns):.200}), got {len(fields)}")
     record: dict[str, object] = dict(zip(columns, fields, strict=True))
-    # An empty cell is how a table says that there is no second text.
+    # A table has no null: an empty cell means that there is no second text.
     record["text_pair"] = record.get("text_pair") or None
     return Record(line, record)

@@ -1,4 +1,4 @@
-"""Tokenization: from texts to token ids, as the model folder defines it."""
+"""Tokenization: texts to token ids, with the tokenizer of the model folder."""
 
 from __future__ import annotations
 

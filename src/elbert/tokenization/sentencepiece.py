@@ -1,4 +1,4 @@
-"""Read a SentencePiece unigram model file without the protobuf package."""
+"""Read a SentencePiece unigram model file (``spiece.model``) without the protobuf package."""
 
 from __future__ import annotations
 
@@ -11,12 +11,105 @@ from pathlib import Path
 from elbert.errors import BundleError
 
 Value = int | bytes
-
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 WIDTH = {FIXED64: 8, FIXED32: 4}
+UNIGRAM = 1
+MODEL_TYPES = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
+UNKNOWN_PIECE = 2
+REMEDY = "download spiece.model again from where the model came from, or put its tokenizer.json beside it"
 
 
-def fields(message: bytes) -> Iterator[tuple[int, Value]]:
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One entry of the vocabulary; ``kind`` is SentencePiece's (1 normal, 2 unknown, 3 control, 4 user-defined)."""
+
+    text: str
+    score: float
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePieceModel:
+    """The content of a ``spiece.model``: its pieces in id order and the compiled table of its normaliser."""
+
+    pieces: list[Piece]
+    charsmap: bytes
+    byte_fallback: bool
+
+    @property
+    def unk_id(self) -> int:
+        """The id of the unknown piece."""
+        return next(i for i, piece in enumerate(self.pieces) if piece.kind == UNKNOWN_PIECE)
+
+
+def read_sentencepiece(path: Path) -> SentencePieceModel:
+    """Read a SentencePiece unigram model.
+
+    Raises:
+        BundleError: the file is damaged, is not a unigram model, or treats whitespace differently from ALBERT's.
+    """
+    try:
+        message = path.read_bytes()
+        return _parse_model(message)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: not a SentencePiece unigram model ({error}); {REMEDY}") from error
+
+
+def _parse_model(message: bytes) -> SentencePieceModel:
+    pieces: list[Piece] = []
+    trainer: bytes | None = None
+    normaliser: bytes | None = None
+    for number, value in read_fields(message):
+        if number == 1:
+            pieces.append(_parse_piece(as_bytes(value)))
+        elif number == 2:
+            trainer = as_bytes(value)
+        elif number == 3:
+            normaliser = as_bytes(value)
+    if trainer is None or normaliser is None:
+        raise ValueError(f"the bytes end after {len(pieces)} pieces, before the settings")
+    byte_fallback = _check_trainer(trainer)
+    charsmap = _check_normaliser(normaliser)
+    if sum(piece.kind == UNKNOWN_PIECE for piece in pieces) != 1:
+        raise ValueError(f"{len(pieces)} pieces without one unknown piece")
+    return SentencePieceModel(pieces, charsmap, byte_fallback)
+
+
+def _parse_piece(message: bytes) -> Piece:
+    text, score, kind = "", 0.0, 1
+    for number, value in read_fields(message):
+        if number == 1:
+            text = as_bytes(value).decode("utf-8")
+        elif number == 2:
+            score = as_float(value)
+        elif number == 3:
+            kind = as_int(value)
+    if not text or not math.isfinite(score):
+        raise ValueError(f"piece {text!r} with score {score}")
+    return Piece(text, score, kind)
+
+
+def _check_trainer(message: bytes) -> bool:
+    """Check the model's type and whitespace; return whether unknown characters fall back to bytes."""
+    settings = dict(read_fields(message))
+    kind = as_int(settings.get(3, UNIGRAM))
+    if kind != UNIGRAM:
+        raise ValueError(f"its type is {MODEL_TYPES.get(kind, kind)}")
+    if as_int(settings.get(24, 0)):
+        raise ValueError("it writes whitespace as a suffix, ALBERT's as a prefix")
+    return bool(as_int(settings.get(35, 0)))
+
+
+def _check_normaliser(message: bytes) -> bytes:
+    """Check that whitespace is treated as in ALBERT; return the compiled table of characters."""
+    settings = dict(read_fields(message))
+    for number, name in ((3, "add_dummy_prefix"), (4, "remove_extra_whitespaces"), (5, "escape_whitespaces")):
+        if not as_int(settings.get(number, 1)):
+            raise ValueError(f"its {name} is off, ALBERT's is on")
+    return as_bytes(settings.get(2, b""))
+
+
+def read_fields(message: bytes) -> Iterator[tuple[int, Value]]:
     """Yield ``(field number, value)`` of one message, in order: an int for varints, bytes for everything else.
 
     Raises:
@@ -41,41 +134,6 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
         at += length
 
 
-def as_bytes(value: Value) -> bytes:
-    """Return a length-delimited or fixed field's bytes.
-
-    Raises:
-        ValueError: the field is a varint.
-    """
-    if isinstance(value, int):
-        raise ValueError("a number where bytes belong")
-    return value
-
-
-def as_int(value: Value) -> int:
-    """Return a varint field's number.
-
-    Raises:
-        ValueError: the field is not a varint.
-    """
-    if not isinstance(value, int):
-        raise ValueError("bytes where a number belongs")
-    return value
-
-
-def as_float(value: Value) -> float:
-    """Return a 32-bit field as a float.
-
-    Raises:
-        ValueError: the field does not have four bytes.
-    """
-    raw = as_bytes(value)
-    if len(raw) != 4:
-        raise ValueError(f"{len(raw)} bytes where a 32-bit number belongs")
-    (number,) = struct.unpack("<f", raw)
-    return float(number)
-
-
 def _varint(message: bytes, at: int) -> tuple[int, int]:
     number = 0
     for shift in range(0, 64, 7):
@@ -89,97 +147,36 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number longer than 64 bits")
 
 
-UNIGRAM = 1
-MODEL_TYPES = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
-UNKNOWN_PIECE = 2
-REMEDY = "download spiece.model again from where the model came from, or put its tokenizer.json beside it"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One entry of the vocabulary; ``kind`` is SentencePiece's (1 normal, 2 unknown, 3 control, 4 user-defined)."""
-
-    text: str
-    score: float
-    kind: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spiece:
-    """What a ``spiece.model`` says: its pieces in id order and the compiled table of its normaliser."""
-
-    pieces: list[Piece]
-    charsmap: bytes
-    byte_fallback: bool
-
-    @property
-    def unk_id(self) -> int:
-        """The id of the unknown piece."""
-        return next(i for i, piece in enumerate(self.pieces) if piece.kind == UNKNOWN_PIECE)
-
-
-def read_spiece(path: Path) -> Spiece:
-    """Read a SentencePiece unigram model.
+def as_bytes(value: Value) -> bytes:
+    """Return a length-delimited or fixed field's bytes.
 
     Raises:
-        BundleError: the file is damaged, is not a unigram model, or treats whitespace unlike ALBERT's.
+        ValueError: the field is a varint.
     """
-    try:
-        message = path.read_bytes()
-        return _model(message)
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: not a SentencePiece unigram model ({error}); {REMEDY}") from error
+    if isinstance(value, int):
+        raise ValueError("a number, expected bytes")
+    return value
 
 
-def _model(message: bytes) -> Spiece:
-    pieces: list[Piece] = []
-    trainer: bytes | None = None
-    normaliser: bytes | None = None
-    for number, value in fields(message):
-        if number == 1:
-            pieces.append(_piece(as_bytes(value)))
-        elif number == 2:
-            trainer = as_bytes(value)
-        elif number == 3:
-            normaliser = as_bytes(value)
-    if trainer is None or normaliser is None:
-        raise ValueError(f"the bytes end after {len(pieces)} pieces, before how to use them")
-    byte_fallback = _trainer(trainer)
-    charsmap = _normaliser(normaliser)
-    if sum(piece.kind == UNKNOWN_PIECE for piece in pieces) != 1:
-        raise ValueError(f"{len(pieces)} pieces without one unknown piece")
-    return Spiece(pieces, charsmap, byte_fallback)
+def as_int(value: Value) -> int:
+    """Return a varint field's number.
+
+    Raises:
+        ValueError: the field is not a varint.
+    """
+    if not isinstance(value, int):
+        raise ValueError("bytes, expected a number")
+    return value
 
 
-def _piece(message: bytes) -> Piece:
-    text, score, kind = "", 0.0, 1
-    for number, value in fields(message):
-        if number == 1:
-            text = as_bytes(value).decode("utf-8")
-        elif number == 2:
-            score = as_float(value)
-        elif number == 3:
-            kind = as_int(value)
-    if not text or not math.isfinite(score):
-        raise ValueError(f"piece {text!r} with score {score}")
-    return Piece(text, score, kind)
+def as_float(value: Value) -> float:
+    """Return a 32-bit field as a float.
 
-
-def _trainer(message: bytes) -> bool:
-    """Check that the model is one this package can run; return whether it falls back to bytes."""
-    said = dict(fields(message))
-    kind = as_int(said.get(3, UNIGRAM))
-    if kind != UNIGRAM:
-        raise ValueError(f"its type is {MODEL_TYPES.get(kind, kind)}")
-    if as_int(said.get(24, 0)):
-        raise ValueError("it writes whitespace as a suffix, ALBERT's as a prefix")
-    return bool(as_int(said.get(35, 0)))
-
-
-def _normaliser(message: bytes) -> bytes:
-    """Check that whitespace is treated as ALBERT treats it; return the compiled table of characters."""
-    said = dict(fields(message))
-    for number, name in ((3, "add_dummy_prefix"), (4, "remove_extra_whitespaces"), (5, "escape_whitespaces")):
-        if not as_int(said.get(number, 1)):
-            raise ValueError(f"its {name} is off, ALBERT's is on")
-    return as_bytes(said.get(2, b""))
+    Raises:
+        ValueError: the field does not have four bytes.
+    """
+    raw = as_bytes(value)
+    if len(raw) != 4:
+        raise ValueError(f"{len(raw)} bytes, expected a 32-bit number")
+    (number,) = struct.unpack("<f", raw)
+    return float(number)

@@ -1,4 +1,4 @@
-"""Text to tokens, truncated to the length a model accepts."""
+"""Texts to tokens, truncated to the length that the model accepts."""
 
 from __future__ import annotations
 
@@ -24,48 +24,12 @@ from elbert.tokenization.tokenizer_files import (
 )
 
 Direction = Literal["left", "right"]
-
-
-def split_budget(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return how many tokens of each text fit in ``room``, by the rule of tokenizers' ``longest_first``."""
-    short, long = sorted((first, second))
-    long = min(long, max(short, room - short))
-    if short + long > room:
-        short, long = room // 2, room - room // 2
-    return (short, long) if first <= second else (long, short)
-
-
-def truncate(encoding: Encoding, max_length: int, direction: Direction = "right") -> tuple[list[int], list[int]]:
-    """Return the ids and type ids of a row cut to ``max_length`` tokens; its special tokens stay.
-
-    ``direction`` is the end that a text which is too long loses.
-
-    Cut here, because tokenizers keeps what it cuts off, for a pair every overflow of one text beside every overflow of
-    the other: memory quadratic in the length (a pair of 40 kB takes more than a gigabyte).
-    """
-    owners = encoding.sequence_ids
-    counts = owners.count(0), owners.count(1)
-    kept = split_budget(*counts, max_length - owners.count(None))
-    first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
-    place = [0, 0]
-    ids: list[int] = []
-    type_ids: list[int] = []
-    for owner, token, kind in zip(owners, encoding.ids, encoding.type_ids, strict=True):
-        if owner is not None:
-            place[owner] += 1
-            if not first[owner] < place[owner] <= first[owner] + kept[owner]:
-                continue
-        ids.append(token)
-        type_ids.append(kind)
-    return ids, type_ids
-
-
 COPIED_FILES = (SPECIALS_FILE, SPIECE_FILE, *OTHER_FILES, "merges.txt", "added_tokens.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One row: ids and type ids of equal length ``[tokens]``, and whether the text was cut to fit."""
+    """One row: ids and type ids ``[tokens]``, and whether the text was truncated."""
 
     ids: list[int]
     type_ids: list[int]
@@ -73,7 +37,7 @@ class Tokens:
 
 
 class Tokeniser:
-    """Turns texts, or pairs of texts, into rows of at most ``max_length`` tokens.
+    """Converts texts and pairs of texts to rows of at most ``max_length`` tokens.
 
     >>> Tokeniser.load(Path("bundle"), max_length=512).encode(["a fine film", ("a premise", "a hypothesis")])
     """
@@ -97,50 +61,51 @@ class Tokeniser:
 
     @classmethod
     def load(cls, folder: Path, max_length: int) -> Tokeniser:
-        """Load the tokenizer of ``folder``; the smaller of ``max_length`` and its own ``model_max_length`` holds.
+        """Load the tokenizer of ``folder``; the smaller of ``max_length`` and its ``model_max_length`` applies.
 
         Raises:
-            BundleError: the folder has no tokenizer that can be used; the message names files and remedy.
-            InputError: ``max_length`` leaves no room for text.
+            BundleError: the folder has no usable tokenizer.
+            InputError: ``max_length`` is too small for a text and its special tokens.
+            MissingExtra: only transformers can read the files, and transformers is not installed.
         """
         tokenizer, settings = load_tokenizer(folder)
         return cls(tokenizer, settings, max_length, folder)
 
     @property
     def max_length(self) -> int:
-        """The most tokens a row can have, special tokens included."""
+        """The maximum number of tokens of a row, special tokens included."""
         return self._max_length
 
     @property
     def pad_id(self) -> int:
-        """The id that fills a rectangle of rows; 0 where the tokenizer names none, since attention never sees it."""
+        """The padding id; 0 where the tokenizer defines none, which is safe because attention masks padding."""
         names = (read_token_text(self._settings.get("pad_token")), "<pad>", "[PAD]")
         ids = (self._tokenizer.token_to_id(name) for name in names if name is not None)
         return next((found for found in ids if found is not None), 0)
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are."""
+        """The number of token ids, added tokens included."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(
         self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right", max_length: int | None = None
     ) -> list[Tokens]:
-        """Tokenise texts and pairs, which may be mixed, in order; one that is too long loses that end.
+        """Tokenise texts and pairs, in order; a long one is cut at the end that ``direction`` names.
 
         Raises:
-            InputError: an entry is not a text or a pair of texts, or holds a lone surrogate.
+            InputError: an entry is not a text or a pair of texts, or contains a lone surrogate.
         """
         try:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         except (TypeError, UnicodeEncodeError) as error:
-            raise _fault(texts) or error from None
+            raise _find_invalid(texts) or error from None
         limit = self._max_length if max_length is None else min(max_length, self._max_length)
         self._check_length(limit)
         return [self._row(encoding, direction, limit) for encoding in encodings]
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer files to ``folder``, for this class and for transformers' ``AutoTokenizer`` alike."""
+        """Write the tokenizer files to ``folder``, in a form that this class and ``AutoTokenizer`` both read."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in COPIED_FILES:
             self._copy(name, folder)
@@ -164,24 +129,58 @@ class Tokeniser:
 
     def _config(self) -> dict[str, Any]:
         config = {name: value for name, value in self._settings.items() if name not in ("auto_map", "tokenizer_file")}
-        config["model_max_length"] = self._max_length  # whoever loads the folder cuts texts where this one does
+        config["model_max_length"] = self._max_length  # transformers then truncates at the same length
         encoding = self._tokenizer.encode("a")
         config.setdefault("cls_token", encoding.tokens[0])
         config.setdefault("sep_token", encoding.tokens[-1])
         config.setdefault("pad_token", self._tokenizer.id_to_token(self.pad_id))
-        # This class reads tokenizer.json as it stands; AlbertTokenizer would rebuild it from the vocabulary alone.
+        # This class reads tokenizer.json unchanged; AlbertTokenizer would rebuild it from the vocabulary alone.
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
-        # transformers 5 leaves out type ids unless they are asked for here, and pairs need them.
+        # transformers 5 returns type ids only if they are named here, and pairs need them.
         config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
         return config
 
 
-def _fault(texts: Sequence[str | tuple[str, str]]) -> InputError | None:
-    """Say what is wrong with the first entry that tokenizers refuses."""
+def truncate(encoding: Encoding, max_length: int, direction: Direction = "right") -> tuple[list[int], list[int]]:
+    """Return ids and type ids of a row truncated to ``max_length`` tokens; special tokens are kept.
+
+    ``direction`` is the end at which a long text is cut.
+
+    tokenizers' own truncation stores all overflowing pieces, for a pair each piece of one text with each of the other:
+    memory grows with the square of the length (a pair of 40 kB takes more than a gigabyte).
+    """
+    owners = encoding.sequence_ids
+    counts = owners.count(0), owners.count(1)
+    kept = split_budget(*counts, max_length - owners.count(None))
+    first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
+    place = [0, 0]
+    ids: list[int] = []
+    type_ids: list[int] = []
+    for owner, token, kind in zip(owners, encoding.ids, encoding.type_ids, strict=True):
+        if owner is not None:
+            place[owner] += 1
+            if not first[owner] < place[owner] <= first[owner] + kept[owner]:
+                continue
+        ids.append(token)
+        type_ids.append(kind)
+    return ids, type_ids
+
+
+def split_budget(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Return how many tokens of each text to keep within ``budget``, as tokenizers' ``longest_first`` does."""
+    short, long = sorted((first, second))
+    long = min(long, max(short, budget - short))
+    if short + long > budget:
+        short, long = budget // 2, budget - budget // 2
+    return (short, long) if first <= second else (long, short)
+
+
+def _find_invalid(texts: Sequence[str | tuple[str, str]]) -> InputError | None:
+    """Return the error of the first entry that tokenizers rejects."""
     for position, entry in enumerate(texts):
         parts = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry,)
         if not all(isinstance(part, str) for part in parts):
-            return InputError(f"text {position}: expected a string or a pair of strings, came {entry!r:.80}")
+            return InputError(f"text {position}: expected a string or a pair of strings, got {entry!r:.80}")
         if any("\ud800" <= character <= "\udfff" for part in parts for character in part):
-            return InputError(f"text {position}: holds a lone surrogate, which is no character; came {entry!a:.80}")
+            return InputError(f"text {position}: holds a lone surrogate, which is no character; got {entry!a:.80}")
     return None

@@ -14,7 +14,7 @@ CELL = ANY_TEXT.filter(lambda text: not text.startswith("\ufeff"))
 
 @settings(max_examples=200, deadline=None)
 @given(rows=st.lists(st.tuples(CELL, CELL, CELL), max_size=6), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans())
-def test_comma_separated_rows_come_back(tmp_path_factory, rows, end, bom):
+def test_comma_separated_rows_are_read_unchanged(tmp_path_factory, rows, end, bom):
     out = io.StringIO(newline="")
     # Python 3.11 leaves a carriage return bare where lines end in a newline alone.
     writer = csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL)
@@ -45,8 +45,8 @@ def test_a_row_is_named_by_the_line_it_starts_on(tmp_path):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"one,1,2", "expected 2 fields .text, label., came 3"),
-        (b"one", "expected 2 fields .text, label., came 1"),
+        (b"one,1,2", "expected 2 fields .text, label., got 3"),
+        (b"one", "expected 2 fields .text, label., got 1"),
         (b'"one"two,1', "not readable as a row"),
         (b"\xffone,1", "UTF-8"),
         (b"x" * 140_000 + b",1", "field larger than field limit"),
@@ -61,14 +61,14 @@ def test_a_bad_row_is_named_or_skipped(tmp_path, line, why):
 
 
 @pytest.mark.parametrize("rest", [["fine,0"], [f"fine {i},0" for i in range(30_000)], ['"quoted, well",1', "fine,0"]])
-def test_a_quote_that_stays_open_costs_one_row(tmp_path, rest):
+def test_a_quote_that_is_never_closed_costs_one_row(tmp_path, rest):
     path = write(tmp_path, "a.csv", "\n".join(["text,label", "good,1", '"open,1', *rest]))
     read, lines = skipping(path)
     assert read == ["good", *(next(csv.reader([row]))[0] for row in rest)]
     assert lines == [3]
 
 
-def test_a_quoted_row_with_bytes_that_are_no_text_is_refused_whole(tmp_path):
+def test_a_quoted_row_with_invalid_utf8_is_rejected_whole(tmp_path):
     path = write(tmp_path, "a.csv", b'text,label\n"one\n\xff, ""two""\nthree",1\nfine,0\n')
     assert skipping(path) == (["fine"], [2])
 
@@ -79,20 +79,20 @@ def test_tabs_separate_and_quotes_are_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("sentence,label\na,1\n", "no column named text; columns found: sentence, label"),
-        ("text,text\na,1\n", "column text is there twice"),
+        ("text,text\na,1\n", "column text occurs twice"),
         ("\n", None),
         ("text,label\n", None),
         (b"\xff\xfet\0e\0", "header cannot be read"),
         ('"text', "header cannot be read"),
     ],
 )
-def test_headers(tmp_path, content, said):
+def test_headers(tmp_path, content, message):
     path = write(tmp_path, "a.csv", content)
-    if said is None:
+    if message is None:
         assert texts(path) == []
         return
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         texts(path)

@@ -77,19 +77,19 @@ def test_an_empty_file_has_no_rows(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("no.csv", "no such file"),
         ("no.xml", r"\.csv, \.tsv, .*\.parquet.*standard input"),
         ("no.csv.gz", "unknown ending"),
     ],
 )
-def test_a_missing_file_or_wrong_ending_is_told_at_once(tmp_path, name, said):
-    with pytest.raises(DataError, match=said):
+def test_a_missing_file_or_wrong_ending_fails_at_once(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
         read_examples(str(tmp_path / name))
 
 
-def test_a_folder_is_told_at_once(tmp_path):
+def test_a_folder_fails_at_once(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
         read_examples(str(tmp_path))
 
@@ -99,7 +99,7 @@ BAD_LINES = {
     b'["a"]': "expected a JSON object",
     b'{"label": 1}': "missing or null",
     b'{"text": null}': "missing or null",
-    b'{"text": 3}': "must be a string, came int",
+    b'{"text": 3}': "must be a string, got int",
     b'{"text": "a", "text_pair": 3}': "text_pair must be a string",
     b'{"text": "\xff"}': "UTF-8",
     b'{"text": "\\ud800"}': "surrogate",
@@ -125,7 +125,7 @@ def test_a_line_that_is_not_utf8_is_skipped_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"words": ["a"]}, "no column named text; columns found: words"),
         ({"text": [1]}, "column text holds int64, expected strings"),
@@ -134,8 +134,8 @@ def test_a_line_that_is_not_utf8_is_skipped_alone(tmp_path):
         ({"text": ["a"], "label": [{"x": 1}]}, "column label holds struct"),
     ],
 )
-def test_parquet_columns_are_checked(tmp_path, columns, said):
-    with pytest.raises(DataError, match=said):
+def test_parquet_columns_are_checked(tmp_path, columns, message):
+    with pytest.raises(DataError, match=message):
         texts(parquet(tmp_path, columns))
 
 
@@ -199,6 +199,6 @@ def test_json_lines_come_back(tmp_path_factory, rows, ascii):
     assert [example.line for example in read] == list(range(1, len(rows) + 1))
 
 
-def test_an_example_can_be_refused_later():
-    bad = Example("a", None, None, line=9, source="x.csv").bad("unknown label")
+def test_an_example_can_be_rejected_later():
+    bad = Example("a", None, None, line=9, source="x.csv").bad_row("unknown label")
     assert isinstance(bad, BadRow) and str(bad) == "x.csv:9: unknown label"

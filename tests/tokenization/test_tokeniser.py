@@ -37,20 +37,20 @@ def test_the_second_text_has_type_1(tiny):
     assert pair.type_ids == [0] * len(first.ids) + [1] * (len(second.ids) - 1)
 
 
-def test_a_long_text_is_cut_and_says_so(tiny):
+def test_a_long_text_is_cut_and_marked_truncated(tiny):
     (row,) = tiny.encode(["film " * 500])
     assert (len(row.ids), row.ids[0], row.ids[-1], row.truncated) == (64, 2, 3, True)
     assert not tiny.encode(["film"])[0].truncated
 
 
 @settings(max_examples=200, deadline=None)
-@given(first=st.integers(0, 30), second=st.one_of(st.none(), st.integers(0, 30)), room=st.integers(5, 40))
-def test_cuts_as_tokenizers_does(tiny, first, second, room):
+@given(first=st.integers(0, 30), second=st.one_of(st.none(), st.integers(0, 30)), max_length=st.integers(5, 40))
+def test_cuts_as_tokenizers_does(tiny, first, second, max_length):
     text, pair = "film " * first, None if second is None else "bad the " * second
     reference = Tokenizer.from_str(tiny._tokenizer.to_str())
-    reference.enable_truncation(room, strategy="longest_first")
+    reference.enable_truncation(max_length, strategy="longest_first")
     expected = reference.encode(text, pair)
-    (row,) = Tokeniser(tiny._tokenizer, {}, room).encode([text if pair is None else (text, pair)])
+    (row,) = Tokeniser(tiny._tokenizer, {}, max_length).encode([text if pair is None else (text, pair)])
     assert (row.ids, row.type_ids, row.truncated) == (expected.ids, expected.type_ids, bool(expected.overflowing))
 
 
@@ -63,11 +63,11 @@ def test_a_very_long_pair_takes_no_quadratic_time(tiny):
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [("\ud800", "surrogate"), (("fine", "\udfff"), "surrogate"), (3, "string"), (None, "string"), (("a",), "string")],
 )
-def test_what_is_no_text_is_named_by_position(tiny, entry, said):
-    with pytest.raises(InputError, match=f"text 1: .*{said}"):
+def test_what_is_not_a_text_is_reported_with_its_position(tiny, entry, message):
+    with pytest.raises(InputError, match=f"text 1: .*{message}"):
         tiny.encode(["fine", entry])
 
 
@@ -122,20 +122,22 @@ def test_settings_in_tokenizer_json_do_not_leak(tiny, tmp_path):
     assert Tokeniser.load(tmp_path, 64).encode(TEXTS) == tiny.encode(TEXTS)
 
 
-@pytest.mark.parametrize(("said", "length"), [(16, 16), (10**30, 64), ("many", 64), (True, 64), (None, 64), (512, 64)])
-def test_the_smaller_length_holds(tiny, tmp_path, said, length):
+@pytest.mark.parametrize(
+    ("model_max_length", "length"), [(16, 16), (10**30, 64), ("many", 64), (True, 64), (None, 64), (512, 64)]
+)
+def test_the_smaller_length_applies(tiny, tmp_path, model_max_length, length):
     tiny.save(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": said}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": model_max_length}))
     assert Tokeniser.load(tmp_path, 64).max_length == length
 
 
-def test_no_room_for_text_is_refused(tiny_folder):
+def test_a_length_too_short_for_text_is_rejected(tiny_folder):
     with pytest.raises(InputError, match="at least 5"):
         Tokeniser.load(tiny_folder, 4)
 
 
 @pytest.mark.parametrize("template", [None, "$A <end>"])
-def test_a_tokenizer_without_cls_is_refused(tmp_path, template):
+def test_a_tokenizer_without_cls_is_rejected(tmp_path, template):
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1, "<end>": 2}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if template is not None:
@@ -145,7 +147,7 @@ def test_a_tokenizer_without_cls_is_refused(tmp_path, template):
         Tokeniser.load(tmp_path, 64)
 
 
-def test_vocab_txt_is_left_to_transformers(tmp_path):
+def test_transformers_reads_vocab_txt(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(VOCAB_TXT))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     loaded = Tokeniser.load(tmp_path, 64)
@@ -154,14 +156,14 @@ def test_vocab_txt_is_left_to_transformers(tmp_path):
     assert Tokeniser.load(tmp_path / "saved", 64).encode(["a fine films"]) == loaded.encode(["a fine films"])
 
 
-def test_a_class_that_reads_no_words_is_refused(tmp_path):
+def test_a_class_without_vocabulary_is_rejected(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(VOCAB_TXT))
     (tmp_path / "config.json").write_text('{"model_type": "albert"}')
-    with pytest.raises(BundleError, match="read no words"):
+    with pytest.raises(BundleError, match="found no vocabulary"):
         Tokeniser.load(tmp_path, 64)
 
 
-def test_an_empty_folder_is_told_what_was_looked_for(tmp_path):
+def test_the_error_of_an_empty_folder_lists_the_expected_files(tmp_path):
     with pytest.raises(BundleError, match=r"tokenizer\.json, spiece\.model, vocab\.txt"):
         Tokeniser.load(tmp_path, 64)
 
@@ -175,9 +177,9 @@ def test_a_broken_file_is_named(tiny, tmp_path, name, content):
         Tokeniser.load(tmp_path, 64)
 
 
-def test_importing_the_room_imports_nothing_heavy():
+def test_importing_the_tokenizer_imports_nothing_heavy():
     heavy = "{'torch', 'transformers', 'pyarrow', 'sentencepiece'}"
-    check = f"import sys, elbert.tokenization.tokenizer as room; assert room; print(sorted({heavy} & set(sys.modules)))"
+    check = f"import sys, elbert.tokenization.tokenizer as t; assert t; print(sorted({heavy} & set(sys.modules)))"
     bare = "import importlib.util, sys, types; p = types.ModuleType('elbert'); "
     bare += (
         "p.__path__ = list(importlib.util.find_spec('elbert').submodule_search_locations); sys.modules['elbert'] = p; "
