@@ -25,3 +25,14 @@ def bundle_folder(tmp_path_factory):
     from tiny import write_bundle
 
     return write_bundle(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def chrome():
+    """The system's browser: one for all tests of a process, because Playwright runs once in a thread at a time."""
+    from browser import find_chromium, run_browser
+
+    if find_chromium() is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with run_browser() as browser:
+        yield browser

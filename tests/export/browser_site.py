@@ -1,8 +1,6 @@
 """Pages written by ``elbert export --page``, served as plain files, and the npm packages that some tests need."""
 
 import functools
-import os
-import sys
 import threading
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "web"))  # where pages.py lies: the system's browser, V8
+from browser import NODE_MODULES
 
+HERE = Path(__file__).parent
 DATA = HERE.parents[2] / "shared" / "data"
 SENTENCES = (HERE.parents[1] / "examples" / "reviews.txt").read_text(encoding="utf-8").splitlines()
 
 
-def npm(package):
+def find_package(name):
     """The folder of an npm package; without it the test is skipped."""
-    modules = Path(os.environ.get("ELBERT_NODE_MODULES", HERE / "node_modules"))
-    if not (modules / package / "package.json").is_file():
-        pytest.skip(f"no npm package {package}: npm install --prefix tests/export --ignore-scripts")
-    return modules / package
+    if not (NODE_MODULES / name / "package.json").is_file():
+        pytest.skip(f"needs the npm package {name}: make node_modules/installed")
+    return NODE_MODULES / name
 
 
 @functools.cache
@@ -40,13 +37,13 @@ def real_texts(each, most=1000):
     return found
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of static files that tells nobody what it served."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A server of static files without a log."""
 
-    more = ()
+    extra_headers = ()
 
     def end_headers(self):
-        for name, value in self.more:
+        for name, value in self.extra_headers:
             self.send_header(name, value)
         super().end_headers()
 
@@ -54,15 +51,15 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-class Isolated(Quiet):
-    """One that sends the headers without which browsers give no threads."""
+class IsolatedHandler(QuietHandler):
+    """A server with the headers that browsers need before they start threads."""
 
-    more = (("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Embedder-Policy", "require-corp"))
+    extra_headers = (("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Embedder-Policy", "require-corp"))
 
 
 @contextmanager
-def static(folder, server=Quiet):
-    """A folder on a free port of this machine; gives its address."""
+def serve_folder(folder, server=QuietHandler):
+    """A folder on a free port of this machine; yields its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(server, directory=folder)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

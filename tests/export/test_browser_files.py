@@ -13,9 +13,9 @@ from elbert.bundle import Bundle
 from elbert.cli.main import main
 from elbert.errors import InputError, PolicyError
 from elbert.exits import policy as read
-from elbert.export.browser import RUNTIME_FILES, dial_inputs, traced, write_page
-from elbert.export.onnx_file import exported
-from elbert.export.session import padded
+from elbert.export.browser import RUNTIME_FILES, add_trace_output, describe_dials, write_page
+from elbert.export.onnx_file import build_checked_model
+from elbert.export.session import pad_batch
 
 
 @pytest.fixture
@@ -62,20 +62,20 @@ def test_a_page_names_no_other_address_and_may_ask_none(runtime, tmp_path):
 
 
 def test_a_label_is_no_markup(bundle_folder, runtime, tmp_path):
-    from elbert.export.browser import whole_page
+    from elbert.export.browser import render_index
 
-    html = whole_page({"labels": ["</script><img src=x onerror=alert(1)>", "<!-- policy -->"]})
+    html = render_index({"labels": ["</script><img src=x onerror=alert(1)>", "<!-- policy -->"]})
     assert "<img" not in html
     assert html.count("Content-Security-Policy") == 1
 
 
 def test_models_of_this_library_are_called_albert(tmp_path):
-    from elbert.export.browser import plain_config
+    from elbert.export.browser import build_albert_config
     from tiny import write_bundle
 
     folder = write_bundle(tmp_path / "mean", pooling="mean")
     assert json.loads((folder / "config.json").read_text())["model_type"] == "elbert"
-    found = plain_config(Bundle.open(folder))
+    found = build_albert_config(Bundle.open(folder))
     assert (found["model_type"], found["architectures"]) == ("albert", ["AlbertForSequenceClassification"])
     assert found["id2label"] == {"0": "negative", "1": "positive"}
 
@@ -85,12 +85,12 @@ def test_the_trace_is_what_every_depth_said(spec):
     classifier = Classifier.load(dtype="float32", threads=1)
     tokens = classifier.tokeniser.encode(SENTENCES[:6])
     said = all_logits(classifier.backend, tokens)
-    proto = traced(exported(None, spec, extra_outputs=True))
+    proto = add_trace_output(build_checked_model(None, spec, extra_outputs=True))
     outputs = [output.name for output in proto.graph.output]
     if not read(spec).signals:
         assert outputs == ["logits", "depth", "reason"]
         return
-    _, depth, _, trace = session_of(proto).run(None, padded(tokens))
+    _, depth, _, trace = session_of(proto).run(None, pad_batch(tokens))
     assert outputs == ["logits", "depth", "reason", "trace"]
     assert trace.shape == (depth.max(), 6, 2)
     for row, left in enumerate(depth):
@@ -100,15 +100,15 @@ def test_the_trace_is_what_every_depth_said(spec):
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
 def test_dials_that_never_let_a_text_leave(spec):
-    inputs = dial_inputs(read(spec))
-    proto = traced(exported(None, spec, dials="required", extra_outputs=True))
+    inputs = describe_dials(read(spec))
+    proto = add_trace_output(build_checked_model(None, spec, dials="required", extra_outputs=True))
     assert {i["name"] for i in inputs} == {i.name for i in proto.graph.input} - set(padded_names())
     tokens = Classifier.load(threads=1).tokeniser.encode(SENTENCES[:4])
     never = {i["name"]: np.array(i["never"], np.int64 if i["whole"] else np.float32) for i in inputs}
-    _, depth, *_ = session_of(proto).run(None, padded(tokens) | never)
+    _, depth, *_ = session_of(proto).run(None, pad_batch(tokens) | never)
     assert (depth == 12).all()
     own = {i["name"]: np.array(i["value"], np.int64 if i["whole"] else np.float32) for i in inputs}
-    _, depth, *_ = session_of(proto).run(None, padded(tokens) | own)
+    _, depth, *_ = session_of(proto).run(None, pad_batch(tokens) | own)
     found = Classifier.load(threads=1, dtype="float32").predict(SENTENCES[:4], spec)
     assert depth.tolist() == [one.depth for one in found]
 
@@ -133,7 +133,7 @@ def test_the_command(runtime, tmp_path, capsys):
     assert "python3 -m http.server --directory" in out
     assert (out.count("\n"), err) == (1, "")
     about = data_of(tmp_path / "site" / "index.html")
-    own = Bundle.open(bundled_model()).policy()
+    own = Bundle.open(bundled_model()).resolve_policy()
     assert [dial["name"] for dial in about["dials"]] == [f"window_{n}" for n in ("entropy", "size", "margin", "range")]
     assert [dial["value"] for dial in about["dials"]] == [own.entropy, own.size, own.margin, own.range]
     assert main([*arguments, "--json"]) == 0

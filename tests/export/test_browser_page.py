@@ -5,17 +5,14 @@ import re
 import urllib.parse
 
 import pytest
-from browser_site import DATA, SENTENCES, Isolated, Quiet, npm, static
+from browser_site import DATA, SENTENCES, IsolatedHandler, QuietHandler, find_package, serve_folder
 
+from browser import wait_until
 from elbert import Classifier
 from elbert.bundle import Bundle
 from elbert.data import read_examples
 from elbert.export.browser import write_page
 from elbert.export.session import Session
-
-pytest.importorskip("playwright.sync_api")
-
-from pages import BROWSERS, browser, chromium, until
 
 SHOWN = """() => {
   const text = (id) => document.getElementById(id).textContent;
@@ -25,15 +22,7 @@ SHOWN = """() => {
 
 @pytest.fixture(scope="module")
 def runtime():
-    return npm("onnxruntime-web")
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    if chromium() is None:
-        pytest.skip(f"no browser on PATH; looked for {', '.join(BROWSERS)}")
-    with browser() as started:
-        yield started
+    return find_package("onnxruntime-web")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +44,8 @@ def opened(chrome):
     """Open a folder's page and wait for its model: ``opened(folder, width=…)``; nothing may have gone wrong in it."""
     contexts, wrong, asked, servers = [], [], [], []
 
-    def at(folder, width=1280, height=900, ready=True, server=Quiet, **options):
-        server = static(folder, server)
+    def at(folder, width=1280, height=900, ready=True, server=QuietHandler, **options):
+        server = serve_folder(folder, server)
         address = server.__enter__()
         servers.append(server)
         context = chrome.new_context(
@@ -69,7 +58,7 @@ def opened(chrome):
         context.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         if ready:
-            until(page, "!document.getElementById('classify').disabled", 60)
+            wait_until(page, "!document.getElementById('classify').disabled", 60)
         return page
 
     at.requests, at.wrong = asked, wrong
@@ -86,7 +75,7 @@ def classify(page, text):
     """``[answer, depth, why, score]`` that the page shows for a text."""
     page.fill("#text", text)
     page.press("#text", "Enter")
-    until(page, "document.getElementById('result').getAttribute('aria-busy') === 'false'", 60)
+    wait_until(page, "document.getElementById('result').getAttribute('aria-busy') === 'false'", 60)
     return page.evaluate(SHOWN)
 
 
@@ -115,7 +104,7 @@ def test_sixty_real_sentences_in_int8(opened, dialled):
     session, bundle = Session(dialled / "onnx" / "model.onnx", threads=1), Bundle.open()
     about = json.loads(page.evaluate("document.getElementById('data').textContent"))
     dials = {dial["name"]: dial["value"] for dial in about["dials"]}
-    native = session.answer(bundle.tokeniser().encode(texts), rows=1, **dials)
+    native = session.answer(bundle.load_tokeniser().encode(texts), rows=1, **dials)
     found = [classify(page, text) for text in texts]
     labels = [bundle.config.labels[i] for i in native.logits.argmax(-1)]
     assert [(label, depth) for label, depth, *_ in found] == list(zip(labels, native.depth.tolist()))
@@ -123,7 +112,7 @@ def test_sixty_real_sentences_in_int8(opened, dialled):
 
 def test_dials_turn_the_policy_inside_the_file(opened, dialled):
     page = opened(dialled)
-    session, tokeniser = Session(dialled / "onnx" / "model.onnx", threads=1), Bundle.open().tokeniser()
+    session, tokeniser = Session(dialled / "onnx" / "model.onnx", threads=1), Bundle.open().load_tokeniser()
     text = "the plot is thin , but the acting is so warm that i left the cinema smiling"
     about = json.loads(page.evaluate("document.getElementById('data').textContent"))
     usual = {dial["name"]: dial["value"] for dial in about["dials"]}
@@ -134,16 +123,16 @@ def test_dials_turn_the_policy_inside_the_file(opened, dialled):
         for name, value in change.items():
             page.get_by_role("spinbutton", name=WORDS[name]).fill(str(value))
         dialled_to = ", ".join(f"{name.split('_')[1]}={value}" for name, value in change.items())
-        until(page, f"document.getElementById('policy-now').textContent.includes({json.dumps(dialled_to)})")
-        until(page, "document.getElementById('result').getAttribute('aria-busy') === 'false'")
+        wait_until(page, f"document.getElementById('policy-now').textContent.includes({json.dumps(dialled_to)})")
+        wait_until(page, "document.getElementById('result').getAttribute('aria-busy') === 'false'")
         [expected] = session.answer(tokeniser.encode([text]), rows=1, **usual).depth
         _, depth, *_ = page.evaluate(SHOWN)
         assert depth == expected
         depths.append(depth)
     assert depths[-1] == 12
     assert depths[0] < depths[1]
-    page.get_by_role("button", name="As it came").click()
-    until(page, f"document.getElementById('policy-now').textContent === {json.dumps(about['policy'])}")
+    page.get_by_role("button", name="Reset").click()
+    wait_until(page, f"document.getElementById('policy-now').textContent === {json.dumps(about['policy'])}")
 
 
 WORDS = {"window_entropy": "Entropy below", "window_size": "Window of depths"}
@@ -152,9 +141,9 @@ WORDS = {"window_entropy": "Entropy below", "window_size": "Window of depths"}
 def test_every_depth_is_shown_beside_the_exit_and_its_time(opened, dialled):
     page = opened(dialled)
     _, depth, why, _ = classify(page, "a charming and often affecting journey")
-    until(page, "!document.getElementById('down').hidden")
+    wait_until(page, "!document.getElementById('down').hidden")
     assert page.locator("#depths .column").count() == 12
-    assert page.text_content("#depths .flag") == f"left at {depth}: entropy"
+    assert page.text_content("#depths .flag") == f"exit at {depth}: entropy"
     assert re.fullmatch(r"entropy [0-9.]+ is below 0\.25", why)
     times = page.inner_text("#result .times")
     assert re.search(r"[0-9.]+ m?s[\s\S]*Every depth takes\s+[0-9.]+ m?s\s+[0-9.]+× as long", times)
@@ -166,10 +155,10 @@ def test_it_answers_as_one_types_and_says_so_aloud(opened, fixed):
     page = opened(fixed)
     page.focus("#text")
     page.keyboard.type("dull , empty and far too long")
-    until(page, "document.getElementById('answer').textContent === 'negative'")
-    until(page, "document.getElementById('verdict-aloud').textContent.startsWith('negative')")
+    wait_until(page, "document.getElementById('answer').textContent === 'negative'")
+    wait_until(page, "document.getElementById('announcement').textContent.startsWith('negative')")
     page.fill("#text", "a warm and funny film")
-    until(page, "document.getElementById('answer').textContent === 'positive'")
+    wait_until(page, "document.getElementById('answer').textContent === 'positive'")
 
 
 def test_pairs_long_texts_and_strange_ones(opened, fixed):
@@ -215,14 +204,14 @@ def test_by_keyboard_alone(opened, dialled):
 def test_on_a_phone_nothing_sticks_out(opened, dialled, scheme):
     page = opened(dialled, width=320, height=640, color_scheme=scheme, has_touch=True, is_mobile=True)
     classify(page, "the acting is warm , the plot is thin and the ending lasts for days")
-    until(page, "!document.getElementById('down').hidden")
+    wait_until(page, "!document.getElementById('down').hidden")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_texts_stay_in_the_page(opened, fixed):
     page = opened(fixed)
     before = len(opened.requests)
-    classify(page, "a secret that nobody is told")
+    classify(page, "a secret that is in this text")
     assert opened.requests[before:] == []
     blocked = page.evaluate("fetch('http://127.0.0.2:9/').then(() => 'sent', () => 'blocked')")
     assert blocked == "blocked"
@@ -231,7 +220,7 @@ def test_texts_stay_in_the_page(opened, fixed):
 
 
 def test_threads_where_the_server_allows_them(opened, fixed):
-    page = opened(fixed, server=Isolated)
+    page = opened(fixed, server=IsolatedHandler)
     threads = min(4, page.evaluate("navigator.hardwareConcurrency"))
     assert f"; {threads} thread" in page.inner_text("#about")
     texts = sentences()[:5]
@@ -245,9 +234,9 @@ def test_a_missing_file_is_told_in_one_line(opened, fixed, tmp_path):
     shutil.copytree(fixed, tmp_path / "site")
     (tmp_path / "site" / "onnx" / "model.onnx").unlink()
     page = opened(tmp_path / "site", ready=False)
-    until(page, "!document.getElementById('ask-error').hidden")
+    wait_until(page, "!document.getElementById('ask-error').hidden")
     told = page.inner_text("#ask-error")
-    assert re.fullmatch(r"That did not work: http\S+/onnx/model\.onnx did not come \(the server answered 404\)", told)
+    assert re.fullmatch(r"Error: http\S+/onnx/model\.onnx cannot be loaded \(the server answered 404\)", told)
     assert page.is_disabled("#classify")
     opened.wrong.clear()
 
@@ -263,9 +252,9 @@ def test_a_page_of_a_policy_that_reads_nothing(opened, runtime, tmp_path):
     write_page(None, "depth(4)", tmp_path / "site", runtime=runtime, dtype="int8", dials="required")
     page = opened(tmp_path / "site")
     label, depth, why, _ = classify(page, "a warm and funny film")
-    assert (label, depth, why) == ("positive", 4, "every text leaves at depth 4")
+    assert (label, depth, why) == ("positive", 4, "every text exits at depth 4")
     page.get_by_role("spinbutton", name="Depth").fill("7")
-    until(page, "document.getElementById('where').textContent === 'Left at depth 7 of 12'")
+    wait_until(page, "document.getElementById('where').textContent === 'Exit at depth 7 of 12'")
 
 
 def tiny_folder(folder, **changes):
@@ -319,6 +308,6 @@ def test_other_kinds_of_models(opened, runtime, tmp_path, changes, policy, dials
         else:
             assert answer == one.label
     if dials == "required" and policy != "full":
-        until(page, "!document.getElementById('down').hidden")
-        until(page, "document.getElementById('full').textContent !== '…'")
+        wait_until(page, "!document.getElementById('down').hidden")
+        wait_until(page, "document.getElementById('full').textContent !== '…'")
     assert page.locator("#track span").count() == changes.get("num_hidden_layers", 6)

@@ -10,16 +10,13 @@ from browser_site import DATA, SENTENCES, real_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("py_mini_racer", reason="mini-racer runs the page's scripts: pip install 'elbert[dev]'")
-
-from pages import Engine
-
+from browser import Engine
 from elbert import bundled_model
 from elbert.bundle import Bundle
-from elbert.export.browser import WORKER
-from elbert.export.browser_tokenizer import KNOWN, page_tokenizer
+from elbert.export.browser_tokenizer import KNOWN, read_page_tokenizer
 from elbert.tokenization import Tokeniser
 
+ENCODER = "tokenizer/text_encoder.js"
 ALBERT = DATA / "albert-spiece"
 SPECIALS = (
     "[MASK] ",
@@ -89,12 +86,13 @@ class Pair:
 
     def __init__(self, folder, max_length=512):
         self.python = Tokeniser.load(folder, max_length)
-        self.engine = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))
-        text, self.settings = page_tokenizer(Bundle.open(folder))
+        self.engine = Engine(ENCODER)
+        text, self.settings = read_page_tokenizer(Bundle.open(folder))
         self.engine.engine.eval(
             f"const FILE = JSON.parse({json.dumps(text)});"
             "const made = new Map();"
-            "const encoder = (most) => made.get(most) ?? made.set(most, Tokenizers.read(FILE, most)).get(most);"
+            "const { createEncoder } = $text_encoder;"
+            "const encoder = (most) => made.get(most) ?? made.set(most, createEncoder(FILE, most)).get(most);"
         )
 
     def pages(self, texts, max_length):
@@ -219,14 +217,14 @@ def test_half_a_character_is_one_that_nobody_knows(pair):
 
 
 def test_python_refuses_what_the_page_does_not_know():
-    known = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))("() => Tokenizers.known")
+    known = Engine(ENCODER)("() => $text_encoder.KNOWN_PARTS")
     assert {kind: set(names) for kind, names in known.items()} == {
         kind: set(names) for kind, names in KNOWN.items() if kind != "post-processor"
     }
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "part"),
     [
         ({"normalizer": {"type": "Nmt"}}, "the normalizer Nmt (known: Sequence, Replace,"),
         ({"normalizer": {"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""}}, 'the pattern {"Regex":"a+"}'),
@@ -240,9 +238,11 @@ def test_python_refuses_what_the_page_does_not_know():
         ({"added_tokens": [{"id": 9, "content": "x", "normalized": True}]}, "the added token x"),
     ],
 )
-def test_what_the_page_does_not_know_is_refused(change, said):
-    engine = Engine(*(name.removesuffix(".js") for name in WORKER[:-1]))
+def test_what_the_page_does_not_know_is_refused(change, part):
+    engine = Engine(ENCODER)
     file = json.loads(Path(bundled_model() / "tokenizer.json").read_text(encoding="utf-8")) | change
-    told = engine("(file) => { try { Tokenizers.read(file, 512); } catch (error) { return error.message; } }", file)
+    told = engine(
+        "(file) => { try { $text_encoder.createEncoder(file, 512); } catch (error) { return error.message; } }", file
+    )
     assert said in told
     assert told.startswith("tokenizer.json: ")

@@ -1,12 +1,12 @@
 """The drop-in claim: transformers.js loads the folder in its text-classification pipeline and says what Python says."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
-from browser_site import DATA, SENTENCES, npm
+from browser_site import DATA, SENTENCES, find_package
 
+from browser import find_node
 from elbert import Classifier
 from elbert.data import read_examples
 from elbert.export.browser import RUNTIME_FILES, write_page
@@ -25,9 +25,7 @@ console.log(JSON.stringify(await classify(JSON.parse(readFileSync(texts, "utf8")
 @pytest.fixture(scope="module")
 def transformers_js():
     """The library's file for node."""
-    if shutil.which("node") is None:
-        pytest.skip("no node on PATH")
-    package = npm("@huggingface/transformers")
+    package = find_package("@huggingface/transformers")
     return (package / "dist" / "transformers.node.mjs").as_uri()
 
 
@@ -46,7 +44,7 @@ def test_it_says_what_python_says(transformers_js, runtime, tmp_path, spec):
     texts = [e.text for e in read_examples(str(file))][100:164] if file.is_file() else list(SENTENCES)
     (tmp_path / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
     (tmp_path / "classify.mjs").write_text(SCRIPT)
-    command = ["node", "classify.mjs", transformers_js, str(tmp_path), "texts.json"]
+    command = [find_node(), "classify.mjs", transformers_js, str(tmp_path), "texts.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = [{one["label"]: one["score"] for one in answers} for answers in json.loads(done.stdout)]

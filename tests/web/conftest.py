@@ -1,18 +1,12 @@
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+from browser import Engine
 
 
 @pytest.fixture(scope="package")
 def v8():
-    """The scripts that know no page."""
-    pytest.importorskip("py_mini_racer", reason="mini-racer runs the pages' scripts: pip install 'elbert[dev]'")
-    from pages import Engine
-
-    return Engine("policies", "specs", "replays")
+    """The policy modules, which need no page: ``$policies``, ``$specs`` and ``$replays``."""
+    return Engine("policy/replays.js")
 
 
 @pytest.fixture(scope="package")
@@ -27,7 +21,7 @@ def classifier():
 def evaluation(classifier):
     """Sixty labelled texts; every third label is what an early depth says, so that some are overthought."""
     from elbert.evaluation import collect
-    from elbert.serving import Evaluation
+    from elbert.serving.explorer import Evaluation
     from tiny import texts
 
     some = [f"{text} {i}" for i, text in enumerate(texts(59, seed=3, longest=14))] + [
@@ -38,18 +32,6 @@ def evaluation(classifier):
     labels = [int(says[i, 0 if i % 3 == 0 else -1]) for i in range(60)]
     labels[1] = 1 - labels[1]
     return Evaluation(some, collect(classifier, some, labels), "sixty.csv", 60)
-
-
-@pytest.fixture(scope="package")
-def chrome():
-    """The system's browser."""
-    pytest.importorskip("playwright.sync_api")
-    from pages import BROWSERS, browser, chromium
-
-    if chromium() is None:
-        pytest.skip(f"no browser on PATH; looked for {', '.join(BROWSERS)}")
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from pages import serving, until
+from explorer_server import run_explorer
 
+from browser import wait_until
 from elbert.exits import policy, replay_exits
-from elbert.serving import app
 
 TEXT = "The plot is thin, but the acting is so warm that I left smiling."
 SHAPES = {
@@ -19,14 +19,14 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def address(classifier, evaluation):
-    with serving(app(classifier, evaluation)) as at:
+    with run_explorer(classifier, evaluation) as at:
         yield at
 
 
 @pytest.fixture(scope="module")
 def bare(classifier):
     """Without labelled texts."""
-    with serving(app(classifier)) as at:
+    with run_explorer(classifier) as at:
         yield at
 
 
@@ -48,7 +48,7 @@ def where(page):
 
 def swept(page):
     """Wait for the rivals' curves, which are drawn while one reads."""
-    until(page, "document.querySelectorAll('#curve .legend button').length > 5")
+    wait_until(page, "document.querySelectorAll('#curve .legend button').length > 5")
 
 
 def test_type_a_text_and_see_the_verdict(opened, bare, classifier):
@@ -56,11 +56,11 @@ def test_type_a_text_and_see_the_verdict(opened, bare, classifier):
     typed(page)
     answer = expected(classifier, None)
     assert page.inner_text("#answer") == answer.label
-    assert where(page) == f"Left at depth {answer.depth} of 12"
+    assert where(page) == f"Exit at depth {answer.depth} of 12"
     assert "entropy" in page.inner_text("#why")
     assert page.inner_text("#saved") == f"{12 - answer.depth} depths saved"
-    assert f"left at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
-    until(page, "document.getElementById('verdict-aloud').textContent.includes('Left at depth')")
+    assert f"exit at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
+    wait_until(page, "document.getElementById('announcement').textContent.includes('Exit at depth')")
     assert page.is_hidden("#evaluation")
     assert page.is_hidden("#start")
     assert not [url for url in opened.requests if url.endswith("evaluation.json")]
@@ -106,7 +106,7 @@ def test_the_spec_field_and_the_dials_are_one(opened, bare, classifier):
     assert "this model has 12 depths" in page.inner_text("#spec-error")
     page.fill("#spec", "depth(5)")
     assert page.inner_text("#spec-error") == ""
-    assert where(page) == "Left at depth 5 of 12"
+    assert where(page) == "Exit at depth 5 of 12"
     page.fill("#entropy", "0.4")  # no window there: a dial starts one
     assert page.input_value("#spec").startswith("window(entropy=0.4, size=9")
     page.fill("#spec", "fast")
@@ -169,7 +169,7 @@ def test_the_address_keeps_text_and_policy(opened, bare, classifier):
     text = 'a #1 film & 100 % "fun" <b>'
     typed(page, text)
     page.fill("#spec", "patience(2)")
-    until(page, "location.hash.includes('patience')")
+    wait_until(page, "location.hash.includes('patience')")
     again = opened(page.url)
     again.wait_for_selector("#verdict:not([hidden])")
     assert again.input_value("#text") == text
@@ -194,7 +194,7 @@ def test_what_goes_wrong_is_told(opened, bare):
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('gone')); }")
     page.fill("#text", "x")
     page.click("#classify")
-    until(page, "document.getElementById('ask-error').textContent.includes('does not answer')")
+    wait_until(page, "document.getElementById('ask-error').textContent.includes('does not answer')")
     assert page.is_enabled("#classify")
 
 
@@ -255,7 +255,7 @@ def test_rivals_are_matched_by_cost_where_texts_are_loaded(opened, address, eval
     typed(page)
     said = evaluation.outputs.probabilities
     most = replay_exits(said, page.input_value("#spec"))[0].mean()
-    until(page, "document.getElementById('rivals-how').textContent.includes('no more than')")
+    wait_until(page, "document.getElementById('rivals-how').textContent.includes('no more than')")
     specs = [spec for spec in page.locator("#rivals tbody th").all_inner_texts()[1:] if spec != "full"]
     assert len(specs) > 5
     cheap = [replay_exits(said, spec)[0].mean() <= most + 1e-9 for spec in specs]

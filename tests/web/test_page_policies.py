@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from elbert.errors import PolicyError
-from elbert.exits import Trace, fitting, policy, replay_exits
-from elbert.exits.policies import RULES, Full, Settled, TemperedRule
-from elbert.exits.signals import at_temperatures
+from elbert.exits import Trace, check_policy, policy, replay_exits
+from elbert.exits.policies import RULES, Full, TemperedRule, WindowRule
+from elbert.exits.signals import apply_temperatures
 
 LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
-  const {depth, reason} = Policies.replay(steps, spec, {multiLabel, entropy});
+  const signals = $policies.computeSignals(steps, {multiLabel, entropy});
+  const {depth, reason} = $policies.findExit(signals, $policies.listRules($specs.parsePolicy(spec)));
   return [depth, reason];
 })"""
 READ = """(specs, points) => specs.map((spec) => {
-  try { return ["read", Specs.print(Specs.parse(spec, points))]; }
-  catch (error) { if (!(error instanceof Specs.PolicyError)) throw error; return ["refused", error.message]; }
+  try { return ["read", $specs.printPolicy($specs.parsePolicy(spec, points))]; }
+  catch (error) { if (!(error instanceof $specs.PolicyError)) throw error; return ["refused", error.message]; }
 })"""
 LAST_BIT = 2e-6  # numpy's logarithm and the browser's may differ by a few of these
 NASTY = np.array(
@@ -118,11 +119,11 @@ def near(spec, said, multi_label, told):
     for rule in policy(spec).rules:
         heard, plain, here = said, rule, {"divergence"} if told else {"entropy", "divergence"}
         while isinstance(plain, TemperedRule):
-            heard, plain = at_temperatures(heard, plain.temperatures, multi_label), plain.rule
+            heard, plain = apply_temperatures(heard, plain.temperatures, multi_label), plain.rule
             here = {"entropy", "divergence", "confidence", "gap"}
         s = signals_of(heard, multi_label)
         for name in here & set(plain.reads):
-            if isinstance(plain, Settled):  # compared with one another too, whose last bits are pow's
+            if isinstance(plain, WindowRule):  # compared with one another too, whose last bits are pow's
                 values = s["confidence"][:, None] - s["confidence"]
                 away = np.concatenate(
                     [s["gap"] - 2 * plain.margin, (np.abs(values) - plain.range).ravel(), values[values != 0]]
@@ -209,7 +210,7 @@ POINTS = {"fast": "depth(3)", "my-fast": "window(entropy=0.5, size=2)"}
 
 def test_specs_are_read_and_printed_as_python_does(v8):
     known = {name: policy(spec) for name, spec in POINTS.items()}
-    points = {name: v8("(spec) => Specs.parse(spec)", spec) for name, spec in POINTS.items()}
+    points = {name: v8("(spec) => $specs.parsePolicy(spec)", spec) for name, spec in POINTS.items()}
     for spec, (how, told) in zip(SPECS, v8(READ, SPECS, points)):
         try:
             expected = ["read", str(policy(spec, known))]
@@ -230,10 +231,11 @@ def test_what_python_prints_is_read_and_printed_again(v8):
 
 
 def test_a_depth_that_the_model_does_not_have_is_refused_in_the_same_words(v8):
-    fits = "(spec, depths) => { try { return Specs.print(Specs.fitting(Specs.parse(spec), depths)); } "
-    fits += "catch (error) { return error.message; } }"
+    fits = "(spec, depths) => { try { "
+    fits += "return $specs.printPolicy($specs.checkPolicy($specs.parsePolicy(spec), depths)); "
+    fits += "} catch (error) { return error.message; } }"
     assert v8(fits, "full | depth(6)", 6) == "full | depth(6)"
     with pytest.raises(PolicyError) as caught:
-        fitting(policy("full | depth(7)"), 6)
+        check_policy(policy("full | depth(7)"), 6)
     assert v8(fits, "full | depth(7)", 6) == str(caught.value)
     assert str(Full()) == "full"

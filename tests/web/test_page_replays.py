@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import right
-from elbert.evaluation.report import score
+from elbert.evaluation.metrics import find_correct
+from elbert.evaluation.report import score_policy
 from elbert.exits import policy
 
 SPECS = ["full", "depth(3)", "entropy(0.35)", "window(entropy=0.2, size=3, margin=0.05)", "patience(2) | entropy(0.1)"]
 SCORES = """(table, specs) => {
-  const prepared = Replays.prepare(table);
+  const prepared = $replays.prepareEvaluation(table);
   return specs.map((spec) => {
-    const found = Replays.score(prepared, Specs.parse(spec));
+    const found = $replays.scorePolicy(prepared, $specs.parsePolicy(spec));
     return {...found, reasons: Object.fromEntries(found.reasons)};
   });
 }"""
@@ -38,7 +38,7 @@ def table_of(outputs):
         "multi_label": outputs.multi_label,
         "texts": [str(i) for i in range(len(outputs))],
         "label": outputs.labels.tolist(),
-        "said": outputs.probabilities.tolist(),
+        "probabilities": outputs.probabilities.tolist(),
     }
 
 
@@ -46,9 +46,9 @@ def table_of(outputs):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_scores_are_those_of_evaluate(v8, multi_label, classes):
     outputs = outputs_of(4, classes=classes, multi_label=multi_label)
-    correct = right(outputs)
+    correct = find_correct(outputs)
     for spec, found in zip(SPECS, v8(SCORES, table_of(outputs), SPECS)):
-        expected = score(outputs, spec, policy(spec))
+        expected = score_policy(outputs, spec, policy(spec))
         assert found["accuracy"] == pytest.approx(expected.metrics["accuracy"], abs=1e-12)
         assert found["meanDepth"] == pytest.approx(expected.mean_depth, abs=1e-12)
         assert found["speedup"] == pytest.approx(expected.layer_speedup, abs=1e-12)
@@ -61,10 +61,10 @@ def test_scores_are_those_of_evaluate(v8, multi_label, classes):
 
 def test_hard_texts(v8):
     outputs = outputs_of(8)
-    correct, says = right(outputs), outputs.probabilities.argmax(-1)
+    correct, says = find_correct(outputs), outputs.probabilities.argmax(-1)
     lists = v8(
-        "(t) => { const p = Replays.prepare(t);"
-        " return ['late', 'wrong', 'overthought'].map((kind) => Replays.hard(p, kind)); }",
+        "(t) => { const p = $replays.prepareEvaluation(t);"
+        " return ['late', 'wrong', 'overthought'].map((kind) => $replays.listHardTexts(p, kind)); }",
         table_of(outputs),
     )
     late, wrong, overthought = lists
@@ -78,7 +78,7 @@ def test_hard_texts(v8):
 
 @pytest.mark.parametrize("depths", [1, 2, 6, 24])
 def test_families_are_policies_that_the_model_can_follow(v8, depths):
-    families = v8("(depths) => Replays.families(depths)", depths)
+    families = v8("(depths) => $replays.listFamilies(depths)", depths)
     assert "window" in families
     for family, specs in families.items():
         assert all(str(policy(spec)).startswith(f"{family}(") for spec in specs)
@@ -88,8 +88,9 @@ def test_families_are_policies_that_the_model_can_follow(v8, depths):
 def test_fronts_hold_what_no_cheaper_point_equals(v8):
     outputs = outputs_of(2, classes=2)
     points, front = v8(
-        "(t) => { const p = Replays.prepare(t); const all = Replays.sweep(p, Replays.families(t.depths).entropy);"
-        " return [all, Replays.front(all)]; }",
+        "(t) => { const p = $replays.prepareEvaluation(t);"
+        " const all = $replays.sweepFamily(p, $replays.listFamilies(t.depths).entropy);"
+        " return [all, $replays.findFront(all)]; }",
         table_of(outputs),
     )
     expected = []
@@ -99,6 +100,6 @@ def test_fronts_hold_what_no_cheaper_point_equals(v8):
     assert front == expected
     costs = [point["meanDepth"] for point in points]
     assert costs == sorted(costs)
-    spec = v8("(points, cost) => Replays.atCost(points, cost).spec", front, front[1]["meanDepth"] + 1e-12)
+    spec = v8("(points, cost) => $replays.findPointAtCost(points, cost).spec", front, front[1]["meanDepth"] + 1e-12)
     assert spec == front[1]["spec"]
-    assert v8("(points, cost) => Replays.atCost(points, cost).spec", front, 0) == front[0]["spec"]
+    assert v8("(points, cost) => $replays.findPointAtCost(points, cost).spec", front, 0) == front[0]["spec"]

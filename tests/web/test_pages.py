@@ -2,20 +2,23 @@
 
 import json
 import re
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
-from made_up import NASTY, comparison
-from pages import WEB
+from comparison_data import NASTY, comparison
 
-from elbert.web import page
+from elbert.web import read_script, render_page
 
+WEB = Path(str(files("elbert.web")))
 ALLOWED = "http://www.w3.org/"
-PAGES = sorted(file.name for file in WEB.iterdir() if file.name.endswith(".html"))
+PAGES = sorted(str(file.relative_to(WEB)) for file in WEB.rglob("*.html"))
+SCRIPTS = sorted(str(file.relative_to(WEB)) for file in WEB.rglob("*.js"))
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_names_no_address(name):
-    html = page(name, {"text": "nothing"})
+    html = render_page(name, {"text": "nothing"})
     found = re.findall(r"(?:https?:|(?<=[\"'(=\s]))//[\w.\-]+[^\s\"')]*", html)
     assert [address for address in found if not address.startswith(ALLOWED) and not address.startswith("// ")] == []
     assert not re.search(r"<(script|link|img|iframe)[^>]*\s(src|href)=(?![\"']?(data:|#))", html)
@@ -24,9 +27,9 @@ def test_a_page_names_no_address(name):
     assert "<!-- include" not in html
 
 
-@pytest.mark.parametrize("name", ["explorer.html", "report.html"])
+@pytest.mark.parametrize("name", ["explorer/explorer.html", "report/report.html"])
 def test_a_page_has_landmarks_a_language_and_no_inline_handler(name):
-    html = page(name, comparison())
+    html = render_page(name, comparison())
     for part in ('<html lang="en">', "<main", "<header", "<h1", '<meta name="viewport"', "<title>", "<noscript>"):
         assert part in html
     body = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
@@ -34,19 +37,27 @@ def test_a_page_has_landmarks_a_language_and_no_inline_handler(name):
     assert not re.search(r"\sstyle=", body)
     ids = re.findall(r'\sid="([^"]+)"', body)
     assert len(ids) == len(set(ids))
-    for wanted in re.findall(r'\s(?:for|aria-labelledby|aria-describedby|aria-controls)="([^"]+)"', body):
-        assert set(wanted.split()) <= set(ids)
+    for references in re.findall(r'\s(?:for|aria-labelledby|aria-describedby|aria-controls)="([^"]+)"', body):
+        assert set(references.split()) <= set(ids)
 
 
-@pytest.mark.parametrize("script", sorted(file.name for file in WEB.iterdir() if file.name.endswith(".js")))
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_no_script_reads_text_as_markup(script):
-    text = WEB.joinpath(script).read_text(encoding="utf-8")
+    text = (WEB / script).read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
     assert "</script" not in text
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_part_of_a_page(script):
+    pages = "".join((WEB / page).read_text(encoding="utf-8") for page in PAGES)
+    entries = [*re.findall(r"<!-- include ([\w/]+\.js) -->", pages), "offline/model_worker.js"]
+    constant = f"const ${Path(script).stem} = "
+    assert any(constant in read_script(entry) for entry in entries)
+
+
 def test_data_cannot_leave_its_element():
-    html = page("report.html", comparison())
+    html = render_page("report/report.html", comparison())
     assert NASTY not in html
     assert html.count("</script>") == html.count("<script")
     element = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)

@@ -1,16 +1,16 @@
 """The report of elbert compare, opened from disk."""
 
 import pytest
-from made_up import NASTY, comparison
+from comparison_data import NASTY, comparison
 
-from elbert.web import page
+from elbert.web import render_page
 
 
 @pytest.fixture
 def report(tmp_path, opened):
     def at(data=None, **options):
         file = tmp_path / "report.html"
-        file.write_text(page("report.html", data or comparison()), encoding="utf-8")
+        file.write_text(render_page("report/report.html", data or comparison()), encoding="utf-8")
         return opened(file.as_uri(), **options)
 
     return at

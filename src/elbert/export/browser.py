@@ -7,22 +7,21 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert.bundle import Bundle
 from elbert.bundle.folder import read_json
 from elbert.errors import InputError
 from elbert.exits import Policy
-from elbert.export.browser_tokenizer import page_tokenizer
-from elbert.export.dials import Dial, Dials, dialled
+from elbert.export.browser_tokenizer import read_page_tokenizer
+from elbert.export.dials import Dial, Dials, bind_dials
 from elbert.export.graph import FLOAT, Graph
-from elbert.export.onnx_file import exported
+from elbert.export.onnx_file import build_checked_model
 from elbert.export.quantization import Dtype
-from elbert.web import page
+from elbert.web import read_script, render_page
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -32,7 +31,7 @@ PACKAGE = "onnxruntime-web@1.30.0"  # the release that the tests run
 RUNTIME_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
-def runtime_folder(package: Path) -> Path:
+def find_runtime(package: Path) -> Path:
     """Where a package's files lie: in itself or in its ``dist``.
 
     Raises:
@@ -47,30 +46,20 @@ def runtime_folder(package: Path) -> Path:
     )
 
 
-WORKER = (
-    "in_browser_unicode.js",
-    "in_browser_charsmap.js",
-    "unigram.js",
-    "in_browser_wordpiece.js",
-    "in_browser_tokens.js",
-    "in_browser_worker.js",
-)
+WORKER = "offline/model_worker.js"  # runs in the thread that tokenizes and runs the model
 _POLICY = "<!-- policy -->"
 _INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-def whole_page(about: Mapping[str, Any]) -> str:
+def render_index(about: Mapping[str, Any]) -> str:
     """``index.html``: styles, scripts and the thread's script inside it, and what it may do."""
-    html = page("in_browser.html", {**about, "worker": worker()})
-    return html.replace(_POLICY, f'<meta http-equiv="Content-Security-Policy" content="{allowed(html)}">', 1)
+    html = render_page("offline/offline.html", {**about, "worker": read_script(WORKER)})
+    return html.replace(
+        _POLICY, f'<meta http-equiv="Content-Security-Policy" content="{build_content_policy(html)}">', 1
+    )
 
 
-def worker() -> str:
-    """The script of the thread that tokenizes and runs the model."""
-    return "\n".join(files("elbert.web").joinpath(name).read_text(encoding="utf-8") for name in WORKER)
-
-
-def allowed(html: str) -> str:
+def build_content_policy(html: str) -> str:
     """A content security policy: the page's own scripts and styles, its own folder, no other address.
 
     The thread's script comes from inside the page, so that what holds for the page holds for the thread.
@@ -114,26 +103,28 @@ def write_page(
             folder cannot be written.
         MissingExtra: the package onnx is not installed.
     """
-    target, package = Path(folder), runtime_folder(Path(runtime))
+    target, package = Path(folder), find_runtime(Path(runtime))
     bundle = Bundle.open(model)
-    chosen = bundle.policy(policy)
-    tokenizer, settings = page_tokenizer(bundle)
-    given: Dials = "fixed" if dials == "fixed" else "required"
-    proto = traced(exported(bundle.folder, chosen, dtype=dtype, dials=given, extra_outputs=True))
+    chosen = bundle.resolve_policy(policy)
+    tokenizer, settings = read_page_tokenizer(bundle)
+    page_dials: Dials = "fixed" if dials == "fixed" else "required"
+    proto = add_trace_output(
+        build_checked_model(bundle.folder, chosen, dtype=dtype, dials=page_dials, extra_outputs=True)
+    )
     contents = {
         MODEL: proto.SerializeToString(),
         TOKENIZER: tokenizer.encode(),
-        "tokenizer_config.json": as_json(settings),
-        "config.json": as_json(plain_config(bundle)),
+        "tokenizer_config.json": to_json_bytes(settings),
+        "config.json": to_json_bytes(build_albert_config(bundle)),
     } | {f"runtime/{name}": (package / name).read_bytes() for name in RUNTIME_FILES}
-    about = told(bundle, proto, contents, dial_inputs(chosen) if given == "required" else [])
-    contents["index.html"] = whole_page(about).encode()
+    about = build_page_data(bundle, proto, contents, describe_dials(chosen) if page_dials == "required" else [])
+    contents["index.html"] = render_index(about).encode()
     for name, content in contents.items():
-        written(target / name, content)
+        write_file(target / name, content)
     return target / "index.html"
 
 
-def traced(proto: ModelProto) -> ModelProto:
+def add_trace_output(proto: ModelProto) -> ModelProto:
     """The same file with the output ``trace [depths run, batch, classes]``: the loop's answers after every depth.
 
     Rows that have left stay as they were. A policy that reads nothing of what heads say has no answers before the last
@@ -158,10 +149,10 @@ def traced(proto: ModelProto) -> ModelProto:
     return proto
 
 
-def dial_inputs(policy: Policy) -> list[dict[str, Any]]:
+def describe_dials(policy: Policy) -> list[dict[str, Any]]:
     """The policy's numbers as a page needs them: range, value, and where they never let a text leave."""
     own: dict[str, Dial] = {}
-    for one in dialled(Graph(), policy, "required"):
+    for one in bind_dials(Graph(), policy, "required"):
         own |= {dial.name: dial for dial in one.dials.values()}
     return [
         {
@@ -170,19 +161,19 @@ def dial_inputs(policy: Policy) -> list[dict[str, Any]]:
             "low": dial.low,
             "high": dial.high,
             "whole": isinstance(dial.default, int),
-            "never": dial.low if unnumbered(dial.name) in NEVER_WHEN_LOW else dial.high,
+            "never": dial.low if strip_number(dial.name) in NEVER_WHEN_LOW else dial.high,
         }
         for dial in own.values()
     ]
 
 
-def unnumbered(name: str) -> str:
+def strip_number(name: str) -> str:
     """A dial's name without its policy's number in a union: ``entropy2_threshold`` is another entropy's threshold."""
     kind, _, number = name.rpartition("_")
     return f"{kind.rstrip('0123456789')}_{number}"
 
 
-def told(
+def build_page_data(
     bundle: Bundle, proto: ModelProto, contents: Mapping[str, bytes], dials: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the page must know beforehand: onnxruntime-web does not tell what a file says about itself."""
@@ -199,7 +190,7 @@ def told(
         "problem": facts["problem_type"],
         "dtype": facts["dtype"],
         "version": __version__,
-        "max_length": bundle.tokeniser().max_length,
+        "max_length": bundle.load_tokeniser().max_length,
         "dials": dials,
         "traced": any(output.name == "trace" for output in proto.graph.output),
         "files": fetched,
@@ -208,18 +199,18 @@ def told(
     }
 
 
-def plain_config(bundle: Bundle) -> dict[str, Any]:
+def build_albert_config(bundle: Bundle) -> dict[str, Any]:
     """The model's ``config.json`` by the one name that transformers.js knows; what differs is inside the file."""
     known = {"model_type": "albert", "architectures": ["AlbertForSequenceClassification"]}
     return read_json(bundle.folder / "config.json") | known
 
 
-def as_json(values: Mapping[str, Any]) -> bytes:
+def to_json_bytes(values: Mapping[str, Any]) -> bytes:
     """A settings file."""
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def written(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write one file, and the folders that it lies in.
 
     Raises:
@@ -229,5 +220,5 @@ def written(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path.parent}: no folder can be made there ({error.strerror}); name another") from error
-    with replaced(path, "wb") as out:
+    with open_atomic(path, "wb") as out:
         out.write(content)

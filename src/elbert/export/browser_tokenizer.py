@@ -11,7 +11,7 @@ from typing import Any
 from elbert.bundle import Bundle
 from elbert.errors import InputError
 
-KNOWN: Mapping[str, frozenset[str]] = {  # as in web/in_browser_tokens.js; a test holds them equal
+KNOWN: Mapping[str, frozenset[str]] = {  # as in web/tokenizer/text_encoder.js; a test compares the two
     "normalizer": frozenset(
         {"BertNormalizer", "Lowercase", "NFKD", "Precompiled", "Replace", "Sequence", "StripAccents"}
     ),
@@ -21,7 +21,7 @@ KNOWN: Mapping[str, frozenset[str]] = {  # as in web/in_browser_tokens.js; a tes
 }
 
 
-def page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
+def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
     """The text of ``tokenizer.json`` and the settings in ``tokenizer_config.json``, as this library reads them.
 
     Written anew: a number that was read and written is read alike by every language from then on.
@@ -30,12 +30,12 @@ def page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
         BundleError: the folder's tokenizer cannot be used.
         InputError: it has a part that the page's script does not know.
     """
-    tokeniser = bundle.tokeniser()
+    tokeniser = bundle.load_tokeniser()
     with tempfile.TemporaryDirectory() as place:
         tokeniser.save(Path(place))
         text = (Path(place) / "tokenizer.json").read_text(encoding="utf-8")
         settings = json.loads((Path(place) / "tokenizer_config.json").read_text(encoding="utf-8"))
-    for kind, part in parts(json.loads(text)):
+    for kind, part in list_parts(json.loads(text)):
         if part not in KNOWN[kind]:
             raise InputError(
                 f"{bundle.folder}: its tokenizer has the {kind} {part}, which a page cannot do "
@@ -44,15 +44,15 @@ def page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
     return text, settings | {"model_max_length": tokeniser.max_length}
 
 
-def parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def list_parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every part of a ``tokenizer.json`` as ``(kind, type)``."""
-    yield from of_kind("normalizer", tokenizer.get("normalizer"), "normalizers", optional=True)
-    yield from of_kind("pre-tokenizer", tokenizer.get("pre_tokenizer"), "pretokenizers")
-    yield from of_kind("model", tokenizer.get("model"), "")
-    yield from of_kind("post-processor", tokenizer.get("post_processor"), "processors")
+    yield from list_kind("normalizer", tokenizer.get("normalizer"), "normalizers", optional=True)
+    yield from list_kind("pre-tokenizer", tokenizer.get("pre_tokenizer"), "pretokenizers")
+    yield from list_kind("model", tokenizer.get("model"), "")
+    yield from list_kind("post-processor", tokenizer.get("post_processor"), "processors")
 
 
-def of_kind(
+def list_kind(
     kind: str, settings: Mapping[str, Any] | None, inside: str, *, optional: bool = False
 ) -> Iterator[tuple[str, str]]:
     """A part, and those inside it."""
@@ -61,4 +61,4 @@ def of_kind(
         return
     yield kind, str(settings.get("type"))
     for one in settings.get(inside, []):
-        yield from of_kind(kind, one, inside)
+        yield from list_kind(kind, one, inside)

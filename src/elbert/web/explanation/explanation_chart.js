@@ -1,0 +1,135 @@
+/* The chart of one text: its probabilities, the signal against its threshold, and the window of depths. */
+import { byId, s } from "../shared/dom.js";
+import { createBox, createLine, createMark, createText } from "./drawing.js";
+
+export const DASHES = ["", "6 4", "8 3 2 3", "2 3"];
+const [PROBABILITY, SIGNAL, GAP] = [190, 80, 30]; // heights of the lanes, and the space between them
+const [LEFT, RIGHT, TOP] = [38, 34, 20]; // margins
+/* The rule over several depths that the page draws, or null. */
+export function findTrack(explanation) {
+  return explanation.watched === null ? null : explanation.rules[explanation.watched];
+}
+
+/* Returns {draw(width), highlight(depth), findDepth(x)}; x is in pixels from the left edge. */
+export function createExplanationChart(holder, explanation) {
+  const track = findTrack(explanation);
+  const named = explanation.shown;
+  let chosen = explanation.depth;
+  let place = null; // the scales of the drawn chart
+
+  function draw(width) {
+    const column = (width - LEFT - RIGHT) / explanation.depths;
+    const x = (depth) => LEFT + column * (depth - 0.5);
+    const row = track ? Math.max(10, Math.min(18, column)) : 0;
+    const signalTop = TOP + PROBABILITY + GAP,
+      windowTop = signalTop + SIGNAL + GAP;
+    const bottom = track ? windowTop + row * explanation.depths : signalTop + SIGNAL;
+    const height = bottom + 36;
+    const label = `Probabilities, ${explanation.gauge.name}${track ? " and window" : ""} by depth. It ${explanation.why}.`;
+    const root = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    place = { x, column, row, signalTop, windowTop, bottom };
+    root.append(createBox(x(explanation.depth), TOP, width - RIGHT - x(explanation.depth), bottom - TOP, "after"));
+    root.append(s("g", { id: "under" }));
+    drawProbabilities(root, width);
+    drawSignal(root, width);
+    if (track) drawWindow(root);
+    root.append(createLine(x(explanation.depth), TOP, x(explanation.depth), bottom, "exit"));
+    const late = x(explanation.depth) + 8 * (explanation.reason.length + 6) > width;
+    root.append(
+      createText(x(explanation.depth) + (late ? -5 : 5), 13, `exit: ${explanation.reason}`, {
+        class: "exit",
+        "text-anchor": late ? "end" : "start",
+      }),
+    );
+    const every = Math.ceil(22 / column);
+    for (let depth = 1; depth <= explanation.depths; depth += 1) {
+      if ((depth - 1) % every === 0) root.append(createText(x(depth), bottom + 16, depth, { "text-anchor": "middle" }));
+    }
+    root.append(
+      createText(LEFT + (column * explanation.depths) / 2, bottom + 32, "depth", {
+        "text-anchor": "middle",
+        class: "small",
+      }),
+    );
+    root.append(s("g", { id: "over" }));
+    holder.replaceChildren(root);
+    highlight(chosen);
+  }
+
+  function drawProbabilities(root, width) {
+    const y = (p) => TOP + PROBABILITY * (1 - p);
+    for (const p of [0, 0.5, 1]) {
+      root.append(
+        createLine(LEFT, y(p), width - RIGHT, y(p), "axis"),
+        createText(LEFT - 6, y(p) + 4, p, { "text-anchor": "end", class: "small" }),
+      );
+    }
+    root.append(createText(LEFT, TOP - 7, "probability", { class: "small" }));
+    const path = (name) => explanation.steps.map((step) => `${place.x(step.depth)},${y(step.scores[name])}`).join(" ");
+    for (const name of explanation.labels.filter((name) => !named.includes(name)).slice(0, 200)) {
+      root.append(s("polyline", { points: path(name), class: "other" }));
+    }
+    named.forEach((name, i) => {
+      root.append(s("polyline", { points: path(name), class: `line s${i + 1}`, "stroke-dasharray": DASHES[i] }));
+      for (const step of explanation.steps) root.append(createMark(place.x(step.depth), y(step.scores[name]), i, 3.2));
+    });
+    place.probability = y;
+  }
+
+  function drawSignal(root, width) {
+    const { name, values, threshold, top } = explanation.gauge;
+    const y = (value) => place.signalTop + SIGNAL * (1 - value / top);
+    root.append(createText(LEFT, place.signalTop - 7, name, { class: "small" }));
+    root.append(createLine(LEFT, y(0), width - RIGHT, y(0), "axis"));
+    values.forEach((value, i) => {
+      if (value === null) return;
+      root.append(
+        createBox(place.x(i + 1) - place.column * 0.33, y(value), place.column * 0.66, y(0) - y(value), "bar"),
+      );
+    });
+    if (threshold !== null && threshold <= top) {
+      root.append(createLine(LEFT, y(threshold), width - RIGHT, y(threshold), "threshold"));
+      root.append(createText(width - RIGHT + 4, y(threshold) + 4, threshold, { class: "threshold" }));
+    }
+  }
+
+  function drawWindow(root) {
+    const side = Math.min(place.row, place.column) * 0.5;
+    root.append(
+      createText(LEFT, place.windowTop - 7, `window of ${track.size} depths, one row a depth`, { class: "small" }),
+    );
+    for (const step of track.steps) {
+      const y = place.windowTop + place.row * (step.depth - 0.5);
+      const since = explanation.steps[step.depth - 1].since;
+      for (let depth = step.first; depth <= step.depth; depth += 1) {
+        const kind = `cell${depth >= since ? " same" : ""}${step.full ? "" : " faint"}`;
+        root.append(createBox(place.x(depth) - side / 2, y - side / 2, side, side, kind));
+      }
+      if (step.fires) root.append(createSpan(step, y - place.row / 2 + 1, place.row - 2, "span"));
+    }
+  }
+
+  function createSpan(step, y, height, kind) {
+    const from = place.x(step.first) - place.column * 0.45;
+    return createBox(from, y, place.x(step.depth) + place.column * 0.45 - from, height, kind);
+  }
+
+  function highlight(depth) {
+    chosen = depth;
+    if (!place) return;
+    const { x, column, probability, windowTop, row, bottom } = place;
+    const under = byId("under"),
+      over = byId("over");
+    under.replaceChildren(createBox(x(chosen) - column / 2, TOP, column, bottom - TOP, "chosen"));
+    const step = explanation.steps[chosen - 1];
+    over.replaceChildren(s("circle", { cx: x(chosen), cy: probability(step.score), r: 8, class: "line exit" }));
+    if (!track) return;
+    const seen = track.steps[chosen - 1];
+    const kind = seen.fires ? "span" : seen.full ? "span waits" : "span short";
+    // The window that ends at the chosen depth, over the probabilities that it reads and in its own lane.
+    over.append(createSpan(seen, TOP, PROBABILITY, kind));
+    over.append(createSpan(seen, windowTop + row * (chosen - 1) + 1, row - 2, kind));
+  }
+
+  return { draw, highlight, findDepth: (x) => 1 + Math.floor((x - LEFT) / place.column) };
+}

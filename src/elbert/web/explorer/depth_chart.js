@@ -1,0 +1,445 @@
+/* The chart of one text over the depths: probabilities, the signal against its threshold, the window at each depth, and
+   the exit. The probabilities are drawn once per text; the exit of the policy is an overlay that moves. */
+
+import {
+  describeBreak,
+  describeExit,
+  findAnswer,
+  findThreshold,
+  findWindow,
+  formatShare,
+  formatValue,
+} from "../policy/descriptions.js";
+import { findExit, findTopClass, LAST_REASON, listRules } from "../policy/policies.js";
+import { createTable, h, s } from "../shared/dom.js";
+
+const MOST_CLASSES = 6; // the rest are drawn as one
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const NAMES = { entropy: "Entropy", confidence: "Confidence", gap: "Gap to the runner-up", divergence: "Divergence" };
+
+/* The classes with a colour of their own, in order of index, and whether there are others. */
+function selectClasses(view) {
+  const peak = view.labels.map((_, c) => Math.max(...view.steps.map((step) => step[c])));
+  const order = [...peak.keys()].sort((a, b) => peak[b] - peak[a]);
+  const shown = order.slice(0, view.labels.length <= MOST_CLASSES + 1 ? view.labels.length : MOST_CLASSES);
+  return { shown: shown.sort((a, b) => a - b), others: shown.length < view.labels.length };
+}
+
+const OTHER = 8;
+
+/* The colour of every class in a view; of two classes, the two that are far apart for every eye. */
+export function assignColors(view) {
+  const { shown } = selectClasses(view);
+  return (index) => {
+    if (view.labels.length === 2) return [2, 1][index] ?? OTHER;
+    return shown.includes(index) ? shown.indexOf(index) + 1 : OTHER;
+  };
+}
+
+export function mountDepthChart(holder) {
+  const legend = h("p", { class: "legend" });
+  const stage = h("div", { class: "stage" });
+  const stages = h("p", { class: "stages" });
+  const readout = h("p", { class: "readout", "aria-live": "polite" });
+  const table = h("details", { class: "as-table" });
+  holder.replaceChildren(h("figure", { class: "chart depths" }, legend, stage, stages, readout, table));
+  let view = null;
+  let cursor = null;
+  let parts = null;
+
+  new ResizeObserver(() => {
+    if (view && parts && Math.abs(stage.clientWidth - parts.width) > 1) draw(false);
+  }).observe(stage);
+
+  /* Show a view {labels, steps, multiLabel, signals, policy, exit}; `fresh` where another text has come. */
+  function show(next, fresh) {
+    const others = !view || fresh || next.steps !== view.steps;
+    view = next;
+    if (others) cursor = null;
+    draw(others && fresh);
+  }
+
+  function draw(play) {
+    const focused = stage.contains(document.activeElement);
+    const before = parts;
+    parts = picture(view, Math.max(stage.clientWidth, 260), before);
+    stage.replaceChildren(parts.svg);
+    parts.svg.classList.toggle("playing", play && !still.matches);
+    parts.settle(before);
+    if (focused) parts.svg.focus({ preventScroll: true });
+    listen(parts);
+    const { shown, others } = selectClasses(view);
+    const names = shown.map((c) => [view.labels[c], assignColors(view)(c)]);
+    legend.replaceChildren(
+      ...[...names, ...(others ? [["others", OTHER]] : [])].map(([name, n]) =>
+        h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
+      ),
+    );
+    point(cursor, false);
+    stages.textContent = describeRules(view);
+    fillTable();
+  }
+
+  function listen({ svg, at }) {
+    svg.addEventListener("pointermove", (event) => point(at(event), true));
+    svg.addEventListener("pointerleave", () => point(null, true));
+    svg.addEventListener("keydown", (event) => {
+      const last = view.steps.length;
+      const from = cursor ?? view.exit.depth;
+      const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 1, End: last, Escape: null }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      point(to === null ? null : Math.min(Math.max(to, 1), last), true);
+    });
+  }
+
+  function point(depth, moved) {
+    if (moved && depth === cursor) return;
+    cursor = depth;
+    parts.point(depth);
+    const text = describeDepth(view, depth ?? view.exit.depth);
+    if (readout.textContent !== text) readout.textContent = text;
+  }
+
+  function fillTable() {
+    const open = table.open;
+    const threshold = findThreshold(view.policy);
+    const window = findWindow(view.policy);
+    const signal = threshold?.signal ?? "entropy";
+    const values = applyTemperatures(threshold, view.signals)[signal];
+    const columns = [
+      { head: "Depth", number: true, cell: ({ depth }) => depth },
+      { head: "Answer", cell: ({ step }) => findAnswer(step, view.labels, view.multiLabel).name },
+      ...selectClasses(view).shown.map((c) => ({
+        head: view.labels[c],
+        number: true,
+        cell: ({ step }) => step[c].toFixed(3),
+      })),
+      {
+        head: NAMES[signal],
+        number: true,
+        cell: ({ depth }) => (Number.isFinite(values[depth - 1]) ? values[depth - 1].toFixed(3) : "–"),
+      },
+      ...(window
+        ? [{ head: window.name, cell: ({ depth }) => describeBreak(window.findBreak(view.signals, depth)) }]
+        : []),
+      { head: "Exit", cell: ({ depth }) => (depth === view.exit.depth ? view.exit.reason : "") },
+    ];
+    const rows = view.steps.map((step, m) => ({ step, depth: m + 1 }));
+    table.replaceChildren(
+      h("summary", {}, "All depths as a table"),
+      h(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": "Every depth, as a table" },
+        createTable(null, columns, rows),
+      ),
+    );
+    table.open = open;
+  }
+
+  return { show, again: () => view && draw(true) };
+}
+
+/* The signals at the temperatures of the rule. */
+const applyTemperatures = (threshold, signals) =>
+  (threshold?.temperatures ?? []).reduce((found, one) => found.tempered(one), signals);
+
+/* The exit of every rule alone, if there are several. */
+function describeRules(view) {
+  const all = listRules(view.policy);
+  if (all.length < 2) return "";
+  const exits = all.map((rule) => {
+    const { depth, reason } = findExit(view.signals, [rule]);
+    return `${rule.reason} ${reason === LAST_REASON ? "never" : `at depth ${depth}`}`;
+  });
+  return `Each rule describeRules: ${exits.join(", ")}.`;
+}
+
+/* One depth as a describeDepth. */
+function describeDepth(view, depth) {
+  const m = depth - 1;
+  const answer = findAnswer(view.steps[m], view.labels, view.multiLabel);
+  const threshold = findThreshold(view.policy);
+  const window = findWindow(view.policy);
+  const parts = [`${answer.name}${answer.score === null ? "" : ` ${formatShare(answer.score)}`}`];
+  parts.push(`entropy ${formatValue(view.signals.entropy[m])}`);
+  if (threshold && threshold.signal !== "entropy") {
+    const value = view.signals[threshold.signal][m];
+    parts.push(`${threshold.signal} ${Number.isFinite(value) ? formatValue(value) : "not yet"}`);
+  }
+  if (window) parts.push(describeBreak(window.findBreak(view.signals, depth)));
+  const exit =
+    depth === view.exit.depth ? `Exit: ${describeExit(view)}.` : depth > view.exit.depth ? "After the exit." : "";
+  return `Depth ${depth}: ${parts.join(", ")}. ${exit}`.trim();
+}
+
+/* The whole drawing for one width. */
+function picture(view, width, before) {
+  const depths = view.steps.length;
+  const narrow = width < 520;
+  const color = assignColors(view);
+  const edge = { left: narrow ? 28 : 36, right: 4 };
+  const wide = (width - edge.left - edge.right) / depths;
+  const left = (depth) => edge.left + (depth - 1) * wide;
+  const middle = (depth) => left(depth) + wide / 2;
+  const svg = s(
+    "svg",
+    {
+      tabindex: 0,
+      role: "img",
+      "aria-labelledby": "depths-title depths-desc",
+      "aria-keyshortcuts": "ArrowLeft ArrowRight Home End",
+    },
+    s("title", { id: "depths-title" }, `The text over ${depths} depths`),
+    s(
+      "desc",
+      { id: "depths-desc" },
+      `${describeDepth(view, view.exit.depth)} Left and right arrow keys read every depth.`,
+    ),
+  );
+  const columns = view.steps.map((_, m) => {
+    const column = s("g", { class: "column" });
+    column.style.setProperty("--i", Math.min(m, view.exit.depth)); // depths after the exit appear together
+    return column;
+  });
+
+  const laneNames = []; // drawn last: they stay readable over the veil
+  let y = 34;
+  const lane = (name, height) => {
+    laneNames.push(s("text", { class: "lane-name", x: 0, y: y + 11 }, name));
+    const top = y + 20;
+    y = top + height + 14;
+    return top;
+  };
+
+  // Probabilities.
+  const shareHigh = narrow ? 96 : 120;
+  const shareTop = lane(view.multiLabel ? "Probability of every label" : "Probabilities at each depth", shareHigh);
+  (view.multiLabel ? labelLines : stacks)(svg, columns, view, { top: shareTop, high: shareHigh, left, middle, wide });
+
+  // The signal against its threshold.
+  const threshold = findThreshold(view.policy);
+  const signal = threshold?.signal ?? "entropy";
+  const tempered = applyTemperatures(threshold, view.signals);
+  const highest =
+    signal === "divergence" ? Math.max(...tempered.divergence.subarray(1), (threshold?.at ?? 0) * 1.3, 1e-6) : 1;
+  const comparison = threshold ? ` exit ${threshold.below ? "below" : "from"} ${formatValue(threshold.at)}` : "";
+  const signalHigh = narrow ? 64 : 76;
+  const signalTop = lane(`${NAMES[signal]}${comparison ? `:${comparison}` : ""}`, signalHigh);
+  const level = (value) => signalTop + signalHigh * (1 - Math.min(value / highest, 1));
+  svg.append(
+    s("line", {
+      class: "grid",
+      x1: edge.left,
+      x2: width - edge.right,
+      y1: signalTop + signalHigh,
+      y2: signalTop + signalHigh,
+    }),
+  );
+  for (const value of [0, highest]) {
+    const name = signal === "divergence" ? Number(value.toPrecision(1)) : value;
+    svg.append(s("text", { class: "tick", x: edge.left - 6, y: level(value) + 4, "text-anchor": "end" }, String(name)));
+  }
+  const limit = s("g", { class: "limit" });
+  if (threshold) {
+    const at = level(threshold.at);
+    limit.append(
+      s("rect", {
+        class: "inside",
+        x: edge.left,
+        width: width - edge.left - edge.right,
+        y: threshold.below ? at : signalTop,
+        height: threshold.below ? signalTop + signalHigh - at : at - signalTop,
+      }),
+      s("line", { x1: edge.left, x2: width - edge.right, y1: at, y2: at }),
+    );
+  }
+  svg.append(limit);
+  const seen = view.steps
+    .map((_, m) => ({ m, value: tempered[signal][m] }))
+    .filter(({ value }) => Number.isFinite(value));
+  svg.append(
+    s("polyline", {
+      class: "signal",
+      pathLength: 1,
+      points: seen.map(({ m, value }) => `${middle(m + 1).toFixed(1)},${level(value).toFixed(1)}`).join(" "),
+    }),
+  );
+  for (const { m, value } of seen) {
+    const at = Math.fround(threshold?.at);
+    const inside = threshold && (threshold.below ? value < at : value >= at);
+    columns[m].append(
+      s("circle", {
+        class: inside ? "beat inside" : "beat",
+        cx: middle(m + 1),
+        cy: level(value),
+        r: Math.min(wide * 0.28, 4.5),
+      }),
+    );
+  }
+
+  // Answers, and windows over them.
+  const window = findWindow(view.policy);
+  const rows = window ? Math.max(depths - window.size + 1, 0) : 0;
+  const rowHigh = Math.min(Math.max(90 / Math.max(rows, 1), 4), 9);
+  const windowTop = lane(window ? windowName(window, depths) : "Answers", 14 + rows * rowHigh);
+  view.steps.forEach((step, m) => {
+    const { index } = findAnswer(step, view.labels, view.multiLabel);
+    columns[m].append(
+      s(
+        "g",
+        { class: `c${color(index)}` },
+        s("rect", {
+          class: "answer-cell",
+          x: left(m + 1) + 1,
+          y: windowTop,
+          width: Math.max(wide - 2, 2),
+          height: 8,
+          rx: 2,
+        }),
+      ),
+    );
+  });
+  let agreed = null;
+  for (let depth = window?.size ?? Infinity; depth <= depths; depth++) {
+    const found = window.findBreak(view.signals, depth);
+    const top = windowTop + 14 + (depth - window.size) * rowHigh;
+    const first = !found.why && agreed === null;
+    if (first) agreed = depth;
+    const x = left(depth - window.size + 1) + 1;
+    const bar = s(
+      "g",
+      { class: `slide${found.why ? "" : " holds"}${first ? " first" : ""}` },
+      s("rect", { x, y: top, width: wide * window.size - 2, height: rowHigh - 2, rx: Math.min(2, rowHigh / 3) }),
+    );
+    if (found.why && found.why !== "range") {
+      bar.append(s("rect", { class: "gap", x: left(found.at) + 1, y: top, width: wide - 2, height: rowHigh - 2 }));
+    }
+    columns[depth - 1].append(bar);
+  }
+
+  svg.append(...columns);
+  for (let depth = 1; depth <= depths; depth++) {
+    if (wide > 15 || depth === 1 || depth === depths || depth % Math.ceil(18 / wide) === 0) {
+      svg.append(s("text", { class: "tick", x: middle(depth), y: y + 6, "text-anchor": "middle" }, String(depth)));
+    }
+  }
+  const height = y + 14;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+
+  // The exit.
+  const edgeAt = left(view.exit.depth + 1);
+  const unseen = depths - view.exit.depth;
+  const veil = s("rect", { class: "veil", x: 0, y: 34, width: width + 10, height: height - 34 });
+  const line = s("line", { class: "exit", x1: 0, x2: 0, y1: 24, y2: height - 16 });
+  const text = `exit at ${view.exit.depth}: ${view.exit.reason}`;
+  const long = text.length * 6.6 + 18;
+  const shift = Math.min(Math.max(edgeAt - long / 2, 0), width - long) - edgeAt;
+  const flag = s(
+    "g",
+    { class: "flag" },
+    s("rect", { x: shift, y: 2, width: long, height: 22, rx: 11 }),
+    s("text", { x: shift + long / 2, y: 17, "text-anchor": "middle" }, text),
+  );
+  const over = s("g", { class: `over${unseen ? "" : " full"}` }, veil, line, flag);
+  over.style.setProperty("--i", view.exit.depth);
+  svg.style.setProperty("--depths", depths);
+  const pointer = s("rect", { class: "pointer", y: 30, width: wide, height: height - 44, rx: 3, visibility: "hidden" });
+  svg.append(pointer, over, ...laneNames);
+
+  const place = (x) => over.style.setProperty("transform", `translateX(${x}px)`);
+  place(before?.depths === depths && before.width === width ? before.edgeAt : edgeAt);
+  return {
+    svg,
+    width,
+    depths,
+    edgeAt,
+    settle: (old) => {
+      if (!old) return;
+      over.getBoundingClientRect(); // forces a layout, so that the transition starts at the old place
+      place(edgeAt);
+    },
+    point(depth) {
+      pointer.setAttribute("visibility", depth ? "visible" : "hidden");
+      if (depth) pointer.setAttribute("x", left(depth));
+    },
+    at(event) {
+      const box = svg.getBoundingClientRect();
+      const depth = Math.floor((((event.clientX - box.left) / box.width) * width - edge.left) / wide) + 1;
+      return depth >= 1 && depth <= depths ? depth : null;
+    },
+  };
+}
+
+function windowName(window, depths) {
+  if (window.size > depths) return `Answers (a ${window.name} is never full here)`;
+  return `Answers, and every ${window.name}: green holds`;
+}
+
+function stacks(svg, columns, view, { top, high, left, wide }) {
+  const { shown, others } = selectClasses(view);
+  const color = assignColors(view);
+  view.steps.forEach((step, m) => {
+    const parts = shown.map((c) => [step[c], color(c)]);
+    if (others) parts.push([Math.max(1 - parts.reduce((sum, [p]) => sum + p, 0), 0), OTHER]);
+    let from = top + high;
+    const best = findTopClass(step);
+    parts.forEach(([p, n], i) => {
+      const tall = p * high;
+      from -= tall;
+      const bar = s(
+        "g",
+        { class: `c${n}` },
+        s("rect", {
+          class: "part",
+          x: left(m + 1) + 1,
+          y: from,
+          width: Math.max(wide - 2, 2),
+          height: Math.max(tall - 1, 0),
+        }),
+      );
+      if (shown[i] === best && wide > 34 && tall > 18) {
+        bar.append(
+          s(
+            "text",
+            { class: "share", x: left(m + 1) + wide / 2, y: from + tall / 2 + 4, "text-anchor": "middle" },
+            formatShare(p).replace(" %", ""),
+          ),
+        );
+      }
+      columns[m].append(bar);
+    });
+  });
+  svg.append(
+    s("line", { class: "half", x1: left(1), x2: left(view.steps.length + 1), y1: top + high / 2, y2: top + high / 2 }),
+  );
+  for (const [value, y] of [
+    ["1", top + 8],
+    ["½", top + high / 2 + 4],
+    ["0", top + high],
+  ]) {
+    svg.append(s("text", { class: "tick", x: left(1) - 6, y, "text-anchor": "end" }, value));
+  }
+}
+
+function labelLines(svg, columns, view, { top, high, left, middle }) {
+  const y = (p) => top + high * (1 - p);
+  svg.append(s("line", { class: "half", x1: left(1), x2: left(view.steps.length + 1), y1: y(0.5), y2: y(0.5) }));
+  const color = assignColors(view);
+  for (const c of selectClasses(view).shown) {
+    const points = view.steps.map((step, m) => `${middle(m + 1).toFixed(1)},${y(step[c]).toFixed(1)}`);
+    svg.append(s("g", { class: `c${color(c)}` }, s("polyline", { class: "curve", points: points.join(" ") })));
+    view.steps.forEach((step, m) => {
+      columns[m].append(
+        s("g", { class: `c${color(c)}` }, s("circle", { class: "symbol", cx: middle(m + 1), cy: y(step[c]), r: 3 })),
+      );
+    });
+  }
+  for (const [value, at] of [
+    ["1", y(1) + 8],
+    ["½", y(0.5) + 4],
+    ["0", y(0)],
+  ]) {
+    svg.append(s("text", { class: "tick", x: left(1) - 6, y: at, "text-anchor": "end" }, value));
+  }
+}

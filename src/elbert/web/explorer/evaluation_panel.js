@@ -1,0 +1,239 @@
+/* The labelled texts: the policy's accuracy and cost on them, other policies beside it, and which texts are hard. */
+
+import {
+  findFront,
+  listFamilies,
+  listHardTexts,
+  prepareEvaluation,
+  scorePolicy,
+  sweepFamily,
+} from "../policy/replays.js";
+import { printPolicy } from "../policy/specs.js";
+import { createBarChart, createCurveChart, createSpeedupMarks, findLook } from "../shared/charts.js";
+import { byId, formatCount, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+
+const PAGE = 12;
+const KINDS = {
+  late: ["Settle late", "Texts whose answer keeps changing longest, latest first."],
+  wrong: ["Wrong", "Texts that the last depth gets wrong, most confident first."],
+  overthought: ["Overthought", "Right at an earlier depth, wrong at the last: the later depths lose the right answer."],
+};
+
+/* table: the evaluation; pick(index) when a text is chosen. Returns {show(policy) → score, fronts, sweep(done), text(index), some() → indices}. */
+export function mountEvaluation(table, pick) {
+  const prepared = prepareEvaluation(table);
+  const fronts = [];
+  const n = table.texts.length;
+  let policy = null;
+  let chart = null;
+  let histogram = null;
+  byId("evaluation").hidden = false;
+  byId("evaluation-about").textContent =
+    `${formatPlural(n, "text")}${table.of > n ? ` a random sample of ${formatCount(table.of)}` : ""}${
+      table.name ? ` of ${table.name}` : ""
+    }. Dials chosen on these texts look better here than on new texts.`;
+
+  function score() {
+    return scorePolicy(prepared, policy);
+  }
+
+  function tiles(found) {
+    const apart = 100 * (found.accuracy - prepared.full);
+    const cells = [
+      [
+        "Accuracy",
+        `${formatPercent(found.accuracy)} %`,
+        `${apart >= 0 ? "+" : "−"}${Math.abs(apart).toFixed(1)} points against full depth`,
+      ],
+      ["Mean depth", found.meanDepth.toFixed(2), `of ${prepared.depths}`],
+      ["Layer speed-up", formatFactor(found.speedup), "fewer layers than full depth"],
+      [
+        "Changed answers",
+        `${formatCount(found.harmed)} worse, ${formatCount(found.helped)} better`,
+        "than the last depth's",
+      ],
+    ];
+    byId("tiles").replaceChildren(
+      ...cells.map(([name, value, more]) =>
+        h(
+          "div",
+          { class: "tile" },
+          h("dt", {}, name),
+          h("dd", {}, h("strong", {}, value), h("span", { class: "muted" }, more)),
+        ),
+      ),
+    );
+  }
+
+  const pointOf = (p) => ({ x: p.meanDepth, y: p.accuracy, label: p.spec, value: p.spec });
+  function series(found) {
+    const fixed = prepared.fixed.map((accuracy, m) => pointOf({ meanDepth: m + 1, accuracy, spec: `depth(${m + 1})` }));
+    const here = {
+      name: "this policy",
+      kind: "points",
+      color: "-fg",
+      shape: "diamond",
+      size: 7,
+      points: [pointOf({ ...found, spec: printPolicy(policy) })],
+    };
+    return [
+      ...fronts.map(({ family, points }) => ({
+        name: family,
+        kind: "step",
+        ...findLook(family),
+        strong: family === "window",
+        shown: !["confidence", "gap"].includes(family),
+        points: points.map(pointOf),
+      })),
+      { name: "fixed depths", kind: "line", ...findLook("depth"), points: fixed },
+      here,
+    ];
+  }
+
+  function draw(found) {
+    if (!chart) {
+      chart = createCurveChart(byId("curve"), {
+        title: "Accuracy against mean depth",
+        describe: () =>
+          `Policies over ${formatCount(n)} texts: accuracy against mean depth, one curve per family of policies. Full depth: ${formatPercent(prepared.full)} percent.`,
+        x: { label: "Mean depth", low: 1, high: prepared.depths },
+        y: { label: "Accuracy, %", format: (value) => formatPercent(value) },
+        marks: createSpeedupMarks(prepared.depths),
+        references: [{ y: prepared.full, label: "full depth" }],
+        series: series(found),
+        height: (width) => Math.round(Math.min(Math.max(width * 0.62, 280), 420)),
+        pick: (spec) => byId("evaluation").dispatchEvent(new CustomEvent("use", { detail: spec })),
+      });
+      histogram = createBarChart(byId("histogram"), {
+        title: "Exit depths",
+        label: "Depth",
+        height: 320,
+        columns: prepared.fixed.map((_, m) => String(m + 1)),
+        stacks: stacks(found),
+        describe: () => `How many of ${formatCount(n)} texts exit at each depth.`,
+      });
+      return;
+    }
+    chart.update(series(found));
+    histogram.update(stacks(found));
+  }
+
+  const stacks = (found) => [
+    { name: "right", color: 8, values: found.rightAt },
+    { name: "wrong", color: "-bad", values: found.wrongAt },
+  ];
+
+  function show(next) {
+    policy = next;
+    const found = score();
+    tiles(found);
+    draw(found);
+    return found;
+  }
+
+  /* Rivals' curves, family by family, so that the page answers in between. */
+  function sweep(done) {
+    const waiting = Object.entries(listFamilies(prepared.depths));
+    const next = () => {
+      const [family, specs] = waiting.shift();
+      const points = sweepFamily(prepared, specs);
+      fronts.push({ family, points: findFront(points) });
+      if (waiting.length) return setTimeout(next, 0);
+      if (policy) draw(score());
+      return done();
+    };
+    setTimeout(next, 30);
+  }
+
+  hardTexts(table, prepared, pick);
+  return { show, fronts, sweep, text: (i) => view(table, i), some: () => listHardTexts(prepared, "late").slice(0, 4) };
+}
+
+const spoken = (text) => (Array.isArray(text) ? text.join(" / ") : text);
+function view(table, i) {
+  const text = table.texts[i];
+  const [first, second] = Array.isArray(text) ? text : [text, ""];
+  return {
+    text: first,
+    pair: second,
+    steps: table.probabilities[i],
+    entropy: table.entropy?.[i],
+    truth: table.label[i],
+  };
+}
+
+function hardTexts(table, prepared, pick) {
+  const name = (answer) =>
+    table.multi_label
+      ? [...answer]
+          .map((bit, c) => (bit === "1" ? table.labels[c] : null))
+          .filter(Boolean)
+          .join(", ") || "no label"
+      : table.labels[answer];
+  const lists = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, listHardTexts(prepared, kind)]));
+  let kind = "late";
+  let shown = PAGE;
+
+  const buttons = Object.entries(KINDS).map(([key, [title]]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button small",
+        "data-kind": key,
+        onclick: () => choose(key),
+      },
+      title,
+      h("span", { class: "muted" }, ` ${formatCount(lists[key].length)}`),
+    ),
+  );
+  byId("hard-kinds").replaceChildren(...buttons);
+  byId("hard-more").addEventListener("click", () => {
+    const before = shown;
+    shown += PAGE;
+    fill();
+    byId("hard").children[before]?.querySelector("button").focus();
+  });
+
+  function choose(key) {
+    kind = key;
+    shown = PAGE;
+    fill();
+  }
+
+  function fill() {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
+    byId("hard-about").textContent = lists[kind].length ? KINDS[kind][1] : "None.";
+    byId("hard").replaceChildren(...lists[kind].slice(0, shown).map(item));
+    byId("hard-more").hidden = lists[kind].length <= shown;
+  }
+
+  function item(i) {
+    const found = prepared.texts[i];
+    const strip = h(
+      "span",
+      { class: "strip", "aria-hidden": "true" },
+      found.right.map((right) => h("span", { class: right ? "hit" : "miss" })),
+    );
+    const last = found.answers.at(-1);
+    const truth = table.multi_label ? table.label[i].map((bit) => (bit ? 1 : 0)).join("") : table.label[i];
+    const verdict = found.right.at(-1) ? `${name(last)}, right` : `${name(last)} instead of ${name(truth)}`;
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", class: "hard-text", onclick: () => pick(i) },
+        h("span", { class: "quote" }, spoken(table.texts[i])),
+        h(
+          "span",
+          { class: "facts" },
+          strip,
+          h("span", { class: "muted" }, `${verdict}; settled at depth ${found.settled}`),
+        ),
+      ),
+    );
+  }
+
+  fill();
+}

@@ -1,0 +1,47 @@
+/* Requests to the server: the model, the labelled texts, and the trace of a text. */
+
+let about = null;
+
+/* JSON from a path of this server; errors have a message of one line. */
+async function fetchJson(address, options) {
+  let response;
+  try {
+    response = await fetch(address, options);
+  } catch {
+    throw new Error("the server does not answer; is elbert explore still running?");
+  }
+  const values = await response.json().catch(() => null);
+  if (!response.ok || values === null) throw new Error(values?.error ?? `the server answered ${response.status}`);
+  return values;
+}
+
+/* {model, labels, depths, multi_label, default, points: {name: {policy, measured}}} */
+export async function fetchModel() {
+  about = await fetchJson("explorer/model.json");
+  return about;
+}
+
+/* The labelled texts with their probabilities at every depth, or null if none are loaded. */
+export async function fetchEvaluation() {
+  if (about?.evaluation === false) return null;
+  return fetchJson("explorer/evaluation.json").catch(() => null);
+}
+
+/* The trace of a text: {steps[depth][class], entropy[depth], tokens, truncated}. */
+export async function fetchTrace(text, pair) {
+  const input = pair ? { text, text_pair: pair } : text;
+  const answer = await fetchJson("v1/classify", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ inputs: [input], policy: "full", trace: true }),
+  });
+  const [found] = answer.data;
+  if (found.error)
+    throw new Error(typeof found.error === "string" ? found.error : (found.error.message ?? "no answer"));
+  return {
+    steps: found.trace.map((step) => about.labels.map((label) => step.scores[label])),
+    entropy: found.trace.map((step) => step.entropy),
+    tokens: found.tokens,
+    truncated: found.truncated === true,
+  };
+}

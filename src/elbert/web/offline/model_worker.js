@@ -1,0 +1,124 @@
+/* The model thread: it fetches tokenizer, runtime and model once, then classifies one text per message.
+
+   in:  {kind: "load", base, about}, {kind: "classify", number, text, pair, dials, every}
+   out: {kind: "progress", done}, {kind: "ready", seconds, threads}, {kind: "answer", number, …}, {kind: "every", number, …},
+        {kind: "wrong", message, number}, {kind: "idle"} at the end of each */
+import { createEncoder } from "../tokenizer/text_encoder.js";
+
+const ROUNDS = 5;
+const PATIENCE = 400; // milliseconds; the answer is shown already
+let encode = null;
+let session = null;
+let about = null;
+
+/* The bytes of a file; arrived(count) is called for every part of it that comes in. */
+async function fetched(address, arrived) {
+  const response = await fetch(address).catch(() => null);
+  if (!response?.ok)
+    throw new Error(
+      `${address} cannot be loaded (${response ? `the server answered ${response.status}` : "no answer"})`,
+    );
+  const parts = [];
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    arrived(part.value.length);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+async function load({ base, about: facts }) {
+  const start = performance.now();
+  const at = (name) => new URL(about.files[name], base).href;
+  about = facts;
+  let done = 0;
+  const arrived = (count) => {
+    done += count;
+    postMessage({ kind: "progress", done });
+  };
+  const parts = ["tokenizer", "runtime", "model"].map((name) => fetched(at(name), arrived));
+  importScripts(at("script"));
+  const [tokenizer, runtime, model] = await Promise.all(parts);
+  encode = createEncoder(JSON.parse(new TextDecoder().decode(tokenizer)), about.max_length);
+  ort.env.logLevel = "error";
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+  ort.env.wasm.wasmPaths = { mjs: at("module") };
+  ort.env.wasm.wasmBinary = runtime;
+  session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  await run(encode("a"), dialValues("value")); // the first run is slow
+  postMessage({ kind: "ready", seconds: (performance.now() - start) / 1000, threads: ort.env.wasm.numThreads });
+}
+
+/* Every dial at its value, or at the value that never exits. */
+const dialValues = (at) => Object.fromEntries(about.dials.map((dial) => [dial.name, dial[at]]));
+
+function feeds({ ids, typeIds }, dials) {
+  const row = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
+  const found = { input_ids: row(ids), attention_mask: row(ids.map(() => 1)), token_type_ids: row(typeIds) };
+  for (const { name, whole } of about.dials) {
+    const value = dials[name];
+    found[name] = whole
+      ? new ort.Tensor("int64", BigInt64Array.of(BigInt(value)), [])
+      : new ort.Tensor("float32", Float32Array.of(value), []);
+  }
+  return found;
+}
+
+/* Run one text: its exit, and the logits of every depth before it. */
+async function run(tokens, dials) {
+  const inputs = feeds(tokens, dials);
+  const start = performance.now();
+  const found = await session.run(inputs);
+  const milliseconds = performance.now() - start;
+  const width = about.labels.length;
+  const values = found.trace ? Array.from(found.trace.data) : [];
+  return {
+    milliseconds,
+    logits: Array.from(found.logits.data),
+    depth: Number(found.depth.data[0]),
+    reason: about.reasons[Number(found.reason.data[0])],
+    trace: Array.from({ length: values.length / width }, (_, m) => values.slice(m * width, (m + 1) * width)),
+  };
+}
+
+async function classify({ number, text, pair, dials, every }) {
+  const start = performance.now();
+  const tokens = encode(text, pair);
+  const tokenizing = performance.now() - start;
+  const result = await run(tokens, dials);
+  postMessage({
+    kind: "answer",
+    number,
+    ...result,
+    tokenizing,
+    tokens: tokens.ids.length,
+    truncated: tokens.truncated,
+  });
+  if (every) postMessage({ kind: "every", number, ...(await everyDepth(tokens, dials)) });
+}
+
+/* Time the text over every depth and with its own exit, in turn. The fastest run of each counts: other load on the
+   machine only makes runs longer. */
+async function everyDepth(tokens, dials) {
+  const [full, own] = [[], []];
+  let deepest;
+  for (
+    const start = performance.now();
+    full.length < ROUNDS && (!full.length || performance.now() - start < PATIENCE);
+  ) {
+    deepest = await run(tokens, dialValues("never"));
+    full.push(deepest.milliseconds);
+    own.push((await run(tokens, dials)).milliseconds);
+  }
+  return { ...deepest, milliseconds: Math.min(...full), own: Math.min(...own) };
+}
+
+const verbs = { load, classify };
+let last = Promise.resolve();
+self.onmessage = ({ data }) => {
+  // one after the other: a session runs one text at a time
+  last = last
+    .then(() => verbs[data.kind](data))
+    .catch((error) => postMessage({ kind: "wrong", message: error.message, number: data.number }))
+    .then(() => postMessage({ kind: "idle" }));
+};

@@ -1,0 +1,147 @@
+/* Policies over a loaded evaluation: accuracy, depth, rivals' curves, hard texts. Needs no page.
+
+   An evaluation is {labels, depths, multi_label, texts, label, probabilities[text][depth][class], entropy?[text][depth]}. */
+import { computeSignals, findExit, findTopClass, listRules } from "./policies.js";
+import { parsePolicy, printPolicy } from "./specs.js";
+
+const half = Math.fround(0.5);
+
+/* Computed once: the signals of every text, which depths are right, and the depth from which the answer stays. */
+export function prepareEvaluation(evaluation) {
+  const { probabilities, label, multi_label: multiLabel, depths } = evaluation;
+  const answer = multiLabel
+    ? (step) => step.map((p) => (Math.fround(p) > half ? 1 : 0)).join("")
+    : (step) => findTopClass(step);
+  const truth = multiLabel ? label.map((bits) => bits.map((bit) => (bit ? 1 : 0)).join("")) : label;
+  const texts = probabilities.map((steps, i) => {
+    const answers = steps.map(answer);
+    const right = answers.map((a) => a === truth[i]);
+    return {
+      signals: computeSignals(steps, { multiLabel, entropy: evaluation.entropy?.[i] }),
+      answers,
+      right,
+      settled: findSettledDepth(answers),
+    };
+  });
+  const fixed = Array.from({ length: depths }, (_, m) => share(texts, (text) => text.right[m]));
+  return { depths, texts, fixed, full: fixed[depths - 1] };
+}
+
+const share = (texts, holds) => texts.filter(holds).length / texts.length;
+
+/* The depth (from 1) from which all answers are the last one. */
+export function findSettledDepth(answers) {
+  let depth = answers.length;
+  while (depth > 1 && answers[depth - 2] === answers[answers.length - 1]) depth--;
+  return depth;
+}
+
+/* A policy over all texts: accuracy, cost, and exits by depth and reason. */
+export function scorePolicy(prepared, policy) {
+  const ordered = listRules(policy);
+  const { texts, depths } = prepared;
+  const rightAt = new Array(depths).fill(0);
+  const wrongAt = new Array(depths).fill(0);
+  const reasons = new Map();
+  let layers = 0;
+  let harmed = 0;
+  let helped = 0;
+  for (const text of texts) {
+    const { depth, reason } = findExit(text.signals, ordered);
+    const right = text.right[depth - 1];
+    const atLast = text.right[depths - 1];
+    (right ? rightAt : wrongAt)[depth - 1]++;
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    layers += depth;
+    harmed += !right && atLast ? 1 : 0;
+    helped += right && !atLast ? 1 : 0;
+  }
+  const meanDepth = layers / texts.length;
+  const accuracy = rightAt.reduce((a, b) => a + b, 0) / texts.length;
+  return { accuracy, meanDepth, speedup: depths / meanDepth, rightAt, wrongAt, reasons, harmed, helped };
+}
+
+const grid = (from, to, steps) => Array.from({ length: steps }, (_, i) => from + ((to - from) * i) / (steps - 1));
+const neat = (value) => Number(value.toPrecision(3));
+
+/* Each family with the specs of its sweep: a coarse grid that runs in the browser in seconds. */
+export function listFamilies(depths) {
+  const thresholds = [0.01, 0.02, 0.05, ...grid(0.1, 1, 19)].map(neat);
+  const high = [...grid(0.5, 0.9, 9), 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999].map(neat);
+  const upTo = (n) => Array.from({ length: Math.min(n, depths) }, (_, i) => i + 1);
+  const crossed = (a, b, spec) => a.flatMap((x) => b.map((y) => spec(x, y)));
+  return {
+    window: [2, 3, 4, 6, 8]
+      .filter((n) => n < depths)
+      .flatMap((n) =>
+        crossed(
+          [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+          [0, 0.1, 0.2],
+          (d, m) => `window(entropy=${d}, size=${n}, margin=${m})`,
+        ),
+      ),
+    entropy: thresholds.map((t) => `entropy(${t})`),
+    confidence: high.map((t) => `confidence(${t})`),
+    gap: [0, 0.1, 0.2, 0.3, 0.4, ...high].map((t) => `gap(${t})`),
+    patience: upTo(depths).map((t) => `patience(${t - 1})`),
+    patient_confidence: crossed(
+      [2, 3, 4],
+      thresholds.filter((_, i) => i % 2),
+      (t, d) => `patient_confidence(${t}, ${d})`,
+    ),
+    divergence: crossed(upTo(4), [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3], (t, d) => `divergence(${t}, ${d})`),
+  };
+}
+
+/* Scored specs of one family, in order of mean depth. */
+export function sweepFamily(prepared, specs) {
+  const scored = specs.map((spec) => {
+    const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec));
+    return { spec: printPolicy(parsePolicy(spec)), accuracy, meanDepth };
+  });
+  return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.accuracy - a.accuracy);
+}
+
+/* Of points in order of mean depth, those that no cheaper one equals. */
+export function findFront(points) {
+  let best = -Infinity;
+  return points.filter((p) => {
+    const isBetter = p.accuracy > best;
+    if (isBetter) best = p.accuracy;
+    return isBetter;
+  });
+}
+
+/* The point of a front that costs at most so much; the cheapest if there is none. */
+export function findPointAtCost(points, meanDepth) {
+  return points.filter((p) => p.meanDepth <= meanDepth + 1e-9).at(-1) ?? points[0];
+}
+
+/* Which texts are hard, hardest first, as indices. */
+const HARD = {
+  late: (texts) =>
+    ordered(
+      texts,
+      (t) => t.settled > 1,
+      (t) => -t.settled,
+    ),
+  wrong: (texts) =>
+    ordered(
+      texts,
+      (t) => !t.right.at(-1),
+      (t) => -t.signals.confidence.at(-1),
+    ),
+  overthought: (texts) =>
+    ordered(
+      texts,
+      (t) => !t.right.at(-1) && t.right.some(Boolean),
+      (t) => -share(t.right, Boolean),
+    ),
+};
+
+function ordered(texts, chosen, key) {
+  const rows = texts.map((text, i) => ({ i, text })).filter(({ text }) => chosen(text));
+  return rows.sort((a, b) => key(a.text) - key(b.text) || a.i - b.i).map(({ i }) => i);
+}
+
+export const listHardTexts = (prepared, kind) => HARD[kind](prepared.texts);

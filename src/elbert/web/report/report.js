@@ -1,0 +1,135 @@
+/* The report of elbert compare, from the data in the page. */
+
+import { createBarChart, createCurveChart, createSpeedupMarks, findLook } from "../shared/charts.js";
+import { byId, formatCount, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
+import { showFamilies, showFixedDepths, showHeldOutTables, showOracles, showSpeedTable } from "./report_tables.js";
+
+const data = readData();
+const DEFAULT = ["window", "entropy", "patience", "divergence", "patient_confidence", "entropy | patience"];
+const MOST_SHOWN = 6; // lines at first; the legend brings the others
+
+document.title = data.title;
+byId("title").textContent = data.title;
+byId("about").textContent =
+  `${data.model}, ${formatPlural(data.n, "text")} of ${data.data}, ${formatPlural(data.depths, "depth")}`;
+byId("summary").replaceChildren(...summary());
+chart();
+
+byId("speed-about").textContent =
+  `Accuracy in %, ${formatPlural(data.n, "text")}. The dials were chosen on the same texts, the best of many, so these figures are optimistic. ★ marks the best in a column.`;
+showSpeedTable(byId("speed"), data);
+
+byId("honest-section").hidden = !data.honest?.rows?.length;
+if (!byId("honest-section").hidden) {
+  byId("honest-about").textContent =
+    `Dials were chosen on ${formatPlural(data.honest.choose_n, "text")}, for each speed-up the most accurate of about that cost, and everything below was measured on ${formatCount(
+      data.honest.report_n,
+    )} others. Each rival is paired with the window over the same texts.`;
+  showHeldOutTables(byId("honest"), data);
+}
+showFixedDepths(byId("fixed"), data);
+showOracles(byId("oracles"), data);
+showFamilies(byId("families"), data);
+byId("overthinking").textContent =
+  `Overthinking: ${formatPercent(data.overthinking)} % of the texts are right at some earlier depth and wrong at the last.`;
+
+byId("exits-section").hidden = !data.exits?.histogram?.length;
+if (!byId("exits-section").hidden) {
+  byId("exits-policy").replaceChildren(h("code", {}, data.exits.policy));
+  createBarChart(byId("exits"), {
+    title: "Exit depths",
+    label: "Depth",
+    height: 200,
+    columns: data.exits.histogram.map((_, m) => String(m + 1)),
+    stacks: [{ name: "texts", color: 1, values: data.exits.histogram }],
+    describe: () => `How many of ${formatCount(data.n)} texts exit at each depth under ${data.exits.policy}.`,
+  });
+}
+byId("notes-section").hidden = !data.notes?.length;
+byId("notes").replaceChildren(...(data.notes ?? []).map((note) => h("li", {}, note)));
+byId("command").textContent = data.command;
+byId("made").textContent = `Made ${data.made} by elbert ${data.version}.`;
+
+/* One sentence or two: what full depth gives, and what the families give at twice and more of its speed. */
+function summary() {
+  const strong = (text) => h("strong", {}, text);
+  const parts = [
+    "At full depth ",
+    strong(`${formatPercent(data.full)} %`),
+    ` of ${formatCount(data.n)} texts are right. `,
+  ];
+  const honest = data.honest?.rows?.find((row) => row.window && row.tests.length);
+  const at = data.speedups.findIndex((times) => times >= 2);
+  const column =
+    at < 0
+      ? []
+      : data.at_speedup.filter((row) => row.values[at]).map((row) => ({ family: row.family, ...row.values[at] }));
+  if (column.length) {
+    const best = column.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+    const fixed = data.fixed[Math.max(Math.floor(data.depths / data.speedups[at]), 1) - 1];
+    const apart = 100 * (best.accuracy - data.full);
+    parts.push(
+      `At a layer speed-up of ${data.speedups[at]}× the best policy tried on them (${best.family}) gives `,
+      strong(`${formatPercent(best.accuracy)} %`),
+      ` (${apart >= 0 ? "+" : "−"}${Math.abs(apart).toFixed(1)} points)`,
+      fixed ? `, and stopping every text at depth ${fixed.depth} gives ${formatPercent(fixed.accuracy)} %. ` : ". ",
+    );
+  }
+  if (honest) {
+    const all = data.honest.rows.flatMap((row) => row.tests);
+    const of = (verdict) => all.filter((test) => test.verdict === verdict).length;
+    parts.push(
+      `On texts that chose nothing, the window is better than a rival in ${of("better")} of ${all.length} comparisons and worse in ${of("worse")}; in the others no difference was found.`,
+    );
+  }
+  return parts;
+}
+
+function chart() {
+  const inOrder = [...data.families].sort((a, b) => rank(a.name) - rank(b.name) || b.area - a.area);
+  const shown = new Set(inOrder.slice(0, MOST_SHOWN).map((one) => one.name));
+  const families = inOrder
+    .filter((one) => one.name !== "depth")
+    .map((one) => ({
+      name: one.name,
+      kind: "step",
+      ...findLook(one.name),
+      strong: one.name === "window",
+      shown: shown.has(one.name),
+      size: 2.2,
+      cloud: one.name === "window" ? one.points : [],
+      points: one.front.map((p) => ({ x: p.mean_depth, y: p.accuracy, label: p.policy })),
+    }));
+  const fixed = {
+    name: "fixed depths",
+    kind: "line",
+    ...findLook("depth"),
+    size: 3.5,
+    points: data.fixed.map((row) => ({ x: row.depth, y: row.accuracy, label: `depth(${row.depth})` })),
+  };
+  const oracles = {
+    name: "oracles",
+    kind: "points",
+    color: "-fg",
+    shape: "diamond",
+    open: true,
+    shown: false,
+    points: data.oracles.map((row) => ({ x: row.mean_depth, y: row.accuracy, label: row.name })),
+  };
+  createCurveChart(byId("curve"), {
+    title: "Accuracy against mean depth",
+    describe: () =>
+      `One curve per family of policies over ${formatCount(data.n)} texts; full depth gives ${formatPercent(data.full)} percent.`,
+    x: { label: "Mean depth", low: 1, high: data.depths },
+    y: { label: "Accuracy, %", format: (value) => formatPercent(value) },
+    marks: createSpeedupMarks(data.depths, data.speedups),
+    references: [{ y: data.full, label: "full depth" }],
+    series: [...families, fixed, oracles],
+    height: (width) => Math.round(Math.min(Math.max(width * 0.46, 290), 480)),
+  });
+}
+
+function rank(name) {
+  const place = DEFAULT.indexOf(name);
+  return place < 0 ? DEFAULT.length : place;
+}

@@ -1,0 +1,34 @@
+/* WordPiece: the longest piece that a word starts with, then the longest that goes on with it, to its end. */
+
+/* word → ids, by the "model" of a tokenizer.json. */
+export function createWordPiece({
+  vocab,
+  unk_token: unknown,
+  continuing_subword_prefix: inside,
+  max_input_chars_per_word: most,
+}) {
+  const ids = new Map(Object.entries(vocab));
+  if (!ids.has(unknown)) throw new Error(`tokenizer.json: the unknown token ${unknown} is not in the vocabulary`);
+  const longest = Math.max(...Array.from(ids.keys(), (piece) => piece.length));
+
+  function pieceAt(word, start) {
+    const prefix = start > 0 ? inside : "";
+    for (let end = Math.min(word.length, start + longest); end > start; end--) {
+      const id = ids.get(prefix + word.slice(start, end));
+      if (id !== undefined) return { id, end };
+    }
+    return null;
+  }
+
+  return (word) => {
+    const found = [];
+    if (Array.from(word).length > most) return [ids.get(unknown)];
+    for (let start = 0; start < word.length; ) {
+      const piece = pieceAt(word, start);
+      if (!piece) return [ids.get(unknown)];
+      found.push(piece.id);
+      start = piece.end;
+    }
+    return found;
+  };
+}
