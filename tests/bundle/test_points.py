@@ -10,14 +10,14 @@ from elbert.errors import BundleError
 from elbert.exits import policy
 
 
-def refused(file, *parts):
+def check_rejected(file, *parts):
     with pytest.raises(BundleError) as caught:
         read_points(file)
-    told = str(caught.value)
-    assert told.startswith(f"{file}: ")
-    assert "\n" not in told
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    assert "\n" not in message
     for part in parts:
-        assert part in told
+        assert part in message
 
 
 def written(tmp_path, values):
@@ -49,8 +49,8 @@ def test_certificates_and_conditions_are_kept(tmp_path):
     assert str(certificate) == (
         "inconsistency at most 2.00% with probability 95% (11 of 1,000 calibration texts, p = 0.0102)"
     )
-    assert conditions.broken("ab" * 32, "int8", 128) == []
-    assert len(conditions.broken("ef" * 32, "bfloat16", 64)) == 3
+    assert conditions.describe_differences("ab" * 32, "int8", 128) == []
+    assert len(conditions.describe_differences("ef" * 32, "bfloat16", 64)) == 3
 
 
 def test_a_folder_without_the_file_has_no_points(tmp_path):
@@ -76,25 +76,25 @@ BROKEN = {
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 def test_a_broken_file(tmp_path, text):
-    refused(written(tmp_path, text), "not readable as operating points", "calibrate again or remove it")
+    check_rejected(written(tmp_path, text), "not readable as operating points", "calibrate again or remove it")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, {"major": 1}])
 def test_an_unknown_version_comes_first(tmp_path, version):
     later = {"version": version, "operating_points": "built in another way"}
-    refused(written(tmp_path, later), f"version {version!r}", "this release reads 1", "update elbert")
+    check_rejected(written(tmp_path, later), f"version {version!r}", "this release reads 1", "update elbert")
 
 
 @pytest.mark.parametrize("default", ["slow", "", 3, ["fast"], {}, False])
 def test_a_default_that_is_not_there(tmp_path, default):
     values = {"version": 1, "default": default, "points": {"fast": {"policy": "depth(2)"}}}
-    refused(written(tmp_path, values), f"the default {default!r}", "(fast)", "name one of them")
+    check_rejected(written(tmp_path, values), f"the default {default!r}", "(fast)", "name one of them")
 
 
 @pytest.mark.parametrize("spec", ["entropy(7)", "nonsense", "", None, "depth(", "fast"])
 def test_a_policy_that_cannot_be_read(tmp_path, spec):
     values = {"version": 1, "points": {"fast": {"policy": spec}}}
-    refused(written(tmp_path, values), "correct it there, or calibrate again")
+    check_rejected(written(tmp_path, values), "correct it there, or calibrate again")
 
 
 def test_points_and_precisions_are_kept_side_by_side(tmp_path):
@@ -109,8 +109,8 @@ def test_points_and_precisions_are_kept_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ['["int8"]', '{"int8": 0.9}', "null"])
-def test_precisions_of_another_form_are_refused(tmp_path, wrong):
+def test_precisions_of_another_form_are_rejected(tmp_path, wrong):
     file = tmp_path / "exits.json"
     file.write_text('{"version": 1, "points": {}, "precisions": ' + wrong + "}")
-    with pytest.raises(BundleError, match="expected what was measured by precision"):
+    with pytest.raises(BundleError, match="expected an object of measurements by precision"):
         read_precisions(file)

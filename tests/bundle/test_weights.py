@@ -24,15 +24,15 @@ def folder(bundle_folder, tmp_path):
     return shutil.copytree(bundle_folder, tmp_path / "model")
 
 
-def refused(folder, *parts):
+def check_rejected(folder, *parts):
     """The error of loading the folder: one line that names the file and says what to do."""
     with pytest.raises(BundleError) as caught:
         Classifier.load(folder)
-    told = str(caught.value)
-    assert "\n" not in told
+    message = str(caught.value)
+    assert "\n" not in message
     for part in (str(folder), *parts):
-        assert part in told
-    return told
+        assert part in message
+    return message
 
 
 def answers(folder):
@@ -57,11 +57,11 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=CHANGES.keys())
-def test_weights_that_do_not_fit_are_refused(folder, change, told):
+@pytest.mark.parametrize(("change", "messages"), CHANGES.values(), ids=CHANGES.keys())
+def test_weights_that_do_not_fit_are_rejected(folder, change, messages):
     with torch.no_grad():
         rewrite_weights(folder, change)
-    refused(folder, "model.safetensors", *told)
+    check_rejected(folder, "model.safetensors", *messages)
 
 
 def test_old_buffers_and_pretraining_heads_are_harmless(folder):
@@ -91,22 +91,22 @@ def test_weights_of_any_float_are_read_as_float32(folder, kind):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a safetensors file", b"\xff" * 64])
-def test_a_damaged_file_is_told(folder, content):
+def test_a_damaged_file_is_reported(folder, content):
     (folder / "model.safetensors").write_bytes(content)
-    refused(folder, "model.safetensors", "not a readable safetensors file", "download or save it again")
+    check_rejected(folder, "model.safetensors", "not a readable safetensors file", "download or save it again")
 
 
-def test_a_cut_off_file_is_told(folder):
+def test_a_truncated_file_is_reported(folder):
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    refused(folder, "model.safetensors", "not a readable safetensors file")
+    check_rejected(folder, "model.safetensors", "not a readable safetensors file")
 
 
 def test_a_pickle_is_never_loaded(folder):
     (folder / "model.safetensors").unlink()
-    refused(folder, "no model.safetensors;", "save_pretrained")
+    check_rejected(folder, "no model.safetensors;", "save_pretrained")
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04}.")
-    refused(folder, "no model.safetensors", "pytorch_model.bin is a pickle", "save_pretrained")
+    check_rejected(folder, "no model.safetensors", "pytorch_model.bin is a pickle", "save_pretrained")
 
 
 @pytest.mark.parametrize("encoder", [AlbertModel, AlbertForMaskedLM])
@@ -115,7 +115,7 @@ def test_an_encoder_is_sent_to_training(folder, encoder):
     encoder(config).save_pretrained(folder)
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"model_type": "albert"}))
-    refused(folder, "model.safetensors", "encoder without a trained classifier", "elbert train")
+    check_rejected(folder, "model.safetensors", "encoder without a trained classifier", "elbert train")
 
 
 def shard(folder, **names):
@@ -139,27 +139,27 @@ def test_shards_are_one_model(folder):
 @pytest.mark.parametrize("outside", ["../model.safetensors", "/etc/hostname", "sub/model.safetensors", "..", "."])
 def test_an_index_cannot_lead_outside(folder, outside):
     shard(folder, extra=outside)
-    refused(folder, "model.safetensors.index.json", "outside its folder", "download or save it again")
+    check_rejected(folder, "model.safetensors.index.json", "outside its folder", "download or save it again")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 3}}', "[" * 100_000])
-def test_an_index_that_is_none_is_told(folder, text):
+def test_an_index_that_is_no_index_is_reported(folder, text):
     (folder / "model.safetensors.index.json").write_text(text)
-    refused(folder, "model.safetensors.index.json", "not a readable index", "download or save it again")
+    check_rejected(folder, "model.safetensors.index.json", "not a readable index", "download or save it again")
 
 
-def test_an_index_of_nothing_and_a_lost_shard_are_told(folder):
+def test_an_index_of_nothing_and_a_missing_shard_are_reported(folder):
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {}}')
-    refused(folder, "names no file")
+    check_rejected(folder, "names no file")
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
-    refused(folder, "model-00002-of-00002.safetensors", "download or save it again")
+    check_rejected(folder, "model-00002-of-00002.safetensors", "download or save it again")
 
 
 def test_heads_per_block_must_all_be_there(tmp_path):
     folder = write_bundle(tmp_path, exit_heads=3)
     rewrite_weights(folder, lambda w: w.pop("earlier_heads.1.classifier.bias"))
-    refused(folder, "missing earlier_heads.1.classifier.bias")
+    check_rejected(folder, "missing earlier_heads.1.classifier.bias")
 
 
 def test_tensorflow_names_of_norms_are_read(tmp_path):

@@ -1,4 +1,4 @@
-"""Bundle: the model folder on disk."""
+"""Bundle: the model folder on disk, with its operating points and certificates."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import (
     EXITS_FILE,
     OperatingPoint,
-    check_name,
-    entry_of,
+    check_point_name,
     write_points,
     write_precisions,
 )
 
 __all__ = [
+    "EXITS_FILE",
     "Bundle",
     "Certificate",
     "Conditions",
     "ConditionsWarning",
-    "EXITS_FILE",
     "OperatingPoint",
     "bundled_model",
-    "check_name",
-    "entry_of",
+    "check_point_name",
     "files_hash",
     "write_points",
     "write_precisions",

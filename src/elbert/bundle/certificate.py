@@ -1,4 +1,4 @@
-"""Certificates: what is promised of an operating point, and what the promise holds for."""
+"""Certificates: a statistical bound on an operating point's loss, and the conditions under which it holds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 
 class ConditionsWarning(UserWarning):
-    """An operating point is used under other conditions than those it was measured, or certified, under."""
+    """An operating point is used under other conditions than those of its measurement or certificate."""
 
 
 @dataclass(frozen=True)
 class Certificate:
     """With probability 1 - ``error`` over the draw of ``n`` texts, the mean ``loss`` of the policy is at most ``risk``.
 
-    ``flips`` texts of them lost (in the worst of the precisions that it holds for); ``p_value`` is P(Bin(n, risk) <=
-    flips). It holds for texts like these, on average over texts, and for the conditions that stand beside it.
+    ``flips`` of them had a loss (in the worst of the precisions that it covers); ``p_value`` is P(Bin(n, risk) <=
+    flips). It holds for texts from the same distribution, on average over texts, and under the operating point's
+    conditions.
     """
 
     loss: str
@@ -29,13 +30,20 @@ class Certificate:
     p_value: float
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Certificate:
-        """From its entry in the file; numbers are held to their types."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
+        """Read a certificate from its entry in ``exits.json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or has a wrong type.
+        """
         kinds = {"loss": str, "risk": float, "error": float, "n": int, "flips": int, "p_value": float}
         return cls(**{name: kind(values[name]) for name, kind in kinds.items()})
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry in ``exits.json``."""
+        return asdict(self)
+
     def __str__(self) -> str:
-        """For people."""
         return (
             f"{self.loss} at most {self.risk:.2%} with probability {1 - self.error:.0%} "
             f"({self.flips} of {self.n:,} calibration texts, p = {self.p_value:.3g})"
@@ -44,10 +52,10 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What an operating point's figures, and its certificate, were measured with.
+    """The conditions under which an operating point was measured and certified.
 
     weights: SHA-256 of the weights file; dtypes: precisions; max_length: tokens; data: SHA-256 of the data file;
-    made: the day, ISO
+    made: ISO date of the measurement
     """
 
     weights: str
@@ -57,13 +65,21 @@ class Conditions:
     made: str
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Conditions:
-        """From its entry in the file."""
-        words = {name: str(values[name]) for name in ("weights", "data", "made")}
-        return cls(dtypes=tuple(map(str, values["dtypes"])), max_length=int(values["max_length"]), **words)
+    def from_dict(cls, values: Mapping[str, Any]) -> Conditions:
+        """Read conditions from their entry in ``exits.json``.
 
-    def broken(self, weights: str, dtype: str, max_length: int) -> list[str]:
-        """What is different now, in words; nothing where all is as it was."""
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or has a wrong type.
+        """
+        strings = {name: str(values[name]) for name in ("weights", "data", "made")}
+        return cls(dtypes=tuple(map(str, values["dtypes"])), max_length=int(values["max_length"]), **strings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry in ``exits.json``."""
+        return asdict(self)
+
+    def describe_differences(self, weights: str, dtype: str, max_length: int) -> list[str]:
+        """Describe each condition that differs from the current one; empty if all are met."""
         found = []
         if weights != self.weights:
             found.append(f"with other weights (SHA-256 {self.weights[:12]}…, here {weights[:12]}…)")
@@ -74,13 +90,8 @@ class Conditions:
         return found
 
 
-def told(values: Certificate | Conditions) -> dict[str, Any]:
-    """As plain values for the file."""
-    return asdict(values)
-
-
 def files_hash(files: Iterable[Path]) -> str:
-    """SHA-256 of files, one after the other, as hexadecimal digits."""
+    """Return the SHA-256 of the concatenated files as hexadecimal digits."""
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""The folder on disk: a plain ALBERT classifier, or one of its relatives, plus ``exits.json``."""
+"""The model folder: a plain ALBERT classifier, or one of a related family, plus ``exits.json``."""
 
 from __future__ import annotations
 
@@ -14,97 +14,98 @@ from elbert.bundle.certificate import files_hash
 from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import Policy
-from elbert.exits import policy as read_policy
+from elbert.exits import policy as parse_policy
 from elbert.model import ModelConfig, weight_files
 from elbert.tokenization import Tokeniser
 
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # what is fetched of a hub repository: never a pickle
+DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub repository; never a pickle
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model folder that has been looked at: where it is, its sizes, its operating points."""
+    """An opened model folder: its path, the model's configuration, its operating points."""
 
     folder: Path
     config: ModelConfig
     points: dict[str, OperatingPoint]
     default: str | None
-    precisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those whose accuracy was checked
+    precisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # measurements of each
 
     @classmethod
     def open(cls, model: str | Path | None = None) -> Bundle:
-        """Open a folder, fetch a hub id, or with nothing named the bundled model.
+        """Open a folder or a hub id, which is downloaded; without ``model``, the bundled model.
 
         Raises:
-            BundleError: nothing is there, or what is there is no classifier of a family that is known.
+            BundleError: there is no such model, or it is not a classifier of a supported family.
         """
-        folder = bundled_model() if model is None else located(str(model))
+        folder = bundled_model() if model is None else locate_model(str(model))
         config = ModelConfig.of(read_json(folder / "config.json"), str(folder / "config.json"))
         points, default = read_points(folder / EXITS_FILE)
         return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
     @property
-    def harmless(self) -> list[str]:
-        """The precisions that cost this model next to nothing, by what was measured."""
+    def safe_precisions(self) -> list[str]:
+        """The precisions that ``dtype="auto"`` may choose: those with a negligible measured loss of accuracy."""
         return [name for name, measured in self.precisions.items() if measured.get("auto") is True]
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 of the weights files: a certificate holds for these weights only."""
+        """SHA-256 of the weight files: a certificate holds for these weights only."""
         return files_hash(weight_files(self.folder))
 
-    def complaint(self, name: str, dtype: str, max_length: int) -> str | None:
-        """What is wrong with using an operating point so; None where nothing is, or nothing is known of it."""
+    def describe_mismatch(self, name: str, dtype: str, max_length: int) -> str | None:
+        """Describe how this use differs from an operating point's conditions; None if it does not or has none."""
         conditions = self.points[name].conditions
-        broken = conditions.broken(self.weights_hash, dtype, max_length) if conditions else []
-        if not broken:
+        differences = conditions.describe_differences(self.weights_hash, dtype, max_length) if conditions else []
+        if not differences:
             return None
         return (
-            f"operating point {name!r} was calibrated {', and '.join(broken)}: "
+            f"operating point {name!r} was calibrated {', and '.join(differences)}: "
             "its figures, and its certificate if it has one, do not hold; calibrate again"
         )
 
-    def tokeniser(self) -> Tokeniser:
-        """The tokenizer of the folder.
+    def load_tokeniser(self) -> Tokeniser:
+        """Load the tokenizer of the folder.
 
         Raises:
             BundleError: there is none, or it belongs to another model.
+            MissingExtra: only transformers can read it, and transformers is not installed.
         """
         tokeniser = Tokeniser.load(self.folder, self.config.max_length)
         if tokeniser.vocab_size > self.config.vocab_size:
             raise BundleError(
-                f"{self.folder}: the tokenizer knows {tokeniser.vocab_size} tokens, the model "
+                f"{self.folder}: the tokenizer has {tokeniser.vocab_size} tokens, the model "
                 f"{self.config.vocab_size}: they belong to different models; restore the tokenizer files"
             )
         return tokeniser
 
-    def policy(self, spec: str | Policy | None = None) -> Policy:
-        """The policy of a spec or of an operating point's name.
+    def resolve_policy(self, spec: str | Policy | None = None) -> Policy:
+        """Return the policy of a spec or of an operating point's name.
 
-        With nothing named, the folder's default operating point; without one, ``full``: a classifier that was not
-        trained to answer early must not be made to.
+        Without ``spec``, the folder's default operating point; if it has none, ``full``, because a classifier that was
+        not trained for early exits must run at full depth.
 
         Raises:
-            PolicyError: the spec cannot be read.
+            PolicyError: the spec cannot be parsed.
         """
         names = {name: point.policy for name, point in self.points.items()}
         if spec is None:
-            return names[self.default] if self.default else read_policy("full")
-        return read_policy(spec, names)
+            return names[self.default] if self.default else parse_policy("full")
+        return parse_policy(spec, names)
 
 
 def bundled_model() -> Path:
-    """The folder of the model that comes with the package: sentiment of English sentences."""
+    """Return the folder of the model that comes with the package: sentiment of English sentences."""
     return Path(str(files("elbert") / "bundled"))
 
 
-def located(model: str) -> Path:
-    """The local folder of a model: a path, or a hub id fetched into the hub's own cache.
+def locate_model(model: str) -> Path:
+    """Return the local folder of a model: a path, or a hub id, downloaded into the hub's cache.
 
     Raises:
-        BundleError: it is neither.
+        BundleError: there is no such folder, and no such hub repository.
     """
-    path = local(model)
+    path = find_local_path(model)
     if path is not None and path.is_dir():
         return path
     if path is not None and path.exists():
@@ -118,29 +119,29 @@ def located(model: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=WANTED))
+        return Path(snapshot_download(model, allow_patterns=DOWNLOADED_FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(
-            f"{model!r}: no such folder here, and the hub did not give it ({type(error).__name__}); "
+            f"{model!r}: no such folder here, and the download from the hub failed ({type(error).__name__}); "
             "check the spelling, or download it where there is a network"
         ) from error
 
 
-def local(model: str) -> Path | None:
-    """The path of that name, whether something is there or not; none where no file can be called so."""
+def find_local_path(model: str) -> Path | None:
+    """Return the path of that name, which need not exist; None if it cannot be a path."""
     try:
         path = Path(model).expanduser()
         path.exists()
-    except (OSError, RuntimeError):  # too long a name, a home that nobody has
+    except (OSError, RuntimeError):  # a name that is too long, or the home of an unknown user
         return None
     return path if model.strip() else None
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Return the object in a JSON file.
 
     Raises:
-        BundleError: it is missing, unreadable, or no object.
+        BundleError: the file is missing, not readable, or not a JSON object.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))

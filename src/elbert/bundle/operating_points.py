@@ -1,4 +1,4 @@
-"""Operating points: named policies with what was measured of them, kept in ``exits.json`` beside the weights."""
+"""Operating points: named policies with their measurements, stored in ``exits.json`` beside the weights."""
 
 from __future__ import annotations
 
@@ -8,42 +8,67 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elbert._atomic import replaced
-from elbert.bundle.certificate import Certificate, Conditions, told
+from elbert._atomic import open_atomic
+from elbert.bundle.certificate import Certificate, Conditions
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.exits import POLICIES, Policy
-from elbert.exits import policy as read_policy
+from elbert.exits import policy as parse_policy
 
 EXITS_FILE = "exits.json"
 VERSION = 1
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A named policy with what was measured of it, what is promised of it, and what both hold for."""
+    """A policy with its measurements, its certificate, and the conditions under which both hold."""
 
     policy: Policy
     measured: Mapping[str, Any] = field(default_factory=dict)
     certificate: Certificate | None = None
     conditions: Conditions | None = None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> OperatingPoint:
+        """Read an operating point from its entry in ``exits.json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or has a wrong type.
+            PolicyError: the policy cannot be parsed.
+        """
+        certificate, conditions = values.get("certificate"), values.get("conditions")
+        return cls(
+            parse_policy(values["policy"]),
+            dict(values.get("measured", {})),
+            None if certificate is None else Certificate.from_dict(certificate),
+            None if conditions is None else Conditions.from_dict(conditions),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry in ``exits.json``."""
+        entry: dict[str, Any] = {"policy": str(self.policy), "measured": dict(self.measured)}
+        if self.certificate is not None:
+            entry["certificate"] = self.certificate.to_dict()
+        if self.conditions is not None:
+            entry["conditions"] = self.conditions.to_dict()
+        return entry
+
 
 def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
-    """``(operating points by name, the default's name)``; none where the file is absent.
+    """Return ``(operating points by name, the default's name)``; empty and None if there is no file.
 
     Raises:
-        BundleError: the file is there and cannot be used.
+        BundleError: the file exists and cannot be used.
     """
     if not file.exists():
         return {}, None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        if values["version"] != VERSION:  # first: a later version may be built in any way
+        if values["version"] != VERSION:  # checked first: a later version may have another structure
             raise BundleError(
                 f"{file}: version {values['version']!r}, this release reads {VERSION}; calibrate again or update elbert"
             )
-        points = {name: point_of(point) for name, point in values["points"].items()}
+        points = {name: OperatingPoint.from_dict(point) for name, point in values["points"].items()}
     except PolicyError as error:
         raise BundleError(f"{file}: {error}; correct it there, or calibrate again") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -53,72 +78,53 @@ def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
     default = values.get("default")
     if default is not None and default not in list(points):
         raise BundleError(
-            f"{file}: the default {default!r} is none of its points ({', '.join(points)}); name one of them, or null"
+            f"{file}: the default {default!r} is not one of its points ({', '.join(points)}); name one of them, or null"
         )
     return points, default
 
 
 def read_precisions(file: Path) -> dict[str, Mapping[str, Any]]:
-    """The precisions whose accuracy was checked on this model, with what was measured; none where nobody did.
+    """Return the measurements by precision of this model; empty if there are none.
 
     Raises:
-        BundleError: the file is there and they cannot be read.
+        BundleError: the file exists and they cannot be read.
     """
     if not file.exists():
         return {}
     found = json.loads(file.read_text(encoding="utf-8")).get("precisions", {})
     if not isinstance(found, dict) or not all(isinstance(measured, dict) for measured in found.values()):
-        raise BundleError(f"{file}: precisions is {found!r:.80}, expected what was measured by precision; remove it")
+        raise BundleError(
+            f"{file}: precisions is {found!r:.80}, expected an object of measurements by precision; remove it"
+        )
     return found
 
 
-def check_name(name: str) -> str:
-    """The name, if an operating point may be called so.
+def check_point_name(name: str) -> str:
+    """Return a valid name of an operating point.
 
     Raises:
-        InputError: it is empty, too long, unprintable, or a policy's, which it would hide.
+        InputError: the name is empty, too long, not printable, or reads as a policy, which it would hide.
     """
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable() or name != name.strip():
         raise InputError(
-            f"an operating point's name is one line of 1 to {LONGEST_NAME} characters; this is {name!r:.80}"
+            f"an operating point's name is one line of 1 to {MAX_NAME_LENGTH} characters; this is {name!r:.80}"
         )
     try:
-        read_policy(name)
+        parse_policy(name)
     except PolicyError as error:
         if name.split("(")[0].strip() not in POLICIES:
             return name
-        raise InputError(f"{name!r} reads like a policy, and would be taken for one; choose another name") from error
+        raise InputError(f"{name!r} reads as a policy; choose another name") from error
     raise InputError(f"{name!r} is a policy, which an operating point of that name would hide; choose another name")
 
 
-def point_of(values: Mapping[str, Any]) -> OperatingPoint:
-    """An operating point from its entry in the file."""
-    certificate, conditions = values.get("certificate"), values.get("conditions")
-    return OperatingPoint(
-        read_policy(values["policy"]),
-        dict(values.get("measured", {})),
-        None if certificate is None else Certificate.of(certificate),
-        None if conditions is None else Conditions.of(conditions),
-    )
-
-
-def entry_of(point: OperatingPoint) -> dict[str, Any]:
-    """The entry of an operating point in the file."""
-    entry: dict[str, Any] = {"policy": str(point.policy), "measured": dict(point.measured)}
-    if point.certificate is not None:
-        entry["certificate"] = told(point.certificate)
-    if point.conditions is not None:
-        entry["conditions"] = told(point.conditions)
-    return entry
-
-
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
-    """Write ``exits.json`` whole or not at all; what is known of precisions stays."""
+    """Write ``exits.json`` atomically; its measurements of precisions are kept."""
     _write(file, points, default, read_precisions(file))
 
 
 def write_precisions(file: Path, precisions: Mapping[str, Mapping[str, Any]]) -> None:
-    """Note the precisions whose accuracy was checked, with what was measured; the operating points stay."""
+    """Write the measurements by precision into ``exits.json``; its operating points are kept."""
     _write(file, *read_points(file), precisions)
 
 
@@ -131,8 +137,8 @@ def _write(
     values = {
         "version": VERSION,
         "default": default,
-        "points": {name: entry_of(point) for name, point in points.items()},
+        "points": {name: point.to_dict() for name, point in points.items()},
         "precisions": {name: dict(measured) for name, measured in precisions.items()},
     }
-    with replaced(file) as out:
+    with open_atomic(file) as out:
         out.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
