@@ -385,26 +385,38 @@ def signature(name: str, value: Callable[..., Any]) -> str:
         return name
     if inspect.isclass(value):
         parameters = parameters.replace(return_annotation=inspect.Signature.empty)
-    shown = [str(p).replace("'", "") for n, p in parameters.parameters.items() if n not in ("self", "cls")]
+    shown = [describe_parameter(p) for n, p in parameters.parameters.items() if n not in ("self", "cls")]
     keyword = next((i for i, p in enumerate(parameters.parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
     if keyword is not None:
         shown.insert(keyword - (len(parameters.parameters) - len(shown)), "*")
     answer = parameters.return_annotation
     end = "" if answer is inspect.Signature.empty else f" -> {str(answer).replace(chr(39), '')}"
     line = f"{name}({', '.join(shown)}){end}"
-    line = re.sub(r"default_factory=<[^>]*>|<factory>", "…", line)
     if len(line) <= 100:
         return line
-    return re.sub(r"<factory>", "…", f"{name}(\n    " + ",\n    ".join(shown) + f",\n){end}")
+    return f"{name}(\n    " + ",\n    ".join(shown) + f",\n){end}"
+
+
+def describe_parameter(parameter: inspect.Parameter) -> str:
+    """A parameter as it is written, with ``…`` for a default that is made by a function."""
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    kind = parameter.annotation
+    text = f"{stars}{parameter.name}"
+    if kind is not inspect.Parameter.empty:
+        text += f": {kind if isinstance(kind, str) else getattr(kind, '__name__', kind)}"
+    if parameter.default is not inspect.Parameter.empty:
+        default = repr(parameter.default)
+        text += f" = {'…' if default.startswith('<') else default}"
+    return text
 
 
 def prose(value: object) -> str:
     """A docstring as Markdown: doctests as code, sections as lists."""
     text = inspect.getdoc(value) or ""
     text = re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", text).replace("``", "`")
-    text = re.sub(r"((?:^ *>>> .*\n?(?:^(?! *>>>)(?!\s*$).*\n?)*)+)", r"```pycon\n\1\n```", text, flags=re.M)
+    text = re.sub(r"((?:^ *>>> .*\n?(?:^(?! *>>>)(?!\s*$).*\n?)*)+)", r"\n```pycon\n\1\n```\n", text, flags=re.M)
     text = re.sub(r"^(Raises|Returns|Args|Yields):\n((?:    .*\n?)+)", section, text, flags=re.M)
-    return text.replace("\n\n```", "\n\n```").replace("\n\n\n", "\n\n")
+    return re.sub(r"\n{3,}", "\n\n", text).replace("\n\n```\n", "\n```\n").strip()
 
 
 def section(match: re.Match[str]) -> str:

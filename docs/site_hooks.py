@@ -22,6 +22,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         if file.is_relative_to(DOCS.resolve()):
             return match[0]
         path = file.relative_to(DOCS.parent.resolve())
-        return f"`{path}`" if text.strip("`") == str(path) else f"{text} (`{path}`)"
+        return f"`{path}`" if text.strip("`") == str(path) else f"{text}: `{path}`"
 
     return LINK.sub(replace, markdown)
