@@ -1,4 +1,4 @@
-"""The promise, tested as a promise: calibration sets are drawn by the thousand from populations of known risk."""
+"""The guarantee, tested statistically: thousands of calibration sets are drawn from populations of known risk."""
 
 import math
 
@@ -8,10 +8,10 @@ from mapie.risk_control.fwer_control import control_fwer
 from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
 from populations import population
 
-from elbert.calibration import certify, losses, p_value, sequence, texts_needed
+from elbert.calibration import certify, compute_losses, compute_p_value, order_candidates, min_texts
 from elbert.calibration.certify import check_enough
 from elbert.errors import InputError
-from elbert.evaluation.sweep import Trials, families
+from elbert.evaluation.sweep import Trials, build_families
 from elbert.exits import Full, policy
 
 DRAWS = 2000
@@ -41,13 +41,13 @@ def whole():
 def tuned(whole):
     """Sequences as calibration makes them, ordered on texts of their own."""
     tuning = Trials(population(seed=1, size=500))
-    found = families(6, ["window", "entropy", "patience"])
+    found = build_families(6, ["window", "entropy", "patience"])
     candidates = [p for several in found.values() for p in several[:: max(1, len(several) // 60)]]
-    return {loss: sequence(tuning, candidates, loss) for loss in ("harmful-flip", "inconsistency")}
+    return {loss: order_candidates(tuning, candidates, loss) for loss in ("harmful-flip", "inconsistency")}
 
 
 def true_risk(whole, chosen, loss):
-    return whole.look_up(losses(whole, loss), whole.depth(chosen)).mean()
+    return whole.look_up(compute_losses(whole, loss), whole.depth(chosen)).mean()
 
 
 def violations(whole, ordered, loss, risk, n, choose=certify):
@@ -72,14 +72,14 @@ ALLOWED = ERROR + 3 * math.sqrt(ERROR * (1 - ERROR) / DRAWS)
 
 
 @pytest.mark.parametrize(("loss", "risk", "n"), SETTINGS)
-def test_tuned_sequences_keep_the_promise(whole, tuned, loss, risk, n):
+def test_tuned_sequences_keep_the_guarantee(whole, tuned, loss, risk, n):
     broken, useful = violations(whole, tuned[loss], loss, risk, n)
     assert broken <= ALLOWED
-    assert useful > 0.05  # a promise that is kept by never leaving early is worth nothing
+    assert useful > 0.05  # a guarantee that holds because no text exits early has no use
 
 
 @pytest.mark.parametrize("loss", ["harmful-flip", "inconsistency"])
-def test_a_fixed_list_in_any_order_keeps_the_promise(whole, loss):
+def test_a_fixed_list_in_any_order_keeps_the_guarantee(whole, loss):
     """Also one that begins with a bad policy, or is not monotone."""
     by_risk = sorted(FIXED, key=lambda p: true_risk(whole, p, loss))
     risk = (true_risk(whole, by_risk[1], loss) + true_risk(whole, by_risk[2], loss)) / 2
@@ -87,15 +87,15 @@ def test_a_fixed_list_in_any_order_keeps_the_promise(whole, loss):
         assert violations(whole, [Full(), *ordered], loss, risk, 400)[0] <= ALLOWED
 
 
-def test_the_hardest_case_is_as_bad_as_promised_and_no_worse(whole):
-    """One policy whose risk is a hair above what is promised: certified as often as the error allows."""
+def test_the_hardest_case_errs_as_often_as_allowed_and_not_more(whole):
+    """One policy whose risk is just above the certified one: certified as often as the error allows."""
     (eager,) = [policy("depth(2)")]
     risk = true_risk(whole, eager, "inconsistency") - 1e-9
     broken, _ = violations(whole, [Full(), eager], "inconsistency", risk, 500)
     assert ERROR / 3 < broken <= ALLOWED
 
 
-def test_the_fault_of_others_would_be_seen(whole):
+def test_a_wrong_procedure_would_be_detected(whole):
     """A known implementation answers with the first policy that failed: this test must catch that."""
 
     def first_failing(ordered, parts, loss, risk, error):
@@ -124,23 +124,23 @@ def test_mapie_certifies_the_same(whole, risk, error):
     ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
     for n in (1000, 2500):
         part = Drawn(whole, rng.integers(0, len(whole.outputs), n))
-        lost = losses(part, "harmful-flip")
+        lost = compute_losses(part, "harmful-flip")
         shares = np.array([part.look_up(lost, part.depth(p)).mean() for p in ordered])
         p = compute_hoeffding_bentkus_p_value(shares, n, risk, binary=True)[:, 0]
         theirs = control_fwer(p, error, "fixed_sequence")
         found = certify(ordered, [part], "harmful-flip", risk, error)
         assert found.place == theirs[-1]
-        ours = np.array([p_value(round(share * n), n, risk) for share in shares])
+        ours = np.array([compute_p_value(round(share * n), n, risk) for share in shares])
         assert np.allclose(p, ours, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "most"), [(500, 1), (1000, 4), (2000, 12), (5000, 38)])
 def test_the_most_flips_that_pass(n, most):
-    assert p_value(most, n, 0.01) <= 0.05 < p_value(most + 1, n, 0.01)
+    assert compute_p_value(most, n, 0.01) <= 0.05 < compute_p_value(most + 1, n, 0.01)
 
 
-def test_too_few_texts_are_refused_with_the_number_needed():
-    assert texts_needed(0.01, 0.05) == 299
+def test_too_few_texts_are_rejected_with_the_number_needed():
+    assert min_texts(0.01, 0.05) == 299
     check_enough(299, 0.01, 0.05)
     with pytest.raises(InputError, match="298 texts cannot certify a risk of 0.01 .* at least 299 are needed"):
         check_enough(298, 0.01, 0.05)
@@ -157,6 +157,6 @@ def test_a_certificate_holds_in_every_precision(whole):
     other = Trials(population(seed=9, size=2000))
     alone, both = (certify(ordered, parts, "harmful-flip", 0.03, 0.05) for parts in ([part], [part, other]))
     assert both.place <= alone.place
-    lost = [losses(t, "harmful-flip") for t in (part, other)]
+    lost = [compute_losses(t, "harmful-flip") for t in (part, other)]
     flips = [int(t.look_up(wrong, t.depth(both.policy)).sum()) for t, wrong in zip((part, other), lost, strict=True)]
     assert both.certificate.flips == max(flips)

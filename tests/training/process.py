@@ -1,4 +1,4 @@
-"""One process of a distributed run: ``elbert train`` with our arguments, and what it learned, told to a file."""
+"""One process of a distributed run: ``elbert train``, with its learned parameters written to a file."""
 
 import json
 import os

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 
 from elbert.cli.commands.train import training_arguments
 from elbert.training.features import Collator
-from elbert.training.metrics import metrics_for
+from elbert.training.metrics import build_metrics
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.run import train
@@ -48,7 +48,7 @@ def run(folder, output, *, model=None, found=None, validation=None, labels=LABEL
             write_bundle(model, **STILL, **MILD)
     train_file = write_rows(folder / "train.jsonl", rows(48) if found is None else found)
     validation_file = write_rows(folder / "dev.jsonl", rows(20, seed=1) if validation is None else validation)
-    told = io.StringIO()
+    output = io.StringIO()
     metrics = train(
         str(model),
         train_file,
@@ -56,10 +56,10 @@ def run(folder, output, *, model=None, found=None, validation=None, labels=LABEL
         labels,
         ExitOptions(**(options or {})),
         arguments(output, **changes),
-        console=Console(file=told),
+        console=Console(file=output),
         **({} if task is None else {"problem": task}),
     )
-    return metrics, told.getvalue()
+    return metrics, output.getvalue()
 
 
 def weights_of(folder):
@@ -112,7 +112,7 @@ def small_trainer(output, *, options=None, seed=0, data=None, **changes):
         train_dataset=features(32) if data is None else data,
         eval_dataset=features(8),
         data_collator=Collator(0),
-        compute_metrics=metrics_for("single_label_classification"),
+        compute_metrics=build_metrics("single_label_classification"),
         callbacks=[watch] if objective.options.weighting == "learned" else [],
     )
     return trainer, watch

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from elbert.errors import InputError
 from elbert.model.reference.losses import depth_losses
-from elbert.training.metrics import metrics_for
+from elbert.training.metrics import build_metrics
 from elbert.training.objective import ExitObjective
 from elbert.training.options import PRESETS, ExitOptions
 
@@ -163,7 +163,7 @@ def test_half_precision_logits_are_summed_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"weighting": "square"}, "weighting is 'square', expected one of learned, equal, linear, last-heavy"),
         ({"weight_schedule": "cosine"}, "expected one of constant, same"),
@@ -176,8 +176,8 @@ def test_half_precision_logits_are_summed_in_float32():
         ({"exit_heads": 0}, "exit_heads is 0"),
     ],
 )
-def test_options_are_held_to_their_range(wrong, told):
-    with pytest.raises(InputError, match=told.replace(".", r"\.")):
+def test_options_are_checked(wrong, message):
+    with pytest.raises(InputError, match=message.replace(".", r"\.")):
         ExitOptions(**wrong)
 
 
@@ -191,12 +191,12 @@ def test_the_paper_preset_is_what_the_paper_says():
         "constant",
     )
     assert (made.distillation, made.pooling, made.exit_heads) == (0, "cls", 1)
-    wanted = {"learning_rate": 3e-5, "per_device_train_batch_size": 32, "num_train_epochs": 3, "max_grad_norm": 1}
-    assert wanted | {"weight_decay": 0, "warmup_steps": 0} | trainer == trainer
+    expected = {"learning_rate": 3e-5, "per_device_train_batch_size": 32, "num_train_epochs": 3, "max_grad_norm": 1}
+    assert expected | {"weight_decay": 0, "warmup_steps": 0} | trainer == trainer
 
 
-def measured(said, labels, problem=SINGLE):
-    return metrics_for(problem)(SimpleNamespace(predictions=np.array(said, float), label_ids=np.array(labels)))
+def measured(logits, labels, problem=SINGLE):
+    return build_metrics(problem)(SimpleNamespace(predictions=np.array(logits, float), label_ids=np.array(labels)))
 
 
 def test_area_and_last_depth_can_disagree():

@@ -24,7 +24,7 @@ HALF, WHOLE = "checkpoint-6", "checkpoint-12"
 # Both are what people type, `torchrun …` and `accelerate launch …`, without relying on the PATH.
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-SEEN = [str(Path(__file__).with_name("process.py"))]  # elbert train, and each process's t told to a file
+SEEN = [str(Path(__file__).with_name("process.py"))]  # elbert train, and each process's t written to a file
 UNCHANGED = ["--module", "elbert"]
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
 
@@ -45,15 +45,15 @@ def two(launcher, program, folder, output, **changes):
     command += ["--weighting", "learned", "--weight-rate", "20", "--use_cpu", "--ddp_backend", "gloo"]
     flags = COMMON | {"per_device_train_batch_size": 4, "warmup_steps": 0} | changes
     command += [part for k, v in flags.items() for part in (f"--{k}", v)]
-    told = subprocess.run(
+    done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
         text=True,
         timeout=300,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert told.returncode == 0, told.stderr[-3000:]
-    return told
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,9 @@ def test_two_processes_equal_one(folder, by_torchrun):
 
 @pytest.mark.slow
 def test_accelerate_launches_it_unchanged(folder, tmp_path):
-    told = two(ACCELERATE, UNCHANGED, folder, tmp_path / "two")
+    done = two(ACCELERATE, UNCHANGED, folder, tmp_path / "two")
     assert_learned_alike(tmp_path / "two", folder / "one")
-    assert told.stdout.count("area") == 1
+    assert done.stdout.count("area") == 1
 
 
 @pytest.mark.slow

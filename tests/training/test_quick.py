@@ -4,7 +4,7 @@ import pytest
 import torch
 from small import STILL
 
-from elbert.training.trainer import SHORT, quicken
+from elbert.training.trainer import SHORT, use_fast_forms
 from tiny import tiny_model
 
 
@@ -21,7 +21,7 @@ def test_values_and_gradients_stay(sizes, longest):
     plain = tiny_model(**STILL, **sizes).train()
     quick = tiny_model(**STILL, **sizes).train()
     quick.load_state_dict(plain.state_dict())
-    quicken(quick, longest)
+    use_fast_forms(quick, longest)
     assert (quick.config._attn_implementation == "eager") == (longest == SHORT)
     ids, mask = torch.randint(5, 20, (3, 9)), torch.ones(3, 9, dtype=torch.long)
     mask[1, 4:] = 0

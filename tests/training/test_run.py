@@ -12,7 +12,7 @@ from transformers import AlbertConfig, AlbertModel, AutoModelForSequenceClassifi
 from elbert.classifier import Classifier
 from elbert.data import read_examples
 from elbert.errors import BadRow, BundleError, DataError, InputError
-from elbert.evaluation import collect, evaluate, target
+from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.reference.albert import ElbertForSequenceClassification
 from elbert.training import run as checks
 from elbert.training import run as room
@@ -28,8 +28,8 @@ def trained(tmp_path_factory):
     """One run with learned weights that everybody looks at: its folder, metrics, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
     options = {"weighting": "learned", "weight_rate": 0.1}
-    metrics, told = run(folder, folder / "out", options=options, num_train_epochs=12, learning_rate=5e-3)
-    return folder, metrics, told
+    metrics, output = run(folder, folder / "out", options=options, num_train_epochs=12, learning_rate=5e-3)
+    return folder, metrics, output
 
 
 def evaluated(model, file):
@@ -37,7 +37,7 @@ def evaluated(model, file):
     classifier = Classifier.load(model)
     config = classifier.bundle.config
     examples = list(read_examples(str(file)))
-    labels = [target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.problem) for e in examples]
     return evaluate(collect(classifier, [e.text for e in examples], labels), {}).by_depth
 
 
@@ -84,18 +84,18 @@ def test_the_folder_is_plain(trained):
     assert set(weights_of(folder)) == set(weights_of(folder.parent / "start"))
 
 
-def test_learned_weights_are_told_and_recorded(trained):
-    folder, _, told = trained
+def test_learned_weights_are_printed_and_recorded(trained):
+    folder, _, output = trained
     weights = record_of(folder / "out")["exit_weights"]
     assert sum(weights) == pytest.approx(6)
     assert weights[:-1] != pytest.approx([0.1 + 0.9 * 0.98201] * 5, abs=1e-4)
-    lines = told.splitlines()
+    lines = output.splitlines()
     depth, score, weight = lines[-3:]
     assert depth.split() == ["depth", *"123456"]
     assert len(score.split()) == 7
     assert [float(w) for w in weight.split()[1:]] == pytest.approx(weights, abs=0.0051)
     assert sum("area" in line for line in lines) == 13  # twelve epochs, and what was kept
-    assert "collapsed" not in told.split("epoch 12.00")[-1]
+    assert "collapsed" not in output.split("epoch 12.00")[-1]
 
 
 def test_a_plain_encoder_can_be_trained(tmp_path):
@@ -142,7 +142,7 @@ def test_what_plain_albert_cannot_compute(tmp_path, changes, kept):
         AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     found = [m["accuracy"] for m in evaluated(tmp_path / "out", tmp_path / "dev.jsonl")]
     assert found == pytest.approx([metrics[f"eval_depth_{m}"] for m in range(1, 7)])
-    # Trained further with nothing said, it stays what it is.
+    # Trained further without options, the form of the head is kept.
     run(tmp_path, tmp_path / "more", model=tmp_path / "out", max_steps=1)
     config = json.loads((tmp_path / "more" / "config.json").read_text())
     assert {name: config[name] for name in kept} == kept
@@ -170,10 +170,10 @@ def test_several_labels_end_to_end(tmp_path):
     assert classifier.bundle.config.multi_label
     assert metrics["eval_accuracy"] > 0.85
     assert len(by_depth) == 6
-    said = classifier.predict([text for text, _ in found[:8]], "full")
+    predictions = classifier.predict([text for text, _ in found[:8]], "full")
     right = [
         (p.scores[name] > 0.5) == (name in labels)
-        for p, (_, labels) in zip(said, found[:8], strict=True)
+        for p, (_, labels) in zip(predictions, found[:8], strict=True)
         for name in ABC
     ]
     assert np.mean(right) == pytest.approx(metrics["eval_accuracy"])
@@ -193,8 +193,8 @@ def test_regression_end_to_end(tmp_path):
         num_train_epochs=6,
         learning_rate=5e-3,
     )
-    said = Classifier.load(tmp_path / "out").predict([text for text, _ in found[:12]])
-    squared = np.mean([(p.score - value) ** 2 for p, (_, value) in zip(said, found[:12], strict=True)])
+    predictions = Classifier.load(tmp_path / "out").predict([text for text, _ in found[:12]])
+    squared = np.mean([(p.score - value) ** 2 for p, (_, value) in zip(predictions, found[:12], strict=True)])
     assert -squared == pytest.approx(metrics["eval_minus_mse"], rel=1e-4)
     assert metrics["eval_area"] == metrics["eval_minus_mse"] == metrics["eval_depth_6"]
     assert squared < 0.8  # guessing the mean gives 1
@@ -248,9 +248,9 @@ def test_a_collapse_is_warned_of(tmp_path):
         weights["classifier.bias"] = torch.tensor([0.0, 5.0])
 
     rewrite_weights(tmp_path / "start", collapse)
-    _, told = run(tmp_path, tmp_path / "out", max_steps=1, learning_rate=0)
-    assert "warning: every depth predicts one class for every text: the training has collapsed" in told
-    assert "lower --learning_rate or raise --warmup_steps" in told
+    _, output = run(tmp_path, tmp_path / "out", max_steps=1, learning_rate=0)
+    assert "warning: every depth predicts one class for every text: the training has collapsed" in output
+    assert "lower --learning_rate or raise --warmup_steps" in output
 
 
 # --- resuming -------------------------------------------------------------------------------------------------------
@@ -345,9 +345,11 @@ def test_a_folder_in_use_is_left_alone(trained, tmp_path):
 @pytest.mark.parametrize("which", ["found", "validation"])
 def test_a_bad_label_is_named_by_file_and_line(tmp_path, which):
     bad = [*rows(3), ("fine", "neutral"), *rows(3)]
-    with pytest.raises(BadRow, match=r"\.jsonl:4: unknown label 'neutral'; expected one of negative, positive") as told:
+    with pytest.raises(
+        BadRow, match=r"\.jsonl:4: unknown label 'neutral'; expected one of negative, positive"
+    ) as caught:
         run(tmp_path, tmp_path / "out", **{which: bad})
-    assert ("train" if which == "found" else "dev") in str(told.value)
+    assert ("train" if which == "found" else "dev") in str(caught.value)
     assert not (tmp_path / "out" / "config.json").exists()
 
 
@@ -359,14 +361,14 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_labels_must_fit_the_problem(tmp_path):
-    for labels, task, told in [
-        (["one"], "single_label_classification", "takes two labels or more, came one"),
+    for labels, task, message in [
+        (["one"], "single_label_classification", "takes two labels or more, got one"),
         (["a", "a"], "single_label_classification", "expected distinct names"),
         (["a", ""], "single_label_classification", "expected distinct names"),
-        ([], "multi_label_classification", "one label or more, came none"),
-        (["a", "b"], "regression", "takes one label, came a, b"),
+        ([], "multi_label_classification", "one label or more, got none"),
+        (["a", "b"], "regression", "takes one label, got a, b"),
     ]:
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             run(tmp_path, tmp_path / "out", labels=labels, task=task)
     with pytest.raises(InputError, match="label_smoothing_factor is for single-label"):
         run(tmp_path, tmp_path / "out", labels=["value"], task="regression", label_smoothing_factor=0.1)
@@ -402,12 +404,12 @@ def test_no_batch_is_split_over_devices_within_a_process(tmp_path):
     from rich.console import Console
     from small import arguments
 
-    theirs, told = arguments(tmp_path), io.StringIO()
+    theirs, output = arguments(tmp_path), io.StringIO()
     theirs._n_gpu = 4
-    checks.use_one_device(theirs, Console(file=told))
+    checks.use_one_device(theirs, Console(file=output))
     assert theirs.n_gpu == 1
     assert theirs.train_batch_size == 8
-    assert "torchrun" in told.getvalue()
+    assert "torchrun" in output.getvalue()
 
 
 def test_the_reference_reads_what_was_trained(trained):

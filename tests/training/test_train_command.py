@@ -1,4 +1,4 @@
-"""``elbert train``: flags over presets over defaults, and every mistake told in one line."""
+"""``elbert train``: flags over presets over defaults, and every mistake reported in one line."""
 
 import json
 
@@ -7,7 +7,7 @@ from small import MILD, STILL, record_of, rows, write_rows
 
 from elbert.classifier import Classifier
 from elbert.cli.commands import train as command
-from elbert.cli.commands.train import given, training_arguments
+from elbert.cli.commands.train import exit_options, training_arguments
 from elbert.cli.main import main, parser
 from elbert.training.options import PRESETS, ExitOptions
 from tiny import write_bundle
@@ -33,7 +33,7 @@ def call(folder, *more, **changes):
     return main(["train", *[str(p) for k, v in flags.items() for p in (f"--{k}", v)], *always, *map(str, more)])
 
 
-def refused(capsys, status):
+def error_line(capsys, status):
     """The one line on standard error."""
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
@@ -123,7 +123,7 @@ def test_there_is_a_warm_up_unless_the_paper_is_followed():
 
 
 @pytest.mark.parametrize(
-    ("preset", "flags", "wanted"),
+    ("preset", "flags", "expected"),
     [
         ("default", [], {"learning_rate": 3e-5, "per_device_train_batch_size": 32, "logging_steps": 50}),
         ("default", ["--learning_rate", "1e-4"], {"learning_rate": 1e-4, "per_device_train_batch_size": 32}),
@@ -140,9 +140,9 @@ def test_there_is_a_warm_up_unless_the_paper_is_followed():
         ("default", ["--load_best_model_at_end", "False"], {"load_best_model_at_end": False}),
     ],
 )
-def test_a_flag_wins_over_the_preset_and_that_over_ours(preset, flags, wanted):
+def test_flags_override_presets_and_presets_override_our_defaults(preset, flags, expected):
     theirs = training_arguments("out", PRESETS[preset][1], flags)
-    assert {name: getattr(theirs, name) for name in wanted} == wanted
+    assert {name: getattr(theirs, name) for name in expected} == expected
 
 
 def test_exit_flags_win_over_the_preset():
@@ -151,7 +151,7 @@ def test_exit_flags_win_over_the_preset():
     def options(*flags):
         arguments, extra = parser().parse_known_args([*common, *flags])
         assert not extra
-        return ExitOptions(**(PRESETS[arguments.preset][0] | given(arguments)))
+        return ExitOptions(**(PRESETS[arguments.preset][0] | exit_options(arguments)))
 
     assert options() == ExitOptions()
     paper = options("--preset", "paper")
@@ -181,7 +181,7 @@ def test_no_flag_of_ours_hides_one_of_transformers():
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--nonsense", "3"], "unknown argument '--nonsense'"),
         (["stray"], "unknown argument 'stray'"),
@@ -196,20 +196,20 @@ def test_no_flag_of_ours_hides_one_of_transformers():
         (["--resume_from_checkpoint", "last"], "no checkpoint to resume from"),
     ],
 )
-def test_a_wrong_flag_is_told_in_one_line(files, capsys, flags, told):
-    assert told in refused(capsys, call(files, *flags))
+def test_a_wrong_flag_is_reported_in_one_line(files, capsys, flags, message):
+    assert message in error_line(capsys, call(files, *flags))
     assert not (files / "out").exists()
 
 
-def test_wrong_files_are_told_in_one_line(files, capsys):
-    assert "no such folder" in refused(capsys, call(files, model=files / "nowhere"))
-    assert "nowhere.csv" in refused(capsys, call(files, train=files / "nowhere.csv"))
-    assert "nowhere.csv" in refused(capsys, call(files, validation=files / "nowhere.csv"))
+def test_wrong_files_are_reported_in_one_line(files, capsys):
+    assert "no such folder" in error_line(capsys, call(files, model=files / "nowhere"))
+    assert "nowhere.csv" in error_line(capsys, call(files, train=files / "nowhere.csv"))
+    assert "nowhere.csv" in error_line(capsys, call(files, validation=files / "nowhere.csv"))
     write_rows(files / "dev.jsonl", [("fine", "positive"), ("so so", "neutral")])
-    line = refused(capsys, call(files))
+    line = error_line(capsys, call(files))
     assert f"{files / 'dev.jsonl'}:2: unknown label 'neutral'; expected one of negative, positive" in line
     write_rows(files / "train.jsonl", [("fine", "positive")] * 4)
-    assert "takes two labels or more, came positive" in refused(capsys, call(files))
+    assert "takes two labels or more, got positive" in error_line(capsys, call(files))
     (files / "out").mkdir()
     (files / "out" / "config.json").write_text("{}")
-    assert "already holds a model" in refused(capsys, call(files))
+    assert "already holds a model" in error_line(capsys, call(files))

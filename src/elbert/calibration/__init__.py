@@ -1,24 +1,41 @@
-"""Calibration: an operating point chosen, measured, and where asked certified, on data."""
+"""Calibration: operating points chosen, measured and certified on data."""
 
 from __future__ import annotations
 
-from elbert.calibration.certify import Certified, Loss, certify, losses, p_value, sequence, texts_needed
-from elbert.calibration.search import AsGood, Faster, Promised, Wish, calibrate, fastest, figures, most_accurate
+from elbert.calibration.certify import (
+    CertifiedPolicy,
+    Loss,
+    certify,
+    compute_losses,
+    compute_p_value,
+    min_texts,
+    order_candidates,
+)
+from elbert.calibration.search import (
+    CertifiedRisk,
+    Goal,
+    MaxDrop,
+    MinSpeedup,
+    calibrate,
+    find_fastest,
+    find_most_accurate,
+    measure_policy,
+)
 
 __all__ = [
-    "AsGood",
-    "Certified",
-    "Faster",
+    "CertifiedPolicy",
+    "CertifiedRisk",
+    "Goal",
     "Loss",
-    "Promised",
-    "Wish",
+    "MaxDrop",
+    "MinSpeedup",
     "calibrate",
     "certify",
-    "fastest",
-    "figures",
-    "losses",
-    "most_accurate",
-    "p_value",
-    "sequence",
-    "texts_needed",
+    "compute_losses",
+    "compute_p_value",
+    "find_fastest",
+    "find_most_accurate",
+    "measure_policy",
+    "min_texts",
+    "order_candidates",
 ]

@@ -13,67 +13,19 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.errors import InputError
-from elbert.evaluation.metrics import decided
+from elbert.evaluation.metrics import decode_predictions
 from elbert.evaluation.sweep import Trials
 from elbert.exits import Full, Policy
 
 Loss = Literal["harmful-flip", "inconsistency"]
 
 
-def losses(exits: Trials, loss: Loss) -> NDArray[np.bool_]:
-    """``[n, depths]``: whether leaving there loses.
-
-    ``harmful-flip``: wrong there, right at the last depth. Its mean bounds the accuracy lost, and needs labels.
-    ``inconsistency``: another answer than at the last depth. Its mean bounds the harmful flips, and needs none.
-
-    Raises:
-        InputError: there is no such loss.
-    """
-    if loss == "harmful-flip":
-        return np.asarray(exits.right[:, -1:] & ~exits.right)
-    if loss == "inconsistency":
-        said = decided(exits.outputs.probabilities, exits.outputs)
-        other = said != said[:, -1:]
-        return np.asarray(other.any(-1) if exits.outputs.multi_label else other)
-    raise InputError(f"loss is {loss!r}, expected one of {', '.join(get_args(Loss))}")
-
-
-def p_value(flips: int, n: int, risk: float) -> float:
-    """How likely so few losses among ``n`` texts are if the true risk is above ``risk``: ``P(Bin(n, risk) <= flips)``.
-
-    Exact, for any distribution of texts: the losses are 0 or 1.
-    """
-    return float(require("scipy.stats", "train").binom.cdf(flips, n, risk))
-
-
-def texts_needed(risk: float, error: float) -> int:
-    """The fewest texts that can certify anything: with no loss at all among ``n``, the p-value is ``(1 - risk)^n``."""
-    return math.ceil(math.log(error) / math.log1p(-risk))
-
-
-def check_enough(n: int, risk: float, error: float) -> None:
-    """Refuse to certify what no sample of this size could.
-
-    Raises:
-        InputError: risk or error is no probability, or there are too few texts.
-    """
-    for name, value in (("risk", risk), ("error", error)):
-        if not 0 < value < 1:
-            raise InputError(f"{name} is {value}, expected a probability between 0 and 1, such as 0.01")
-    needed = texts_needed(risk, error)
-    if n < needed:
-        raise InputError(
-            f"{n} texts cannot certify a risk of {risk:g} with error {error:g}, even if not one of them lost anything: "
-            f"at least {needed} are needed for calibration alone; give more texts, or a higher risk or error"
-        )
-
-
 STEPS_A_DEPTH = 4
 
 
 @dataclass(frozen=True)
-class Certified:
-    """The last policy that passed, its certificate, and its place in the sequence that was fixed beforehand."""
+class CertifiedPolicy:
+    """The last policy that passed its test, its certificate, and its place in the sequence of candidates."""
 
     policy: Policy
     certificate: Certificate
@@ -81,19 +33,48 @@ class Certified:
     candidates: int
 
 
-def sequence(tuning: Trials, candidates: Sequence[Policy], loss: Loss) -> list[Policy]:
-    """The candidates worth testing, from ``full`` to the most eager, by what the tuning part says of them.
+def certify(
+    ordered: Sequence[Policy], parts: Sequence[Trials], loss: Loss, risk: float, error: float
+) -> CertifiedPolicy:
+    """Return the fastest policy of a sequence that is certified on every one of ``parts``.
 
-    One for each step of cost: that with the least loss, unless a cheaper step has one with less. So the sequence goes
-    down in small steps even where the tuning part is too small to see any loss, and a policy that only looked harmless
-    ends it late. Any order keeps the promise, as long as the calibration part has no say in it.
+    ``parts`` are outputs of the same calibration texts, one for each precision that the certificate covers. For each,
+    the probability that the policy's risk is above ``risk`` is at most ``error``, over the draw of the calibration
+    texts. Policies are tested in order until one fails; the result is the one before it.
+
+    Raises:
+        InputError: there are too few texts to certify any policy.
+        MissingExtra: scipy is not installed.
     """
-    lost = losses(tuning, loss)
+    n = len(parts[0].outputs)
+    check_enough(n, risk, error)
+    lost = [compute_losses(part, loss) for part in parts]
+    passed: tuple[Policy, int, float, int] = (Full(), 0, compute_p_value(0, n, risk), 0)
+    for place, policy in enumerate(ordered):
+        flips = max(count_flips(part, there, policy) for part, there in zip(parts, lost, strict=True))
+        p = compute_p_value(flips, n, risk)
+        if p > error:
+            break
+        passed = (policy, flips, p, place)
+    policy, flips, p, place = passed
+    return CertifiedPolicy(policy, Certificate(loss, risk, error, n, flips, p), place, len(ordered))
+
+
+def order_candidates(tuning: Trials, candidates: Sequence[Policy], loss: Loss) -> list[Policy]:
+    """Return the candidates to test in sequence, from ``full`` to the fastest, ordered on the tuning part.
+
+    One candidate for each step of cost: that with the least loss, unless a cheaper step has one with less. So the cost
+    falls in small steps even where the tuning part is too small to show any loss, and a policy that only seemed
+    harmless ends the sequence late. Any order keeps the guarantee, if the calibration part does not influence it.
+    """
+    lost = compute_losses(tuning, loss)
     exits = [tuning.depth(policy) for policy in candidates]
     cost = np.array([depth.mean() for depth in exits])
     share = np.array([tuning.look_up(lost, depth).mean() for depth in exits])
     step = np.floor(cost * STEPS_A_DEPTH)
-    best = {step[i]: i for i in np.lexsort((-cost, -share)).tolist()}  # the last to come is the best of its step
+    best = {
+        step[i]: i for i in np.lexsort((-cost, -share)).tolist()
+    }  # later entries overwrite: the best of its step remains
     kept: list[int] = []
     for _, i in sorted(best.items()):  # cheapest first
         if not kept or share[i] <= share[kept[-1]]:
@@ -101,30 +82,57 @@ def sequence(tuning: Trials, candidates: Sequence[Policy], loss: Loss) -> list[P
     return [Full(), *(candidates[i] for i in reversed(kept) if candidates[i].rules)]
 
 
-def certify(ordered: Sequence[Policy], parts: Sequence[Trials], loss: Loss, risk: float, error: float) -> Certified:
-    """The fastest policy of a sequence that is certified on every one of ``parts``.
+def count_flips(part: Trials, lost: NDArray[np.bool_], policy: Policy) -> int:
+    """Return the number of texts with a loss under a policy."""
+    return int(part.look_up(lost, part.depth(policy)).sum())
 
-    ``parts`` are outputs of the same calibration texts in each precision that the certificate is to hold for. In each,
-    the chance that the policy's risk is above ``risk`` is at most ``error``, over the draw of the calibration texts.
-    Policies are tested in order until one fails; the answer is the one before it.
+
+def compute_losses(exits: Trials, loss: Loss) -> NDArray[np.bool_]:
+    """Return ``[n, depths]``: whether an exit at that depth has a loss.
+
+    ``harmful-flip``: wrong there, right at the last depth. Its mean bounds the lost accuracy; it needs labels.
+    ``inconsistency``: another prediction than at the last depth. Its mean bounds the harmful flips; it needs no labels.
 
     Raises:
-        InputError: there are too few texts to certify anything.
+        InputError: there is no such loss.
     """
-    n = len(parts[0].outputs)
-    check_enough(n, risk, error)
-    lost = [losses(part, loss) for part in parts]
-    passed: tuple[Policy, int, float, int] = (Full(), 0, p_value(0, n, risk), 0)
-    for place, policy in enumerate(ordered):
-        flips = max(flipped(part, there, policy) for part, there in zip(parts, lost, strict=True))
-        p = p_value(flips, n, risk)
-        if p > error:
-            break
-        passed = (policy, flips, p, place)
-    policy, flips, p, place = passed
-    return Certified(policy, Certificate(loss, risk, error, n, flips, p), place, len(ordered))
+    if loss == "harmful-flip":
+        return np.asarray(exits.right[:, -1:] & ~exits.right)
+    if loss == "inconsistency":
+        predicted = decode_predictions(exits.outputs.probabilities, exits.outputs)
+        other = predicted != predicted[:, -1:]
+        return np.asarray(other.any(-1) if exits.outputs.multi_label else other)
+    raise InputError(f"loss is {loss!r}, expected one of {', '.join(get_args(Loss))}")
 
 
-def flipped(part: Trials, lost: NDArray[np.bool_], policy: Policy) -> int:
-    """How many texts lose under a policy."""
-    return int(part.look_up(lost, part.depth(policy)).sum())
+def compute_p_value(flips: int, n: int, risk: float) -> float:
+    """Return the probability of so few losses among ``n`` texts if the true risk is ``risk``: P(Bin(n, risk) <= flips).
+
+    Exact for any distribution of texts, because losses are 0 or 1; smaller still for a higher risk.
+
+    Raises:
+        MissingExtra: scipy is not installed.
+    """
+    return float(require("scipy.stats", "train").binom.cdf(flips, n, risk))
+
+
+def check_enough(n: int, risk: float, error: float) -> None:
+    """Check that a sample of this size can certify a policy at all.
+
+    Raises:
+        InputError: risk or error is not a probability, or there are too few texts.
+    """
+    for name, value in (("risk", risk), ("error", error)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} is {value}, expected a probability between 0 and 1, such as 0.01")
+    needed = min_texts(risk, error)
+    if n < needed:
+        raise InputError(
+            f"{n} texts cannot certify a risk of {risk:g} with error {error:g}, even if none of them has a loss: "
+            f"at least {needed} are needed for calibration alone; give more texts, or a higher risk or error"
+        )
+
+
+def min_texts(risk: float, error: float) -> int:
+    """Return the fewest texts that can certify a policy: without a loss the p-value is ``(1 - risk)^n``."""
+    return math.ceil(math.log(error) / math.log1p(-risk))

@@ -1,4 +1,4 @@
-"""Calibrate: search for the operating point that meets a goal, on one part of the data, and measure it on another."""
+"""Calibrate: choose the operating point for a goal on one part of the data, and measure it on another."""
 
 from __future__ import annotations
 
@@ -9,75 +9,26 @@ from typing import Any
 import numpy as np
 
 from elbert.bundle import Certificate, OperatingPoint
-from elbert.calibration.certify import Loss, certify, check_enough, sequence
+from elbert.calibration.certify import Loss, certify, check_enough, order_candidates
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.evaluation.statistics import Interval, mean_interval
-from elbert.evaluation.sweep import Trials, families, tempered
-from elbert.evaluation.temperature import fitted_temperatures
+from elbert.evaluation.sweep import Trials, build_families, temper_policies
+from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import Full, Policy
 
 
-def most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: float) -> Policy:
-    """The most accurate policy of at least that layer speed-up.
-
-    Raises:
-        InputError: none is that fast.
-    """
-    swept = tuning.sweep(candidates)
-    found = swept.at(speedup)
-    if found is None:
-        raise InputError(f"no policy of these families reaches a layer speed-up of {speedup:g}; name more families")
-    return swept.policies[found]
-
-
-def fastest(tuning: Trials, candidates: Sequence[Policy], points: float) -> Policy:
-    """The fastest policy that loses at most so many points of accuracy against full depth."""
-    swept = tuning.sweep(candidates)
-    return swept.policies[swept.within(float(tuning.right[:, -1].mean()) - points / 100)]
-
-
-def figures(trials: Trials, policy: Policy, *, labelled: bool = True) -> dict[str, Any]:
-    """What a policy is worth on some outputs, with 95 % confidence intervals (bootstrap, paired for the loss).
-
-    Without labels the last depth's answers stand for them, and accuracy is called agreement.
-    """
-    depth, correct, full = trials.depth(policy), trials.correct(policy), trials.right[:, -1]
-    lost = mean_interval(full.astype(int) - correct.astype(int))
-    counts = np.bincount(depth, minlength=trials.outputs.depths + 1)[1:]
-    answers = (
-        {"accuracy": _share(correct), "accuracy_full": _share(full)} if labelled else {"agreement": _share(correct)}
-    )
-    return {
-        "n": len(trials.outputs),
-        **answers,
-        "points_lost": _told(lost, 100, 2),
-        "mean_depth": round(float(depth.mean()), 3),
-        "layer_speedup": round(trials.outputs.depths / float(depth.mean()), 3),
-        "depths": {str(d): int(count) for d, count in enumerate(counts, 1) if count},
-    }
-
-
-def _share(correct: Any) -> float:
-    return round(float(correct.mean()), 4)
-
-
-def _told(interval: Interval, scale: float, digits: int) -> dict[str, float]:
-    values = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {name: round(value * scale, digits) for name, value in values.items()} | {"confidence": interval.confidence}
-
-
 @dataclass(frozen=True)
-class Faster:
+class MinSpeedup:
     """The most accurate policy with at least this layer speed-up."""
 
     speedup: float
 
-    def possible(self, depths: int) -> Faster:
-        """Itself, if a model of so many depths can be that fast.
+    def check_depths(self, depths: int) -> MinSpeedup:
+        """Return this goal if a model of so many depths can reach it.
 
         Raises:
-            InputError: it cannot.
+            InputError: the speed-up is below 1 or above the number of depths.
         """
         if not 1 <= self.speedup <= depths:
             raise InputError(f"a layer speed-up of {self.speedup:g}: this model has {depths} depths, so 1 to {depths}")
@@ -88,22 +39,22 @@ class Faster:
 
 
 @dataclass(frozen=True)
-class AsGood:
-    """The fastest policy that loses at most so many points of accuracy."""
+class MaxDrop:
+    """The fastest policy that loses at most ``points`` points of accuracy, on the tuning part."""
 
     points: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.points <= 100:
-            raise InputError(f"the most that may be lost is {self.points:g} points, expected 0 to 100")
+            raise InputError(f"the maximum loss is {self.points:g} points, expected 0 to 100")
 
     def __str__(self) -> str:
         return f"the fastest policy that loses at most {self.points:g} points"
 
 
 @dataclass(frozen=True)
-class Promised:
-    """The fastest policy whose risk is at most ``risk``, but for a chance of ``error``."""
+class CertifiedRisk:
+    """The fastest policy whose risk is at most ``risk`` with probability 1 - ``error``."""
 
     risk: float
     error: float
@@ -113,74 +64,124 @@ class Promised:
         return f"the fastest policy certified for a {self.loss} of at most {self.risk:g} with error {self.error:g}"
 
 
-Wish = Faster | AsGood | Promised
+Goal = MinSpeedup | MaxDrop | CertifiedRisk
 
 
 def calibrate(
-    wish: Wish,
+    goal: Goal,
     tuning: Outputs | None,
     parts: Mapping[str, Outputs],
     *,
-    named: Sequence[str] | None = None,
+    family_names: Sequence[str] | None = None,
     policies: Sequence[Policy] | None = None,
     temperature: bool = False,
     labelled: bool = True,
 ) -> OperatingPoint:
-    """The operating point for a wish: chosen on ``tuning``, measured on ``parts``, which chose nothing.
+    """Return the operating point for a goal: chosen on ``tuning``, measured on ``parts``, which are independent of it.
 
-    ``parts`` are outputs of the same texts by precision, the first of which is the one that figures are told of. A
-    certificate holds in each of them. ``named`` families of policies are searched, or all, or only ``policies``;
-    those were fixed beforehand, so a promise needs no tuning part to order them: they are tested as they stand.
+    ``parts`` are outputs of the same texts by precision: measurements are of the first, a certificate covers all. The
+    families of ``family_names`` (default: all) are searched, or only ``policies``. Their order is fixed by the caller,
+    so a certificate needs no tuning part for them: they are tested in that order.
 
     Raises:
-        InputError: the wish cannot be granted, or not with so few texts.
+        InputError: the goal cannot be met, or there are too few texts to certify it.
+        MissingExtra: scipy is not installed.
     """
     measured_on = {dtype: Trials(part) for dtype, part in parts.items()}
     first, *others = measured_on
-    if isinstance(wish, Promised):
-        check_enough(len(parts[first]), wish.risk, wish.error)
-    if isinstance(wish, Faster):
-        wish.possible(parts[first].depths)
-    policy, certificate = granted(wish, tuning, list(measured_on.values()), named, policies, temperature)
-    measured: dict[str, Any] = {"asked": str(wish), **figures(measured_on[first], policy, labelled=labelled)}
+    if isinstance(goal, CertifiedRisk):
+        check_enough(len(parts[first]), goal.risk, goal.error)
+    if isinstance(goal, MinSpeedup):
+        goal.check_depths(parts[first].depths)
+    policy, certificate = choose_policy(goal, tuning, list(measured_on.values()), family_names, policies, temperature)
+    measured: dict[str, Any] = {"goal": str(goal), **measure_policy(measured_on[first], policy, labelled=labelled)}
     if tuning is not None:
-        measured["chosen_on"] = figures(Trials(tuning), policy, labelled=labelled)
+        measured["chosen_on"] = measure_policy(Trials(tuning), policy, labelled=labelled)
     if others:
-        measured["other_dtypes"] = {d: figures(measured_on[d], policy, labelled=labelled) for d in others}
+        measured["other_dtypes"] = {d: measure_policy(measured_on[d], policy, labelled=labelled) for d in others}
     return OperatingPoint(policy, measured, certificate)
 
 
-def granted(
-    wish: Wish,
+def choose_policy(
+    goal: Goal,
     tuning: Outputs | None,
     measured_on: Sequence[Trials],
-    named: Sequence[str] | None,
+    family_names: Sequence[str] | None,
     policies: Sequence[Policy] | None,
     temperature: bool,
 ) -> tuple[Policy, Certificate | None]:
-    """The policy, and its certificate where one was asked for.
+    """Return the policy for a goal, and its certificate if the goal is a certified risk.
 
     Raises:
-        InputError: a policy must be chosen, and there is nothing to choose it on.
+        InputError: there is no tuning part to choose a policy on.
     """
     if tuning is None:
-        if not isinstance(wish, Promised) or policies is None:
+        if not isinstance(goal, CertifiedRisk) or policies is None:
             raise InputError("a policy must be chosen on texts that do not measure it: give a tuning part")
-        found = certify([Full(), *policies], measured_on, wish.loss, wish.risk, wish.error)
+        found = certify([Full(), *policies], measured_on, goal.loss, goal.risk, goal.error)
         return found.policy, found.certificate
-    candidates = candidates_for(tuning, named, temperature) if policies is None else [Full(), *policies]
+    candidates = build_candidates(tuning, family_names, temperature) if policies is None else [Full(), *policies]
     trials = Trials(tuning)
-    match wish:
-        case Faster(speedup):
-            return most_accurate(trials, candidates, speedup), None
-        case AsGood(points):
-            return fastest(trials, candidates, points), None
-        case Promised(risk, error, loss):
-            found = certify(sequence(trials, candidates, loss), measured_on, loss, risk, error)
+    match goal:
+        case MinSpeedup(speedup):
+            return find_most_accurate(trials, candidates, speedup), None
+        case MaxDrop(points):
+            return find_fastest(trials, candidates, points), None
+        case CertifiedRisk(risk, error, loss):
+            found = certify(order_candidates(trials, candidates, loss), measured_on, loss, risk, error)
             return found.policy, found.certificate
 
 
-def candidates_for(tuning: Outputs, named: Sequence[str] | None, temperature: bool) -> list[Policy]:
-    """The policies of the families, at temperatures fitted on the tuning part where they are asked for."""
-    found = [policy for policies in families(tuning.depths, named).values() for policy in policies]
-    return tempered(found, fitted_temperatures(tuning)) if temperature else found
+def build_candidates(tuning: Outputs, family_names: Sequence[str] | None, temperature: bool) -> list[Policy]:
+    """Return the policies of the families; with ``temperature``, at temperatures fitted on the tuning part."""
+    found = [policy for policies in build_families(tuning.depths, family_names).values() for policy in policies]
+    return temper_policies(found, fit_temperatures(tuning)) if temperature else found
+
+
+def find_most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: float) -> Policy:
+    """Return the most accurate policy with at least this layer speed-up.
+
+    Raises:
+        InputError: no policy is that fast.
+    """
+    swept = tuning.sweep(candidates)
+    found = swept.at(speedup)
+    if found is None:
+        raise InputError(f"no policy of these families reaches a layer speed-up of {speedup:g}; name more families")
+    return swept.policies[found]
+
+
+def find_fastest(tuning: Trials, candidates: Sequence[Policy], points: float) -> Policy:
+    """Return the fastest policy that loses at most ``points`` points of accuracy against full depth."""
+    swept = tuning.sweep(candidates)
+    return swept.policies[swept.within(float(tuning.right[:, -1].mean()) - points / 100)]
+
+
+def measure_policy(trials: Trials, policy: Policy, *, labelled: bool = True) -> dict[str, Any]:
+    """Return accuracy and cost of a policy on some outputs; the lost points with a 95 % interval (paired bootstrap).
+
+    Without labels the last depth's predictions replace them, and accuracy is called agreement.
+    """
+    depth, correct, full = trials.depth(policy), trials.correct(policy), trials.right[:, -1]
+    lost = mean_interval(full.astype(int) - correct.astype(int))
+    counts = np.bincount(depth, minlength=trials.outputs.depths + 1)[1:]
+    answers = (
+        {"accuracy": _share(correct), "accuracy_full": _share(full)} if labelled else {"agreement": _share(correct)}
+    )
+    return {
+        "n": len(trials.outputs),
+        **answers,
+        "points_lost": _round_interval(lost, 100, 2),
+        "mean_depth": round(float(depth.mean()), 3),
+        "layer_speedup": round(trials.outputs.depths / float(depth.mean()), 3),
+        "depths": {str(d): int(count) for d, count in enumerate(counts, 1) if count},
+    }
+
+
+def _share(correct: Any) -> float:
+    return round(float(correct.mean()), 4)
+
+
+def _round_interval(interval: Interval, scale: float, digits: int) -> dict[str, float]:
+    values = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {name: round(value * scale, digits) for name, value in values.items()} | {"confidence": interval.confidence}

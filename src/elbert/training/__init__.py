@@ -1,1 +1,1 @@
-"""Training: the objective over all depths, on transformers' Trainer (extra ``train``)."""
+"""Training: the objective over all depths, with transformers' Trainer (extra ``train``)."""

@@ -1,4 +1,4 @@
-"""Training data: files of examples to padded batches."""
+"""Training data: examples of a file as tokens and labels, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elbert.data import read_examples
 from elbert.errors import DataError
-from elbert.evaluation import target
+from elbert.evaluation import parse_target
 from elbert.model.config import Problem
 from elbert.tokenization import Tokeniser
 
@@ -19,16 +19,16 @@ Features = dict[str, Any]
 
 
 def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem: Problem) -> list[Features]:
-    """Every example of a file, tokenised and labelled.
+    """Tokenise every example of a file and read its label.
 
     Raises:
-        BadRow: a row has no label, or one that the model does not know.
-        DataError: the file cannot be read or holds no example.
+        BadRow: a row has no label, or a label that is not one of the model's.
+        DataError: the file cannot be read or has no examples.
     """
     examples = list(read_examples(path))
     if not examples:
         raise DataError(f"{path}: no examples")
-    labels = [target(example, names, problem) for example in examples]
+    labels = [parse_target(example, names, problem) for example in examples]
     return [
         {"input_ids": t.ids, "token_type_ids": t.type_ids, "labels": label}
         for t, label in zip(tokeniser.encode([e.content() for e in examples]), labels, strict=True)
@@ -37,23 +37,23 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
 
 @dataclass(frozen=True)
 class Collator:
-    """Features to a batch, padded to its longest row."""
+    """Combines features to a batch, padded to its longest row."""
 
     pad_id: int
 
     def __call__(self, features: list[Features]) -> dict[str, Tensor]:
-        """``input_ids, attention_mask, token_type_ids [rows, tokens]`` and ``labels``."""
+        """Return ``input_ids, attention_mask, token_type_ids [rows, tokens]`` and ``labels``."""
         lengths = [len(f["input_ids"]) for f in features]
-        places = torch.arange(max(lengths))
+        positions = torch.arange(max(lengths))
         return {
-            "input_ids": padded([f["input_ids"] for f in features], self.pad_id),
-            "attention_mask": (places < torch.tensor(lengths).unsqueeze(-1)).long(),
-            "token_type_ids": padded([f["token_type_ids"] for f in features], 0),
+            "input_ids": pad_rows([f["input_ids"] for f in features], self.pad_id),
+            "attention_mask": (positions < torch.tensor(lengths).unsqueeze(-1)).long(),
+            "token_type_ids": pad_rows([f["token_type_ids"] for f in features], 0),
             "labels": torch.tensor([f["labels"] for f in features]),
         }
 
 
-def padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """``[rows, longest]``."""
+def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Return ``[rows, longest]``."""
     tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value)

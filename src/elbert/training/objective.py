@@ -1,4 +1,4 @@
-"""The training objective: the losses of all depths, weighed (Xie et al. 2021, section 2.3)."""
+"""The training objective: the weighted sum of all depths' losses (Xie et al. 2021, section 2.3)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from elbert.model.config import Problem
 from elbert.model.reference.losses import depth_losses
 from elbert.training.options import ExitOptions
 
-START = 4.0  # of the learned parameters: every depth begins at weight sigmoid(4) = 0.982
+INITIAL_T = 4.0  # of the learned parameters: each weight starts at sigmoid(4) = 0.982
 
 
 class ExitObjective(nn.Module):
-    """``sum of w_m * loss_m`` over depths, weights summing to their number.
+    """``sum of w_m * loss_m`` over depths; the weights sum to the number of depths.
 
-    Its only parameters, if any, are the ``t`` of the learned weighting: ``w_m = floor + (1 - floor) sigmoid(t_m)`` for
-    the earlier depths, and the last takes the rest. They belong to training and never to the model.
+    The learned weighting has parameters ``t``: ``w_m = floor + (1 - floor) sigmoid(t_m)`` for the earlier depths, and
+    the last depth has the rest. They are part of training, not of the model.
     """
 
     def __init__(self, depths: int, problem: Problem, options: ExitOptions, smoothing: float = 0.0) -> None:
@@ -27,16 +27,16 @@ class ExitObjective(nn.Module):
         self.options = options
         self.smoothing = smoothing
         if options.weighting == "learned":
-            self.t = nn.Parameter(torch.full((depths - 1,), START))
-            self.t.register_hook(mean_over_processes)  # type: ignore[no-untyped-call]  # torch's own
+            self.t = nn.Parameter(torch.full((depths - 1,), INITIAL_T))
+            self.t.register_hook(average_over_processes)  # type: ignore[no-untyped-call]  # torch's own
 
     def weights(self) -> Tensor:
-        """``[depths]``: how much each depth counts now; the last takes what the earlier ones leave."""
+        """Return ``[depths]``: the current weights; the last is the number of depths minus the sum of the others."""
         earlier = self.earlier_weights()
         return torch.cat([earlier, (self.depths - earlier.sum()).unsqueeze(0)])
 
     def earlier_weights(self) -> Tensor:
-        """``[depths - 1]``: of all depths but the last."""
+        """Return ``[depths - 1]``: the weights of all depths but the last."""
         options, earlier = self.options, self.depths - 1
         if options.weighting == "learned":
             return options.weight_floor + (1 - options.weight_floor) * self.t.sigmoid()
@@ -47,32 +47,32 @@ class ExitObjective(nn.Module):
         return torch.ones(earlier)
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch: ``exit_logits [depths, rows, classes]``, labels as :func:`depth_losses` takes them."""
+        """Return the loss of a batch: ``exit_logits [depths, rows, classes]``, labels as in :func:`depth_losses`."""
         losses = depth_losses(exit_logits, labels, self.problem, self.smoothing)
         share = self.options.distillation
         if share and self.depths > 1:
-            taught = taught_losses(exit_logits, self.problem, self.options.temperature)
-            losses = torch.cat([(1 - share) * losses[:-1] + share * taught, losses[-1:]])
+            distilled = distillation_losses(exit_logits, self.problem, self.options.temperature)
+            losses = torch.cat([(1 - share) * losses[:-1] + share * distilled, losses[-1:]])
         return (self.weights().to(losses) * losses).sum()
 
 
-def taught_losses(exit_logits: Tensor, problem: Problem, temperature: float) -> Tensor:
-    """``[depths - 1]``: how far each earlier depth's answer is from the last depth's, which is not moved by it."""
+def distillation_losses(exit_logits: Tensor, problem: Problem, temperature: float) -> Tensor:
+    """Return ``[depths - 1]``: each earlier depth's loss against the last depth, which gets no gradient."""
     logits = exit_logits.float()
     earlier, last = logits[:-1], logits[-1].detach().expand_as(logits[:-1])
     if problem == "regression":
         return functional.mse_loss(earlier, last, reduction="none").mean((1, 2))
     if problem == "multi_label_classification":
         soft = (last / temperature).sigmoid()
-        apart = functional.binary_cross_entropy_with_logits(earlier / temperature, soft, reduction="none")
-        return apart.mean((1, 2)) * temperature**2
+        loss = functional.binary_cross_entropy_with_logits(earlier / temperature, soft, reduction="none")
+        return loss.mean((1, 2)) * temperature**2
     soft = (last / temperature).softmax(-1)
-    apart = -(soft * (earlier / temperature).log_softmax(-1)).sum(-1)
-    return apart.mean(1) * temperature**2
+    loss = -(soft * (earlier / temperature).log_softmax(-1)).sum(-1)
+    return loss.mean(1) * temperature**2
 
 
-def mean_over_processes(gradient: Tensor) -> Tensor:
-    """The gradient averaged over all processes, as DistributedDataParallel does for the model's own."""
+def average_over_processes(gradient: Tensor) -> Tensor:
+    """Return the gradient averaged over all processes: DistributedDataParallel averages the model's only."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):

@@ -1,4 +1,4 @@
-"""What is set about exits when training; transformers' TrainingArguments set the rest."""
+"""Options of training that concern exits; transformers' TrainingArguments has the others."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from typing import Any
 from elbert.errors import InputError
 
 
-def option(default: Any, kind: type, told: str, choices: tuple[str, ...] | None = None) -> Any:
-    """A setting with what the command line needs to offer it."""
-    return field(default=default, metadata={"kind": kind, "help": told, "choices": choices})
+def option(default: Any, kind: type, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
+    """Return a dataclass field with the type, help and choices of its command-line flag."""
+    return field(default=default, metadata={"kind": kind, "help": help_text, "choices": choices})
 
 
 @dataclass(frozen=True)
 class ExitOptions:
-    """How the depths are weighed and read in training (Xie et al. 2021, section 2.3)."""
+    """Weighting of the depths' losses and form of the exit head (Xie et al. 2021, section 2.3)."""
 
     weighting: str = option(
-        "equal", str, "how much each depth's loss counts", ("learned", "equal", "linear", "last-heavy")
+        "equal", str, "weighting of the depths' losses", ("learned", "equal", "linear", "last-heavy")
     )
-    last_share: float = option(
-        1 / 3, float, "last-heavy weighting: the last depth's share; the others have equal parts"
-    )
-    weight_floor: float = option(0.1, float, "learned weighting: no depth weighs less (0: no floor)")
-    weight_rate: float = option(1e-2, float, "learned weighting: learning rate of its parameters")
+    last_share: float = option(1 / 3, float, "last-heavy weighting: the share of the last depth; the others are equal")
+    weight_floor: float = option(0.1, float, "learned weighting: minimum weight of a depth (0: no minimum)")
+    weight_rate: float = option(1e-2, float, "learned weighting: learning rate of the weights")
     weight_schedule: str = option(
-        "constant", str, "of that rate: constant, or the same as the network's", ("constant", "same")
+        "constant",
+        str,
+        "learned weighting: schedule of that rate, constant or the same as the network's",
+        ("constant", "same"),
     )
     distillation: float = option(
-        0.0, float, "share of each earlier depth's loss that is taught by the last depth, 0 to 1"
+        0.0, float, "share of each earlier depth's loss that is distillation from the last depth, 0 to 1"
     )
-    temperature: float = option(1.0, float, "of that teaching")
+    temperature: float = option(1.0, float, "temperature of the distillation")
     pooling: str | None = option(
-        None, str, "what the exit head reads: [CLS] (ALBERT's own) or the mean of the tokens", ("cls", "mean")
+        None, str, "input of the exit head: [CLS] (ALBERT's default) or the mean of the tokens", ("cls", "mean")
     )
-    exit_heads: int | None = option(None, int, "1: one head for all depths; k: one per block of depths (an ablation)")
+    exit_heads: int | None = option(
+        None, int, "number of exit heads: 1 for all depths, or k for as many blocks of depths (an ablation)"
+    )
 
     def __post_init__(self) -> None:
-        """Hold every option to its range."""
+        """Check the range of every option."""
         for setting in fields(self):
             choices, value = setting.metadata["choices"], getattr(self, setting.name)
             if choices and value is not None and value not in choices:
@@ -53,7 +56,7 @@ class ExitOptions:
             raise InputError(f"exit_heads is {self.exit_heads!r}, expected a whole number from 1")
 
 
-# What a preset sets: first the exit options, then transformers' arguments. Flags given by hand win over both.
+# By preset: exit options, then transformers' arguments. Flags of the command line take precedence over both.
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": (
         {},

@@ -1,4 +1,4 @@
-"""What must hold before a training run begins."""
+"""A training run: checks of the arguments, the starting model, training, and the model folder that it writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert.bundle import Bundle
 from elbert.errors import BundleError, DataError, InputError
 from elbert.model.config import Problem
@@ -20,80 +20,10 @@ from elbert.model.families import Backbone
 from elbert.model.reference import reference_class
 from elbert.tokenization import Tokeniser
 from elbert.training.features import Collator, load_features
-from elbert.training.metrics import DepthReport, metrics_for
+from elbert.training.metrics import DepthReport, build_metrics
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
-from elbert.training.trainer import ElbertTrainer, quicken
-
-
-def check_output(output: Path, resume: str | None) -> None:
-    """Let no run write over another's model, or mix its checkpoints with another's."""
-    if resume is not None:
-        return
-    if (output / "config.json").exists():
-        raise InputError(f"{output} already holds a model: choose another --output, or remove it first")
-    if last_checkpoint(output) is not None:
-        raise InputError(
-            f"{output} holds checkpoints of an earlier run: --resume_from_checkpoint last continues it; "
-            "or choose another --output"
-        )
-
-
-def check_labels(labels: Sequence[str], problem: Problem, smoothing: float) -> None:
-    """Hold the labels to what the problem asks for."""
-    least, what = {"single_label_classification": (2, "two labels or more"), "regression": (1, "one label")}.get(
-        problem, (1, "one label or more")
-    )
-    if len(labels) < least or (problem == "regression" and len(labels) > 1):
-        raise InputError(f"{problem} takes {what}, came {', '.join(labels) or 'none'}")
-    if "" in labels or len(set(labels)) < len(labels):
-        raise InputError(f"labels are {', '.join(map(repr, labels))}; expected distinct names")
-    if smoothing and problem != "single_label_classification":
-        raise InputError(f"label_smoothing_factor is for single-label classification only, and this is {problem}")
-
-
-def check_exits(options: ExitOptions, backbone: Backbone) -> None:
-    """Hold what the exit heads are to read to what the family can say of it on disk."""
-    for name, usual in (("pooling", "cls"), ("exit_heads", 1)):
-        value = getattr(options, name)
-        if not backbone.shared and value not in (None, usual):
-            raise InputError(f"{name} is {value!r}: that is for ALBERT; a {backbone.title} is trained with {usual!r}")
-
-
-def use_one_device(arguments: TrainingArguments, console: Console) -> None:
-    """Keep transformers from splitting a batch over devices within a process: logits of all depths come depths first.
-
-    One process for each device, which ``torchrun`` starts, is faster anyway.
-    """
-    if arguments.n_gpu > 1:
-        console.print(f"one device of {arguments.n_gpu} is used; torchrun --nproc_per_node uses more", highlight=False)
-        arguments._n_gpu = 1
-
-
-def resume_from(given: str | None, output: Path) -> str | None:
-    """The checkpoint to go on from: the one named, or with ``last`` the latest in the output folder.
-
-    Raises:
-        InputError: it is not there.
-    """
-    if given is None or given.lower() == "false":
-        return None
-    if given.lower() not in ("true", "last"):
-        if not (Path(given) / "trainer_state.json").is_file():
-            raise InputError(f"{given}: no checkpoint; give the folder of one, checkpoint-…, or last")
-        return given
-    found = last_checkpoint(output)
-    if found is None:
-        raise InputError(f"{output}: no checkpoint to resume from; leave out --resume_from_checkpoint to begin")
-    return found
-
-
-def last_checkpoint(output: Path) -> str | None:
-    """The latest checkpoint in a folder, if there is one."""
-    if not output.is_dir():
-        return None
-    found: str | None = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]  # transformers' own
-    return found
+from elbert.training.trainer import ElbertTrainer, use_fast_forms
 
 
 def train(
@@ -110,7 +40,7 @@ def train(
 ) -> dict[str, float]:
     """Train from a model folder or hub id, and write the best checkpoint, by area, into ``arguments.output_dir``.
 
-    Returns the validation metrics of what was written.
+    Returns the validation metrics of that checkpoint.
 
     Raises:
         BundleError: the model cannot be used.
@@ -119,19 +49,19 @@ def train(
     """
     console = console or Console(stderr=True)
     output = Path(cast(str, arguments.output_dir))
-    resume = resume_from(arguments.resume_from_checkpoint, output)
+    resume = find_checkpoint(arguments.resume_from_checkpoint, output)
     check_output(output, resume)
     check_labels(labels, problem, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     bundle = Bundle.open(model)
     tokeniser = Tokeniser.load(bundle.folder, min(max_length, bundle.config.max_length))
-    set_seed(arguments.seed)  # the Trainer does so too, but a new head is drawn before there is one
+    set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     check_exits(options, bundle.config.backbone)
-    network = starting_model(bundle, labels, options, problem)
+    network = load_starting_model(bundle, labels, options, problem)
     if tokeniser.vocab_size > network.config.vocab_size:
-        raise DataError(f"{bundle.folder}: the tokenizer knows more tokens than the model; restore its files")
+        raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
-        quicken(network, tokeniser.max_length)
+        use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
     trainer = ElbertTrainer(
         objective=objective,
@@ -140,10 +70,10 @@ def train(
         train_dataset=load_features(train_file, tokeniser, labels, problem),
         eval_dataset=load_features(validation_file, tokeniser, labels, problem),
         data_collator=Collator(tokeniser.pad_id),
-        compute_metrics=metrics_for(problem),
+        compute_metrics=build_metrics(problem),
         callbacks=[DepthReport(objective, console)],
     )
-    trainer.remove_callback(PrinterCallback)  # DepthReport tells it, on standard error
+    trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
     trainer.train(resume_from_checkpoint=resume)
     metrics = trainer.evaluate()
     if trainer.is_world_process_zero():
@@ -151,12 +81,14 @@ def train(
     return metrics
 
 
-def starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOptions, problem: Problem) -> PreTrainedModel:
-    """The network to train, in float32, with the labels of the data; a head of another size starts anew.
+def load_starting_model(
+    bundle: Bundle, labels: Sequence[str], options: ExitOptions, problem: Problem
+) -> PreTrainedModel:
+    """Load the network in float32, with the labels of the data; a head of another size is initialised again.
 
     Raises:
-        BundleError: the folder has no weights, or they are not all there.
-        InputError: more exit heads are wanted than the model has depths.
+        BundleError: the folder has no weights, or some are missing.
+        InputError: more exit heads than the model has depths.
     """
     backbone, folder = bundle.config.backbone, bundle.folder
     chosen: dict[str, Any] = {"pooling": options.pooling, "exit_heads": options.exit_heads} if backbone.shared else {}
@@ -174,19 +106,93 @@ def starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOptions, 
     except OSError as error:
         raise BundleError(f"{folder}: its weights cannot be read ({str(error).splitlines()[0]})") from error
     absent = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    anew = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.", "earlier_heads.")  # for a new task
-    if lost := sorted(key for key in absent if not key.startswith(anew)):
-        raise BundleError(f"{folder}: no weights that fit for {lost[0]} and {len(lost) - 1} more; restore its files")
+    initialised = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.", "earlier_heads.")  # for a new task
+    if missing := sorted(key for key in absent if not key.startswith(initialised)):
+        raise BundleError(
+            f"{folder}: no weights that fit for {missing[0]} and {len(missing) - 1} more; restore its files"
+        )
     return cast(PreTrainedModel, network)
 
 
 def save(
     trainer: ElbertTrainer, tokeniser: Tokeniser, output: Path, metrics: dict[str, float], objective: ExitObjective
 ) -> None:
-    """The model folder, and beside it what the run measured."""
+    """Write the model folder, and ``training.json`` with the run's metrics."""
     network = trainer.accelerator.unwrap_model(trainer.model)
     network.save_pretrained(output)
     tokeniser.save(output)
     record = {"metrics": metrics, "exit_weights": objective.weights().tolist(), "steps": trainer.state.global_step}
-    with replaced(output / "training.json") as out:
+    with open_atomic(output / "training.json") as out:
         out.write(json.dumps(record, indent=2) + "\n")
+
+
+def check_output(output: Path, resume: str | None) -> None:
+    """Check that no model is overwritten, and that checkpoints of two runs do not mix."""
+    if resume is not None:
+        return
+    if (output / "config.json").exists():
+        raise InputError(f"{output} already holds a model: choose another --output, or remove it first")
+    if find_last_checkpoint(output) is not None:
+        raise InputError(
+            f"{output} holds checkpoints of an earlier run: --resume_from_checkpoint last continues it; "
+            "or choose another --output"
+        )
+
+
+def check_labels(labels: Sequence[str], problem: Problem, smoothing: float) -> None:
+    """Check that the labels fit the problem."""
+    least, what = {"single_label_classification": (2, "two labels or more"), "regression": (1, "one label")}.get(
+        problem, (1, "one label or more")
+    )
+    if len(labels) < least or (problem == "regression" and len(labels) > 1):
+        raise InputError(f"{problem} takes {what}, got {', '.join(labels) or 'none'}")
+    if "" in labels or len(set(labels)) < len(labels):
+        raise InputError(f"labels are {', '.join(map(repr, labels))}; expected distinct names")
+    if smoothing and problem != "single_label_classification":
+        raise InputError(f"label_smoothing_factor is for single-label classification only, and this is {problem}")
+
+
+def check_exits(options: ExitOptions, backbone: Backbone) -> None:
+    """Check that the family's ``config.json`` can express the exit heads."""
+    for name, default in (("pooling", "cls"), ("exit_heads", 1)):
+        value = getattr(options, name)
+        if not backbone.shared and value not in (None, default):
+            raise InputError(
+                f"{name} is {value!r}: this is for ALBERT only; a {backbone.title} is trained with {default!r}"
+            )
+
+
+def use_one_device(arguments: TrainingArguments, console: Console) -> None:
+    """Prevent transformers from splitting a batch over devices: it would concatenate logits along the depths.
+
+    One process per device, as ``torchrun`` starts them, is faster in any case.
+    """
+    if arguments.n_gpu > 1:
+        console.print(f"one device of {arguments.n_gpu} is used; torchrun --nproc_per_node uses more", highlight=False)
+        arguments._n_gpu = 1
+
+
+def find_checkpoint(checkpoint: str | None, output: Path) -> str | None:
+    """Return the checkpoint to resume from: the named one, or for ``last`` the latest in the output folder.
+
+    Raises:
+        InputError: there is no such checkpoint.
+    """
+    if checkpoint is None or checkpoint.lower() == "false":
+        return None
+    if checkpoint.lower() not in ("true", "last"):
+        if not (Path(checkpoint) / "trainer_state.json").is_file():
+            raise InputError(f"{checkpoint}: no checkpoint; give the folder of one, checkpoint-…, or last")
+        return checkpoint
+    found = find_last_checkpoint(output)
+    if found is None:
+        raise InputError(f"{output}: no checkpoint to resume from; omit --resume_from_checkpoint to start anew")
+    return found
+
+
+def find_last_checkpoint(output: Path) -> str | None:
+    """Return the latest checkpoint in a folder, or None."""
+    if not output.is_dir():
+        return None
+    found: str | None = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]  # transformers' own
+    return found
