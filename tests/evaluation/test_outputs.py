@@ -11,7 +11,7 @@ import elbert
 from elbert.classifier import Classifier
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
-from elbert.evaluation import collect, load_outputs, measure, target
+from elbert.evaluation import collect, load_outputs, measure_throughput, parse_target
 from elbert.exits import policy
 from tiny import texts, write_bundle
 
@@ -60,7 +60,7 @@ def test_a_replay_leaves_where_live_texts_leave(tmp_path, changes):
     assert early > 60
 
 
-def parts_of(outputs, **changes):
+def list_parts(outputs, **changes):
     about = {"label_names": outputs.label_names, "problem": outputs.problem}
     about |= {name: changes.pop(name) for name in list(changes) if name in about}
     parts = {n: getattr(outputs, n) for n in ("probabilities", "labels", "tokens")}
@@ -85,7 +85,7 @@ CHANGES = {
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_parts_that_do_not_fit_are_refused(tmp_path, outputs, changes):
     file = tmp_path / "outputs.npz"
-    np.savez(file, **parts_of(outputs, **changes))
+    np.savez(file, **list_parts(outputs, **changes))
     with pytest.raises(DataError, match=rf"{file}: its parts do not fit each other; write it again"):
         load_outputs(file)
 
@@ -97,7 +97,7 @@ def npz(**parts):
 
 
 def damaged(outputs):
-    whole = npz(**parts_of(outputs))
+    whole = npz(**list_parts(outputs))
     flipped = bytearray(whole)
     flipped[len(whole) // 3] ^= 0xFF
     return {
@@ -106,8 +106,8 @@ def damaged(outputs):
         "cut off": whole[: len(whole) // 2],
         "a bit flipped": bytes(flipped),
         "no about": npz(probabilities=outputs.probabilities, labels=outputs.labels, tokens=outputs.tokens),
-        "about is no json": npz(**parts_of(outputs, about=np.array("{"))),
-        "probabilities are texts": npz(**parts_of(outputs, probabilities=np.full((200, 6, 3), "x"))),
+        "about is no json": npz(**list_parts(outputs, about=np.array("{"))),
+        "probabilities are texts": npz(**list_parts(outputs, probabilities=np.full((200, 6, 3), "x"))),
         "one array": whole[:0] + _npy(outputs.probabilities),
     }
 
@@ -140,7 +140,7 @@ def test_a_pickle_inside_is_refused_and_never_run(tmp_path, outputs, where):
     file = tmp_path / "outputs.npz"
     trap = np.empty(200, object)
     trap[:] = [Trap()] * 200
-    np.savez(file, **parts_of(outputs, **{where: trap}))
+    np.savez(file, **list_parts(outputs, **{where: trap}))
     with pytest.raises(DataError, match="not a file of saved outputs"):
         load_outputs(file)
     assert not Trap.sprung
@@ -175,7 +175,7 @@ NAMES = ("negative", "positive")
     ],
 )
 def test_targets(label, problem, expected):
-    assert target(Example("x", None, label, 1, "here"), NAMES, problem) == expected
+    assert parse_target(Example("x", None, label, 1, "here"), NAMES, problem) == expected
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_targets(label, problem, expected):
 )
 def test_a_bad_label_is_named_by_file_and_line(label, problem):
     with pytest.raises(BadRow, match="here:7: ") as caught:
-        target(Example("x", None, label, 7, "here"), NAMES, problem)
+        parse_target(Example("x", None, label, 7, "here"), NAMES, problem)
     assert (caught.value.source, caught.value.line) == ("here", 7)
 
 
@@ -195,7 +195,7 @@ def test_content_of_an_example():
 
 def test_timing_is_measured_against_full_depth(bundle_folder):
     classifier = Classifier.load(bundle_folder)
-    found = measure(classifier, texts(120), {"one": policy("depth(1)"), "all": policy("full")}, rounds=3)
+    found = measure_throughput(classifier, texts(120), {"one": policy("depth(1)"), "all": policy("full")}, rounds=3)
     for timing in found.values():
         assert (timing.texts, timing.rounds) == (120, 3)
         assert timing.texts_per_second > 0
@@ -215,7 +215,7 @@ def test_single_texts_are_timed_one_by_one(bundle_folder, monkeypatch):
     monkeypatch.setattr(
         classifier, "predict", lambda rows, way: called.append((len(rows), str(way))) or predict(rows, way)
     )
-    found = timing.latencies(classifier, texts(50), {"one": policy("depth(1)"), "all": policy("full")}, 2)
+    found = timing.measure_latencies(classifier, texts(50), {"one": policy("depth(1)"), "all": policy("full")}, 2)
     assert called == [(1, "full")] * 10 + [(1, "full"), (1, "depth(1)"), (1, "full")] * 10 * 2
     for each in found.values():
         assert each.texts == 10
@@ -227,5 +227,5 @@ def test_timing_takes_a_sample_of_many(bundle_folder, monkeypatch):
     from elbert.evaluation import cost as timing
 
     monkeypatch.setattr(timing, "SAMPLE", 10)
-    (found,) = measure(Classifier.load(bundle_folder), texts(50), {"one": policy("depth(1)")}, 1).values()
+    (found,) = measure_throughput(Classifier.load(bundle_folder), texts(50), {"one": policy("depth(1)")}, 1).values()
     assert found.texts == 10

@@ -8,34 +8,42 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from elbert.errors import InputError
-from elbert.evaluation.report import score
+from elbert.evaluation.report import score_policy
 from elbert.evaluation.statistics import mcnemar, mean_interval
-from elbert.evaluation.sweep import FAMILIES, Swept, Trials, families, front, gap_or_window, sweep
-from elbert.evaluation.temperature import fitted_temperatures, negative_log_likelihood
+from elbert.evaluation.sweep import (
+    FAMILIES,
+    SweepResult,
+    Trials,
+    build_families,
+    build_gap_or_window,
+    find_front,
+    sweep,
+)
+from elbert.evaluation.temperature import fit_temperatures, negative_log_likelihood
 from elbert.exits import Depth, Full, Window, policy, replay
-from elbert.exits.signals import at_temperatures
+from elbert.exits.signals import apply_temperatures
 
 
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
 def test_a_sweep_is_many_evaluations(problem):
     outputs = random_outputs(n=80, depths=5, problem=problem)
-    few = {name: policies[:: len(policies) // 12 + 1] for name, policies in families(5).items()}
+    few = {name: policies[:: len(policies) // 12 + 1] for name, policies in build_families(5).items()}
     for name, swept in sweep(outputs, few).items():
         for i, chosen in enumerate(few[name]):
-            plain = score(outputs, "", chosen)
+            plain = score_policy(outputs, "", chosen)
             assert swept.mean_depth[i] == pytest.approx(plain.mean_depth)
             assert swept.accuracy[i] == pytest.approx(plain.metrics["accuracy"])
 
 
 def test_every_family_reaches_from_the_first_depth_to_the_last():
     for depths in (1, 2, 12, 24):
-        for name, policies in families(depths).items():
+        for name, policies in build_families(depths).items():
             assert {Full(), Depth(1)} <= set(policies), name
             assert all(policy(str(p)) == p for p in policies[:: len(policies) // 50 + 1])
-    assert sum(map(len, families(12).values())) > 20_000
-    assert list(families(12, ["patience", "gap"])) == ["patience", "gap"]
+    assert sum(map(len, build_families(12).values())) > 20_000
+    assert list(build_families(12, ["patience", "gap"])) == ["patience", "gap"]
     with pytest.raises(InputError, match=r"called 'windows'; expected some of window, .*patience"):
-        families(12, ["windows"])
+        build_families(12, ["windows"])
 
 
 def test_no_family_hides_a_duplicate_name():
@@ -49,7 +57,7 @@ costs = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, ma
 def test_gap_or_window_is_the_window_at_two_classes_and_another_at_three(size):
     def both(classes):
         outputs = random_outputs(n=400, classes=classes)
-        (ours,) = (p for p in gap_or_window(6, [0.6]) if f"size={size}," in str(p))
+        (ours,) = (p for p in build_gap_or_window(6, [0.6]) if f"size={size}," in str(p))
         papers = Window(entropy=stats.entropy([0.8, 0.2], base=2), size=size)
         return replay(outputs.probabilities, ours), replay(outputs.probabilities, papers)
 
@@ -63,7 +71,7 @@ def test_gap_or_window_is_the_window_at_two_classes_and_another_at_three(size):
 @given(costs)
 def test_the_front_is_what_nobody_beats(points):
     cost, gain = np.array(points, float).T
-    found = front(cost, gain)
+    found = find_front(cost, gain)
     beaten = {
         i
         for i in range(len(points))
@@ -78,7 +86,7 @@ def test_the_front_is_what_nobody_beats(points):
 @settings(max_examples=200)
 def test_the_best_at_a_speedup_and_the_fastest_within_a_loss(points, speedup):
     cost, gain = np.array(points, float).T
-    swept = Swept([policy("full")] * len(points), cost, gain / 8, 8)
+    swept = SweepResult([policy("full")] * len(points), cost, gain / 8, 8)
     fast = [i for i in range(len(points)) if 8 / cost[i] >= speedup - 1e-9]
     found = swept.at(speedup)
     if found is None:
@@ -100,10 +108,10 @@ def test_the_best_at_a_speedup_and_the_fastest_within_a_loss(points, speedup):
 
 
 def test_equal_cost_is_equal_cost():
-    swept = Swept([policy("full")] * 4, np.array([1.0, 3.9, 4.1, 8.0]), np.array([0.9, 0.8, 0.8, 0.7]), 8)
+    swept = SweepResult([policy("full")] * 4, np.array([1.0, 3.9, 4.1, 8.0]), np.array([0.9, 0.8, 0.8, 0.7]), 8)
     assert swept.at(2) == 0  # looked good here, and is four times as fast
     assert swept.near(2) == 2  # of equals the deepest
-    assert Swept([policy("full")] * 2, np.array([1.0, 8.0]), np.array([0.5, 0.7]), 8).near(2) == 0
+    assert SweepResult([policy("full")] * 2, np.array([1.0, 8.0]), np.array([0.5, 0.7]), 8).near(2) == 0
 
 
 def test_a_regression_has_nothing_to_sweep():
@@ -144,12 +152,12 @@ def test_mcnemar_counts_only_where_they_differ():
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
 def test_fitted_temperatures_are_the_likeliest(problem):
     outputs = random_outputs(n=300, depths=3, problem=problem)
-    fitted = fitted_temperatures(outputs)
+    fitted = fit_temperatures(outputs)
     for depth, temperature in enumerate(fitted):
 
         def loss(t, depth=depth):
             said = outputs.probabilities[:, depth : depth + 1].astype(float)
-            return negative_log_likelihood(at_temperatures(said, (t,), outputs.multi_label)[:, 0], outputs)
+            return negative_log_likelihood(apply_temperatures(said, (t,), outputs.multi_label)[:, 0], outputs)
 
         assert all(loss(temperature) <= loss(t) + 1e-6 for t in (0.1, 0.5, 1.0, 2.0, 5.0, temperature * 1.1))
 
@@ -158,9 +166,9 @@ def test_a_temperature_mends_what_a_temperature_broke():
     outputs = random_outputs(n=2000, depths=2)
     rng = np.random.default_rng(0)
     labels = np.array([rng.choice(3, p=p / p.sum()) for p in outputs.probabilities[:, 1].astype(float)])
-    sharp = at_temperatures(outputs.probabilities.astype(float), (1.0, 0.5), False).astype(np.float32)
+    sharp = apply_temperatures(outputs.probabilities.astype(float), (1.0, 0.5), False).astype(np.float32)
     broken = type(outputs)(sharp, labels, outputs.tokens, outputs.label_names, outputs.problem)
-    assert fitted_temperatures(broken)[1] == pytest.approx(2.0, rel=0.1)
+    assert fit_temperatures(broken)[1] == pytest.approx(2.0, rel=0.1)
 
 
 def test_splits_are_the_same_every_time_and_lose_nothing(outputs):

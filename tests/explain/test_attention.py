@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import elbert
-from elbert.evaluation.cost import flops
+from elbert.evaluation.cost import count_flops
 from elbert.explain import explain
-from elbert.explain.attention import attention
-from elbert.explain.pieces import most_attended, words
+from elbert.explain.attention import compute_attention
+from elbert.explain.pieces import join_words, most_attended
 from elbert.model.reference.albert import ElbertForSequenceClassification
 
 
@@ -45,13 +45,13 @@ def test_it_is_read_from_the_layers_by_hand(classifiers, kind):
                 hidden = layer(hidden)
                 hidden = hidden[0] if isinstance(hidden, tuple) else hidden
             rows.append((weights.mean(0) if kind == "mean" else weights[0]).numpy())
-    found = attention(classifier.bundle.folder, config, tokens)
+    found = compute_attention(classifier.bundle.folder, config, tokens)
     assert found == pytest.approx(np.stack(rows), abs=1e-5)
 
 
 def test_words_put_together_and_most_attended():
     told = explain(elbert.Classifier.load(dtype="float32"), "It's undercut by amateurishness .", rounds=0)
-    shown = [word.shown for word in words(told.tokens)]
+    shown = [word.shown for word in join_words(told.tokens)]
     assert shown == ["[CLS]", "It", "'", "s", "undercut", "by", "amateurishness", ".", "[SEP]"]
     given = told.steps[0].attention
     found, special = most_attended(told.tokens, given, 3)
@@ -75,6 +75,6 @@ def test_flops_are_those_that_torch_counts(classifiers, kind, length):
         model(ids, torch.ones_like(ids), torch.zeros_like(ids))
     width = config.hidden_size
     unused = 2 * width * width  # transformers' own pooler reads the last depth once more
-    assert counter.get_total_flops() == flops(config, length, config.depths) + unused
-    once = flops(config, length, 2, 1)
-    assert flops(config, length, 2, 2) - once == 2 * width * (width + len(config.labels))
+    assert counter.get_total_flops() == count_flops(config, length, config.depths) + unused
+    once = count_flops(config, length, 2, 1)
+    assert count_flops(config, length, 2, 2) - once == 2 * width * (width + len(config.labels))

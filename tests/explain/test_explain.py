@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from elbert import InputError, PolicyError, replay
 from elbert.exits import Replay, Trace, policy
 from elbert.explain import explain
-from elbert.explain.explainer import same_since
-from elbert.explain.rule_tracks import apart, tracks
+from elbert.explain.explainer import stable_since
+from elbert.explain.rule_tracks import format_pair, track_rules
 from tiny import texts
 
 SPECS = [
@@ -49,7 +49,7 @@ def test_it_is_what_predict_and_replay_say(classifiers, kind, spec):
         told = untimed(classifier, text, spec)
         (live,) = classifier.predict([text], spec, trace=True)
         assert (told.depth, told.reason, told.depths) == (live.depth, live.reason, live.depths)
-        assert (told.left.label, told.left.score) == (live.label, live.score)
+        assert (told.exit_step.label, told.exit_step.score) == (live.label, live.score)
         for step, there in zip(told.steps, live.trace):
             assert (step.depth, step.scores, step.entropy) == (there.depth, there.scores, there.entropy)
         said = np.array([[list(step.scores.values()) for step in told.steps]], np.float32)
@@ -108,7 +108,7 @@ probabilities = st.integers(2, 4).flatmap(
 def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, spread):
     said = np.array([[np.array(p) / sum(p) for p in rows]])
     spec = policy(f"window(entropy=0.0, size={size}, rule={rule}, margin={margin}, range={spread})")
-    _, window = tracks(spec, Trace.of(said))
+    _, window = track_rules(spec, Trace.from_outputs(said))
     plain = said[0].tolist()
     assert window.size == size
     for step in window.steps:
@@ -131,7 +131,7 @@ def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, sprea
 @given(rows=probabilities, spec=st.sampled_from([s for s in SPECS if not s.startswith(("full", "depth"))]))
 def test_conditions_and_verdicts_agree_for_every_rule(rows, spec):
     said = np.array([[np.array(p) / sum(p) for p in rows]], np.float32)
-    for track in tracks(policy(spec), Trace.of(said)):
+    for track in track_rules(policy(spec), Trace.from_outputs(said)):
         for step in track.steps:
             assert step.fires == (step.full and all(step.holds.values()))
         assert track.threshold is None or len(track.values) == len(rows)
@@ -150,9 +150,9 @@ def test_signals_by_the_formulas(classifiers):
 
 
 def test_since_when_the_answer_has_been_the_same():
-    assert same_since(np.array([[0], [0], [1], [1], [0]])) == [1, 1, 3, 3, 5]
-    assert same_since(np.array([[0, 1]])) == [1]
-    assert same_since(np.array([[0, 1], [0, 0], [0, 0]])) == [1, 2, 2]
+    assert stable_since(np.array([[0], [0], [1], [1], [0]])) == [1, 1, 3, 3, 5]
+    assert stable_since(np.array([[0, 1]])) == [1]
+    assert stable_since(np.array([[0, 1], [0, 0], [0, 0]])) == [1, 2, 2]
 
 
 def test_exits_at_the_first_and_at_the_last_depth(classifiers):
@@ -181,10 +181,10 @@ def test_sentences(classifiers):
 
 
 def test_numbers_are_told_apart():
-    assert apart(0.2479, 0.25) == ("0.248", "0.25")
-    assert apart(0.21, 0.25) == ("0.21", "0.25")
-    assert apart(0.25, 0.25) == ("0.25", "0.25")
-    assert apart(0.2499999, 0.25) == ("0.2499999", "0.25")
+    assert format_pair(0.2479, 0.25) == ("0.248", "0.25")
+    assert format_pair(0.21, 0.25) == ("0.21", "0.25")
+    assert format_pair(0.25, 0.25) == ("0.25", "0.25")
+    assert format_pair(0.2499999, 0.25) == ("0.2499999", "0.25")
 
 
 def test_pairs_and_texts_that_are_cut(classifiers):
@@ -205,7 +205,7 @@ def test_time_and_json(classifiers):
     assert told.clock.rounds == told.clock.depth_rounds == 2
     assert len(told.clock.by_depth) == 6
     assert min(told.clock.policy, told.clock.full, *told.clock.by_depth) > 0
-    values = json.loads(json.dumps(told.as_json(), allow_nan=False))
+    values = json.loads(json.dumps(told.to_dict(), allow_nan=False))
     assert values["kind"] == "text"
     assert values["steps"][0]["divergence"] is None
     assert values["rules"][0]["threshold"] == 0.5
@@ -236,4 +236,4 @@ def test_wrong_wishes(classifiers, tmp_path):
 def test_a_multi_label_truth_may_be_empty(classifiers):
     told = untimed(classifiers["multi"], SENTENCES[2], label="")
     assert told.truth == ()
-    assert not math.isnan(told.left.score)
+    assert not math.isnan(told.exit_step.score)

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from elbert.explain import explain, survey
-from elbert.explain.page import as_page, write_page
+from elbert.explain.page import render_explanation, write_page
 from tiny import texts
 
 NASTY = "</script><script>document.title = 'owned'</script> <img src=x onerror=\"document.title = 'owned'\"> film"
@@ -48,18 +48,18 @@ def two(classifiers):
 @pytest.mark.parametrize("name", ["one", "many", "two"])
 def test_a_page_is_one_file_that_asks_for_nothing(request, name):
     told = request.getfixturevalue(name)
-    parts = Parts(as_page(told))
-    assert "<script>document.title" not in as_page(told)
-    assert "<!-- include" not in as_page(told)
-    assert "<!-- data" not in as_page(told)
+    parts = Parts(render_explanation(told))
+    assert "<script>document.title" not in render_explanation(told)
+    assert "<!-- include" not in render_explanation(told)
+    assert "<!-- data" not in render_explanation(told)
     for tag, attributes in parts.tags:
         assert tag not in ("img", "iframe", "object", "embed")
         assert not {"src", "action", "srcset"} & set(attributes)
         assert attributes.get("href", "data:,").startswith(("data:", "#"))
-    assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}/", as_page(told))
+    assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}/", render_explanation(told))
     assert any("default-src 'none'" in a.get("content", "") for _, a in parts.tags)
     values = json.loads(parts.data)
-    plain = json.loads(json.dumps(told.as_json()))
+    plain = json.loads(json.dumps(told.to_dict()))
     assert {key: values[key] for key in plain} == plain
 
 

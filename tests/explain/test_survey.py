@@ -8,10 +8,10 @@ import pytest
 
 from elbert import DataError
 from elbert.evaluation import collect
-from elbert.evaluation.cost import flops
-from elbert.evaluation.oracles import oracles
+from elbert.evaluation.cost import count_flops
+from elbert.evaluation.oracles import compute_oracles
 from elbert.explain import survey
-from elbert.explain.survey import length_bins, rank_correlation
+from elbert.explain.survey import bin_lengths, rank_correlation
 from tiny import texts
 
 TEXTS = [f"{text} film" for text in texts(60, seed=8)]
@@ -72,7 +72,7 @@ def test_settled_depths_easiest_and_hardest(classifiers, kind):
 
     all_settled = [settled(i) for i in range(60)]
     assert told.settled == tuple(all_settled.count(d) for d in range(1, 7))
-    mean = next(oracle.mean_depth for oracle in oracles(outputs) if oracle.name == "earliest settled")
+    mean = next(oracle.mean_depth for oracle in compute_oracles(outputs) if oracle.name == "earliest settled")
     assert sum(d * n for d, n in enumerate(told.settled, 1)) / 60 == pytest.approx(mean)
     assert [each.settled for each in told.easiest] == sorted(all_settled)[:25]
     assert [each.settled for each in told.hardest] == sorted(all_settled, reverse=True)[:25]
@@ -89,7 +89,7 @@ def test_unlabelled_data_says_what_it_can(classifiers):
     needs = (told.accuracy, told.accuracy_by_depth, told.exits_right, told.confusion, told.wrong, told.overthought)
     assert set(needs) == {None}
     assert {each.right for each in told.easiest} == {None}
-    json.dumps(told.as_json(), allow_nan=False)
+    json.dumps(told.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize("kind", ["two", "many"])
@@ -104,7 +104,7 @@ def test_confusion_counts_every_text_once(classifiers, kind):
         counts = Counter(zip(labels, answers))
         wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
         for pair in told.confusion.pairs[place]:
-            assert wrong[classifier.labels.index(pair.truth), classifier.labels.index(pair.said)] == pair.count
+            assert wrong[classifier.labels.index(pair.truth), classifier.labels.index(pair.prediction)] == pair.count
         shown = [pair.count for pair in told.confusion.pairs[place]]
         assert shown == sorted(wrong.values(), reverse=True)[:10]
         if told.confusion.matrices is not None:
@@ -120,7 +120,7 @@ def test_multi_label_confusion_is_missed_and_extra(classifiers):
         for name, s, y in zip(classifier.labels, answer, truth):
             if s != int(y):
                 expected[(name, "") if y else ("", name)] += 1
-    assert {(c.truth, c.said): c.count for c in told.confusion.pairs[-1]} == expected
+    assert {(c.truth, c.prediction): c.count for c in told.confusion.pairs[-1]} == expected
 
 
 def test_computation_is_summed_over_the_texts(classifiers):
@@ -128,22 +128,22 @@ def test_computation_is_summed_over_the_texts(classifiers):
     config, lengths = classifier.bundle.config, [len(t.ids) for t in classifier.tokeniser.encode(TEXTS)]
     told = survey(classifier, TEXTS, None, "entropy(0.7)")
     depths = [p.depth for p in classifier.predict(TEXTS, "entropy(0.7)")]
-    spent = sum(flops(config, n, d) for n, d in zip(lengths, depths))
-    assert told.computation_saved == pytest.approx(1 - spent / sum(flops(config, n, 6, 1) for n in lengths))
+    spent = sum(count_flops(config, n, d) for n, d in zip(lengths, depths))
+    assert told.computation_saved == pytest.approx(1 - spent / sum(count_flops(config, n, 6, 1) for n in lengths))
     assert survey(classifier, TEXTS, None, "full").computation_saved == 0
 
 
 def test_bins_hold_every_text_once_and_lengths_stay_together():
     rng = np.random.default_rng(0)
     lengths, exits = rng.integers(3, 40, 500), rng.integers(1, 13, 500)
-    bins = length_bins(lengths, exits)
+    bins = bin_lengths(lengths, exits)
     assert sum(b.texts for b in bins) == 500
     assert all(a.longest < b.shortest for a, b in zip(bins, bins[1:]))
     for b in bins:
         inside = [int(d) for n, d in zip(lengths, exits) if b.shortest <= n <= b.longest]
         assert (b.texts, b.mean_depth) == (len(inside), pytest.approx(sum(inside) / len(inside)))
         assert b.low <= b.mean_depth <= b.high or len(set(inside)) > 1
-    (one,) = length_bins(np.array([5, 5, 5]), np.array([1, 2, 6]))
+    (one,) = bin_lengths(np.array([5, 5, 5]), np.array([1, 2, 6]))
     assert (one.shortest, one.longest, one.mean_depth) == (5, 5, 3)
 
 

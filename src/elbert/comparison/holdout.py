@@ -1,4 +1,4 @@
-"""The honest comparison: dials chosen on some texts, figures and tests on others."""
+"""The holdout comparison: dials are chosen on some texts, accuracy and tests come from others."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A family's choice for a speed-up, and what it is worth on the texts that did not choose it."""
+class FamilyChoice:
+    """The policy that a family chooses for a speed-up, measured on texts that it was not chosen on."""
 
     family: str
     policy: str
@@ -25,8 +25,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Duel:
-    """The window against a rival on the same texts, in points of accuracy; ``p`` is McNemar's exact test."""
+class PairedTest:
+    """The window against another family on the same texts: the difference in accuracy, and McNemar's exact ``p``."""
 
     rival: str
     difference: Interval
@@ -34,44 +34,44 @@ class Duel:
 
     @property
     def verdict(self) -> str:
-        """Whether the window is better, worse, or neither can be said."""
+        """ "better", "worse" or "no difference" of the window, at :data:`SIGNIFICANT`."""
         if self.p > SIGNIFICANT:
             return "no difference"
         return "better" if self.difference.value > 0 else "worse"
 
 
 @dataclass(frozen=True)
-class Contest:
-    """All families at one layer speed-up; those that cannot be that fast are missing."""
+class CostComparison:
+    """All families at one layer speed-up; families without a policy that fast are absent."""
 
     speedup: float
-    entries: list[Entry]
-    duels: list[Duel]
+    entries: list[FamilyChoice]
+    duels: list[PairedTest]
 
 
-def contest(
+def compare_at_speedups(
     choose: Outputs, report: Outputs, families: Mapping[str, Sequence[Policy]], speedups: Sequence[float] = SPEEDUPS
-) -> list[Contest]:
-    """For every speed-up: each family's best policy of about that cost on ``choose``, compared on ``report``."""
+) -> list[CostComparison]:
+    """For every speed-up, choose each family's best policy at that cost on ``choose``, measure on ``report``."""
     chooser, reporter = Trials(choose), Trials(report)
     swept = {name: chooser.sweep(policies) for name, policies in families.items()}
     found = []
     for speedup in speedups:
         places = {name: s.near(speedup) for name, s in swept.items()}
         chosen = {name: swept[name].policies[i] for name, i in places.items() if i is not None}
-        entries = [_entry(reporter, name, policy) for name, policy in chosen.items()]
+        entries = [_score_choice(reporter, name, policy) for name, policy in chosen.items()]
         rivals = {name: policy for name, policy in chosen.items() if name != OURS}
-        duels = [_duel(reporter, chosen[OURS], name, p) for name, p in rivals.items()] if OURS in chosen else []
-        found.append(Contest(speedup, entries, duels))
+        duels = [_compare_pair(reporter, chosen[OURS], name, p) for name, p in rivals.items()] if OURS in chosen else []
+        found.append(CostComparison(speedup, entries, duels))
     return found
 
 
-def _entry(trials: Trials, family: str, policy: Policy) -> Entry:
+def _score_choice(trials: Trials, family: str, policy: Policy) -> FamilyChoice:
     depth = trials.depth(policy)
-    return Entry(family, str(policy), float(trials.correct(policy).mean()), float(depth.mean()))
+    return FamilyChoice(family, str(policy), float(trials.correct(policy).mean()), float(depth.mean()))
 
 
-def _duel(trials: Trials, ours: Policy, rival: str, theirs: Policy) -> Duel:
+def _compare_pair(trials: Trials, ours: Policy, rival: str, theirs: Policy) -> PairedTest:
     right, wrong = trials.correct(ours), trials.correct(theirs)
     difference = mean_interval(right.astype(int) - wrong.astype(int))
-    return Duel(rival, difference, mcnemar(right, wrong))
+    return PairedTest(rival, difference, mcnemar(right, wrong))

@@ -1,15 +1,15 @@
-"""Figures for a paper: accuracy against mean depth, family by family."""
+"""Figures: accuracy against mean depth, one curve per family."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert._optional import require
 from elbert.comparison.comparison import Comparison
 
-# Distinct without colour too: each family has its own dash and mark (colours: Okabe and Ito).
+# Distinct without color too: each family has its own dash and marker (colors: Okabe and Ito).
 STYLES: dict[str, tuple[str, Any, str]] = {
     "window": ("#0072b2", "-", "o"),
     "window trend": ("#56b4e9", "-", "v"),
@@ -30,8 +30,8 @@ UNKNOWN = ("#000000", "-", "")
 WIDTH, HEIGHT = 6.4, 4.2  # inches: a column and a half
 
 
-def draw(comparison: Comparison, files: list[Path]) -> None:
-    """Draw the curves into PNG, SVG or PDF files, by their endings; text in SVG stays text.
+def draw_comparison(comparison: Comparison, files: list[Path]) -> None:
+    """Write the curves to PNG, SVG or PDF files, chosen by file ending; text in SVG stays text.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -41,7 +41,7 @@ def draw(comparison: Comparison, files: list[Path]) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "elbert", "font.size": 9}):
         figure = _figure(comparison)
         for file in files:
-            with replaced(file, "wb") as out:
+            with open_atomic(file, "wb") as out:
                 metadata = {"Date": None} if file.suffix == ".svg" else None
                 figure.savefig(out, format=file.suffix[1:], dpi=200, metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""A comparison as plain values: what the report's page, ``--json`` and the CSV are made of."""
+"""A comparison as plain values, for the report page, ``--json`` and the CSV file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 
 from elbert.comparison.comparison import Comparison
-from elbert.comparison.holdout import OURS, Contest
-from elbert.evaluation.cost import flops
-from elbert.evaluation.sweep import SPEEDUPS, Swept
+from elbert.comparison.holdout import OURS, CostComparison
+from elbert.evaluation.cost import count_flops
+from elbert.evaluation.sweep import SPEEDUPS, SweepResult
 from elbert.model import ModelConfig
 
-SHOWN = 400  # points of a family that a picture needs; the CSV has all
+MOST_POINTS = 400  # most points of a family in the page; the CSV file has all
 
 
-def told(comparison: Comparison, config: ModelConfig | None, about: dict[str, Any]) -> dict[str, Any]:
-    """The report's data; ``about`` is what was compared, when and how. Without a config, no operations are counted."""
+def build_report_data(comparison: Comparison, config: ModelConfig | None, about: dict[str, Any]) -> dict[str, Any]:
+    """The data of the report page and ``--json``; ``about`` (data, model, date) is included as it is.
+
+    Without a config, ``flops`` is None.
+    """
     report, outputs = comparison.report, comparison.outputs
     return {
         **about,
@@ -28,51 +31,56 @@ def told(comparison: Comparison, config: ModelConfig | None, about: dict[str, An
         "labels": list(outputs.label_names),
         "full": report.by_depth[-1]["accuracy"],
         "fixed": [
-            {"depth": depth, "accuracy": m["accuracy"], "ece": m["ece"], "flops": mean_flops(comparison, config, depth)}
+            {
+                "depth": depth,
+                "accuracy": m["accuracy"],
+                "ece": m["ece"],
+                "flops": compute_mean_flops(comparison, config, depth),
+            }
             for depth, m in enumerate(report.by_depth, 1)
         ],
         "oracles": [{"name": o.name, "accuracy": o.accuracy, "mean_depth": o.mean_depth} for o in report.oracles],
         "overthinking": report.overthinking,
-        "families": [family(name, swept) for name, swept in comparison.swept.items()],
+        "families": [family_to_dict(name, swept) for name, swept in comparison.swept.items()],
         "speedups": list(SPEEDUPS),
         "at_speedup": [
-            {"family": name, "values": [at(swept, speedup) for speedup in SPEEDUPS]}
+            {"family": name, "values": [best_at_speedup(swept, speedup) for speedup in SPEEDUPS]}
             for name, swept in comparison.swept.items()
         ],
         "honest": {
             "choose_n": comparison.choose_n,
             "report_n": comparison.report_n,
-            "rows": [row(contest) for contest in comparison.contests],
+            "rows": [comparison_to_dict(contest) for contest in comparison.contests],
         },
         "exits": {"policy": str(comparison.default), "histogram": comparison.default_depths},
     }
 
 
-def mean_flops(comparison: Comparison, config: ModelConfig | None, depth: int) -> float | None:
-    """Operations of the mean text under ``depth(k)``, embedding and head counted."""
+def compute_mean_flops(comparison: Comparison, config: ModelConfig | None, depth: int) -> float | None:
+    """The mean operations of a text at a fixed depth, embedding and exit head included; None without a config."""
     if config is None:
         return None
     lengths, counts = np.unique(comparison.outputs.tokens, return_counts=True)
-    each = [flops(config, int(length), depth, reads=1) for length in lengths]
+    each = [count_flops(config, int(length), depth, reads=1) for length in lengths]
     return float(np.average(each, weights=counts))
 
 
-def family(name: str, swept: Swept) -> dict[str, Any]:
-    """A family's curve, and a sample of its policies for the eye."""
-    sample = np.random.default_rng(0).permutation(len(swept.policies))[:SHOWN]
+def family_to_dict(name: str, swept: SweepResult) -> dict[str, Any]:
+    """A family's Pareto front, its area, and a random sample of its policies."""
+    sample = np.random.default_rng(0).permutation(len(swept.policies))[:MOST_POINTS]
     points = [[round(float(swept.mean_depth[i]), 4), round(float(swept.accuracy[i]), 5)] for i in sample]
-    front = [entry(swept, i) for i in swept.front]
+    front = [policy_to_dict(swept, i) for i in swept.front]
     return {"name": name, "area": swept.area, "policies": len(swept.policies), "points": points, "front": front}
 
 
-def at(swept: Swept, speedup: float) -> dict[str, Any] | None:
-    """A family's best at a speed-up."""
+def best_at_speedup(swept: SweepResult, speedup: float) -> dict[str, Any] | None:
+    """A family's best policy at a layer speed-up, or None."""
     found = swept.at(speedup)
-    return None if found is None else entry(swept, found)
+    return None if found is None else policy_to_dict(swept, found)
 
 
-def entry(swept: Swept, i: int) -> dict[str, Any]:
-    """One policy."""
+def policy_to_dict(swept: SweepResult, i: int) -> dict[str, Any]:
+    """One policy with its mean depth and accuracy, rounded for the page."""
     return {
         "policy": str(swept.policies[i]),
         "mean_depth": round(float(swept.mean_depth[i]), 4),
@@ -80,8 +88,8 @@ def entry(swept: Swept, i: int) -> dict[str, Any]:
     }
 
 
-def row(contest: Contest) -> dict[str, Any]:
-    """One speed-up of the honest comparison."""
+def comparison_to_dict(contest: CostComparison) -> dict[str, Any]:
+    """One speed-up of the holdout comparison; differences are in percentage points."""
     entries = [vars(e) for e in contest.entries]
     tests = [
         {
@@ -98,19 +106,19 @@ def row(contest: Contest) -> dict[str, Any]:
     return {"speedup": contest.speedup, "entries": entries, "window": ours, "tests": tests}
 
 
-def as_csv(comparison: Comparison) -> Iterator[str]:
-    """Every policy of every family, a line each."""
-    yield line(["family", "policy", "mean_depth", "layer_speedup", "accuracy", "on_front"])
+def iterate_csv(comparison: Comparison) -> Iterator[str]:
+    """The lines of a CSV file with every policy of every family, header first."""
+    yield format_csv_line(["family", "policy", "mean_depth", "layer_speedup", "accuracy", "on_front"])
     for name, swept in comparison.swept.items():
         front = set(swept.front)
         for i, policy in enumerate(swept.policies):
             depth = float(swept.mean_depth[i])
             numbers = [f"{depth:.5f}", f"{swept.depths / depth:.5f}", f"{swept.accuracy[i]:.6f}"]
-            yield line([name, str(policy), *numbers, str(int(i in front))])
+            yield format_csv_line([name, str(policy), *numbers, str(int(i in front))])
 
 
-def line(values: Sequence[str]) -> str:
-    """A line of CSV."""
+def format_csv_line(values: Sequence[str]) -> str:
+    """Join values to one line of CSV, quoted where needed."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow(values)
     return out.getvalue()

@@ -1,9 +1,9 @@
-"""Evaluation: outputs saved once, policies replayed over them, and their wall-clock time measured."""
+"""Evaluation: the outputs of all depths are saved once; policies are replayed over them or timed."""
 
 from __future__ import annotations
 
-from elbert.evaluation.cost import Latency, Timing, latencies, measure
-from elbert.evaluation.outputs import Outputs, collect, load_outputs, split, target
+from elbert.evaluation.cost import Latency, Timing, measure_latencies, measure_throughput
+from elbert.evaluation.outputs import Outputs, collect, load_outputs, parse_target, split_indices
 from elbert.evaluation.report import PolicyScore, Report, evaluate
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Timing",
     "collect",
     "evaluate",
-    "latencies",
+    "measure_latencies",
     "load_outputs",
-    "measure",
-    "split",
-    "target",
+    "measure_throughput",
+    "split_indices",
+    "parse_target",
 ]

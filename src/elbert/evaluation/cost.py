@@ -1,4 +1,4 @@
-"""What a text costs: multiply-adds counted, and wall-clock time measured by running the policies."""
+"""What a text costs: floating-point operations, counted, and wall-clock time, measured."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from elbert.model.config import ModelConfig
 from elbert.texts import Text
 
 
-def flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None) -> int:
-    """Floating-point operations of taking one row of ``tokens`` tokens to ``depth``, two for each multiply-add.
+def count_flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None) -> int:
+    """Floating-point operations to run one row of ``tokens`` tokens to ``depth``; a multiply-add counts as two.
 
-    Counted are products, as in :mod:`torch.utils.flop_counter`: the embedding's projection once; per depth the
-    layer's projections, attention's two products and the feed-forward part; and the exit head at each of ``reads``
-    depths (unsaid: at every one, as a policy that reads signals has it; a fixed depth reads one).
+    Matrix products are counted, as in :mod:`torch.utils.flop_counter`: the embedding's projection once; per depth the
+    layer's projections, attention's two products and the feed-forward part; and the exit head ``reads`` times
+    (default: at every depth, as for a policy that reads signals; a fixed depth reads it once).
     """
     width, inner = config.hidden_size, config.intermediate_size
     projected = 2 * tokens * config.embedding_size * width if config.backbone.projection else 0
@@ -32,13 +32,13 @@ def flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None
     return projected + depth * config.inner_group_num * (products + attention) + read * head
 
 
-SAMPLE = 1000  # texts a round: enough for a ratio, little enough to wait for
-SINGLES = 100  # texts a round that are classified one by one
+SAMPLE = 1000  # texts per round: enough for a stable ratio in a short time
+SINGLES = 100  # texts per round when texts are classified one by one
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Median texts a second over the rounds, tokenising included, and that over full depth's in the same rounds."""
+    """Median texts per second over the rounds, tokenization included; ``speedup`` is relative to full depth."""
 
     texts_per_second: float
     speedup: float
@@ -48,7 +48,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of single texts, tokenising included, over all rounds; speed-up is full depth's median over ours."""
+    """Milliseconds per single text, tokenization included; ``speedup`` is full depth's median divided by ``p50``."""
 
     p50: float
     p99: float
@@ -56,35 +56,35 @@ class Latency:
     texts: int
 
 
-def measure(
+def measure_throughput(
     classifier: Classifier, texts: Sequence[Text], policies: Mapping[str, Policy], rounds: int
 ) -> dict[str, Timing]:
     """Time every policy and full depth, interleaved round by round, on at most :data:`SAMPLE` texts."""
-    sample = some(texts, SAMPLE)
-    contest = with_full(policies)
-    classifier.predict(sample[:64], Full())  # the first call pays for memory and kernels
-    seconds: dict[str | None, list[float]] = {name: [] for name in contest}
+    sample = draw_sample(texts, SAMPLE)
+    timed_policies = add_full_depth(policies)
+    classifier.predict(sample[:64], Full())  # warm up: the first call allocates memory and loads kernels
+    seconds: dict[str | None, list[float]] = {name: [] for name in timed_policies}
     for _ in range(rounds):
-        for name, policy in contest.items():
-            seconds[name].append(seconds_of(classifier, sample, policy))
+        for name, policy in timed_policies.items():
+            seconds[name].append(time_predict(classifier, sample, policy))
     full = statistics.median(seconds[None])
     medians = {name: statistics.median(seconds[name]) for name in policies}
     return {name: Timing(len(sample) / s, full / s, len(sample), rounds) for name, s in medians.items()}
 
 
-def latencies(
+def measure_latencies(
     classifier: Classifier, texts: Sequence[Text], policies: Mapping[str, Policy], rounds: int
 ) -> dict[str, Latency]:
-    """Time at most :data:`SINGLES` texts one by one, each by every policy and at full depth in turn."""
-    sample = some(texts, SINGLES)
-    contest = with_full(policies)
-    for text in sample:  # every length once, before it counts
+    """Time at most :data:`SINGLES` texts one by one, each under every policy and at full depth, interleaved."""
+    sample = draw_sample(texts, SINGLES)
+    timed_policies = add_full_depth(policies)
+    for text in sample:  # warm up every length
         classifier.predict([text], Full())
-    taken: dict[str | None, list[float]] = {name: [] for name in contest}
+    taken: dict[str | None, list[float]] = {name: [] for name in timed_policies}
     for _ in range(rounds):
         for text in sample:
-            for name, policy in contest.items():
-                taken[name].append(1e3 * seconds_of(classifier, [text], policy))
+            for name, policy in timed_policies.items():
+                taken[name].append(1e3 * time_predict(classifier, [text], policy))
     full = statistics.median(taken[None])
     return {
         name: Latency(
@@ -94,20 +94,20 @@ def latencies(
     }
 
 
-def with_full(policies: Mapping[str, Policy]) -> dict[str | None, Policy]:
-    """The policies behind full depth, which is what they are compared with in every round."""
-    contest: dict[str | None, Policy] = {None: Full()}
-    contest.update(policies)
-    return contest
+def add_full_depth(policies: Mapping[str, Policy]) -> dict[str | None, Policy]:
+    """The policies, with full depth (under the name None) first, as the reference of every round."""
+    timed_policies: dict[str | None, Policy] = {None: Full()}
+    timed_policies.update(policies)
+    return timed_policies
 
 
-def some(texts: Sequence[Text], most: int) -> list[Text]:
-    """All texts, or a fixed draw of many."""
+def draw_sample(texts: Sequence[Text], most: int) -> list[Text]:
+    """All texts, or a random sample of ``most`` of them (fixed seed)."""
     return list(texts) if len(texts) <= most else random.Random(0).sample(list(texts), most)
 
 
-def seconds_of(classifier: Classifier, texts: Sequence[Text], policy: Policy) -> float:
-    """How long one call of ``predict`` takes."""
+def time_predict(classifier: Classifier, texts: Sequence[Text], policy: Policy) -> float:
+    """The seconds that one call of ``predict`` takes."""
     start = time.perf_counter()
     classifier.predict(texts, policy)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Oracles: exits that need the future. They bound what any policy could do; reports only."""
+"""Oracles: exits that use labels or later depths. They bound what any policy can reach, and serve reports only."""
 
 from __future__ import annotations
 
@@ -7,45 +7,51 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.evaluation.metrics import decided, right
+from elbert.evaluation.metrics import decode_predictions, find_correct
 from elbert.evaluation.outputs import Outputs
+
+NEVER = 0  # the "depth" where a condition holds at no depth
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """The accuracy and the mean depth of an exit that knows what no policy can know."""
+    """Accuracy and mean depth of exits that no policy can implement."""
 
     name: str
     accuracy: float
     mean_depth: float
 
 
-def oracles(outputs: Outputs) -> list[Oracle]:
+def compute_oracles(outputs: Outputs) -> list[Oracle]:
     """Earliest correct depth; earliest that agrees with the last; earliest from which all agree with the last."""
-    correct = right(outputs)
-    said = decided(outputs.probabilities, outputs).reshape(len(outputs), outputs.depths, -1)
-    agrees = (said == said[:, -1:]).all(-1)
-    settled = np.flip(np.logical_and.accumulate(np.flip(agrees, 1), axis=1), 1)
-    # A text that no depth gets right is let go at the first: no depth would help it.
-    hopeless = ~correct.any(1)
+    correct = find_correct(outputs)
+    predicted = decode_predictions(outputs.probabilities, outputs).reshape(len(outputs), outputs.depths, -1)
+    agrees = (predicted == predicted[:, -1:]).all(-1)
+    # A text that no depth gets right exits at depth 1: more depths would only cost.
+    never_correct = ~correct.any(1)
     return [
-        _oracle("earliest correct", np.where(hopeless, 1, first(correct)), correct),
-        _oracle("earliest as the last", first(agrees), correct),
-        _oracle("earliest settled", first(settled), correct),
+        _oracle("earliest correct", np.where(never_correct, 1, first_depth(correct)), correct),
+        _oracle("earliest as the last", first_depth(agrees), correct),
+        _oracle("earliest settled", first_depth(holds_from_here(agrees)), correct),
     ]
 
 
-def overthinking(outputs: Outputs) -> float:
+def overthinking_rate(outputs: Outputs) -> float:
     """The share of texts that some earlier depth gets right and the last gets wrong."""
-    correct = right(outputs)
+    correct = find_correct(outputs)
     return float((correct.any(1) & ~correct[:, -1]).mean())
 
 
-def first(holds: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """``[n]``: the first depth (from 1) at which something holds ``[n, depths]``."""
-    return np.asarray(holds.argmax(1) + 1, np.int64)
+def first_depth(holds: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """``holds [n, depths]`` to ``[n]``: the first depth (from 1) at which it is true; :data:`NEVER` if at none."""
+    return np.where(holds.any(1), holds.argmax(1) + 1, NEVER).astype(np.int64)
+
+
+def holds_from_here(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``[n, depths]``: where ``holds [n, depths]`` is true at this depth and at all later ones."""
+    return np.flip(np.logical_and.accumulate(np.flip(holds, 1), axis=1), 1)
 
 
 def _oracle(name: str, depth: NDArray[np.int64], correct: NDArray[np.bool_]) -> Oracle:
-    there = correct[np.arange(len(depth)), depth - 1]
-    return Oracle(name, float(there.mean()), float(depth.mean()))
+    is_correct = correct[np.arange(len(depth)), depth - 1]
+    return Oracle(name, float(is_correct.mean()), float(depth.mean()))

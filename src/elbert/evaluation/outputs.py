@@ -1,4 +1,4 @@
-"""What an example should be answered with, in the form its problem asks for."""
+"""Outputs: the probabilities of every depth for labelled texts, computed once and saved as one file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert.classifier import Classifier
 from elbert.data import Example, resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import DataError, InputError
@@ -22,14 +22,14 @@ from elbert.texts import Text
 Target = int | float | list[float]
 
 
-def target(example: Example, names: Sequence[str], problem: Problem) -> Target:
-    """A class index, a list of 0 and 1 per label, or a value.
+def parse_target(example: Example, names: Sequence[str], problem: Problem) -> Target:
+    """The label of an example: a class index, a list of 0 and 1 per label, or a value (regression).
 
     Raises:
-        BadRow: the example has no label, or none that fits.
+        BadRow: the example has no label, or the model has no such label.
     """
     if example.label is None:
-        raise example.bad("no label; expected a column 'label'")
+        raise example.bad_row("no label; expected a column 'label'")
     try:
         if problem == "regression":
             return resolve_value(example.label)
@@ -37,7 +37,7 @@ def target(example: Example, names: Sequence[str], problem: Problem) -> Target:
             return [float(x) for x in resolve_labels_multi(example.label, names)]
         return resolve_label(example.label, names)
     except InputError as error:
-        raise example.bad(str(error)) from error
+        raise example.bad_row(str(error)) from error
 
 
 Floats = NDArray[np.float32]
@@ -60,51 +60,51 @@ class Outputs:
 
     @property
     def depths(self) -> int:
-        """How many depths the model has."""
+        """The number of depths of the model."""
         return int(self.probabilities.shape[1])
 
     @property
     def multi_label(self) -> bool:
-        """Whether every label is a question of its own."""
+        """Whether each label is decided on its own, with a sigmoid."""
         return self.problem == "multi_label_classification"
 
     def __len__(self) -> int:
-        """How many texts."""
+        """The number of texts."""
         return len(self.probabilities)
 
     def take(self, index: NDArray[np.int64]) -> Outputs:
-        """The outputs of some of the texts, by their numbers."""
+        """The outputs of the texts at positions ``index``."""
         return replace(
             self, probabilities=self.probabilities[index], labels=self.labels[index], tokens=self.tokens[index]
         )
 
     def split(self, share: float) -> tuple[Outputs, Outputs]:
-        """A share of the texts, and the rest, as :func:`split` draws them."""
-        first, rest = split(len(self), share)
+        """A random share of the texts, and the rest; the same split every time (:func:`split_indices`)."""
+        first, rest = split_indices(len(self), share)
         return self.take(first), self.take(rest)
 
     def unlabelled(self) -> Outputs:
-        """The same with the last depth's answers for labels: right is what agrees with full depth."""
+        """A copy whose labels are the last depth's predictions: "correct" then means "agrees with full depth"."""
         last = self.probabilities[:, -1]
         return replace(self, labels=(last > 0.5).astype(int) if self.multi_label else last.argmax(-1))
 
     def save(self, path: str | Path) -> None:
-        """Write one ``.npz`` file, whole or not at all."""
+        """Write one ``.npz`` file, atomically."""
         about = json.dumps({"label_names": self.label_names, "problem": self.problem})
-        with replaced(Path(path), "wb") as out:
+        with open_atomic(Path(path), "wb") as out:
             np.savez_compressed(
                 out, probabilities=self.probabilities, labels=self.labels, tokens=self.tokens, about=np.array(about)
             )
 
 
-def split(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The numbers of ``n`` texts in two parts, at random but the same every time: a share of them, and the rest.
+def split_indices(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split ``range(n)`` into a random share and the rest, both sorted. The seed is fixed.
 
     Raises:
-        InputError: the share is none.
+        InputError: the share is not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise InputError(f"a share of the texts is a number between 0 and 1, such as 0.5; this is {share:g}")
+        raise InputError(f"expected a share of the texts between 0 and 1, such as 0.5, got {share:g}")
     order = np.random.default_rng(0).permutation(n)
     cut = round(n * share)
     return np.sort(order[:cut]), np.sort(order[cut:])
@@ -114,10 +114,10 @@ def load_outputs(path: str | Path) -> Outputs:
     """Read saved outputs.
 
     Raises:
-        DataError: the file is missing, is no outputs file, or its parts do not fit each other.
+        DataError: the file is missing, is no outputs file, or its arrays do not match each other.
     """
     try:
-        # Opened here: numpy leaves the file of a broken zip open.
+        # Opened here, because numpy does not close the file when the zip is broken.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
             about = json.loads(str(parts["about"]))
             outputs = Outputs(
@@ -131,13 +131,13 @@ def load_outputs(path: str | Path) -> Outputs:
         raise DataError(f"{path}: no such file; elbert evaluate --outputs FILE writes one") from error
     except Exception as error:  # a damaged zip or array can fail in a dozen ways, all of which mean the same
         raise DataError(f"{path}: not a file of saved outputs; elbert evaluate --outputs FILE writes one") from error
-    if not fit_each_other(outputs):
+    if not is_consistent(outputs):
         raise DataError(f"{path}: its parts do not fit each other; write it again with elbert evaluate --outputs")
     return outputs
 
 
-def fit_each_other(outputs: Outputs) -> bool:
-    """Whether shapes, label names and labels belong together."""
+def is_consistent(outputs: Outputs) -> bool:
+    """Whether the shapes, label names and labels match each other."""
     shape, labels = outputs.probabilities.shape, outputs.labels
     if len(shape) != 3 or shape[1] < 1 or len(outputs.label_names) != shape[2] or outputs.tokens.shape != shape[:1]:
         return False
@@ -150,16 +150,16 @@ def fit_each_other(outputs: Outputs) -> bool:
 
 
 def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target] | None) -> Outputs:
-    """One pass at full depth over texts, remembering what every depth says.
+    """Run texts once at full depth and keep the probabilities of every depth.
 
-    Where there are no labels, the last depth's answers stand for them.
+    Without labels, the last depth's predictions serve as labels (:meth:`Outputs.unlabelled`).
     """
     config = classifier.bundle.config
     tokens = classifier.tokeniser.encode(texts)
-    said = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
-    for exits in classifier.exits(tokens, Full(), remember=True):
-        if exits.said is not None:
-            said[exits.identity] = exits.said
+    probabilities = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
+    for exits in classifier.exits(tokens, Full(), keep_trace=True):
+        if exits.trace is not None:
+            probabilities[exits.identity] = exits.trace
     lengths = np.array([len(t.ids) for t in tokens], np.int64)
-    outputs = Outputs(said, np.array(labels or 0), lengths, config.labels, config.problem)
+    outputs = Outputs(probabilities, np.array(labels or 0), lengths, config.labels, config.problem)
     return outputs.unlabelled() if labels is None else outputs

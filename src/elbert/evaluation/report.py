@@ -1,4 +1,4 @@
-"""Evaluation: what every depth and every policy is worth, from one pass at full depth."""
+"""Evaluation: the metrics of every depth and every policy, computed from saved outputs."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 
 from elbert.errors import DataError
 from elbert.evaluation.metrics import calibration_error, task_metrics
-from elbert.evaluation.oracles import Oracle, oracles, overthinking
+from elbert.evaluation.oracles import Oracle, compute_oracles, overthinking_rate
 from elbert.evaluation.outputs import Outputs
-from elbert.exits import Policy, fitting, replay_exits
+from elbert.exits import Policy, check_policy, replay_exits
 
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """A policy on saved outputs: task metrics, cost in depths, and how the texts left."""
+    """A policy on saved outputs: task metrics, mean depth, and the exits by depth and reason."""
 
     policy: str
     metrics: Mapping[str, float]
     mean_depth: float
     layer_speedup: float
-    depths: Mapping[int, int]  # how many texts left at each depth
+    depths: Mapping[int, int]  # number of texts that exit at each depth
     reasons: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Report:
-    """An evaluation: ``by_depth`` is every ``depth(k)``, the fixed shallower models, with their calibration error."""
+    """An evaluation. ``by_depth`` holds the metrics of every fixed depth, with the calibration error ``ece``."""
 
     n: int
     problem: str
@@ -41,26 +41,26 @@ class Report:
 
 
 def evaluate(outputs: Outputs, policies: Mapping[str, Policy]) -> Report:
-    """Score every depth, and every policy by its name or spec.
+    """Score every fixed depth and every policy; ``policies`` maps a name or spec to its policy.
 
     Raises:
-        DataError: there is nothing to evaluate.
+        DataError: there are no texts.
     """
     if not len(outputs):
         raise DataError("no labelled texts to evaluate")
-    exits_mean_something = outputs.problem != "regression"
+    has_exits = outputs.problem != "regression"
     return Report(
         n=len(outputs),
         problem=outputs.problem,
         by_depth=[depth_metrics(outputs, depth) for depth in range(1, outputs.depths + 1)],
-        policies=[score(outputs, name, policy) for name, policy in policies.items()],
-        oracles=oracles(outputs) if exits_mean_something else [],
-        overthinking=overthinking(outputs) if exits_mean_something else None,
+        policies=[score_policy(outputs, name, policy) for name, policy in policies.items()],
+        oracles=compute_oracles(outputs) if has_exits else [],
+        overthinking=overthinking_rate(outputs) if has_exits else None,
     )
 
 
 def depth_metrics(outputs: Outputs, depth: int) -> dict[str, float]:
-    """The metrics of stopping every text at one depth."""
+    """The metrics if every text exits at ``depth``; ``ece`` is the calibration error."""
     answers = outputs.probabilities[:, depth - 1]
     metrics = task_metrics(answers, outputs)
     if outputs.problem != "regression":
@@ -68,13 +68,13 @@ def depth_metrics(outputs: Outputs, depth: int) -> dict[str, float]:
     return metrics
 
 
-def score(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
-    """Replay one policy.
+def score_policy(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
+    """Replay one policy and compute its metrics.
 
     Raises:
-        PolicyError, InputError: the model of these outputs could not follow it.
+        PolicyError, InputError: the policy does not suit the model of these outputs.
     """
-    fitting(policy, outputs.depths, regression=outputs.problem == "regression")
+    check_policy(policy, outputs.depths, regression=outputs.problem == "regression")
     depth, reasons = replay_exits(outputs.probabilities, policy, multi_label=outputs.multi_label)
     answers = outputs.probabilities[np.arange(len(outputs)), depth - 1]
     mean = float(depth.mean())
@@ -83,11 +83,11 @@ def score(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
         metrics=task_metrics(answers, outputs),
         mean_depth=mean,
         layer_speedup=outputs.depths / mean,
-        depths=counted(depth.tolist()),
-        reasons=counted(reasons),
+        depths=count_values(depth.tolist()),
+        reasons=count_values(reasons),
     )
 
 
-def counted(values: Sequence[Any]) -> dict[Any, int]:
-    """How often each value is there, in order."""
+def count_values(values: Sequence[Any]) -> dict[Any, int]:
+    """How often each value occurs, by value in sorted order."""
     return dict(sorted(Counter(values).items()))

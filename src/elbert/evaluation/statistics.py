@@ -27,8 +27,8 @@ class Interval:
 def mean_interval(values: NDArray[Any], *, confidence: float = CONFIDENCE, draws: int = DRAWS) -> Interval:
     """The mean of ``values [n]`` with its percentile bootstrap interval (Efron); of differences, it is the paired one.
 
-    The values of interest (differences of right answers, depths) are few, so drawing ``n`` of them with replacement
-    is one draw from a multinomial distribution.
+    The values (differences of correctness, depths) take few distinct values, so resampling ``n`` of them is one draw
+    from a multinomial distribution.
     """
     distinct, counts = np.unique(values, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(len(values), counts / len(values), draws)
@@ -38,12 +38,13 @@ def mean_interval(values: NDArray[Any], *, confidence: float = CONFIDENCE, draws
 
 
 def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
-    """The p-value of McNemar's exact test, two-sided: whether one is right where the other is wrong more often."""
+    """The p-value of McNemar's exact test, two-sided: is one policy correct where the other is wrong
+    more often than the reverse? ``ours, theirs [n]`` is the correctness of each text."""
     return mcnemar_of_counts(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
 
 
 def mcnemar_of_counts(better: int, worse: int) -> float:
-    """The same from how often one was right where the other was wrong, and the other way round."""
+    """McNemar's test from the counts of texts where only the first (``better``) or only the second is correct."""
     if not better + worse:
         return 1.0
     return float(require("scipy.stats", "train").binomtest(better, better + worse).pvalue)

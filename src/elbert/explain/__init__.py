@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from elbert.explain.explainer import explain
-from elbert.explain.explanation import AtDepth, Cost, Explanation, Rival
+from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
 from elbert.explain.pieces import Piece
 from elbert.explain.rule_tracks import RuleStep, RuleTrack
 from elbert.explain.survey import Survey, survey
 
-__all__ = ["AtDepth", "Cost", "Explanation", "Piece", "Rival", "RuleStep", "RuleTrack", "Survey", "explain", "survey"]
+__all__ = [
+    "DepthOutput",
+    "Cost",
+    "Explanation",
+    "Piece",
+    "Rival",
+    "RuleStep",
+    "RuleTrack",
+    "Survey",
+    "explain",
+    "survey",
+]

@@ -1,4 +1,4 @@
-"""Where the token that the exit head reads looks, depth by depth, in the reference model (float32)."""
+"""The attention of the token that the exit head reads, by depth, from the reference model (float32)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from elbert.tokenization import Tokens
 CLS, MEAN = "[CLS]", "mean"
 
 
-def reader(config: ModelConfig) -> str:
-    """Whose attention says what the head could read: [CLS]'s, or where it reads the mean, that of all tokens."""
+def pooled_tokens(config: ModelConfig) -> str:
+    """Whose attention is shown: that of ``[CLS]``, or ``mean`` where the exit head reads the mean of all tokens."""
     return CLS if config.pooling == "cls" else MEAN
 
 
 @torch.inference_mode()
-def attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDArray[Any]:
-    """``[depths, tokens]``: the attention that every token gets from the head's token, mean over heads.
+def compute_attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDArray[Any]:
+    """``[depths, tokens]``: the attention that each token receives from the pooled token, mean over attention heads.
 
-    Every row sums to 1. Of a depth made of several inner layers, the last one's counts.
+    Each row sums to 1. Where a depth has several inner layers, the last one is used.
     """
     from elbert.model.reference import reference_class
 
@@ -40,14 +40,14 @@ def attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDArray[Any]
     out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **types, output_attentions=True)
     layers = out.attentions[config.inner_group_num - 1 :: config.inner_group_num]
     over_heads = [layer[0].mean(0) for layer in layers]  # [tokens, tokens]
-    rows = [each[0] if reader(config) == CLS else each.mean(0) for each in over_heads]
+    rows = [each[0] if pooled_tokens(config) == CLS else each.mean(0) for each in over_heads]
     found: NDArray[Any] = np.stack([row.double().numpy() for row in rows])
     return found
 
 
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
-    """A model of a few megabytes needs none, and it would stand between the lines of a report."""
+    """Suppress transformers' progress bar: it would interrupt the printed report."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

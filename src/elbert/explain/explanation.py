@@ -1,84 +1,27 @@
-"""An explanation of one text as plain values, with the short forms that terminal, figure and page share."""
+"""An explanation of one text as plain values, with the short texts that terminal, figure and page share."""
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
-from elbert.classifier import Classifier
-from elbert.exits import Depth, Full, Policy
 from elbert.explain.pieces import Piece
 from elbert.explain.rule_tracks import RuleStep, RuleTrack
+from elbert.explain.wall_clock import WallClock
 from elbert.model.config import Problem
-from elbert.texts import Text
-
-ROUNDS = 9
-FEWEST, PATIENCE = 3, 3.0  # a deep model on a slow machine gets fewer rounds, after some seconds
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Medians in milliseconds, this text alone, tokenising included: wall-clock, on this machine, now.
+class DepthOutput:
+    """The exit head's output at one depth, and the signals that policies read.
 
-    ``policy`` and ``full`` are of ``rounds`` interleaved runs each; ``by_depth``, of stopping at every fixed depth,
-    which reads the head once, of ``depth_rounds``.
-    """
-
-    policy: float
-    full: float
-    by_depth: tuple[float, ...]
-    rounds: int
-    depth_rounds: int
-    device: str
-    threads: int
-
-
-def timed(classifier: Classifier, text: Text, policy: Policy, rounds: int = ROUNDS) -> Clock:
-    """Time the policy against full depth, then the fixed depths, each contest interleaved round by round."""
-    classifier.predict([text], Full())  # the first call pays for memory and kernels
-    (policy_ms, full_ms), done = _medians(classifier, text, (policy, Full()), rounds)
-    fixed = [Depth(depth) for depth in range(1, classifier.depths + 1)]
-    by_depth, depth_rounds = _medians(classifier, text, fixed, rounds)
-    return Clock(
-        policy=policy_ms,
-        full=full_ms,
-        by_depth=tuple(by_depth),
-        rounds=done,
-        depth_rounds=depth_rounds,
-        device=classifier.backend.device.type,
-        threads=classifier.threads or torch.get_num_threads(),
-    )
-
-
-def _medians(classifier: Classifier, text: Text, contest: Sequence[Policy], rounds: int) -> tuple[list[float], int]:
-    """The contestants' medians in milliseconds, and of how many rounds."""
-    seconds: list[list[float]] = []
-    begun = time.perf_counter()
-    while len(seconds) < rounds and (len(seconds) < FEWEST or time.perf_counter() - begun < PATIENCE):
-        seconds.append([_seconds(classifier, text, contestant) for contestant in contest])
-    return [1000 * statistics.median(runs) for runs in zip(*seconds, strict=True)], len(seconds)
-
-
-def _seconds(classifier: Classifier, text: Text, policy: Policy) -> float:
-    start = time.perf_counter()
-    classifier.predict([text], policy)
-    return time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class AtDepth:
-    """What the exit head said after one depth, and what policies read in it.
-
-    ``label`` is the most probable label and ``score`` its probability; ``answer`` are the labels said (one, or for a
-    multi-label model those above one half). ``since`` is the depth from which the answer has been the same.
-    ``divergence`` is from the depth before, in nats; None at the first. ``attention [tokens]`` is what the head's
-    token gives to every token, mean over heads; None where it was not asked for. ``flops`` counts the row so far.
+    ``label`` is the most probable label and ``score`` its probability; ``answer`` holds the predicted labels
+    (one, or for a multi-label model those above 0.5). ``since`` is the depth since which the prediction is
+    the same. ``divergence`` from the depth before is in nats; None at the first depth. ``attention [tokens]`` is what each token
+    receives from the pooled token, mean over attention heads; None if it was not computed. ``flops`` is the total of
+    the row so far.
     """
 
     depth: int
@@ -97,9 +40,9 @@ class AtDepth:
 
 @dataclass(frozen=True)
 class Rival:
-    """Where another policy would have let the text leave; ``kind`` is point, rival or oracle.
+    """Where another policy would exit; ``kind`` is "point", "rival" or "oracle".
 
-    ``depth`` is None for an oracle whose wish no depth fulfils; ``right`` is None where no label was given.
+    ``depth`` is None for an oracle whose condition holds at no depth; ``right`` is None without a true label.
     """
 
     policy: str
@@ -113,7 +56,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Cost:
-    """Counted, not measured: shares saved against full depth, whose head is read once."""
+    """Counted, not measured: shares saved against full depth, which runs the exit head once."""
 
     layers_saved: float
     computation_saved: float
@@ -123,11 +66,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one text left where it did, depth by depth.
+    """Why one text exited at its depth, with the output of every depth.
 
-    ``policy`` is the spec and ``point`` the operating point of that policy, if it is one. ``truth`` are the labels
-    that the text should have (None: not given). ``reader`` is whose attention is shown: ``[CLS]``, or ``mean`` where
-    the head reads the mean of the tokens.
+    ``policy`` is the spec; ``point`` is the operating point with that policy, if there is one. ``truth`` holds the true
+    labels, None if unknown. ``reader`` is whose attention is shown: ``[CLS]``, or ``mean`` where the exit head reads
+    the mean of the tokens.
     """
 
     text: str
@@ -145,55 +88,55 @@ class Explanation:
     depths: int
     reason: str
     why: str
-    steps: tuple[AtDepth, ...]
+    steps: tuple[DepthOutput, ...]
     rules: tuple[RuleTrack, ...]
     rivals: tuple[Rival, ...]
     reader: str
     cost: Cost
-    clock: Clock | None
+    clock: WallClock | None
 
     @property
-    def left(self) -> AtDepth:
-        """What was said where the text left: the answer."""
+    def exit_step(self) -> DepthOutput:
+        """The output of the depth at which the text exited."""
         return self.steps[self.depth - 1]
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, as plain values that JSON can hold."""
-        values: dict[str, Any] = plain(asdict(self))
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values for JSON."""
+        values: dict[str, Any] = to_plain(asdict(self))
         return {"kind": "text", **values}
 
 
-def plain(value: Any) -> Any:
-    """The same with lists for tuples, and None for what is no finite number."""
+def to_plain(value: Any) -> Any:
+    """Make a value JSON-ready: lists for tuples, None for NaN and infinity."""
     if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
+        return {str(name): to_plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
+        return [to_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-LINES = 4  # labels that a chart can tell apart
-UNSAID = (", range=0.05", ", margin=0.0", ", rule=agree")  # a window's usual dials, from its spec's end
+LINES = 4  # most labels that a chart can distinguish
+DEFAULT_DIALS = (", range=0.05", ", margin=0.0", ", rule=agree")  # a window's default dials, from the end of its spec
 
 
-def short(spec: str) -> str:
-    """A spec without the window's usual dials, as far as its end has them."""
+def shorten_spec(spec: str) -> str:
+    """A spec without the window's default dials at its end; unions stay as they are."""
     if "|" in spec or not spec.endswith(")"):
         return spec
     inner = spec[:-1]
-    for dial in UNSAID:
+    for dial in DEFAULT_DIALS:
         inner = inner.removesuffix(dial)
     return f"{inner})"
 
 
-def watched(explained: Explanation) -> RuleTrack | None:
-    """The rule with a memory, whose window is shown sliding; None where the policy has none."""
+def find_window_track(explained: Explanation) -> RuleTrack | None:
+    """The first rule that looks at several depths, shown as a sliding window; None if there is none."""
     return next((track for track in explained.rules if track.size > 1), None)
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A signal that is drawn: ``values [depths]``, and the threshold against it, if any; bars end at ``top``."""
+    """A signal drawn as bars: ``values [depths]``, its threshold if any, and ``top``, the end of the scale."""
 
     name: str
     values: tuple[float | None, ...]
@@ -201,8 +144,8 @@ class Gauge:
     top: float
 
 
-def gauged(explained: Explanation) -> Gauge:
-    """What the policy reads, entropy first; where it reads nothing, entropy without a threshold."""
+def choose_gauge(explained: Explanation) -> Gauge:
+    """The signal that the policy reads, preferably entropy; entropy without a threshold if it reads none."""
     known = [track for track in explained.rules if track.signal is not None and track.reason != "window"]
     chosen = next((track for track in known if track.signal == "entropy"), known[0] if known else None)
     if chosen is None:
@@ -210,27 +153,29 @@ def gauged(explained: Explanation) -> Gauge:
     name = f"{chosen.signal}{', tempered' if chosen.tempered else ''}"
     if chosen.signal != "divergence":
         return Gauge(name, chosen.values, chosen.threshold, 1.0)
-    # Divergences are small: the bars end at the largest, or at twice the threshold.
+    # Divergences are small: the scale ends at the largest one, or at twice the threshold.
     there = [value for value in chosen.values if value is not None]
     return Gauge(name, chosen.values, chosen.threshold, max([*there, 2 * (chosen.threshold or 0.0), 1e-9]))
 
 
-def shown(explained: Explanation) -> list[str]:
-    """The labels that get a line of their own: the answer, those on top somewhere, then the most probable ones."""
+def choose_labels(explained: Explanation) -> list[str]:
+    """The labels drawn as lines: the prediction, then labels that are most probable at some depth, then by total."""
     tops = [step.label for step in explained.steps]
     total = {name: sum(step.scores[name] for step in explained.steps) for name in explained.labels}
-    order = sorted(explained.labels, key=lambda name: (name != explained.left.label, -tops.count(name), -total[name]))
+    order = sorted(
+        explained.labels, key=lambda name: (name != explained.exit_step.label, -tops.count(name), -total[name])
+    )
     return order[:LINES]
 
 
-def state(track: RuleTrack, step: RuleStep) -> str:
-    """What keeps a rule with a memory from firing, or that it fires."""
+def describe_state(track: RuleTrack, step: RuleStep) -> str:
+    """Why a rule over several depths does not fire at this depth, or that it does."""
     if not step.full:
         return f"{step.depth} of {track.size}"
     if step.fires:
         return "agrees" if track.reason in ("window", "patience") else "holds"
     against = "" if track.threshold is None else f"{track.threshold:g}"
-    told = {
+    failures = {
         "one_answer": "answers differ",
         "far_apart": f"gap ≤ {against}",
         "never_falls": "it falls",
@@ -238,25 +183,26 @@ def state(track: RuleTrack, step: RuleStep) -> str:
         "below": f"entropy ≥ {against}",
         "near": f"moved ≥ {against}",
     }
-    return next((told[name] for name, holds in step.holds.items() if not holds), "")
+    return next((failures[name] for name, holds in step.holds.items() if not holds), "")
 
 
-def share(saved: float) -> str:
-    """A share saved as people read it; next to nothing keeps a decimal."""
+def format_share(saved: float) -> str:
+    """A share as a percentage; below 1 % with one decimal."""
     return f"{saved:.0%}" if abs(saved) >= 0.01 or saved == 0 else f"{saved:.1%}"
 
 
-def spared(explained: Explanation) -> str:
-    """What leaving there spared: counted, and where it was timed also measured."""
+def describe_savings(explained: Explanation) -> str:
+    """What the exit saved: counted, and measured too if the text was timed."""
     cost, clock = explained.cost, explained.clock
-    told = f"spared {share(cost.layers_saved)} of the layers and {share(cost.computation_saved)} of the computation"
+    layers, computation = format_share(cost.layers_saved), format_share(cost.computation_saved)
+    savings = f"saved {layers} of the layers and {computation} of the computation"
     if explained.depth == explained.depths:
-        told = "spared nothing: it went through every depth"
+        savings = "saved nothing: the text ran to the last depth"
     if clock is None:
-        return told
+        return savings
     runs = f"medians of {clock.rounds} runs" if clock.rounds > 1 else "one run"
     threads = f"{clock.threads} thread{'s' if clock.threads > 1 else ''}"
     return (
-        f"{told}; took {clock.policy:.2f} ms, full depth {clock.full:.2f} ms "
+        f"{savings}; took {clock.policy:.2f} ms, full depth {clock.full:.2f} ms "
         f"(measured on this machine, this text alone, {runs}, {clock.device}, {threads})"
     )

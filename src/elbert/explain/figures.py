@@ -1,4 +1,4 @@
-"""Figures fit for a paper: PNG and SVG, readable in grey, with text that stays text."""
+"""Figures of explanations and surveys: PNG and SVG, readable without color, text in SVG stays text."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from typing import Any
 
 import numpy as np
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert._optional import require
-from elbert.explain.explanation import LINES, Explanation, gauged, short, shown, watched
+from elbert.explain.explanation import LINES, Explanation, choose_gauge, choose_labels, find_window_track, shorten_spec
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.survey import Survey
 
-DOTS = 200  # an inch
+DOTS = 200  # dots per inch
 
 
-def write_figure(told: Explanation | Survey, path: Path) -> None:
-    """Write the picture of an explanation or of a survey; the ending says .png or .svg.
+def write_figure(explained: Explanation | Survey, path: Path) -> None:
+    """Write the figure of an explanation or a survey to a ``.png`` or ``.svg`` file.
 
     Raises:
-        MissingExtra: matplotlib is not there.
-        InputError: nothing can be written there.
+        MissingExtra: matplotlib is not installed.
+        InputError: the file cannot be written.
     """
     require("matplotlib.figure", "plots")
-    save(text_figure(told) if isinstance(told, Explanation) else data_figure(told), path)
+    save_figure(draw_explanation(explained) if isinstance(explained, Explanation) else draw_survey(explained), path)
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure whole or not at all, the same bytes for the same figure."""
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure atomically; equal figures give equal bytes."""
     matplotlib = require("matplotlib", "plots")
     kind = path.suffix.lower().removeprefix(".")
     dated = {"Date": None} if kind == "svg" else {"Software": None}
-    # matplotlib takes these two from its settings alone; they are put back at once.
+    # matplotlib reads these two only from its global settings; rc_context restores them.
     settings = {"svg.fonttype": "none", "svg.hashsalt": "elbert"}
-    with replaced(path, "wb") as out, matplotlib.rc_context(settings), warnings.catch_warnings():
-        # A text may hold characters that no font here has; its other characters are still worth showing.
+    with open_atomic(path, "wb") as out, matplotlib.rc_context(settings), warnings.catch_warnings():
+        # A text may hold characters that no installed font has; the others are still shown.
         warnings.filterwarnings("ignore", "Glyph")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")
         figure.savefig(out, format=kind, dpi=DOTS, metadata=dated)
 
 
-def plain_axes(axes: Any) -> None:
-    """Only the lines that carry something."""
+def clean_axes(axes: Any) -> None:
+    """Remove the top and right border."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, length=3)
 
 
-def words(axes: Any, x: float, y: float, text: str, **options: Any) -> Any:
-    """Text that is nobody's markup: a dollar in it is a dollar."""
+def draw_text(axes: Any, x: float, y: float, text: str, **options: Any) -> Any:
+    """Draw text literally: without this, ``$`` would start a formula."""
     return axes.text(x, y, text, parse_math=False, **options)
 
 
-def brief(text: str, width: int) -> str:
-    """One line of at most ``width`` characters, without what cannot be printed."""
+def shorten_text(text: str, width: int) -> str:
+    """One line of at most ``width`` characters; unprintable characters become U+FFFD."""
     line = " ".join(text[: 4 * width].split())
     line = line if len(line) <= width else line[: width - 1] + "…"
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
@@ -64,94 +64,107 @@ def brief(text: str, width: int) -> str:
 RIGHT, WRONG, LINE = "#9dc3ee", "#b85c00", "#14171c"
 
 
-def data_figure(told: Survey) -> Any:
-    """A matplotlib figure, 6.5 inches wide: the histogram of exits, and mean depth by length with its quartiles."""
+def draw_survey(survey: Survey) -> Any:
+    """A matplotlib figure, 6.5 inches wide: histogram of exit depths, and exit depth by text length."""
     Figure = require("matplotlib.figure", "plots").Figure  # noqa: N806 - a class
     figure = Figure(figsize=(6.5, 3.1), layout="constrained")
     left, right = figure.subplots(1, 2)
-    histogram(left, told)
-    by_length(right, told)
+    draw_histogram(left, survey)
+    draw_lengths(right, survey)
     for axes in (left, right):
-        plain_axes(axes)
+        clean_axes(axes)
     title = figure.suptitle(
-        f"{short(told.policy)}: {told.n:,} texts, mean depth {told.mean_depth:.2f} of {told.depths}", fontsize=9
+        f"{shorten_spec(survey.policy)}: {survey.n:,} texts, mean depth {survey.mean_depth:.2f} of {survey.depths}",
+        fontsize=9,
     )
     title.set_parse_math(False)
     return figure
 
 
-def histogram(axes: Any, told: Survey) -> None:
-    """Exits by depth; with labels, the wrong ones are hatched on top."""
-    depths = range(1, told.depths + 1)
+def draw_histogram(axes: Any, survey: Survey) -> None:
+    """Exits by depth; with labels, wrong predictions are hatched on top."""
+    depths = range(1, survey.depths + 1)
     bars = {"edgecolor": LINE, "linewidth": 0.6, "width": 0.75}
-    if told.exits_right is None:
-        axes.bar(depths, told.exits, color=RIGHT, **bars)
+    if survey.exits_right is None:
+        axes.bar(depths, survey.exits, color=RIGHT, **bars)
     else:
-        wrong = [n - right for n, right in zip(told.exits, told.exits_right, strict=True)]
-        axes.bar(depths, told.exits_right, color=RIGHT, label="right", **bars)
-        axes.bar(depths, wrong, bottom=told.exits_right, color="white", hatch="////", label="wrong", **bars)
+        wrong = [n - right for n, right in zip(survey.exits, survey.exits_right, strict=True)]
+        axes.bar(depths, survey.exits_right, color=RIGHT, label="right", **bars)
+        axes.bar(depths, wrong, bottom=survey.exits_right, color="white", hatch="////", label="wrong", **bars)
         axes.legend(fontsize=8, frameon=False)
-    axes.set_xticks(range(1, told.depths + 1, max(1, round(told.depths / 12))))
+    axes.set_xticks(range(1, survey.depths + 1, max(1, round(survey.depths / 12))))
     axes.set_xlabel("exit depth", fontsize=8)
     axes.set_ylabel("texts", fontsize=8)
 
 
-def by_length(axes: Any, told: Survey) -> None:
-    """Mean depth of texts of like length; the bars span the middle half of them."""
-    middles = [(b.shortest + b.longest) / 2 for b in told.lengths]
-    for middle, each in zip(middles, told.lengths, strict=True):
+def draw_lengths(axes: Any, survey: Survey) -> None:
+    """Mean exit depth by text length; the vertical bars span the quartiles."""
+    middles = [(b.shortest + b.longest) / 2 for b in survey.lengths]
+    for middle, each in zip(middles, survey.lengths, strict=True):
         axes.plot([middle, middle], [each.low, each.high], color="#8a929c", linewidth=3, solid_capstyle="butt")
-    axes.plot(middles, [b.mean_depth for b in told.lengths], "o-", color=LINE, markersize=4, linewidth=1.2)
-    axes.set_ylim(0, told.depths + 0.5)
-    axes.set_xlabel("tokens (bins of about as many texts)", fontsize=8)
+    axes.plot(middles, [b.mean_depth for b in survey.lengths], "o-", color=LINE, markersize=4, linewidth=1.2)
+    axes.set_ylim(0, survey.depths + 0.5)
+    axes.set_xlabel("tokens (bins with about equally many texts)", fontsize=8)
     axes.set_ylabel("exit depth: mean, quartiles", fontsize=8)
-    told_text = f"rank correlation {told.correlation:+.2f}"
-    words(axes, 0.98, 0.97, told_text, transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    label = f"rank correlation {survey.correlation:+.2f}"
+    draw_text(axes, 0.98, 0.97, label, transform=axes.transAxes, ha="right", va="top", fontsize=8)
 
 
-STYLES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # told apart without colour
+STYLES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # distinct without color
 COLOURS = ("#0b63ce", "#b85c00", "#197a3e", "#a3337f")
 GREY, EXIT = "#8a929c", "#14171c"
 
 
-def text_figure(told: Explanation) -> Any:
-    """A matplotlib figure, 6.5 inches wide: three panels over one axis of depths (two for policies without memory)."""
-    track = watched(told)
-    heights = [1.6, 1.0] if track is None else [1.6, 1.0, min(2.4, 0.35 + 0.12 * told.depths)]
+def draw_explanation(explained: Explanation) -> Any:
+    """A matplotlib figure, 6.5 inches wide: three panels over the depths (two if no rule looks at several depths)."""
+    track = find_window_track(explained)
+    heights = [1.6, 1.0] if track is None else [1.6, 1.0, min(2.4, 0.35 + 0.12 * explained.depths)]
     Figure = require("matplotlib.figure", "plots").Figure  # noqa: N806 - a class
     figure = Figure(figsize=(6.5, sum(heights) + 1.5), layout="constrained")
     grid = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    probabilities(grid[0], told)
-    entropy(grid[1], told)
+    draw_probabilities(grid[0], explained)
+    draw_gauge(grid[1], explained)
     if track is not None:
-        sliding(grid[2], told, track)
+        draw_window(grid[2], explained, track)
     for axes in grid:
-        plain_axes(axes)
-        axes.axvline(told.depth, color=EXIT, linewidth=1, zorder=1)
-        axes.axvspan(told.depth, told.depths + 0.5, color=GREY, alpha=0.13, linewidth=0, zorder=0)
-        axes.set_xlim(0.5, told.depths + 0.5)
-    step = max(1, round(told.depths / 24))
-    grid[-1].set_xticks(range(1, told.depths + 1, step))
-    grid[-1].set_xlabel("depth\n" + fill(f"It {told.why}.", 100), fontsize=8, parse_math=False)
-    text = told.text if told.text_pair is None else f"{told.text} / {told.text_pair}"
-    title = figure.suptitle(f"“{brief(text, 92)}”\n{brief(short(told.policy), 92)}", fontsize=9)
+        clean_axes(axes)
+        axes.axvline(explained.depth, color=EXIT, linewidth=1, zorder=1)
+        axes.axvspan(explained.depth, explained.depths + 0.5, color=GREY, alpha=0.13, linewidth=0, zorder=0)
+        axes.set_xlim(0.5, explained.depths + 0.5)
+    step = max(1, round(explained.depths / 24))
+    grid[-1].set_xticks(range(1, explained.depths + 1, step))
+    grid[-1].set_xlabel("depth\n" + fill(f"It {explained.why}.", 100), fontsize=8, parse_math=False)
+    text = explained.text if explained.text_pair is None else f"{explained.text} / {explained.text_pair}"
+    title = figure.suptitle(
+        f"“{shorten_text(text, 92)}”\n{shorten_text(shorten_spec(explained.policy), 92)}", fontsize=9
+    )
     title.set_parse_math(False)
     figure.align_ylabels(grid)
     return figure
 
 
-def probabilities(axes: Any, told: Explanation) -> None:
-    """A line for each label that matters; the others in grey without a name."""
-    depths = range(1, told.depths + 1)
-    named = shown(told)
-    for name in [name for name in told.labels if name not in named][:200]:
-        axes.plot(depths, [step.scores[name] for step in told.steps], color=GREY, linewidth=0.5, alpha=0.4)
+def draw_probabilities(axes: Any, explained: Explanation) -> None:
+    """One line per label of :func:`choose_labels`; the others thin and grey, without a legend entry."""
+    depths = range(1, explained.depths + 1)
+    named = choose_labels(explained)
+    for name in [name for name in explained.labels if name not in named][:200]:
+        axes.plot(depths, [step.scores[name] for step in explained.steps], color=GREY, linewidth=0.5, alpha=0.4)
     for name, colour, (line, marker) in zip(named, COLOURS, STYLES, strict=False):
-        said = [step.scores[name] for step in told.steps]
-        axes.plot(depths, said, line, marker=marker, color=colour, markersize=3.5, linewidth=1.4, label=brief(name, 36))
-    if told.problem == "multi_label_classification":
+        said = [step.scores[name] for step in explained.steps]
+        axes.plot(
+            depths, said, line, marker=marker, color=colour, markersize=3.5, linewidth=1.4, label=shorten_text(name, 36)
+        )
+    if explained.problem == "multi_label_classification":
         axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-    axes.plot([told.depth], [told.left.score], "o", markersize=10, fillstyle="none", color=EXIT, markeredgewidth=1.3)
+    axes.plot(
+        [explained.depth],
+        [explained.exit_step.score],
+        "o",
+        markersize=10,
+        fillstyle="none",
+        color=EXIT,
+        markeredgewidth=1.3,
+    )
     axes.set_ylim(-0.04, 1.06)
     axes.set_ylabel("probability", fontsize=8)
     columns = LINES if max(map(len, named)) <= 12 else 2
@@ -160,10 +173,10 @@ def probabilities(axes: Any, told: Explanation) -> None:
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    right = told.depth > told.depths / 2
+    right = explained.depth > explained.depths / 2
     axes.annotate(
-        f"left: {told.reason}",
-        (told.depth, 1.06),
+        f"exit: {explained.reason}",
+        (explained.depth, 1.06),
         xytext=(-4 if right else 4, -2),
         textcoords="offset points",
         ha="right" if right else "left",
@@ -174,36 +187,34 @@ def probabilities(axes: Any, told: Explanation) -> None:
     )
 
 
-def entropy(axes: Any, told: Explanation) -> None:
-    """The signal that the policy reads, as bars, and its threshold."""
-    gauge = gauged(told)
+def draw_gauge(axes: Any, explained: Explanation) -> None:
+    """The signal that the policy reads as bars, with its threshold."""
+    gauge = choose_gauge(explained)
     threshold = gauge.threshold
     values = [np.nan if value is None else value for value in gauge.values]
     axes.bar(
-        range(1, told.depths + 1), values, width=0.6, color="#c9d3df", edgecolor="#4a5563", linewidth=0.7, zorder=2
+        range(1, explained.depths + 1), values, width=0.6, color="#c9d3df", edgecolor="#4a5563", linewidth=0.7, zorder=2
     )
     axes.set_ylim(0, 1.02 * gauge.top)
     axes.set_ylabel(gauge.name.replace(", ", ",\n"), fontsize=8)
     if threshold is not None and threshold <= gauge.top:
         axes.axhline(threshold, color="#b3261e", linewidth=1.2, linestyle="--", zorder=3)
-        side = axes.get_yaxis_transform()  # beside the panel: bars would stand behind it
-        text = words(axes, 1.01, threshold, f"{threshold:g}", transform=side, va="center", ha="left", fontsize=8)
+        side = axes.get_yaxis_transform()  # beside the panel, where no bar is behind the text
+        text = draw_text(axes, 1.01, threshold, f"{threshold:g}", transform=side, va="center", ha="left", fontsize=8)
         text.set_color("#b3261e")
 
 
-def sliding(axes: Any, told: Explanation, track: RuleTrack) -> None:
-    """One line for each depth: the depths that the window covers there; where it is content, it is framed."""
-    from matplotlib.patches import Rectangle  # after require: it is there
-
+def draw_window(axes: Any, explained: Explanation, track: RuleTrack) -> None:
+    """One row per depth: the depths that the window covers there, framed where the rule fires."""
     for step in track.steps:
-        since = told.steps[step.depth - 1].since
+        since = explained.steps[step.depth - 1].since
         for depth in range(step.first, step.depth + 1):
             same = depth >= since
             axes.plot(
                 depth,
                 step.depth,
                 "s",
-                markersize=min(5.0, 60 / told.depths),
+                markersize=min(5.0, 60 / explained.depths),
                 color="#4a5563",
                 fillstyle="full" if same else "none",
                 markeredgewidth=0.7,
@@ -212,17 +223,19 @@ def sliding(axes: Any, told: Explanation, track: RuleTrack) -> None:
         if step.fires:
             first, width = step.first - 0.45, step.depth - step.first + 0.9
             axes.add_patch(
-                Rectangle((first, step.depth - 0.45), width, 0.9, fill=False, edgecolor="#197a3e", linewidth=1.1)
+                require("matplotlib.patches", "plots").Rectangle(
+                    (first, step.depth - 0.45), width, 0.9, fill=False, edgecolor="#197a3e", linewidth=1.1
+                )
             )
-    axes.set_ylim(told.depths + 0.6, 0.4)
-    axes.set_yticks(sorted({1, told.depth, told.depths}))
-    axes.set_ylabel("window, seen\nat depth", fontsize=8)
-    content = "agrees" if track.reason == "window" else "holds"
-    words(
+    axes.set_ylim(explained.depths + 0.6, 0.4)
+    axes.set_yticks(sorted({1, explained.depth, explained.depths}))
+    axes.set_ylabel("window,\nat depth", fontsize=8)
+    verdict = "agrees" if track.reason == "window" else "holds"
+    draw_text(
         axes,
         0.99,
         0.97,
-        f"{track.size} depths; ■ answer as now  □ another\nframed: it {content}",
+        f"{track.size} depths; ■ same answer as now  □ another\nframed: it {verdict}",
         transform=axes.transAxes,
         ha="right",
         va="top",

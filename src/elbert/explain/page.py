@@ -1,52 +1,60 @@
-"""The page of an explanation or of a survey: one file that works from disk."""
+"""The HTML page of an explanation or a survey: one file that opens from disk."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
-from elbert._atomic import replaced
-from elbert.explain.explanation import Explanation, gauged, short, shown, spared, state, watched
-from elbert.explain.pieces import Word, words
+from elbert._atomic import open_atomic
+from elbert.explain.explanation import (
+    Explanation,
+    choose_gauge,
+    choose_labels,
+    describe_savings,
+    describe_state,
+    find_window_track,
+    shorten_spec,
+)
+from elbert.explain.pieces import Word, join_words
 from elbert.explain.survey import Survey
-from elbert.web import page
+from elbert.web import render_page
 
-TEMPLATES = {Explanation: "explain.html", Survey: "explain_data.html"}
+TEMPLATES = {Explanation: "explanation/explanation.html", Survey: "explanation/survey.html"}
 
 
-def write_page(told: Explanation | Survey, path: Path) -> None:
-    """Write the page, whole or not at all.
+def write_page(explained: Explanation | Survey, path: Path) -> None:
+    """Write the page atomically.
 
     Raises:
-        InputError: nothing can be written there.
+        InputError: the file cannot be written.
     """
-    with replaced(path) as out:
-        out.write(as_page(told))
+    with open_atomic(path) as out:
+        out.write(render_explanation(explained))
 
 
-def as_page(told: Explanation | Survey) -> str:
-    """The page as text."""
-    values = told.as_json()
-    values["short"] = short(told.policy)
-    if isinstance(told, Explanation):
-        values |= _shown(told)
-    return page(TEMPLATES[type(told)], values)
+def render_explanation(explained: Explanation | Survey) -> str:
+    """The page as HTML."""
+    values = explained.to_dict()
+    values["short"] = shorten_spec(explained.policy)
+    if isinstance(explained, Explanation):
+        values |= _display_data(explained)
+    return render_page(TEMPLATES[type(explained)], values)
 
 
-def _shown(told: Explanation) -> dict[str, object]:
-    """What the page shows and Python knows already, so that it is said in one way everywhere."""
-    track = watched(told)
+def _display_data(explained: Explanation) -> dict[str, object]:
+    """Texts and choices computed here, so that page, terminal and figure agree."""
+    track = find_window_track(explained)
     return {
-        "words": [_word(word, told) for word in words(told.tokens)],
-        "shown": shown(told),
-        "gauge": asdict(gauged(told)),
-        "watched": None if track is None else told.rules.index(track),
-        "states": None if track is None else [state(track, step) for step in track.steps],
-        "spared": spared(told),
-        "rivals_short": [short(rival.policy) for rival in told.rivals],
+        "words": [_word_to_dict(word, explained) for word in join_words(explained.tokens)],
+        "shown": choose_labels(explained),
+        "gauge": asdict(choose_gauge(explained)),
+        "watched": None if track is None else explained.rules.index(track),
+        "states": None if track is None else [describe_state(track, step) for step in track.steps],
+        "spared": describe_savings(explained),
+        "rivals_short": [shorten_spec(rival.policy) for rival in explained.rivals],
     }
 
 
-def _word(word: Word, told: Explanation) -> dict[str, object]:
-    part = told.tokens[word.tokens[0]].part
+def _word_to_dict(word: Word, explained: Explanation) -> dict[str, object]:
+    part = explained.tokens[word.tokens[0]].part
     return {"shown": word.shown, "special": word.special, "glued": word.glued, "tokens": word.tokens, "part": part}

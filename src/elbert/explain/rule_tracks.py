@@ -20,8 +20,8 @@ from elbert.exits.policies import (
     Gap,
     Patience,
     PatientConfidence,
-    Settled,
     TemperedRule,
+    WindowRule,
 )
 
 NAMES = ("entropy", "confidence", "gap", "same", "divergence")
@@ -32,8 +32,8 @@ Signals = Mapping[str, NDArray[Any]]  # [depths] each
 class RuleStep:
     """A rule at one depth.
 
-    It looks back as far as ``first``; ``full`` says whether it has seen as many depths as it wants. ``holds`` are its
-    conditions over the depths it covers so far, full or not; ``fires`` is its verdict.
+    It covers the depths from ``first`` to ``depth``; ``full``: these are as many as the rule needs. ``holds`` maps each
+    condition to whether it holds over the covered depths, full or not; ``fires``: the rule ends the row here.
     """
 
     depth: int
@@ -47,10 +47,10 @@ class RuleStep:
 class RuleTrack:
     """One rule over all depths.
 
-    ``size`` is how many depths it looks at, ``signal`` what it reads, ``values [depths]`` what it reads there (None at
-    a depth that has none) and ``threshold`` what it holds against it, None where it has none; ``below`` says on which
-    side it wants to be. ``tempered``: it reads them at temperatures of its own, so that they are not the head's.
-    ``fired`` is the first depth at which it fires, whether or not the text was still there; None where it never does.
+    ``size`` is the number of depths it covers, ``signal`` the signal it reads, ``values [depths]`` its values (None
+    where undefined), ``threshold`` the threshold or None; ``below``: the rule fires below the threshold.
+    ``tempered``: probabilities are read at the policy's own temperatures. ``fired`` is the first depth at which the
+    rule fires, even if the text had exited before; None if it never does.
     """
 
     rule: str
@@ -66,107 +66,109 @@ class RuleTrack:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a kind of rule looks at; ``asks`` are its conditions, each over the covered depths of the signals."""
+class _Conditions:
+    """What a rule reads; ``checks`` maps each condition's name to its test over the covered depths of the signals."""
 
     size: int
     signal: str | None
     threshold: float | None
     below: bool
-    asks: Mapping[str, Callable[[Signals], bool]]
+    checks: Mapping[str, Callable[[Signals], bool]]
 
 
-def tracks(policy: Policy, trace: Trace) -> tuple[RuleTrack, ...]:
-    """Every rule of a policy over the complete trace of one text."""
-    return tuple(_track(rule, trace) for rule in policy.rules)
+def track_rules(policy: Policy, trace: Trace) -> tuple[RuleTrack, ...]:
+    """Follow every rule of a policy over the complete trace of one text."""
+    return tuple(_track_rule(rule, trace) for rule in policy.rules)
 
 
-def signal(trace: Trace, name: str) -> NDArray[Any]:
-    """``[depths]``: a signal of the one text of a complete trace."""
-    found: NDArray[Any] = trace.window(name, trace.said.shape[1])[0]
+def read_signal(trace: Trace, name: str) -> NDArray[Any]:
+    """``[depths]``: a signal of the single text of a complete trace."""
+    found: NDArray[Any] = trace.window(name, trace.probabilities.shape[1])[0]
     return found
 
 
-def inner(rule: Rule) -> Rule:
-    """The rule that reads: what a tempered one passes its trace on to."""
+def unwrap_rule(rule: Rule) -> Rule:
+    """The rule inside a tempered rule; any other rule itself."""
     return rule.rule if isinstance(rule, TemperedRule) else rule
 
 
-def _track(rule: Rule, trace: Trace) -> RuleTrack:
-    look, depths = _look(inner(rule)), trace.said.shape[1]
-    heard = trace.tempered(rule.temperatures) if isinstance(rule, TemperedRule) else trace
-    signals = {name: signal(heard, name) for name in NAMES}
+def _track_rule(rule: Rule, trace: Trace) -> RuleTrack:
+    look, depths = _describe_conditions(unwrap_rule(rule)), trace.probabilities.shape[1]
+    tempered = trace.tempered(rule.temperatures) if isinstance(rule, TemperedRule) else trace
+    signals = {name: read_signal(tempered, name) for name in NAMES}
     steps = []
     for depth in range(1, depths + 1):
         first = max(1, depth - look.size + 1)
         covered = {name: values[first - 1 : depth] for name, values in signals.items()}
-        holds = {name: bool(asks(covered)) for name, asks in look.asks.items()}
+        holds = {name: bool(checks(covered)) for name, checks in look.checks.items()}
         fires = bool(rule.fires(trace.at(depth))[0])
         steps.append(RuleStep(depth, first, depth >= look.size, holds, fires))
     return RuleTrack(
-        rule=described(inner(rule)),
+        rule=describe_rule(unwrap_rule(rule)),
         reason=rule.reason,
         size=look.size,
         signal=look.signal,
-        values=() if look.signal is None else tuple(finite(signals[look.signal].tolist())),
+        values=() if look.signal is None else tuple(finite_or_none(signals[look.signal].tolist())),
         threshold=look.threshold,
         below=look.below,
-        tempered=inner(rule) is not rule,
+        tempered=unwrap_rule(rule) is not rule,
         steps=tuple(steps),
         fired=next((step.depth for step in steps if step.fires), None),
     )
 
 
-def finite(values: list[float]) -> list[float | None]:
-    """The same, with None where there is nothing before to differ from."""
+def finite_or_none(values: list[float]) -> list[float | None]:
+    """The same values, with None for NaN and infinity (the divergence of the first depth)."""
     return [value if math.isfinite(value) else None for value in values]
 
 
-def described(rule: Rule) -> str:
-    """A rule as people read it; the window's second stage has no spec of its own."""
-    if not isinstance(rule, Settled):
+def describe_rule(rule: Rule) -> str:
+    """A rule as a spec; the window's second stage, which has none of its own, as ``window(size=…)``."""
+    if not isinstance(rule, WindowRule):
         return str(rule)
     more = f", range={rule.range}" if rule.rule == STABLE else ""
     return f"window(size={rule.size}, rule={rule.rule}, margin={rule.margin}{more})"
 
 
-def _look(rule: Rule) -> _Look:  # one line a kind: the table is the function
+def _describe_conditions(rule: Rule) -> _Conditions:  # one case per kind of rule
     match rule:
         case Entropy():
-            return _Look(1, "entropy", rule.threshold, True, {"below": _below("entropy", rule.threshold)})
+            return _Conditions(1, "entropy", rule.threshold, True, {"below": _below("entropy", rule.threshold)})
         case Confidence():
-            return _Look(1, "confidence", rule.threshold, False, {"reached": _reached("confidence", rule.threshold)})
+            return _Conditions(
+                1, "confidence", rule.threshold, False, {"reached": _reached("confidence", rule.threshold)}
+            )
         case Gap():
-            return _Look(1, "gap", rule.threshold, False, {"reached": _reached("gap", rule.threshold)})
+            return _Conditions(1, "gap", rule.threshold, False, {"reached": _reached("gap", rule.threshold)})
         case Patience():
-            return _Look(rule.times + 1, None, None, False, {"one_answer": _one_answer})
+            return _Conditions(rule.times + 1, None, None, False, {"one_answer": _one_answer})
         case PatientConfidence():
             look = _below("entropy", rule.threshold)
-            return _Look(rule.times, "entropy", rule.threshold, True, {"below": look})
+            return _Conditions(rule.times, "entropy", rule.threshold, True, {"below": look})
         case Divergence():
-            # Between the depths that it covers; at the first of them nothing is asked.
+            # Divergence is between two depths: the first covered depth has no condition.
             near = _below("divergence", rule.threshold, after=1)
-            return _Look(rule.times + 1, "divergence", rule.threshold, True, {"near": near})
-        case Settled():
-            return _settled(rule)
+            return _Conditions(rule.times + 1, "divergence", rule.threshold, True, {"near": near})
+        case WindowRule():
+            return _window_conditions(rule)
         case Depth():
-            return _Look(1, None, float(rule.depth), False, {})
+            return _Conditions(1, None, float(rule.depth), False, {})
         case _:
-            return _Look(1, None, None, False, {})
+            return _Conditions(1, None, None, False, {})
 
 
-def _settled(rule: Settled) -> _Look:
+def _window_conditions(rule: WindowRule) -> _Conditions:
     least = 2 * rule.margin
 
     def far_apart(seen: Signals) -> bool:
         return bool((seen["gap"][: 1 if rule.rule == TREND else None] > least).all())
 
-    asks: dict[str, Callable[[Signals], bool]] = {"one_answer": _one_answer, "far_apart": far_apart}
+    checks: dict[str, Callable[[Signals], bool]] = {"one_answer": _one_answer, "far_apart": far_apart}
     if rule.rule == TREND:
-        asks["never_falls"] = lambda seen: bool((np.diff(seen["confidence"]) >= 0).all())
+        checks["never_falls"] = lambda seen: bool((np.diff(seen["confidence"]) >= 0).all())
     if rule.rule == STABLE:
-        asks["still"] = lambda seen: bool(np.ptp(seen["confidence"]) <= rule.range)
-    return _Look(rule.size, "gap", least, False, asks)
+        checks["still"] = lambda seen: bool(np.ptp(seen["confidence"]) <= rule.range)
+    return _Conditions(rule.size, "gap", least, False, checks)
 
 
 def _one_answer(seen: Signals) -> bool:
@@ -181,76 +183,76 @@ def _reached(name: str, threshold: float) -> Callable[[Signals], bool]:
     return lambda seen: bool((seen[name] >= threshold).all())
 
 
-def why(policy: Policy, depth: int, depths: int, reason: str, tracks: Sequence[RuleTrack]) -> str:
-    """The sentence; ``tracks`` are those of the policy's rules, in order."""
-    left = f"left at depth {depth} of {depths}"
+def describe_exit(policy: Policy, depth: int, depths: int, reason: str, tracks: Sequence[RuleTrack]) -> str:
+    """One sentence why the text exited; ``tracks`` are those of the policy's rules, in order."""
+    exited = f"exited at depth {depth} of {depths}"
     if not policy.rules:
-        return f"{left} because this policy never lets a text leave early"
+        return f"{exited} because this policy has no early exit"
     if depth == depths:
-        return f"{left}, the last, because {_never(tracks)}"
-    rule, track = next(pair for pair in zip(policy.rules, tracks, strict=True) if fired(pair[1], reason, depth))
-    told = _because(inner(rule), depth, track.values[depth - 1] if track.values else None)
-    return f"{left} because {told}{' (at the temperatures of this policy)' if track.tempered else ''}"
+        return f"{exited}, the last, because {_describe_never(tracks)}"
+    rule, track = next(pair for pair in zip(policy.rules, tracks, strict=True) if has_fired(pair[1], reason, depth))
+    text = _describe_cause(unwrap_rule(rule), depth, track.values[depth - 1] if track.values else None)
+    return f"{exited} because {text}{' (at the temperatures of this policy)' if track.tempered else ''}"
 
 
-def fired(track: RuleTrack, reason: str, depth: int) -> bool:
-    """Whether it was this rule: a union may hold several of one reason."""
+def has_fired(track: RuleTrack, reason: str, depth: int) -> bool:
+    """Whether this rule caused the exit: a union may have several rules with the same reason."""
     return track.reason == reason and track.fired == depth
 
 
-def _never(tracks: Sequence[RuleTrack]) -> str:
+def _describe_never(tracks: Sequence[RuleTrack]) -> str:
     before = [value for value in tracks[0].values[:-1] if value is not None]
     if len(tracks) == 1 and tracks[0].reason == Entropy.name and before and tracks[0].threshold is not None:
-        lowest, threshold = apart(min(before), tracks[0].threshold)
-        return f"its entropy never fell under {threshold} before (lowest {lowest})"
-    return "nothing let it leave before"
+        lowest, threshold = format_pair(min(before), tracks[0].threshold)
+        return f"its entropy was never below {threshold} before (lowest {lowest})"
+    return "no rule fired before"
 
 
-def _because(rule: Rule, depth: int, now: float | None) -> str:
+def _describe_cause(rule: Rule, depth: int, now: float | None) -> str:
     match rule:
         case Entropy():
-            value, threshold = apart(now or 0.0, rule.threshold)
-            return f"its entropy {value} fell under {threshold}"
+            value, threshold = format_pair(now or 0.0, rule.threshold)
+            return f"its entropy {value} fell below {threshold}"
         case Confidence():
-            value, threshold = apart(now or 0.0, rule.threshold)
+            value, threshold = format_pair(now or 0.0, rule.threshold)
             return f"its confidence {value} reached {threshold}"
         case Gap():
-            value, threshold = apart(now or 0.0, rule.threshold)
+            value, threshold = format_pair(now or 0.0, rule.threshold)
             return f"its two largest probabilities were {value} apart, which reaches {threshold}"
         case Patience():
-            return f"its answer was the same {in_a_row(rule.times + 1, 'depth')}"
+            return f"its answer was the same {format_times(rule.times + 1, 'depth')}"
         case PatientConfidence():
-            return f"its entropy stayed under {rule.threshold:g} {in_a_row(rule.times, 'depth')}"
+            return f"its entropy stayed below {rule.threshold:g} {format_times(rule.times, 'depth')}"
         case Divergence():
-            return f"its probabilities moved by less than {rule.threshold:g} nats {in_a_row(rule.times, 'step')}"
-        case Settled():
-            return _why_settled(rule, depth)
+            return f"its probabilities moved by less than {rule.threshold:g} nats {format_times(rule.times, 'step')}"
+        case WindowRule():
+            return _describe_window(rule, depth)
         case Depth():
             return f"this policy stops every text at depth {rule.depth}"
         case _:
-            return f"{rule} let it leave"
+            return f"{rule} fired"
 
 
-def _why_settled(rule: Settled, depth: int) -> str:
+def _describe_window(rule: WindowRule, depth: int) -> str:
     first = depth - rule.size + 1
     where = f"at depth {depth}" if rule.size == 1 else f"over its window of {rule.size} depths, {first} to {depth}"
-    told = f"its answer was one and the same {where}"
+    text = f"its answer was one and the same {where}"
     if rule.rule == TREND:
-        return f"{told}, and its probability never fell"
+        return f"{text}, and its probability never fell"
     if rule.rule == STABLE:
-        return f"{told}, and its probability moved by no more than {rule.range:g}"
-    return f"{told}, with every gap above {2 * rule.margin:g}" if rule.margin else told
+        return f"{text}, and its probability moved by no more than {rule.range:g}"
+    return f"{text}, with every gap above {2 * rule.margin:g}" if rule.margin else text
 
 
-def in_a_row(times: int, what: str) -> str:
-    """How often, in words."""
+def format_times(times: int, what: str) -> str:
+    """ "for 3 depths in a row", "for one depth"."""
     return f"for {times} {what}s in a row" if times > 1 else f"for one {what}"
 
 
-def apart(value: float, threshold: float) -> tuple[str, str]:
-    """Both numbers, with as few decimals as tell them apart."""
+def format_pair(value: float, threshold: float) -> tuple[str, str]:
+    """Both numbers as text, ``value`` with as few decimals as distinguish it from ``threshold``."""
     for decimals in range(2, 8):
-        told = f"{value:.{decimals}f}"
-        if float(told) != threshold or value == threshold:
-            return told, f"{threshold:g}"
+        text = f"{value:.{decimals}f}"
+        if float(text) != threshold or value == threshold:
+            return text, f"{threshold:g}"
     return f"{value!r}", f"{threshold:g}"

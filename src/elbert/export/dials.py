@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from elbert.exits import Policy, Rule, Tempered
-from elbert.exits.policies import Settled
-from elbert.exits.rules import members, policy_dials
+from elbert.exits.policies import WindowRule
+from elbert.exits.rules import get_dials, union_members
 from elbert.export.graph import FLOAT, INT64, Graph, Value
 
 Dials = Literal["fixed", "optional", "required"]
@@ -34,7 +34,7 @@ class Dial:
 
 
 @dataclass(frozen=True)
-class Set:
+class BoundRule:
     """A rule, the dials that it is set by under their names in its class, and the temperatures it hears heads at.
 
     Where several temper it, the outermost comes first.
@@ -45,40 +45,42 @@ class Set:
     temperatures: tuple[tuple[float, ...], ...]
 
 
-def dialled(g: Graph, policy: Policy, dials: Dials) -> list[Set]:
+def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
     """The rules of a policy in order, their dials in the outermost graph.
 
     An input is called ``entropy_threshold``, and ``entropy2_threshold`` where a union has two of a kind.
     """
     kinds: list[str] = []
-    found: list[Set] = []
-    for member, temperatures in single(policy):
+    found: list[BoundRule] = []
+    for member, temperatures in split_members(policy):
         kinds.append(member.name)
         again = kinds.count(member.name)
         name = f"{member.name}{again}" if again > 1 else member.name
-        own = {about.name: made(g, f"{name}_{about.name}", member, about, dials) for about in numbers(member)}
+        own = {
+            about.name: make_dial(g, f"{name}_{about.name}", member, about, dials) for about in numeric_dials(member)
+        }
         for rule in member.rules:
             # A window's first stage is an entropy rule, whose threshold is the window's dial "entropy".
-            stage = own if rule is member or isinstance(rule, Settled) else {"threshold": own["entropy"]}
-            found.append(Set(rule, stage, temperatures))
+            stage = own if rule is member or isinstance(rule, WindowRule) else {"threshold": own["entropy"]}
+            found.append(BoundRule(rule, stage, temperatures))
     return found
 
 
-def single(policy: Policy) -> Iterator[tuple[Policy, tuple[tuple[float, ...], ...]]]:
+def split_members(policy: Policy) -> Iterator[tuple[Policy, tuple[tuple[float, ...], ...]]]:
     """The policies that unions and temperings are made of, each with its temperatures."""
-    for member in members(policy):
+    for member in union_members(policy):
         if isinstance(member, Tempered):
-            yield from ((inner, (member.temperatures, *more)) for inner, more in single(member.policy))
+            yield from ((inner, (member.temperatures, *more)) for inner, more in split_members(member.policy))
         else:
             yield member, ()
 
 
-def numbers(policy: Policy) -> Iterator[Field[float]]:
+def numeric_dials(policy: Policy) -> Iterator[Field[float]]:
     """The dials that are numbers."""
-    return (dial for dial in policy_dials(type(policy)) if "low" in dial.metadata)
+    return (dial for dial in get_dials(type(policy)) if "low" in dial.metadata)
 
 
-def made(g: Graph, name: str, policy: Policy, about: Field[float], dials: Dials) -> Dial:
+def make_dial(g: Graph, name: str, policy: Policy, about: Field[float], dials: Dials) -> Dial:
     """A dial in the outermost graph; what callers give is held to its range there."""
     default: float | int = getattr(policy, about.name)
     low, high = about.metadata["low"], about.metadata["high"]
@@ -87,8 +89,8 @@ def made(g: Graph, name: str, policy: Policy, about: Field[float], dials: Dials)
     array = np.array(default, kind)
     if dials == "fixed":
         return Dial(name, g.value(array), default, low, high, fixed=True)
-    given = g.input(name, INT64 if whole else FLOAT, [])
+    declared = g.input(name, INT64 if whole else FLOAT, [])
     if dials == "optional":
         g.weight(name, array)
-    held = g.Clip(given, np.array(low, kind), np.array(high, kind))
+    held = g.Clip(declared, np.array(low, kind), np.array(high, kind))
     return Dial(name, held, default, low, high, fixed=False)

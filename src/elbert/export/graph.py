@@ -72,7 +72,7 @@ class Graph:
         """The name of an operand; a number becomes an initializer, each once."""
         if isinstance(operand, str):
             return operand
-        array = operand if isinstance(operand, np.ndarray) else np.array(operand, natural(operand))
+        array = operand if isinstance(operand, np.ndarray) else np.array(operand, constant_type(operand))
         root, key = self.root, (array.dtype.str, array.shape, array.tobytes())
         if key not in root._constants:
             root._constants[key] = self.weight(self.fresh("constant"), array)
@@ -106,30 +106,30 @@ class Graph:
 
     def proto(self, name: str) -> GraphProto:
         """The finished graph, without nodes and constants that nobody reads."""
-        nodes, read = needed(self.nodes, [output.name for output in self.outputs])
+        nodes, read = prune_nodes(self.nodes, [output.name for output in self.outputs])
         given = {declared.name for declared in self.inputs}  # a default stays, read or not
         initializers = [stored for key, stored in self.initializers.items() if key in read | given]
         graph: GraphProto = self.helper.make_graph(nodes, name, self.inputs, self.outputs, initializers)
         return graph
 
 
-def needed(nodes: Sequence[NodeProto], wanted: Sequence[Value]) -> tuple[list[NodeProto], set[Value]]:
+def prune_nodes(nodes: Sequence[NodeProto], targets: Sequence[Value]) -> tuple[list[NodeProto], set[Value]]:
     """The nodes that lead to the values wanted, in order, and all values that they read."""
-    read, kept = set(wanted), []
+    read, kept = set(targets), []
     for node in reversed(nodes):
         if not read.isdisjoint(node.output):
             kept.append(node)
-            read |= reads(node)
+            read |= read_values(node)
     return kept[::-1], read
 
 
-def reads(node: NodeProto) -> set[Value]:
+def read_values(node: NodeProto) -> set[Value]:
     """What a node reads, with what the bodies inside it read."""
     inner = [inside for attribute in node.attribute for inside in attribute.g.node]
-    return set(node.input).union(*map(reads, inner))
+    return set(node.input).union(*map(read_values, inner))
 
 
-def natural(operand: Operand) -> str:
+def constant_type(operand: Operand) -> str:
     """The type that a plain number has in ONNX's operators."""
     first = operand[0] if isinstance(operand, Sequence) else operand
     if isinstance(first, bool):

@@ -83,7 +83,7 @@ class Model:
         """``hidden [rows, tokens, width] -> logits [rows, classes]``, float32."""
         pooler = self._product(linear(self.weights, "albert.pooler"), "pooler")
         last = linear(self.weights, "classifier")
-        classifier = Float32().product(self.g, "classifier", floats(last.weight), floats(last.bias))
+        classifier = Float32().product(self.g, "classifier", to_numpy(last.weight), to_numpy(last.bias))
 
         def run(g: Graph, hidden: Value, mask: Mask) -> Value:
             if self.config.pooling == "cls":
@@ -97,12 +97,12 @@ class Model:
 
     def _layer(self, name: str, short: str) -> Callable[[Graph, Value, Value, Mask], Value]:
         weights = layer_weights(self.weights, name, self.config)
-        qkv = self._product(scaled_queries(weights.qkv, self.config), f"{short}.qkv")
+        qkv = self._product(scale_queries(weights.qkv, self.config), f"{short}.qkv")
         dense = self._product(weights.dense, f"{short}.dense")
         widen = self._product(weights.widen, f"{short}.ffn")
         narrow = self._product(weights.narrow, f"{short}.ffn_output")
         first, second = self._norm(weights.attention_norm, f"{short}.norm"), self._norm(weights.norm, f"{short}.norm2")
-        activate = activation(self.config.hidden_act)
+        activate = resolve_activation(self.config.hidden_act)
 
         def run(g: Graph, tokens: Value, shape: Value, mask: Mask) -> Value:
             mixed = attention(g, qkv(g, tokens), shape, mask, self.config)
@@ -124,17 +124,17 @@ class Model:
         return tokens
 
     def _product(self, weights: Linear, name: str) -> Inside:
-        return self.form.product(self.g, name, floats(weights.weight), floats(weights.bias))
+        return self.form.product(self.g, name, to_numpy(weights.weight), to_numpy(weights.bias))
 
     def _norm(self, norm: Norm, name: str) -> Inside:
         scale, shift = (
-            self.g.weight(f"{name}.weight", floats(norm.weight)),
-            self.g.weight(f"{name}.bias", floats(norm.bias)),
+            self.g.weight(f"{name}.weight", to_numpy(norm.weight)),
+            self.g.weight(f"{name}.bias", to_numpy(norm.bias)),
         )
         return lambda g, x: g.LayerNormalization(x, scale, shift, axis=-1, epsilon=norm.eps)
 
     def _floats(self, name: str) -> Floats:
-        return floats(self.weights[name])
+        return to_numpy(self.weights[name])
 
 
 def attention(g: Graph, qkv: Value, shape: Value, mask: Mask, config: ModelConfig) -> Value:
@@ -147,7 +147,7 @@ def attention(g: Graph, qkv: Value, shape: Value, mask: Mask, config: ModelConfi
     return g.Reshape(g.Transpose(mixed, perm=[0, 2, 1, 3]), g.Concat(shape, [width], axis=0))
 
 
-def scaled_queries(qkv: Linear, config: ModelConfig) -> Linear:
+def scale_queries(qkv: Linear, config: ModelConfig) -> Linear:
     """The stacked projections with attention's ``1 / sqrt(width of a head)`` in the queries' weights."""
     width = config.hidden_size
     scale = qkv.bias.new_ones(3 * width)
@@ -155,7 +155,7 @@ def scaled_queries(qkv: Linear, config: ModelConfig) -> Linear:
     return Linear(qkv.weight * scale[:, None], qkv.bias * scale)
 
 
-def activation(name: str) -> Inside:
+def resolve_activation(name: str) -> Inside:
     """The activation that transformers knows by ``name``.
 
     Raises:
@@ -185,7 +185,7 @@ ACTIVATIONS: dict[str, Inside] = {
 }
 
 
-def floats(weight: Tensor) -> Floats:
+def to_numpy(weight: Tensor) -> Floats:
     """A weight as numpy has it."""
     array: Floats = weight.float().numpy()
     return array

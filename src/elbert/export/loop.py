@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from elbert.export.conditions import Said, decided, foreseen
-from elbert.export.dials import Set
+from elbert.export.conditions import ExitState, decide, fixed_exit
+from elbert.export.dials import BoundRule
 from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
 from elbert.export.layers import Mask
 from elbert.model import ModelConfig
@@ -20,7 +20,7 @@ Step = Callable[[Graph, Value, Mask], Value]
 
 
 @dataclass(frozen=True)
-class Left:
+class ExitOutputs:
     """What rows left with: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index."""
 
     logits: Value
@@ -39,23 +39,25 @@ class Carried:
     shape: Shape
 
 
-def straight(
-    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[Set], config: ModelConfig
-) -> Left:
+def fixed_depth_loop(
+    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
+) -> ExitOutputs:
     """All rows to a depth known beforehand, where the head is read once: for policies that read nothing it says."""
-    depth, reason = foreseen(g, rules, config.depths)
-    body, _, cond = started(g)
+    depth, reason = fixed_exit(g, rules, config.depths)
+    body, _, cond = start_body(g)
     here = body.input(body.fresh("hidden"), FLOAT, ["rows", "tokens", config.hidden_size])
     carried = [Carried(hidden, here, step(body, here, mask), FLOAT, ["rows", "tokens", config.hidden_size])]
-    (deepest,) = looped(g, depth, body, body.Identity(cond), carried)
+    (deepest,) = add_loop(g, depth, body, body.Identity(cond), carried)
     rows = g.Shape(hidden, end=1)
-    return Left(read(g, deepest, mask), g.Expand(depth, rows), g.Expand(reason, rows))
+    return ExitOutputs(read(g, deepest, mask), g.Expand(depth, rows), g.Expand(reason, rows))
 
 
-def leaving(g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[Set], config: ModelConfig) -> Left:
+def early_exit_loop(
+    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
+) -> ExitOutputs:
     """Every row to the depth at which a rule lets it leave."""
     count, classes = g.Shape(hidden, end=1), len(config.labels)
-    body, passed, _ = started(g)
+    body, passed, _ = start_body(g)
     live = body.input(body.fresh("live"), INT64, ["live"])  # the numbers of the rows that have not left
     above = body.input(body.fresh("hidden"), FLOAT, ["live", "tokens", config.hidden_size])
     answers = body.input(body.fresh("answers"), FLOAT, ["rows", classes])
@@ -67,8 +69,8 @@ def leaving(g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: 
     logits = read(body, deeper, own)
     depth = body.Add(passed, 1)
     probabilities = body.Sigmoid(logits) if config.multi_label else body.Softmax(logits, axis=-1)
-    said = Said(body, probabilities, depth, config.depths, classes, config.multi_label)
-    decision = decided(rules, said, config.depths)
+    state = ExitState(body, probabilities, depth, config.depths, classes, config.multi_label)
+    decision = decide(rules, state, config.depths)
     stays = body.Less(decision, 0)
     where = body.Unsqueeze(live, [1])
 
@@ -87,21 +89,21 @@ def leaving(g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: 
         kept(g.Range(0, g.Squeeze(count), 1), live, live, INT64, []),
         kept(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
     ]
-    for memory in said.memories.values():
+    for memory in state.memories.values():
         start = g.Expand(memory.before, g.Concat(count, list(memory.shape), axis=0) if memory.shape else count)
         carried.append(kept(start, memory.here, memory.after, memory.kind, memory.shape))
-    somebody = body.Greater(body.Size(carried[3].after), 0)
-    left = looped(g, g.value(config.depths), body, somebody, carried)
-    return Left(*left[:3])
+    any_live = body.Greater(body.Size(carried[3].after), 0)
+    exited = add_loop(g, g.value(config.depths), body, any_live, carried)
+    return ExitOutputs(*exited[:3])
 
 
-def started(g: Graph) -> tuple[Graph, Value, Value]:
+def start_body(g: Graph) -> tuple[Graph, Value, Value]:
     """``(a loop's body, how often it has run before, whether it was to go on)``."""
     body = g.body()
     return body, body.input(body.fresh("passed"), INT64, []), body.input(body.fresh("going"), BOOL, [])
 
 
-def looped(g: Graph, most: Value, body: Graph, going: Value, carried: Sequence[Carried]) -> list[Value]:
+def add_loop(g: Graph, most: Value, body: Graph, going: Value, carried: Sequence[Carried]) -> list[Value]:
     """Run the body ``most`` times, or until it says otherwise: what is carried, in the end."""
     order = {value.name: value for value in body.inputs}
     body.inputs[2:] = [order[one.here] for one in carried]

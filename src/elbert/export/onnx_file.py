@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, get_args
 from torch import Tensor
 
 from elbert import __version__
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert._optional import require
 from elbert.bundle import Bundle
 from elbert.classifier import Classifier
 from elbert.errors import InputError
-from elbert.exits import LAST, Policy, fitting
-from elbert.export.dials import Dials, dialled
+from elbert.exits import LAST, Policy, check_policy
+from elbert.export.dials import Dials, bind_dials
 from elbert.export.graph import FLOAT, INT64, Graph
 from elbert.export.layers import Mask, Model
-from elbert.export.loop import leaving, straight
+from elbert.export.loop import early_exit_loop, fixed_depth_loop
 from elbert.export.quantization import FORMS, Dtype
 from elbert.model import ModelConfig
 from elbert.model.weights import load_weights
@@ -33,7 +33,7 @@ FORMAT = 9  # the version of the file format (IR) that goes with it
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def build(
+def build_model(
     weights: Mapping[str, Tensor],
     config: ModelConfig,
     policy: Policy,
@@ -52,13 +52,13 @@ def build(
     g = Graph()
     ids, attention, types = (g.input(name, INT64, ["batch", "tokens"]) for name in INPUTS)
     model, mask = Model(g, weights, config, FORMS[dtype]()), Mask.of(g, attention)
-    rules = dialled(g, policy, dials)
-    run = leaving if policy.signals else straight
-    left = run(g, model.embed(ids, types), mask, model.step(), model.read(), rules, config)
-    g.output("logits", left.logits, FLOAT, ["batch", len(config.labels)])
+    rules = bind_dials(g, policy, dials)
+    run = early_exit_loop if policy.signals else fixed_depth_loop
+    exited = run(g, model.embed(ids, types), mask, model.step(), model.read(), rules, config)
+    g.output("logits", exited.logits, FLOAT, ["batch", len(config.labels)])
     if extra_outputs:
-        g.output("depth", left.depth, INT64, ["batch"])
-        g.output("reason", left.reason, INT64, ["batch"])
+        g.output("depth", exited.depth, INT64, ["batch"])
+        g.output("reason", exited.reason, INT64, ["batch"])
     onnx = require("onnx", "onnx")
     proto: ModelProto = onnx.helper.make_model(
         g.proto("elbert"),
@@ -67,7 +67,7 @@ def build(
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=FORMAT,
     )
-    onnx.helper.set_model_props(proto, about(config, policy, dtype))
+    onnx.helper.set_model_props(proto, build_metadata(config, policy, dtype))
     return proto
 
 
@@ -79,14 +79,14 @@ def check_shared(config: ModelConfig) -> None:
     """
     if not config.backbone.shared:
         raise InputError(f"export takes ALBERT models, whose depths share one layer; this is a {config.backbone.title}")
-    if not config.all_shared:
+    if not config.is_all_shared:
         raise InputError(
             "export takes models whose depths share one layer group and one exit head; this one has "
             f"num_hidden_groups {config.num_hidden_groups} and exit_heads {config.exit_heads}; use elbert predict"
         )
 
 
-def about(config: ModelConfig, policy: Policy, dtype: Dtype) -> dict[str, str]:
+def build_metadata(config: ModelConfig, policy: Policy, dtype: Dtype) -> dict[str, str]:
     """What the file says about itself, as texts; lists as JSON."""
     return {
         "labels": json.dumps(config.labels, ensure_ascii=False),
@@ -126,14 +126,14 @@ def export(
             ``output`` cannot be written.
         MissingExtra: the package onnx is not installed.
     """
-    proto = exported(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
+    proto = build_checked_model(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     path = Path(output)
-    with replaced(path, "wb") as out:
+    with open_atomic(path, "wb") as out:
         out.write(proto.SerializeToString())
     return path
 
 
-def exported(
+def build_checked_model(
     model: Classifier | str | Path | None,
     policy: str | Policy | None,
     *,
@@ -147,10 +147,10 @@ def exported(
         if given not in get_args(known):
             raise InputError(f"{name} is {given!r}, expected one of {', '.join(get_args(known))}")
     bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
-    own = model.policy if isinstance(model, Classifier) else bundle.policy()
-    chosen = own if policy is None else bundle.policy(policy)
-    fitting(chosen, bundle.config.depths, regression=bundle.config.problem == "regression")
+    own = model.policy if isinstance(model, Classifier) else bundle.resolve_policy()
+    chosen = own if policy is None else bundle.resolve_policy(policy)
+    check_policy(chosen, bundle.config.depths, regression=bundle.config.problem == "regression")
     weights = load_weights(bundle.folder, bundle.config)
-    proto = build(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
+    proto = build_model(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     checker.check_model(proto, full_check=True)
     return proto

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import decided, task_metrics
+from elbert.evaluation.metrics import decode_predictions, task_metrics
 from elbert.evaluation.outputs import Target
 from elbert.export.onnx_file import export
 from elbert.export.quantization import Dtype
@@ -46,7 +46,7 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class Truth:
+class Reference:
     """What the classifier in float32 says: probabilities ``[n, classes]`` and depths ``[n]``; labels beside it."""
 
     outputs: Outputs
@@ -69,63 +69,67 @@ def compare_precisions(
         InputError: the model cannot be exported.
     """
     threads, tokens = classifier.threads, classifier.tokeniser.encode(list(texts))
-    truth = told(classifier, tokens, labels)
+    reference = run_reference(classifier, tokens, labels)
     with tempfile.TemporaryDirectory() as folder:
         files = {
             dtype: export(classifier, None, Path(folder) / f"{dtype}.onnx", dtype=dtype, extra_outputs=True)
             for dtype in get_args(Dtype)
         }
-        loads = {dtype: load_seconds(file, threads) for dtype, file in files.items()}
+        loads = {dtype: measure_load(file, threads) for dtype, file in files.items()}
         sessions = {dtype: Session(file, threads=threads) for dtype, file in files.items()}
-        rates = speeds(sessions, tokens, rounds)
+        rates = measure_speeds(sessions, tokens, rounds)
         return {
-            dtype: precision(dtype, files[dtype], sessions[dtype], tokens, truth, loads[dtype], rates[dtype])
+            dtype: measure_precision(
+                dtype, files[dtype], sessions[dtype], tokens, reference, loads[dtype], rates[dtype]
+            )
             for dtype in files
         }
 
 
-def told(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequence[Target]) -> Truth:
+def run_reference(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequence[Target]) -> Reference:
     """What the classifier says, by its own policy."""
     config = classifier.bundle.config
-    said = np.zeros((len(tokens), 1, len(config.labels)), np.float32)
+    probabilities = np.zeros((len(tokens), 1, len(config.labels)), np.float32)
     depth = np.zeros(len(tokens), np.int64)
     for exits in classifier.exits(tokens, classifier.policy):
-        said[exits.identity, 0], depth[exits.identity] = exits.probabilities, exits.depth
+        probabilities[exits.identity, 0], depth[exits.identity] = exits.probabilities, exits.depth
     lengths = np.array([len(row.ids) for row in tokens], np.int64)
-    return Truth(Outputs(said, np.array(labels), lengths, config.labels, config.problem), depth)
+    return Reference(Outputs(probabilities, np.array(labels), lengths, config.labels, config.problem), depth)
 
 
-def precision(
+def measure_precision(
     dtype: Dtype,
     file: Path,
     session: Session,
     tokens: Sequence[Tokens],
-    truth: Truth,
+    reference: Reference,
     load: float,
     rates: Mapping[int, float],
 ) -> Precision:
     """One precision's line."""
     found = session.answer(tokens)
-    answers = probabilities(found.logits, truth.outputs.problem)
+    answers = to_probabilities(found.logits, reference.outputs.problem)
     depth: Any = found.depth
-    if truth.outputs.problem == "regression":
-        changed = np.abs(answers - truth.answers).max(-1) > 1e-3
+    if reference.outputs.problem == "regression":
+        changed = np.abs(answers - reference.answers).max(-1) > 1e-3
     else:
-        apart = decided(answers, truth.outputs) != decided(truth.answers, truth.outputs)
+        apart = decode_predictions(answers, reference.outputs) != decode_predictions(
+            reference.answers, reference.outputs
+        )
         changed = apart.reshape(len(tokens), -1).any(-1)
     return Precision(
         dtype=dtype,
         size=file.stat().st_size,
         load_seconds=load,
         texts_per_second=rates,
-        metrics=task_metrics(answers, truth.outputs),
+        metrics=task_metrics(answers, reference.outputs),
         mean_depth=float(depth.mean()),
         answers_changed=float(changed.mean()),
-        exits_moved=float((depth != truth.depth).mean()),
+        exits_moved=float((depth != reference.depth).mean()),
     )
 
 
-def probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.float32]:
+def to_probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.float32]:
     """``[n, classes]``: softmax, or per-label sigmoid, or a regression's values as they are."""
     if problem == "regression":
         return logits
@@ -136,26 +140,28 @@ def probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.float
     return together
 
 
-def load_seconds(file: Path, threads: int | None) -> float:
+def measure_load(file: Path, threads: int | None) -> float:
     """The median time from a file to a session that can run."""
-    return statistics.median(timed(lambda: Session(file, threads=threads)) for _ in range(LOADS))
+    return statistics.median(time_call(lambda: Session(file, threads=threads)) for _ in range(LOADS))
 
 
-def speeds(sessions: Mapping[Dtype, Session], tokens: Sequence[Tokens], rounds: int) -> dict[Dtype, dict[int, float]]:
+def measure_speeds(
+    sessions: Mapping[Dtype, Session], tokens: Sequence[Tokens], rounds: int
+) -> dict[Dtype, dict[int, float]]:
     """Texts a second by precision and batch; nothing where no round is wanted."""
     rates: dict[Dtype, dict[int, float]] = {dtype: {} for dtype in sessions}
     for rows in BATCHES if rounds else ():
         taken: dict[Dtype, list[float]] = {dtype: [] for dtype in sessions}
         for number in range(rounds + 1):  # the first one warms up
             for dtype, session in sessions.items():
-                seconds = timed(partial(session.answer, tokens, rows))
+                seconds = time_call(partial(session.answer, tokens, rows))
                 taken[dtype] += [seconds] if number else []
         for dtype in sessions:
             rates[dtype][rows] = len(tokens) / statistics.median(taken[dtype])
     return rates
 
 
-def timed(run: Callable[[], object]) -> float:
+def time_call(run: Callable[[], object]) -> float:
     """Seconds that something takes."""
     start = time.perf_counter()
     run()

@@ -76,7 +76,7 @@ class Int8(Form):
 
     def table(self, g: Graph, name: str, rows: Floats) -> Inside:
         """``ids -> rows``, each row on its own scale."""
-        codes, scales = quantised(rows, np.abs(rows).max(1))
+        codes, scales = quantize(rows, np.abs(rows).max(1))
         stored, steps = g.weight(name, codes), g.weight(f"{name}.scales", scales[:, None])
 
         def read(inside: Graph, ids: Value) -> Value:
@@ -87,7 +87,7 @@ class Int8(Form):
 
     def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
         """``x @ weight.T + bias``, x quantised token by token."""
-        codes, scales = quantised(weight, largest_pair(weight))
+        codes, scales = quantize(weight, largest_pair_sums(weight))
         stored, shift = g.weight(f"{name}.weight", np.ascontiguousarray(codes.T)), g.weight(f"{name}.bias", bias)
         steps = g.weight(f"{name}.scales", scales)
 
@@ -95,7 +95,7 @@ class Int8(Form):
             # Nothing but zeros has no scale; any will do.
             largest = inside.Max(inside.ReduceMax(inside.Abs(x), [1], keepdims=0), 1e-30)
             scale = inside.Mul(largest, 1 / STEPS)
-            zeros = inside.ConstantOfShape(inside.Shape(scale), value=scalar(inside, UINT8, ZERO))
+            zeros = inside.ConstantOfShape(inside.Shape(scale), value=make_scalar(inside, UINT8, ZERO))
             whole = inside.QuantizeLinear(x, scale, zeros, axis=0)
             summed = inside.Cast(inside.MatMulInteger(whole, stored, np.array(ZERO, np.uint8)), to=FLOAT)
             return inside.Add(inside.Mul(inside.Mul(summed, steps), inside.Unsqueeze(scale, [1])), shift)
@@ -106,14 +106,14 @@ class Int8(Form):
 FORMS: dict[Dtype, type[Form]] = {"float32": Float32, "float16": Float16, "int8": Int8}
 
 
-def quantised(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:
+def quantize(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:
     """``(codes [n, width], scales [n])``: each row on its own scale, on which ``largest [n]`` is 127."""
     scales = np.maximum(largest, 1e-30) / STEPS
     codes = np.rint(rows / scales[:, None]).astype(np.int8)
     return codes, scales.astype(np.float32)
 
 
-def largest_pair(weight: Floats) -> Floats:
+def largest_pair_sums(weight: Floats) -> Floats:
     """``[out]``: the largest sum of two neighbours of one sign in each row of a weight ``[out, in]``.
 
     Processors with AVX2 or AVX-512 but without VNNI add two products in 16 bits, and what is too large becomes the
@@ -126,6 +126,6 @@ def largest_pair(weight: Floats) -> Floats:
     return largest
 
 
-def scalar(g: Graph, kind: int, value: int) -> object:
+def make_scalar(g: Graph, kind: int, value: int) -> object:
     """A tensor of one number, for attributes."""
     return g.helper.make_tensor("value", kind, [1], [value])

@@ -20,7 +20,7 @@ Feeds = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Answers:
+class SessionOutputs:
     """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, where the file tells them."""
 
     logits: NDArray[np.float32]
@@ -54,40 +54,40 @@ class Session:
         """The names that ``reason`` is an index into."""
         return tuple(json.loads(self.about["reasons"]))
 
-    def __call__(self, feeds: Feeds) -> Answers:
+    def __call__(self, feeds: Feeds) -> SessionOutputs:
         """One padded batch."""
         found = dict(zip(self._outputs, self.run(feeds), strict=True))
-        return Answers(found["logits"], found.get("depth"), found.get("reason"))
+        return SessionOutputs(found["logits"], found.get("depth"), found.get("reason"))
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         """One padded batch, and whatever the file puts out."""
         outputs: list[NDArray[Any]] = self._session.run(None, feeds)
         return outputs
 
-    def answer(self, tokens: Sequence[Tokens], rows: int = 32, **dials: float) -> Answers:
+    def answer(self, tokens: Sequence[Tokens], rows: int = 32, **dials: float) -> SessionOutputs:
         """All texts, ``rows`` of like length at a time, in their own order; ``dials`` by their names in the file."""
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
-        given = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
-        parts = [self(padded([tokens[i] for i in some]) | given) for some in chunks(order, rows)]
+        dial_inputs = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
+        parts = [self(pad_batch([tokens[i] for i in some]) | dial_inputs) for some in split_chunks(order, rows)]
         back = np.argsort(order)
 
         def whole(values: list[NDArray[Any] | None]) -> Any:
             there = [value for value in values if value is not None]
             return np.concatenate(there)[back] if there else None
 
-        return Answers(
+        return SessionOutputs(
             whole([part.logits for part in parts]),
             whole([part.depth for part in parts]),
             whole([part.reason for part in parts]),
         )
 
 
-def chunks(order: Sequence[int], rows: int) -> list[Sequence[int]]:
+def split_chunks(order: Sequence[int], rows: int) -> list[Sequence[int]]:
     """``rows`` at a time."""
     return [order[start : start + rows] for start in range(0, len(order), rows)]
 
 
-def padded(tokens: Sequence[Tokens], length: int = 0) -> Feeds:
+def pad_batch(tokens: Sequence[Tokens], length: int = 0) -> Feeds:
     """The three inputs ``[rows, tokens]`` of one batch, filled up to its longest row, or to ``length``."""
     shape = (len(tokens), max(length, *(len(row.ids) for row in tokens)))
     ids, mask, types = (np.zeros(shape, np.int64) for _ in range(3))
