@@ -22,7 +22,7 @@ from elbert import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
 from elbert.model.cpu import threads
-from elbert.serving.warmup import enlarge_primitive_cache, warm
+from elbert.serving.warmup import enlarge_primitive_cache, warm_up
 from machine import keep
 from others import Way, by_shrinking, by_waiting
 from scripted import POLICY, script
@@ -169,7 +169,7 @@ def main() -> None:
     args = parser.parse_args()
     enlarge_primitive_cache()
     classifier = Classifier.load(dtype=args.dtype, threads=args.threads)
-    warm(classifier, WARM_UP)
+    warm_up(classifier, WARM_UP)
     with threads(args.threads):
         probes = Probes(classifier.backend, policy(POLICY))
         probes.round()

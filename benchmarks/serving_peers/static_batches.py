@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elbert.cli.main import main
-from elbert.engine import Capacity, Left, Request
+from elbert.engine import Capacity, StepResult, Request
 from elbert.engine.offline import submit
 from elbert.model import Backend
 from elbert.serving import service
@@ -40,7 +40,7 @@ class Batches(Engines):
         """How many rows there are."""
         return super().__len__() + len(self._next)
 
-    def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[Left]:
+    def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[StepResult]:
         """Take requests in, to wait for the batch that is under way."""
         if idle:
             yield from super().submit(requests, idle=True)
@@ -61,14 +61,14 @@ class Batches(Engines):
         now = self._clock()
         if len(self._next) < self.batch and now - self._since < self.window:
             time.sleep(LOOK)
-            return Step(Left(), now, self._clock())
+            return Step(StepResult(), now, self._clock())
         starting, self._next, self._since = self._next[: self.batch], self._next[self.batch :], now
         refused = _together(submit(self._requests, starting))
         return Step(refused, now, self._clock()) if refused.identities else super().step()
 
 
-def _together(left: Iterable[Left]) -> Left:
-    found = Left()
+def _together(left: Iterable[StepResult]) -> StepResult:
+    found = StepResult()
     for some in left:
         found += some
     return found

@@ -19,12 +19,12 @@ DEPLOY = ROOT / "deploy"
 
 def known(words):
     """Hold flags to what the server knows, and their values to what it reads."""
-    flags = {name: flag for flag in FLAGS for name in (f"--{flag.name}", *flag.aliases)}
+    flags = {name: flag for flag in FLAGS for name in flag.flags}
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for at, word in enumerate(words):
         if word.startswith("--"):
             assert word in flags, word
-            if not flags[word].switch:
+            if not flags[word].is_switch:
                 flags[word].read(words[at + 1])
     return words
 
@@ -41,7 +41,7 @@ def last(name):
     return [rest for word, rest in instructions() if word == name][-1]
 
 
-def test_the_image_is_built_from_what_is_there_and_runs_as_nobody_special():
+def test_the_image_is_built_from_existing_files_and_runs_unprivileged():
     words = [word for word, _ in instructions()]
     assert words.count("FROM") == 2, "the compilers and caches of the first stage stay behind"
     assert words.index("USER") < words.index("ENTRYPOINT")
@@ -167,7 +167,7 @@ def test_the_pod_is_let_end_and_may_do_little():
     assert allowed["capabilities"] == {"drop": ["ALL"]}
     assert container["resources"]["requests"].keys() == {"cpu", "memory"}
     assert "memory" in container["resources"]["limits"]
-    names = {flag.key.upper() for flag in FLAGS} | {"OMP_NUM_THREADS"}
+    names = {flag.variable for flag in FLAGS} | {"OMP_NUM_THREADS"}
     assert {entry["name"] for entry in container["env"]} <= names
     assert pod()["enableServiceLinks"] is False, "a service of that name would set variables of its own"
 
@@ -207,7 +207,7 @@ def test_what_the_dashboard_shows_is_what_the_server_tells():
     classifier = Classifier.load(threads=1)  # the bundled model: some series are there only with operating points
     metrics = Metrics(classifier)
     metrics.watch(Service(classifier, observer=metrics))
-    told = set(re.findall(r"^([a-z_]+)(?:\{| )", metrics.text().decode(), re.M))
+    exposed = set(re.findall(r"^([a-z_]+)(?:\{| )", metrics.text().decode(), re.M))
     shown = {name for expression in expressions() for name in re.findall(r"\b(?:te|elbert)_[a-z_]+", expression)}
-    assert shown <= told, shown - told
+    assert shown <= exposed, shown - exposed
     assert {"te_queue_size", "elbert_exit_depth_bucket", "elbert_operating_point", "elbert_shadow_upper"} <= shown

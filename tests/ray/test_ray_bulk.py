@@ -117,7 +117,7 @@ def test_a_dataset_with_the_bundled_model(cluster):
 def test_what_is_wrong_on_a_worker_is_one_line(cluster, tmp_path):
     folder = write_bundle(tmp_path / "model", seed=3)
     (tmp_path / "texts.txt").write_text("a film\n")
-    answered = elbert.ray.predict(files.dataset_of(str(tmp_path / "texts.txt")), folder, actors=1, keep_bad=True)
+    answered = elbert.ray.predict(files.open_dataset(str(tmp_path / "texts.txt")), folder, actors=1, keep_bad=True)
     (folder / "model.safetensors").unlink()
     with pytest.raises(elbert.ElbertError, match=r"model\.safetensors.* \(on ") as told:
         list(results(answered, "texts.txt"))

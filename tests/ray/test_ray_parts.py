@@ -15,10 +15,10 @@ import elbert
 from elbert.classifier import Classifier
 from elbert.cli.commands.predict import range_of
 from elbert.cli.main import main
-from elbert.data import parts_of
+from elbert.data import list_parts
 from elbert.exits import policy
 from elbert.ray import cluster as joining
-from elbert.ray.actor import Actor, Shared, Task
+from elbert.ray.actor import Actor, SharedEngine, Task
 from elbert.ray.columns import columns, prediction
 from elbert.ray.dataset_files import blocks, rows
 from tiny import texts
@@ -67,7 +67,7 @@ def both(shared, backend, *given):
 
 def test_rows_of_two_blocks_share_layer_calls(counted, bundle_folder):
     first, second = texts(12, seed=1), texts(12, seed=2)
-    found = both(Shared(counted, FULL), counted.backend, first, second)
+    found = both(SharedEngine(counted, FULL), counted.backend, first, second)
     assert counted.backend.calls == 3 * 6, "24 rows, 8 to a call, 6 depths; one block alone takes 2 * 6 of its own"
     sound = Classifier.load(bundle_folder)
     for some, expected in zip(found, (sound.predict(first, FULL), sound.predict(second, FULL)), strict=True):
@@ -77,7 +77,7 @@ def test_rows_of_two_blocks_share_layer_calls(counted, bundle_folder):
 
 def test_a_text_that_fails_is_one_that_failed(counted):
     counted.backend.fails = RuntimeError("the layer fell over")
-    [found] = both(Shared(counted, FULL), counted.backend, ["a", "b"])
+    [found] = both(SharedEngine(counted, FULL), counted.backend, ["a", "b"])
     assert [type(answer) for answer in found] == [RuntimeError] * 2
 
 
@@ -85,8 +85,8 @@ def test_nobody_waits_for_an_engine_that_broke(counted, monkeypatch):
     def broken(*_, **__):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(counted, "leaving", broken)
-    shared = Shared(counted, FULL)
+    monkeypatch.setattr(counted, "early_exit_loop", broken)
+    shared = SharedEngine(counted, FULL)
     for _ in range(2):
         with pytest.raises(MemoryError):
             shared.answers(["a"])
@@ -129,7 +129,7 @@ def test_parts_of_parquet_are_the_whole(tmp_path, n):
         file,
         10,
     )
-    parts = parts_of(file, 25)
+    parts = list_parts(file, 25)
     assert len(parts) == max(1, -(-n // 30))
     found = [row for part in parts for row in rows(file, part)]
     assert found == list(rows(file, None))

@@ -49,7 +49,7 @@ from test_http_tei import (  # noqa: F401
 
 import elbert.ray
 from elbert.errors import InputError
-from elbert.ray.deployment import LAST_WORDS, Mounted, Replica, Served, fitted
+from elbert.ray.deployment import SHUTDOWN_MARGIN, MountedApplication, Replica, ReplicaConfig, fitted
 from elbert.serving.errors import BackendFailure
 from elbert.serving.http import HttpSettings
 from elbert.serving.settings import Settings
@@ -140,7 +140,7 @@ def test_a_rolling_update_drops_no_request(live, cluster):
 
 
 def served(**more):
-    return Served(str(tiny_classifier().bundle.folder), None, FEW, HttpSettings(), {"threads": 1} | more)
+    return ReplicaConfig(str(tiny_classifier().bundle.folder), None, FEW, HttpSettings(), {"threads": 1} | more)
 
 
 def test_a_replica_lives_as_long_as_its_service():
@@ -156,11 +156,11 @@ def test_a_replica_lives_as_long_as_its_service():
         asked.put_nowait({"type": "lifespan.shutdown"})
         assert (await said.get())["type"] == "lifespan.shutdown.complete"
         await living
-        assert not replica.service.ready
+        assert not replica.service.is_ready
         return replica
 
     replica = asyncio.run(life())
-    replica.service._worker.gave_up = True
+    replica.service._worker.has_failed = True
     with pytest.raises(BackendFailure, match="does not recover"):
         asyncio.run(replica.check_health())
 
@@ -172,7 +172,7 @@ def test_a_prefix_is_taken_away(root, path):
     async def app(scope, receive, send):
         seen.append(scope["path"])
 
-    asyncio.run(Mounted(app, None)({"type": "http", "root_path": root, "path": path}, None, None))
+    asyncio.run(MountedApplication(app, None)({"type": "http", "root_path": root, "path": path}, None, None))
     assert seen == ["/predict"]
 
 
@@ -196,7 +196,7 @@ def test_limits_follow_from_the_engines_capacity():
     assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (1, 4, 128.0)
     pressed = usual._deployment_config.backpressure_config
     assert (pressed.status_code, pressed.retry_after_s) == (429, 1.0)
-    assert usual._deployment_config.graceful_shutdown_timeout_s == Settings().shutdown_timeout + LAST_WORDS
+    assert usual._deployment_config.graceful_shutdown_timeout_s == Settings().shutdown_timeout + SHUTDOWN_MARGIN
     small = options(elbert.ray.deployment(max_rows=8, replicas=2, threads=3))
     assert (small.max_ongoing_requests, small.num_replicas) == (64, 2)
     assert small.ray_actor_options["num_cpus"] == 3

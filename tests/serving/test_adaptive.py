@@ -6,23 +6,23 @@ from hypothesis import strategies as st
 from troubled import FakeClock, tiny_classifier
 
 from elbert.errors import InputError
-from elbert.serving.point_selection import Adaptive, Points, ladder, mean_depth
+from elbert.serving.point_selection import AdaptiveLevel, PointSelector, measured_depth, order_points
 
 RISE, FALL, TARGET = 0.25, 5.0, 0.1
-observed = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.3)), max_size=80)  # (seconds since the last, delay)
+delays = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.3)), max_size=80)  # (seconds since the last, delay)
 
 
 def run(steps, observations):
     """``[(time, delay, level)]``."""
     clock = FakeClock()
-    adaptive = Adaptive(steps, clock, target=TARGET, rise=RISE, fall=FALL)
+    adaptive = AdaptiveLevel(steps, clock, target=TARGET, rise=RISE, fall=FALL)
     for passed, delay in observations:
         clock.now += passed
-        yield clock.now, delay, adaptive.observe(delay)
+        yield clock.now, delay, adaptive.update(delay)
 
 
 @settings(max_examples=300, deadline=None)
-@given(steps=st.integers(1, 4), observations=observed)
+@given(steps=st.integers(1, 4), observations=delays)
 def test_it_stays_on_the_ladder_and_does_not_flap(steps, observations):
     level, last_rise = 0, -RISE
     for now, delay, new in run(steps, observations):
@@ -46,7 +46,7 @@ def test_load_that_stays_leads_to_the_fastest_and_no_further(steps, delay, every
 
 
 @settings(max_examples=200, deadline=None)
-@given(observations=observed, base=st.integers(2, 4))
+@given(observations=delays, base=st.integers(2, 4))
 def test_more_delay_never_leads_to_a_slower_point(observations, base):
     """Monotone where it must be: delays that are all doubled end no slower while the load rises."""
     rising = [(passed, 0.11 + delay) for passed, delay in observations]
@@ -83,27 +83,27 @@ def test_a_moment_of_calm_starts_the_wait_anew():
 @pytest.mark.parametrize("wrong", [{"target": 0}, {"rise": 6.0}, {"low": 1.0}])
 def test_times_that_would_flap_are_refused(wrong):
     with pytest.raises(InputError, match="expected target > 0, 0 < rise < fall"):
-        Adaptive(2, FakeClock(), **wrong)
+        AdaptiveLevel(2, FakeClock(), **wrong)
 
 
 def test_the_ladder_goes_by_measured_mean_depth():
     points = tiny_classifier().bundle.points
-    assert ladder(points, "safe", "fast") == ["safe", "balanced", "fast"]
-    assert ladder(points, "balanced", "balanced") == ["balanced"]
-    assert mean_depth(points["unmeasured"]) is None
-    with pytest.raises(InputError, match="'unmeasured' is none.*safe, balanced, fast"):
-        ladder(points, "safe", "unmeasured")
+    assert order_points(points, "safe", "fast") == ["safe", "balanced", "fast"]
+    assert order_points(points, "balanced", "balanced") == ["balanced"]
+    assert measured_depth(points["unmeasured"]) is None
+    with pytest.raises(InputError, match="'unmeasured' is no operating point.*safe, balanced, fast"):
+        order_points(points, "safe", "unmeasured")
     with pytest.raises(InputError, match="is slower than 'balanced'"):
-        ladder(points, "balanced", "safe")
+        order_points(points, "balanced", "safe")
 
 
 def test_the_point_in_force_follows_the_delay_and_named_policies_do_not():
     clock = FakeClock()
-    points = Points(tiny_classifier(), clock, fastest="fast", target_delay=0.1)
-    assert points.in_force.name == points.choose(None).name == "safe"
-    points.observe(0.5)
+    points = PointSelector(tiny_classifier(), clock, fastest="fast", target_delay=0.1)
+    assert points.current.name == points.choose(None).name == "safe"
+    points.update(0.5)
     clock.now += 1
-    assert points.observe(0.5)
+    assert points.update(0.5)
     assert points.choose(None).name == "balanced"
     assert points.choose("safe").name == "safe"
     assert points.choose(" depth(4) ").name == "depth(4)"
@@ -112,5 +112,5 @@ def test_the_point_in_force_follows_the_delay_and_named_policies_do_not():
     spec = points.choose("depth(4)")
     assert points.expected_depth(spec) == 6.0
     for _ in range(400):
-        points.exited("depth(4)", 4)
+        points.record_exit("depth(4)", 4)
     assert points.expected_depth(spec) == pytest.approx(4, abs=0.01)

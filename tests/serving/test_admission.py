@@ -20,17 +20,17 @@ events = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(events=events, most_texts=st.integers(1, 10), most_layer_tokens=st.integers(1, 120))
-def test_accounts_are_exact_and_end_at_zero(events, most_texts, most_layer_tokens):
+@given(events=events, max_texts=st.integers(1, 10), max_layer_tokens=st.integers(1, 120))
+def test_accounts_are_exact_and_end_at_zero(events, max_texts, max_layer_tokens):
     clock = FakeClock()
-    admission = Admission(most_texts, most_layer_tokens, clock)
+    admission = Admission(max_texts, max_layer_tokens, clock)
     here = []  # (ticket, {index: cost})
     for kind, value in events:
         alone = admission.texts == 0
         if kind == "ask":
             ticket = None
             try:
-                ticket = admission.enter(len(value))
+                ticket = admission.admit(len(value))
                 ticket.charge(value)
                 here.append((ticket, dict(enumerate(value))))
             except Overloaded as error:
@@ -38,7 +38,7 @@ def test_accounts_are_exact_and_end_at_zero(events, most_texts, most_layer_token
                 assert 0.1 <= error.retry_after <= 30
         elif kind == "leave" and here:
             ticket, costs = here[value[0] % len(here)]
-            ticket.leave(value[1])
+            ticket.release(value[1])
             costs.pop(value[1], None)
         elif kind == "close" and here:
             ticket, costs = here[value % len(here)]
@@ -49,7 +49,7 @@ def test_accounts_are_exact_and_end_at_zero(events, most_texts, most_layer_token
         assert admission.texts == sum(len(costs) for _, costs in here)
         assert admission.layer_tokens == sum(sum(costs.values()) for _, costs in here)
         several = sum(bool(costs) for _, costs in here) > 1
-        assert admission.texts <= most_texts or not several or kind != "ask"
+        assert admission.texts <= max_texts or not several or kind != "ask"
     for ticket, _ in here:
         ticket.close()
         ticket.close()
@@ -58,18 +58,18 @@ def test_accounts_are_exact_and_end_at_zero(events, most_texts, most_layer_token
 
 def test_who_is_larger_than_the_bound_is_served_alone():
     admission = Admission(4, 100, FakeClock())
-    ticket = admission.enter(9)
+    ticket = admission.admit(9)
     ticket.charge([50] * 9)
-    with pytest.raises(Overloaded, match="9 texts with 450 layer-tokens are under way, of at most 4 and 100"):
-        admission.enter(1)
+    with pytest.raises(Overloaded, match="9 texts with 450 layer-tokens are in progress, of at most 4 and 100"):
+        admission.admit(1)
     ticket.close()
-    admission.enter(1).charge([1000])
+    admission.admit(1).charge([1000])
 
 
 def test_what_was_refused_for_its_tokens_leaves_nothing_behind():
     admission = Admission(10, 100, FakeClock())
-    admission.enter(1).charge([90])
-    ticket = admission.enter(2)
+    admission.admit(1).charge([90])
+    ticket = admission.admit(2)
     with pytest.raises(Overloaded):
         ticket.charge([6, 6])
     assert (admission.texts, admission.layer_tokens) == (1, 90)
@@ -78,15 +78,15 @@ def test_what_was_refused_for_its_tokens_leaves_nothing_behind():
 def test_the_wait_that_is_told_follows_the_rate_of_leaving():
     clock = FakeClock()
     admission = Admission(100, 10**6, clock)
-    admission.enter(1)
+    admission.admit(1)
 
     def waits(seconds_each, texts):
         for _ in range(texts):
-            ticket = admission.enter(1)
+            ticket = admission.admit(1)
             clock.now += seconds_each
             ticket.close()
-        full = admission.enter(99)
-        wait = admission.refusal().retry_after
+        full = admission.admit(99)
+        wait = admission.overload_error().retry_after
         full.close()
         return wait
 

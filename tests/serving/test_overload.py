@@ -11,17 +11,17 @@ AT_FULL_DEPTH = 4 / 6  # texts per second
 
 def load(rate, requests):
     """Texts that come ``rate`` times as fast as can be served at full depth: answers by lateness, and refusals."""
-    parts = Parts(most_texts=500, most_layer_tokens=10**6)
+    parts = Parts(max_texts=500, max_layer_tokens=10**6)
     parts.backend.duration = LAYER
-    parts.turn()
+    parts.run_once()
     parts.clock.now = 0.0
     found, refused = [], 0
     due = [i / (rate * AT_FULL_DEPTH) for i in range(requests)]
-    while due or len(parts.desk):
+    while due or len(parts.dispatcher):
         while due and due[0] <= parts.clock.now:
             came = due.pop(0)
             try:
-                parts.hand_in(
+                parts.submit(
                     [len(due) % COUNT],
                     lambda item, came=came: found.append((parts.clock.now - came, item.prediction)),
                     "full",
@@ -30,8 +30,8 @@ def load(rate, requests):
             except Overloaded as error:
                 assert error.retry_after > 0
                 refused += 1
-        if len(parts.desk):
-            parts.turn()
+        if len(parts.dispatcher):
+            parts.run_once()
         elif due:
             parts.clock.now = max(parts.clock.now, due[0])
     assert len(found) + refused == requests

@@ -21,7 +21,7 @@ class Traffic(RuleBasedStateMachine):
         super().__init__()
         logging.disable(logging.ERROR)
         self.parts = Parts()
-        self.parts.turn()  # builds the engines
+        self.parts.run_once()  # builds the engines
         self.requests = []  # (rows, numbers, spec, received by index, cancelled)
 
     def teardown(self):
@@ -47,7 +47,7 @@ class Traffic(RuleBasedStateMachine):
 
         before = (self.parts.admission.texts, self.parts.admission.layer_tokens)
         try:
-            rows = self.parts.hand_in(numbers, deliver, spec, deadline, trace, raw)
+            rows = self.parts.submit(numbers, deliver, spec, deadline, trace, raw)
         except (Overloaded, NotReady):
             assert before == (self.parts.admission.texts, self.parts.admission.layer_tokens)
             return
@@ -55,16 +55,16 @@ class Traffic(RuleBasedStateMachine):
 
     @rule()
     def the_worker_turns(self):
-        self.parts.turn()
+        self.parts.run_once()
 
     @rule(which=st.integers(0, 50))
     def somebody_goes_away(self, which):
         if not self.requests:
             return
         rows, _, _, received, gone, *_ = self.requests[which % len(self.requests)]
-        self.parts.desk.cancel(rows)
+        self.parts.dispatcher.cancel(rows)
         gone.append(True)
-        self.parts.turn()
+        self.parts.run_once()
         engines = self.parts.worker._engines
         here = set(engines._requests._requests) if engines else set()
         assert here.isdisjoint(row.identity for row in rows), "its places are still taken"
@@ -104,21 +104,21 @@ class Traffic(RuleBasedStateMachine):
             for row in rows
             if not gone and row.index not in received
         ]
-        assert len(self.parts.desk) == self.parts.admission.texts == len(waiting)
+        assert len(self.parts.dispatcher) == self.parts.admission.texts == len(waiting)
         assert self.parts.admission.layer_tokens == sum(6 * len(row.tokens.ids) for row in waiting)
-        assert sum(self.parts.desk.policies.values()) == len(waiting)
-        assert self.parts.desk.waiting <= len(waiting)
+        assert sum(self.parts.dispatcher.policies.values()) == len(waiting)
+        assert self.parts.dispatcher.waiting <= len(waiting)
 
     def everybody_is_answered_in_the_end(self):
         self.parts.backend.failing = self.parts.backend.nan = 0
         for _ in range(500):
-            if not len(self.parts.desk):
+            if not len(self.parts.dispatcher):
                 break
-            self.parts.turn()
-        self.parts.turn()
+            self.parts.run_once()
+        self.parts.run_once()
         self.accounts_are_exact()
         assert self.parts.admission.texts == self.parts.admission.layer_tokens == 0
-        assert self.parts.worker._held == set()
+        assert self.parts.worker._unreported == set()
         assert not len(self.parts.worker._engines or ())
         for rows, numbers, spec, received, gone, trace, raw in self.requests:
             assert gone or sorted(received) == list(range(len(rows)))

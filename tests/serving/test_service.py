@@ -11,10 +11,10 @@ from troubled import FakeClock, tiny_classifier, troubled_classifier
 
 from elbert.errors import InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
-from elbert.serving.observer import Nobody
+from elbert.serving.observer import NullObserver
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
-from elbert.serving.tokenizer_pool import tokenised
+from elbert.serving.tokenizer_pool import tokenize_texts
 from tiny import texts
 
 
@@ -131,7 +131,7 @@ def test_cut_on_the_left_keeps_the_end(text):
     second = cut.type_ids.count(1)
     assert cut.ids[-max(second, 10) :] == whole[-max(second, 10) :]
     assert cut.ids[0] == whole[0]
-    found = tokenised(tokeniser, ["good", text], truncate=True, direction="left")
+    found = tokenize_texts(tokeniser, ["good", text], truncate=True, direction="left")
     assert found == [tokeniser.encode(["good"])[0], cut]
 
 
@@ -150,8 +150,8 @@ def test_cut_on_the_left_keeps_the_end(text):
 def test_what_cannot_be_taken_is_refused_at_once(asked, error, told):
     seen = []
 
-    class Watching(Nobody):
-        def refused(self, error):
+    class Watching(NullObserver):
+        def on_reject(self, error):
             seen.append(error)
 
     async def test(service):
@@ -183,9 +183,9 @@ def test_too_much_is_refused_at_once_and_what_was_accepted_is_answered():
         service.classifier.backend.before_step = lambda: time.sleep(0.005)
         accepted = [asyncio.create_task(service.gather(["good film"], policy="full")) for _ in range(12)]
         await until(lambda: service.info()["under_way"] == 10)
-        with pytest.raises(Overloaded, match="10 texts") as refusal:
+        with pytest.raises(Overloaded, match="10 texts") as overload_error:
             await service.classify(["one more"])
-        assert refusal.value.retry_after > 0
+        assert overload_error.value.retry_after > 0
         found = await asyncio.gather(*accepted, return_exceptions=True)
         assert sum(isinstance(one, Overloaded) for one in found) == 2
         assert sum(isinstance(one, list) and one[0].prediction is not None for one in found) == 10
@@ -213,8 +213,8 @@ def test_too_many_different_policies_at_once_are_refused():
 def test_a_caller_who_goes_away_frees_the_places(way):
     seen = []
 
-    class Watching(Nobody):
-        def cancelled(self, texts):
+    class Watching(NullObserver):
+        def on_cancel(self, texts):
             seen.append(texts)
 
     async def test(service):
@@ -246,8 +246,8 @@ def test_a_caller_who_goes_away_while_its_texts_are_tokenised_leaves_nothing():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: not service._busy)
-        assert service._reception.admission.texts == 0
+        await until(lambda: not service._is_busy)
+        assert service._pipeline.admission.texts == 0
 
     serving(test)
 
@@ -261,7 +261,7 @@ def test_nan_is_the_error_of_its_text():
         assert item.prediction is None
         (item,) = await service.gather(["good film"], policy="full")
         assert item.prediction is not None
-        assert service.ready
+        assert service.is_ready
 
     serving(test)
 
@@ -271,7 +271,7 @@ def test_weights_that_are_nan_fail_every_text_and_nobody_waits():
         service.classifier.backend.nan = 10**9
         items = await service.gather(["good film", "bad"])
         assert all(isinstance(item.error, BackendFailure) for item in items)
-        assert service.healthy
+        assert service.is_healthy
 
     serving(test)
 
@@ -283,7 +283,7 @@ def test_a_step_that_hangs_leaves_nobody_waiting():
         (item,) = await service.gather(["good film"])
         logging.disable(logging.NOTSET)
         assert isinstance(item.error, BackendFailure)
-        assert not service.ready
+        assert not service.is_ready
 
     serving(test, step_limit=0.2)
 
@@ -298,7 +298,7 @@ def test_an_engine_that_does_not_start_says_so():
             await service.classify(["too early"])
         with pytest.raises(BackendFailure, match="does not start"):
             await service.start()
-        assert (service.ready, service.healthy) == (False, False)
+        assert (service.is_ready, service.is_healthy) == (False, False)
         await service.stop(0)
 
     logging.disable(logging.ERROR)
@@ -314,7 +314,7 @@ def test_stopping_finishes_what_is_under_way_in_time(enough):
         await until(lambda: service.info()["under_way"] == 12)
         stopping = asyncio.create_task(service.stop(30 if enough else 0.02))
         await asyncio.sleep(0)
-        assert not service.ready
+        assert not service.is_ready
         with pytest.raises(NotReady):
             await service.classify(["too late"])
         finished, items = await stopping, await task
@@ -331,15 +331,15 @@ def test_stopping_finishes_what_is_under_way_in_time(enough):
 def test_an_observer_sees_everything_and_cannot_harm():
     seen = []
 
-    class Noisy(Nobody):
-        def admitted(self, tokens, characters):
+    class Noisy(NullObserver):
+        def on_accept(self, tokens, characters):
             seen.append(("admitted", tokens, characters))
 
-        def left(self, item):
+        def on_result(self, item):
             seen.append(("left", item.index))
             raise RuntimeError("the metrics are full")
 
-        def stepped(self, step):
+        def on_step(self, step):
             if step.call:
                 seen.append(("stepped", step.call.rows, step.call.tokens, step.call.depths.tolist(), step.idle))
 
@@ -362,8 +362,8 @@ def test_an_observer_sees_everything_and_cannot_harm():
 def test_under_load_the_point_moves_to_faster_ones_and_answers_say_so():
     clock, moves = FakeClock(), []
 
-    class Watching(Nobody):
-        def moved(self, point):
+    class Watching(NullObserver):
+        def on_point_change(self, point):
             moves.append(point)
 
     async def test(service):
@@ -397,8 +397,8 @@ def test_shadow_traffic_is_told_of():
 def test_steps_without_news_do_not_wake_the_event_loop():
     woken, made = [], []
 
-    class Counting(Nobody):
-        def stepped(self, step):
+    class Counting(NullObserver):
+        def on_step(self, step):
             made.append(step)
 
     async def test(service):

@@ -13,7 +13,7 @@ from elbert.bundle import Certificate
 from elbert.errors import InputError
 from elbert.prediction import Prediction
 from elbert.serving.errors import NotReady
-from elbert.serving.shadow import Consistency, Shadow
+from elbert.serving.shadow import ChangeWindow, Shadow
 
 
 def said(label, depth=2, **scores):
@@ -28,7 +28,7 @@ def certificate(loss="inconsistency", risk=0.02):
 @given(n=st.integers(1, 300), share=st.floats(0, 1), error=st.sampled_from([0.01, 0.05, 0.2]))
 def test_bounds_are_those_of_clopper_and_pearson(n, share, error):
     k = round(share * n)
-    seen = Consistency(1000, Certificate("inconsistency", 0.02, error, 100, 0, 0.1))
+    seen = ChangeWindow(1000, Certificate("inconsistency", 0.02, error, 100, 0, 0.1))
     for i in range(n):
         seen.add(i < k)
     for side, bound in (("greater", seen.lower), ("less", seen.upper)):
@@ -39,12 +39,12 @@ def test_bounds_are_those_of_clopper_and_pearson(n, share, error):
 
 
 def test_the_window_slides():
-    seen = Consistency(10)
+    seen = ChangeWindow(10)
     for differs in [True] * 10 + [False] * 7:
         seen.add(differs)
-    assert (len(seen.texts), seen.differing) == (10, 3)
-    assert Consistency(5).lower == 0
-    assert Consistency(5).upper == 1
+    assert (len(seen.changes), seen.changed) == (10, 3)
+    assert ChangeWindow(5).lower == 0
+    assert ChangeWindow(5).upper == 1
 
 
 def drawn(share=1.0, cert=None, **options):
@@ -55,35 +55,35 @@ def drawn(share=1.0, cert=None, **options):
 def test_answers_are_compared_with_full_depth():
     shadow, submitted = drawn()
     tokens = reference()[0][0]
-    shadow.answered("safe", tokens, said("a"))
-    shadow.answered("safe", tokens, said("b"))
-    shadow.answered("safe", tokens, said("a", depth=6))  # went all the way: nothing to run
-    shadow.answered("depth(2)", tokens, said("a"))  # no point of ours
+    shadow.sample("safe", tokens, said("a"))
+    shadow.sample("safe", tokens, said("b"))
+    shadow.sample("safe", tokens, said("a", depth=6))  # went all the way: nothing to run
+    shadow.sample("depth(2)", tokens, said("a"))  # no point of ours
     assert [str(r.policy) for r in submitted] == ["full", "full"]
     assert all(r.identity < 0 for r in submitted)
     for request in submitted:
-        shadow.heard(request.identity, said("a", depth=6))
-    assert shadow.told()["points"]["safe"]["texts"] == 3
-    assert shadow.points["safe"].differing == 1
+        shadow.compare(request.identity, said("a", depth=6))
+    assert shadow.to_dict()["points"]["safe"]["texts"] == 3
+    assert shadow.points["safe"].changed == 1
 
 
 def test_labels_that_are_each_a_question_are_compared_one_by_one():
     shadow, submitted = drawn(multi_label=True)
-    shadow.answered("safe", reference()[0][0], said("a", a=0.9, b=0.6))
-    shadow.heard(submitted[0].identity, said("a", depth=6, a=0.9, b=0.4))
-    assert shadow.points["safe"].differing == 1
+    shadow.sample("safe", reference()[0][0], said("a", a=0.9, b=0.6))
+    shadow.compare(submitted[0].identity, said("a", depth=6, a=0.9, b=0.4))
+    assert shadow.points["safe"].changed == 1
 
 
 def test_a_share_is_drawn_and_the_backlog_is_bounded():
-    shadow, submitted = drawn(0.25, most_waiting=30)
+    shadow, submitted = drawn(0.25, max_waiting=30)
     for _ in range(1000):
-        shadow.answered("safe", reference()[0][0], said("a"))
+        shadow.sample("safe", reference()[0][0], said("a"))
     assert len(submitted) == 30
     assert 170 < shadow.dropped < 270
-    shadow.heard(submitted[0].identity, None)  # failed: dropped too
+    shadow.compare(submitted[0].identity, None)  # failed: dropped too
     assert submitted[0].identity not in shadow
     off, none = drawn(0.0)
-    off.answered("safe", reference()[0][0], said("a"))
+    off.sample("safe", reference()[0][0], said("a"))
     assert none == []
 
 
@@ -92,8 +92,8 @@ def test_who_cannot_be_taken_is_dropped():
         raise NotReady("not now")
 
     shadow = Shadow(1.0, {"safe": None}, refuse)
-    shadow.answered("safe", reference()[0][0], said("a"))
-    assert (shadow.dropped, shadow.told()["waiting"]) == (1, 0)
+    shadow.sample("safe", reference()[0][0], said("a"))
+    assert (shadow.dropped, shadow.to_dict()["waiting"]) == (1, 0)
     with pytest.raises(InputError, match="share of shadow traffic is 2"):
         Shadow(2, {}, refuse)
 
@@ -104,8 +104,8 @@ def test_it_warns_once_when_the_certificate_is_left_and_again_when_it_was_back(c
 
     def serve(count, late):
         for _ in range(count):
-            shadow.answered("safe", reference()[0][0], said("a"))
-            shadow.heard(submitted[-1].identity, said(late, depth=6))
+            shadow.sample("safe", reference()[0][0], said("a"))
+            shadow.compare(submitted[-1].identity, said(late, depth=6))
 
     with caplog.at_level(logging.WARNING):
         serve(200, "a")
@@ -120,27 +120,27 @@ def test_it_warns_once_when_the_certificate_is_left_and_again_when_it_was_back(c
 
 def test_shadow_runs_only_when_nobody_waits():
     parts = Parts(share=1.0)
-    parts.turn()
+    parts.run_once()
     got = []
     for _ in range(3):
-        parts.hand_in(range(4), got.append, spec="safe")
-    while len(parts.desk):
-        parts.turn()
+        parts.submit(range(4), got.append, spec="safe")
+    while len(parts.dispatcher):
+        parts.run_once()
         assert not parts.steps[-1].idle, "what can wait was served before a request"
     assert len(got) == 12
     early = [item for item in got if item.prediction.depth < 6]
     assert len(early) > 2
-    assert parts.shadow.told()["waiting"] == len(early)
-    parts.turn()
+    assert parts.shadow.to_dict()["waiting"] == len(early)
+    parts.run_once()
     assert parts.steps[-1].idle
-    parts.hand_in([0], got.append)  # somebody comes in the middle: the next step is theirs
-    parts.turn()
+    parts.submit([0], got.append)  # somebody comes in the middle: the next step is theirs
+    parts.run_once()
     assert not parts.steps[-1].idle
     for _ in range(60):
-        parts.turn()
+        parts.run_once()
     seen = parts.shadow.points["safe"]
     tokens, full = reference()
-    assert parts.shadow.told()["waiting"] == 0
-    assert len(seen.texts) == 13
+    assert parts.shadow.to_dict()["waiting"] == 0
+    assert len(seen.changes) == 13
     differ = sum(item.prediction.label != ("negative", "positive")[int(full[item.index, -1].argmax())] for item in got)
-    assert seen.differing == differ
+    assert seen.changed == differ

@@ -6,8 +6,8 @@ import threading
 import pytest
 from troubled import troubled_classifier
 
-from elbert.serving.errors import TokeniserFailure
-from elbert.serving.tokenizer_pool import SHORT, Tokenising
+from elbert.serving.errors import TokenizerFailure
+from elbert.serving.tokenizer_pool import SHARED_CHARACTERS, TokenizerPool
 
 
 class Watched:
@@ -28,73 +28,73 @@ class Watched:
         return self.own.encode(texts, *direction)
 
 
-def counting(tokenising):
+def counting(tokenizers):
     """The numbers of requests that go to a thread together."""
-    sizes, hand_over = [], tokenising._all
+    sizes, hand_over = [], tokenizers._run_all
 
     def counted(jobs):
         sizes.append(len(jobs))
         return hand_over(jobs)
 
-    tokenising._all = counted
+    tokenizers._run_all = counted
     return sizes
 
 
-async def together(tokenising, *requests):
-    tasks = [tokenising.tokens(texts, truncate=True, direction="right") for texts in requests]
+async def together(tokenizers, *requests):
+    tasks = [tokenizers.tokenize(texts, truncate=True, direction="right") for texts in requests]
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def run(test, workers=2):
     async def all_of_it():
         tokeniser = Watched()
-        tokenising = Tokenising(tokeniser, workers)
+        tokenizers = TokenizerPool(tokeniser, workers)
         try:
-            await test(tokenising, tokeniser)
+            await test(tokenizers, tokeniser)
         finally:
             tokeniser.go.set()
-            tokenising.close()
+            tokenizers.close()
 
     asyncio.run(asyncio.wait_for(all_of_it(), 30))
 
 
 def test_requests_that_come_together_share_a_hand_over_and_get_their_own():
-    async def test(tokenising, tokeniser):
-        sizes = counting(tokenising)
+    async def test(tokenizers, tokeniser):
+        sizes = counting(tokenizers)
         requests = [["good"], ["a bad film", ("good", "bad")], ["dull"] * 3]
-        found = await together(tokenising, *requests)
+        found = await together(tokenizers, *requests)
         assert found == [tokeniser.own.encode(texts) for texts in requests]
         assert sizes == [3]
         assert threading.get_ident() not in tokeniser.threads
-        assert await together(tokenising, ["good"]) == found[:1]
+        assert await together(tokenizers, ["good"]) == found[:1]
         assert sizes == [3, 1]
 
     run(test)
 
 
 def test_a_failure_is_its_own_requests():
-    async def test(tokenising, tokeniser):
-        good, panic, bad = await together(tokenising, ["good"], ["fine", "panic"], ["bad"])
+    async def test(tokenizers, tokeniser):
+        good, panic, bad = await together(tokenizers, ["good"], ["fine", "panic"], ["bad"])
         assert (good, bad) == (tokeniser.own.encode(["good"]), tokeniser.own.encode(["bad"]))
-        assert isinstance(panic, TokeniserFailure)
+        assert isinstance(panic, TokenizerFailure)
 
     run(test)
 
 
 def test_a_long_request_goes_alone():
-    async def test(tokenising, tokeniser):
-        sizes = counting(tokenising)
-        await together(tokenising, ["good"], ["x" * (SHORT + 1)], [("a", "b" * SHORT), 3], ["bad"])
+    async def test(tokenizers, tokeniser):
+        sizes = counting(tokenizers)
+        await together(tokenizers, ["good"], ["x" * (SHARED_CHARACTERS + 1)], [("a", "b" * SHARED_CHARACTERS), 3], ["bad"])
         assert sorted(sizes) == [1, 1, 2]
 
     run(test)
 
 
 def test_who_went_away_disturbs_nobody():
-    async def test(tokenising, tokeniser):
+    async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
-        gone = asyncio.create_task(tokenising.tokens(["gone"], truncate=True, direction="right"))
-        other = asyncio.create_task(tokenising.tokens(["good"], truncate=True, direction="right"))
+        gone = asyncio.create_task(tokenizers.tokenize(["gone"], truncate=True, direction="right"))
+        other = asyncio.create_task(tokenizers.tokenize(["good"], truncate=True, direction="right"))
         await asyncio.sleep(0.01)
         gone.cancel()
         tokeniser.go.set()
@@ -106,17 +106,17 @@ def test_who_went_away_disturbs_nobody():
 
 
 def test_at_the_end_whoever_waits_is_called_off():
-    async def test(tokenising, tokeniser):
+    async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
-        first = asyncio.create_task(tokenising.tokens(["good"], truncate=True, direction="right"))
+        first = asyncio.create_task(tokenizers.tokenize(["good"], truncate=True, direction="right"))
         await asyncio.sleep(0.01)
-        waits = asyncio.create_task(tokenising.tokens(["bad"], truncate=True, direction="right"))
+        waits = asyncio.create_task(tokenizers.tokenize(["bad"], truncate=True, direction="right"))
         await asyncio.sleep(0.01)
-        tokenising.close()
+        tokenizers.close()
         with pytest.raises(asyncio.CancelledError):
             await waits
         with pytest.raises(asyncio.CancelledError):
-            await tokenising.tokens(["late"], truncate=True, direction="right")
+            await tokenizers.tokenize(["late"], truncate=True, direction="right")
         tokeniser.go.set()
         assert await first == tokeniser.own.encode(["good"])
 

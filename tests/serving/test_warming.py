@@ -6,10 +6,10 @@ import gc
 import pytest
 from troubled import FakeClock, troubled_classifier
 
-from elbert.model.layout import rounded
+from elbert.model.layout import round_up
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
-from elbert.serving.warmup import leave_out_what_stays, warm
+from elbert.serving.warmup import freeze_objects, warm_up
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def met(monkeypatch):
     classifier, steps, heads = troubled_classifier(), [], []
     step, read = type(classifier.backend).step, type(classifier.backend).read
 
-    def stepped(self, hidden, layout, group):
+    def step_and_count(self, hidden, layout, group):
         steps.append(len(hidden))
         return step(self, hidden, layout, group)
 
@@ -26,15 +26,15 @@ def met(monkeypatch):
         heads.append(len(layout))
         return read(self, hidden, layout, head)
 
-    monkeypatch.setattr(type(classifier.backend), "step", stepped)
+    monkeypatch.setattr(type(classifier.backend), "step", step_and_count)
     monkeypatch.setattr(type(classifier.backend), "read", heard)
     return classifier, steps, heads
 
 
 def test_every_size_is_met_the_smallest_first(met):
     classifier, steps, heads = met
-    sizes = sorted({rounded(n) for n in range(1, classifier.capacity.tokens + 1)})
-    assert warm(classifier, 1e6) == len(sizes)
+    sizes = sorted({round_up(n) for n in range(1, classifier.capacity.tokens + 1)})
+    assert warm_up(classifier, 1e6) == len(sizes)
     assert steps == sizes
     assert len(heads) == len(sizes)
     assert max(heads) >= min(classifier.capacity.rows, 100)
@@ -48,8 +48,8 @@ def test_it_ends_when_its_time_is_up(met):
         clock.now += 1
 
     classifier.backend.before_step = a_second_goes_by
-    assert warm(classifier, 3.0, clock) == len(steps) == 3
-    assert warm(classifier, 0.0, clock) == 0
+    assert warm_up(classifier, 3.0, clock) == len(steps) == 3
+    assert warm_up(classifier, 0.0, clock) == 0
 
 
 @pytest.mark.parametrize(("seconds", "least"), [(1e6, 60), (0.0, 0)])
@@ -60,10 +60,10 @@ def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
         service = Service(classifier, Settings(warm_up=seconds))
         starting = asyncio.create_task(service.start())
         while not starting.done():
-            assert not service.ready
+            assert not service.is_ready
             await asyncio.sleep(0)
         await starting
-        assert service.ready
+        assert service.is_ready
         assert len(set(steps)) >= least
         assert least or len(steps) == 1  # the text on which the engine is tried
         assert [item.error for item in await service.gather(["a film"])] == [None]
@@ -75,7 +75,7 @@ def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
 def test_the_collector_leaves_out_what_is_there():
     before = gc.get_freeze_count()
     try:
-        leave_out_what_stays()
+        freeze_objects()
         assert gc.get_freeze_count() > before + 1000
         assert len(gc.get_objects()) < 1000
     finally:

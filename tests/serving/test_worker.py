@@ -34,11 +34,11 @@ class Bench:
 
     def tell(self, step):
         with self.told:
-            for exits in step.left.exits:
+            for exits in step.result.exits:
                 for i in exits.identity.tolist():
                     assert i not in self.answered
                     self.answered[i] = threading.current_thread().name
-            self.failed.update({failure.identity: failure.error for failure in step.left.failures})
+            self.failed.update({failure.identity: failure.error for failure in step.result.failures})
             self.told.notify_all()
 
     def ask(self, *identities, spec="depth(2)"):
@@ -76,7 +76,7 @@ def test_it_answers_on_its_own_thread_and_sleeps_in_between(bench):
     with pytest.raises(NotReady):
         one.ask(0)
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     one.ask(0, 1, 2)
     one.done(0, 1, 2)
     assert set(one.answered.values()) == {"elbert-engine"}
@@ -92,7 +92,7 @@ def test_it_answers_on_its_own_thread_and_sleeps_in_between(bench):
 def test_a_step_that_raises_fails_its_rows_and_the_next_are_served(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     one.backend.failing = 1
     one.ask(0)
     one.done(0)
@@ -105,7 +105,7 @@ def test_a_step_that_raises_fails_its_rows_and_the_next_are_served(bench):
 def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     engines = one.worker._engines
 
     def broken():
@@ -116,7 +116,7 @@ def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
     one.done(0, 1)
     assert isinstance(one.failed[0], BackendFailure)
     assert "inconsistent" not in str(one.failed[0])  # the log's business, not the caller's
-    one.until(lambda: one.worker.ready, "it does not recover")
+    one.until(lambda: one.worker.is_ready, "it does not recover")
     assert one.worker._engines is not engines
     one.ask(2)
     one.done(2)
@@ -126,43 +126,43 @@ def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
 def test_a_backend_that_died_is_noticed_though_every_failure_is_caught(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     one.backend.failing = 10**6
     one.ask(0)
     one.done(0)
-    one.until(lambda: not one.worker.healthy, "a dead backend passes for healthy")
-    assert not one.worker.ready
+    one.until(lambda: not one.worker.is_healthy, "a dead backend passes for healthy")
+    assert not one.worker.is_ready
     with pytest.raises(NotReady, match="has failed"):
         one.ask(1)
 
 
 def test_it_is_not_ready_while_it_is_built_anew_and_healthy_all_the_while():
     parts = Parts()
-    parts.turn()
-    assert parts.worker.ready
+    parts.run_once()
+    assert parts.worker.is_ready
     build, seen = parts.worker._build, []
 
     def watched():
-        seen.append((parts.worker.ready, parts.worker.healthy))
+        seen.append((parts.worker.is_ready, parts.worker.is_healthy))
         if len(seen) < 3:
             raise MemoryError("not yet")
         return build()
 
     parts.worker._build = watched
     got = []
-    parts.hand_in([0], got.append)
+    parts.submit([0], got.append)
     parts.worker._engines._requests.step = lambda: 1 / 0
     logging.disable(logging.ERROR)
-    parts.turn()
+    parts.run_once()
     assert isinstance(got[0].error, BackendFailure)
-    assert not parts.worker.ready
-    parts.turn()
+    assert not parts.worker.is_ready
+    parts.run_once()
     logging.disable(logging.NOTSET)
     assert seen == [(False, True)] * 3
-    assert parts.worker.ready
-    parts.hand_in([0], got.append)
-    while len(parts.desk):
-        parts.turn()
+    assert parts.worker.is_ready
+    parts.submit([0], got.append)
+    while len(parts.dispatcher):
+        parts.run_once()
     assert got[1].prediction is not None
 
 
@@ -170,19 +170,19 @@ def test_it_gives_up_after_so_many_failures_in_a_row(bench):
     one = bench(most_failures=3)
     one.broken_builds = 3
     one.worker.start()
-    one.until(lambda: not one.worker.healthy, "it tries for ever")
+    one.until(lambda: not one.worker.is_healthy, "it tries for ever")
     assert one.broken_builds == 0
     other = bench(most_failures=3)
     other.broken_builds = 2
     other.worker.start()
-    other.until(lambda: other.worker.ready, "it gave up too early")
-    assert other.worker.healthy
+    other.until(lambda: other.worker.is_ready, "it gave up too early")
+    assert other.worker.is_healthy
 
 
 def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
 
     def killed():
         one.backend.before_step = None
@@ -192,7 +192,7 @@ def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
     one.ask(0, 1, 2, 3, 4, 5)
     one.done(0, 1, 2, 3, 4, 5)
     assert one.failed.keys() == set(range(6))
-    one.until(lambda: one.worker.ready, "it does not recover")
+    one.until(lambda: one.worker.is_ready, "it does not recover")
     one.ask(6)
     one.done(6)
 
@@ -200,19 +200,19 @@ def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
 def test_a_step_that_hangs_is_no_health():
     clock = FakeClock()
     worker = Worker(lambda: None, lambda step: None, step_limit=60, clock=clock)
-    assert worker.healthy
-    worker._stepping = clock.now
+    assert worker.is_healthy
+    worker._step_began = clock.now
     clock.now += 59
-    assert worker.healthy
+    assert worker.is_healthy
     clock.now += 2
-    assert not worker.healthy
-    assert not worker.ready
+    assert not worker.is_healthy
+    assert not worker.is_ready
 
 
 def test_a_slow_step_delays_and_fails_nobody(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     one.backend.before_step = lambda: time.sleep(0.02)
     one.ask(*range(10))
     one.done(*range(10))
@@ -222,7 +222,7 @@ def test_a_slow_step_delays_and_fails_nobody(bench):
 def test_who_is_still_here_when_it_stops_hears_of_it(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     going = threading.Event()
 
     def hold():
@@ -242,7 +242,7 @@ def test_who_is_still_here_when_it_stops_hears_of_it(bench):
 def test_callers_on_many_threads_lose_nothing(bench):
     one = bench()
     one.worker.start()
-    one.until(lambda: one.worker.ready, "it does not start")
+    one.until(lambda: one.worker.is_ready, "it does not start")
     threads = [
         threading.Thread(target=lambda k=k: [one.ask(100 * k + i, spec="entropy(0.6)") for i in range(40)])
         for k in range(5)
@@ -254,4 +254,4 @@ def test_callers_on_many_threads_lose_nothing(bench):
     everybody = [100 * k + i for k in range(5) for i in range(40)]
     one.done(*everybody)
     assert sorted(one.answered) == everybody
-    assert one.worker._held == set()
+    assert one.worker._unreported == set()

@@ -11,9 +11,9 @@ from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
 from elbert.serving.admission import Admission
-from elbert.serving.dispatcher import Desk, Row
-from elbert.serving.observer import Nobody
-from elbert.serving.point_selection import Points
+from elbert.serving.dispatcher import Dispatcher, Row
+from elbert.serving.observer import NullObserver
+from elbert.serving.point_selection import PointSelector
 from elbert.serving.shadow import Shadow
 from elbert.serving.worker import Engines, Worker
 from tiny import texts, write_bundle
@@ -88,41 +88,41 @@ def reference():
     classifier = tiny_classifier()
     tokens = classifier.tokeniser.encode(texts(COUNT, seed=5))
     said = np.zeros((COUNT, 6, 2), np.float32)
-    for exits in classifier.exits(tokens, policy("full"), remember=True):
-        said[exits.identity] = exits.said
+    for exits in classifier.exits(tokens, policy("full"), keep_trace=True):
+        said[exits.identity] = exits.trace
     return tokens, said
 
 
 class Parts:
     """Worker, desk and admission on one thread: :meth:`turn` is a turn of the worker."""
 
-    def __init__(self, most_texts=20, most_layer_tokens=2000, share=0.0):
+    def __init__(self, max_texts=20, max_layer_tokens=2000, share=0.0):
         self.clock = FakeClock()
         self.classifier = troubled_classifier(self.clock)
         self.backend = self.classifier.backend
-        self.worker = Worker(self._engines, self._tell, pause=0, clock=self.clock)
-        self.points = Points(self.classifier, self.clock)
+        self.worker = Worker(self._engines, self._on_step, pause=0, clock=self.clock)
+        self.points = PointSelector(self.classifier, self.clock)
         self.shadow = Shadow(share, {"safe": None}, lambda r: self.worker.submit([r], idle=True))
         self.steps = []
-        self.desk = Desk(self.worker, self.classifier.bundle.config, self.points, self.shadow, Nobody(), self.clock)
-        self.admission = Admission(most_texts, most_layer_tokens, self.clock)
+        self.dispatcher = Dispatcher(self.worker, self.classifier.bundle.config, self.points, self.shadow, NullObserver(), self.clock)
+        self.admission = Admission(max_texts, max_layer_tokens, self.clock)
 
     def _engines(self):
         (harmless,) = self.classifier.tokeniser.encode(["a"])
         return Engines(self.backend, Capacity(4, 120), harmless, self.clock)
 
-    def _tell(self, step):
+    def _on_step(self, step):
         self.steps.append(step)
-        self.desk.stepped(step)
+        self.dispatcher.process(step)
 
-    def turn(self):
-        self.worker.turn()
+    def run_once(self):
+        self.worker.run_once()
 
-    def hand_in(self, numbers, deliver, spec="safe", deadline=None, trace=False, raw=False):
+    def submit(self, numbers, deliver, spec="safe", deadline=None, trace=False, raw=False):
         """Rows of these reference texts; raises what the reception would."""
         tokens, _ = reference()
         chosen = self.points.choose(spec)
-        ticket = self.admission.enter(len(numbers))
+        ticket = self.admission.admit(len(numbers))
         ticket.charge([len(tokens[n].ids) * 6 for n in numbers])
         due = None if deadline is None else self.clock.now + deadline
         rows = [
@@ -130,7 +130,7 @@ class Parts:
             for i, n in enumerate(numbers)
         ]
         try:
-            self.desk.hand_in(rows)
+            self.dispatcher.submit(rows)
         except Exception:
             ticket.close()
             raise

@@ -9,7 +9,7 @@ def live():
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(request):
+def everything_is_finished(request):
     """After each test the server that it used has nothing under way."""
     yield
     if "live" in request.fixturenames:

@@ -34,7 +34,7 @@ JSON = {"content-type": "application/json"}
 
 
 class Held:
-    """A backend whose layer calls wait for ``open``, and fail or come to NaN as often as asked."""
+    """A backend whose layer calls wait for ``open``, and fail or become NaN a set number of times."""
 
     def __init__(self, backend):
         self._backend = backend
@@ -118,9 +118,9 @@ class Live:
             connection.request(method, path, sent, {**(JSON if sent is not None else {}), **(headers or {})})
             answer = connection.getresponse()
             content = answer.read()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            as_json = told.get("content-type") == "application/json" and content
-            return answer.status, told, json.loads(content) if as_json else content
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            as_json = received.get("content-type") == "application/json" and content
+            return answer.status, received, json.loads(content) if as_json else content
 
     def post(self, path, body, **headers):
         """As :meth:`call`, for bodies; header names with underscores."""
@@ -132,8 +132,8 @@ class Live:
     def connect(self, method, path, body=b"", **headers):
         """A raw socket on which a request was sent and nothing read."""
         place = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        head = {"host": "x", "content-length": len(body), **JSON, **given}
+        extra = {name.replace("_", "-"): value for name, value in headers.items()}
+        head = {"host": "x", "content-length": len(body), **JSON, **extra}
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items() if value is not None)
         place.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
         return place

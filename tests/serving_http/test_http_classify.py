@@ -61,14 +61,14 @@ def test_answers_are_the_classifiers(live, spec):
     sentences = [*texts(20, seed=6), ("a good film", "it was dull"), ""]
     expected = tiny_classifier().predict(sentences, spec)
     inputs = [t if isinstance(t, str) else {"text": t[0], "text_pair": t[1]} for t in sentences]
-    for i, (item, wanted) in enumerate(zip(items(live, inputs, policy=spec), expected)):
+    for i, (item, prediction) in enumerate(zip(items(live, inputs, policy=spec), expected)):
         assert (item["index"], item["label"], item["depth"], item["reason"]) == (
             i,
-            wanted.label,
-            wanted.depth,
-            wanted.reason,
+            prediction.label,
+            prediction.depth,
+            prediction.reason,
         )
-        assert item["scores"] == pytest.approx(dict(wanted.scores), abs=1e-5)
+        assert item["scores"] == pytest.approx(dict(prediction.scores), abs=1e-5)
         assert "trace" not in item
 
 
@@ -99,7 +99,7 @@ def test_a_deadline_is_kept_with_the_best_so_far(live):
     assert item["reason"] == "last"
 
 
-def test_errors_stand_by_their_texts(live):
+def test_errors_are_per_text(live):
     live.backend.nan = 1
     found = items(live, ["a good film", "it was dull"], policy="depth(1)")
     live.backend.nan = 0
@@ -121,7 +121,7 @@ def lines_of(place):
     stream.readline()
 
 
-def test_lines_come_as_texts_leave(live):
+def test_lines_come_as_texts_exit(live):
     sentences = texts(16, seed=6)
     expected = tiny_classifier().predict(sentences)
     with live.connect("POST", "/v1/classify", json.dumps({"inputs": sentences}).encode(), **LINES) as place:
@@ -130,14 +130,14 @@ def test_lines_come_as_texts_leave(live):
     for item in found:
         assert (item["label"], item["depth"]) == (expected[item["index"]].label, expected[item["index"]].depth)
     depths = [item["depth"] for item in found[:8]]
-    assert depths == sorted(depths), "of those that start together, who needs less comes first"
+    assert depths == sorted(depths), "of those that start together, shallower exits come first"
 
 
 def test_a_line_is_there_before_the_others_are_done(live):
     sentences = texts(8, seed=6)
     depths = [p.depth for p in tiny_classifier().predict(sentences)]
     assert min(depths) < max(depths)
-    wait = min(depths)  # layer calls until the first leaves
+    wait = min(depths)  # layer calls until the first exits
     live.backend.open.clear()
     before = live.backend.steps
     with live.connect("POST", "/v1/classify", json.dumps({"inputs": sentences}).encode(), **LINES) as place:
@@ -147,13 +147,13 @@ def test_a_line_is_there_before_the_others_are_done(live):
             live.backend.open.clear()
         lines = lines_of(place)
         assert next(lines)["depth"] <= max(depths)
-        left = live.service.info()["under_way"]
+        remaining = live.service.info()["under_way"]
         live.backend.open.set()
         assert len(list(lines)) == 7
-        assert left < 8
+        assert remaining < 8
 
 
-def test_lines_are_refused_as_everything_else(live):
+def test_line_requests_are_rejected_like_others(live):
     status, heads, answer = live.call("POST", "/v1/classify", {"inputs": []}, LINES)
     assert (status, heads["content-type"], answer["error_type"]) == (422, "application/json", "Validation")
     status, _, body = live.call("POST", "/v1/classify", {"inputs": ["a"]}, LINES)
@@ -187,7 +187,7 @@ def test_open_inference(live):
     assert live.post("/v2/models/tiny/versions/2/infer", body)[0] == 404
 
 
-def test_open_inference_tells_of_itself(live):
+def test_open_inference_metadata(live):
     assert live.get("/v2")[2]["name"] == "elbert"
     model = live.get("/v2/models/tiny")[2]
     assert [tensor["name"] for tensor in model["outputs"]] == ["label", "score", "scores", "depth", "reason"]
@@ -205,7 +205,7 @@ def test_a_models_name_may_have_parts():
 
 
 def test_info(live):
-    told = live.get("/info")[2]
+    info = live.get("/info")[2]
     expected = {
         "model_id": "tiny",
         "model_sha": None,
@@ -217,15 +217,15 @@ def test_info(live):
         "max_client_batch_size": 32,
         "auto_truncate": True,
     }
-    assert {name: told[name] for name in expected} == expected
-    assert told["model_type"]["classifier"] == {
+    assert {name: info[name] for name in expected} == expected
+    assert info["model_type"]["classifier"] == {
         "id2label": {"0": "negative", "1": "positive"},
         "label2id": {"negative": 0, "positive": 1},
     }
-    assert {"max_batch_requests", "tokenization_workers", "version"} <= told.keys()
-    assert told["elbert"]["operating_point"] == "safe"
-    assert told["elbert"]["depths"] == 6
-    assert len(told["elbert"]["weights"]) == 64
+    assert {"max_batch_requests", "tokenization_workers", "version"} <= info.keys()
+    assert info["elbert"]["operating_point"] == "safe"
+    assert info["elbert"]["depths"] == 6
+    assert len(info["elbert"]["weights"]) == 64
 
 
 def test_pages(live):

@@ -1,4 +1,4 @@
-"""Clients that go away free their rows; what the server cannot do now is told with its status."""
+"""Clients that disconnect free their rows; errors of the service have their status."""
 
 import json
 import socket
@@ -25,18 +25,18 @@ LINES = {"accept": "application/x-ndjson"}
         ("/v1/classify", OURS, LINES),
     ],
 )
-def test_who_goes_away_frees_the_rows(live, path, body, heads):
-    gone = live.counts()["elbert_cancelled_total"]
+def test_a_disconnect_frees_the_rows(live, path, body, heads):
+    cancelled = live.counts()["elbert_cancelled_total"]
     with live.held():
         with live.connect("POST", path, body, **heads):
             until(lambda: live.service.info()["under_way"] == 2)
         until(lambda: live.service.info()["under_way"] == 0)
         assert live.service.info()["layer_tokens_under_way"] == 0
-    assert live.counts()["elbert_cancelled_total"] == gone + 2
+    assert live.counts()["elbert_cancelled_total"] == cancelled + 2
     assert live.post("/predict", {"inputs": "a good film"})[0] == 200
 
 
-def test_who_goes_away_in_the_middle_of_the_lines(live):
+def test_a_disconnect_in_the_middle_of_the_lines(live):
     body = json.dumps({"inputs": ["a good film"] * 20, "policy": "full"}).encode()  # more than share a layer call
     with live.connect("POST", "/v1/classify", body, **LINES) as place:
         assert place.recv(10)
@@ -45,7 +45,7 @@ def test_who_goes_away_in_the_middle_of_the_lines(live):
     until(lambda: live.service.info()["under_way"] == 0)
 
 
-def test_who_goes_away_before_the_body_is_there(live):
+def test_a_disconnect_before_the_body_is_complete(live):
     before = live.counts()
     with live.connect("POST", "/predict", b'{"inputs"', content_length=100):
         pass
@@ -83,13 +83,13 @@ def test_several_requests_on_one_connection(live):
             place.sendall(head.encode() + b"\r\n\r\n" + BODY)
 
 
-def test_presence_leaves_other_cancellations_alone():
+def test_the_watch_keeps_other_cancellations():
     import asyncio
 
-    async def nobody():
+    async def receive_nothing():
         await asyncio.sleep(60)
 
-    async def gone():
+    async def receive_disconnect():
         return {"type": "http.disconnect"}
 
     async def inside(receive):
@@ -98,16 +98,16 @@ def test_presence_leaves_other_cancellations_alone():
 
     async def test():
         with pytest.raises(ClientDisconnected):
-            await inside(gone)
-        task = asyncio.create_task(inside(nobody))
+            await inside(receive_disconnect)
+        task = asyncio.create_task(inside(receive_nothing))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with DisconnectWatch(nobody):
+        async with DisconnectWatch(receive_nothing):
             pass
         with pytest.raises(ValueError, match="ours"):
-            async with DisconnectWatch(nobody):
+            async with DisconnectWatch(receive_nothing):
                 raise ValueError("ours")
         assert not [t for t in asyncio.all_tasks() if t is not asyncio.current_task() and not t.cancelling()]
 
@@ -120,7 +120,7 @@ def narrow():
         yield server
 
 
-def test_too_much_at_once_is_refused_with_when_to_come_back(narrow):
+def test_overload_is_rejected_with_a_time_to_retry(narrow):
     with narrow.held(), narrow.connect("POST", "/predict", BODY) as first:
         until(lambda: narrow.service.info()["under_way"] == 2)
         for path in ("/predict", "/v1/classify"):
@@ -137,7 +137,7 @@ def test_a_layer_that_fails(live):
     status, _, answer = live.post("/predict", {"inputs": "a good film"})
     live.backend.failing = 0
     assert (status, answer["error_type"]) == (424, "Backend")
-    assert "fell over" not in answer["error"], "what is inside is nobody's business"
+    assert "fell over" not in answer["error"], "internals stay in the log"
     # /ready may still say yes before the probe has found the engine wanting, so ask until it answers.
     until(lambda: live.post("/predict", {"inputs": "a good film"})[0] == 200)
     assert live.get("/ready")[0] == 200
@@ -170,7 +170,7 @@ def test_a_tokenizer_that_fails(live, monkeypatch, error):
     assert live.service.info()["under_way"] == 0
 
 
-def test_a_fault_of_ours_is_told_as_everything_else(live, monkeypatch):
+def test_an_internal_fault_has_the_same_error_shape(live, monkeypatch):
     monkeypatch.setattr("elbert.serving.http.schemas.tei.parse_request", lambda *_: 1 / 0)
     status, _, answer = live.post("/predict", {"inputs": "a good film"})
     assert (status, answer["error_type"]) == (500, "Internal")
@@ -193,16 +193,16 @@ def test_while_it_ends_it_finishes_and_takes_nothing_new():
             ending.join(30)
 
 
-def test_an_engine_that_cannot_recover_is_no_longer_alive():
+def test_an_engine_that_cannot_recover_is_not_alive():
     with Live() as server:
-        server.service._worker.gave_up = True
+        server.service._worker.has_failed = True
         assert server.get("/health")[0] == 503
         assert server.get("/ready")[2]["error_type"] == "Unhealthy"
         assert server.post("/predict", {"inputs": "a"})[0] == 503
-        server.service._worker.gave_up = False
+        server.service._worker.has_failed = False
 
 
-def test_lines_of_answers_that_break_off_say_so(live, monkeypatch):
+def test_lines_that_break_off_look_incomplete(live, monkeypatch):
     class Broken(dict):
         def __len__(self):
             raise RuntimeError("inside")

@@ -97,7 +97,7 @@ def test_under_load_nothing_that_was_accepted_is_lost(folder):
             assert [item["error"] for item in json.loads(body)["data"]] == [None] * 32, "accepted, and not answered"
 
 
-def test_logs_are_json_where_asked_and_so_is_the_first_line(folder):
+def test_json_output_logs_json_and_so_is_the_first_line(folder):
     with Process("--model", folder, "--json-output") as server:
         assert json.loads(server.line)["operating_point"] == "safe"
         server.call("POST", "/predict", {"inputs": "a good film"})
@@ -109,7 +109,7 @@ def test_logs_are_json_where_asked_and_so_is_the_first_line(folder):
 
 @contextlib.contextmanager
 def much_to_do(*arguments):
-    """The bundled model, with seconds of work before it, asked to end."""
+    """The bundled model, with seconds of work, after SIGTERM."""
     body = {"inputs": ["film " * 600] * 32, "policy": "full"}
     with Process("--threads", 1, *arguments) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)

@@ -25,7 +25,7 @@ def test_defaults_are_teis_and_the_services():
     assert (found.max_client_batch_size, found.payload_limit, found.auto_truncate) == (32, 2_000_000, True)
     assert found.model_id is found.api_key is found.served_model_name is None
     assert (found.json_output, found.strict, list(found.cors_allow_origin)) == (False, False, [])
-    assert serve.service_settings(found) == Settings(warm_up=5.0)  # a service that somebody builds is there at once
+    assert serve.service_settings(found) == Settings(warm_up=5.0)  # a service built in code starts at once
     assert serve.http_settings(found).name == "bundled"
 
 
@@ -80,10 +80,10 @@ def test_the_name_that_a_container_sets_by_itself_is_nobodys_wish():
         ("api-key", " "),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(name, value):
-    with pytest.raises(InputError, match=f"^--{name}: ") as told:
+def test_invalid_values_are_errors_in_one_line(name, value):
+    with pytest.raises(InputError, match=f"^--{name}: ") as raised:
         settled(f"--{name}={value}")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     variable = name.replace("-", "_").upper()
     if value.strip():
         with pytest.raises(InputError, match=f"^{variable}: "):
@@ -96,7 +96,7 @@ def test_a_revision_is_the_hubs(bundle_folder):
         with pytest.raises(InputError, match="--revision"):
             serve.resolve_model(model, "main")
     with pytest.raises(BundleError, match="revision"):
-        serve.resolve_model("nobody/nothing", "main")
+        serve.resolve_model("org/absent", "main")
 
 
 def test_a_port_that_is_taken(capsys):
@@ -104,9 +104,9 @@ def test_a_port_that_is_taken(capsys):
         place.listen()
         port = place.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
-        assert f"127.0.0.1:{port}" in told
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"127.0.0.1:{port}" in error
         with pytest.raises(InputError):
             bind_socket("256.256.256.256.invalid", 0)
 
@@ -118,7 +118,7 @@ def test_addresses_are_ones_that_a_browser_takes():
         assert server_url(place).startswith("http://127.0.0.1:")
 
 
-def test_an_operating_point_that_nobody_knows(capsys, bundle_folder):
+def test_an_unknown_operating_point(capsys, bundle_folder):
     assert main(["serve", "--port", "0", "--model", str(bundle_folder), "--operating-point", "fastest"]) == 2
     assert "known policies" in capsys.readouterr().err
     assert main(["serve", "--port", "0", "--model", str(bundle_folder), "--adaptive", "fast"]) == 2

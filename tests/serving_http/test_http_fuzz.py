@@ -1,4 +1,4 @@
-"""Whatever comes, the answer is an answer or JSON with two keys, and never a fault of ours."""
+"""Any request gets an answer or an error in JSON with two keys, and never an internal fault."""
 
 import json
 

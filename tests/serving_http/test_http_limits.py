@@ -1,4 +1,4 @@
-"""What strangers send: too much, too slow, too deep, in the wrong way or without a key."""
+"""Requests that are too large, too slow, too deep, not HTTP, or without a key."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from elbert.serving.http import HttpSettings
 ROUTES = ["/predict", "/", "/invocations", "/v1/classify", "/classify", "/v2/models/tiny/infer"]
 
 
-def refused(answer, status, kind):
+def check_error(answer, status, kind):
     found, heads, body = answer
     assert (found, body["error_type"]) == (status, kind)
     assert sorted(body) == ["error", "error_type"]
@@ -41,17 +41,17 @@ def refused(answer, status, kind):
     ids=range(11),
 )
 def test_no_json(live, route, body):
-    refused(live.post(route, body), 400, "Malformed")
+    check_error(live.post(route, body), 400, "Malformed")
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_deep_json_is_refused_where_it_can_be_read(live, route):
-    refused(live.post(route, b'{"inputs":' + b"[" * 1000 + b"]" * 1000 + b"}"), 422, "Validation")
+def test_deep_json_of_another_shape_is_rejected(live, route):
+    check_error(live.post(route, b'{"inputs":' + b"[" * 1000 + b"]" * 1000 + b"}"), 422, "Validation")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_another_content_type(live, kind):
-    refused(live.post("/predict", b'{"inputs": "a"}', content_type=kind), 415, "UnsupportedMediaType")
+    check_error(live.post("/predict", b'{"inputs": "a"}', content_type=kind), 415, "UnsupportedMediaType")
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/ld+json"])
@@ -65,9 +65,9 @@ def test_no_content_type(live):
 
 
 def test_nothing_there(live):
-    assert "/docs" in refused(live.get("/nowhere"), 404, "NotFound")
-    refused(live.get("/predict/"), 404, "NotFound")
-    refused(live.get("/%00%0d%0a"), 404, "NotFound")
+    assert "/docs" in check_error(live.get("/nowhere"), 404, "NotFound")
+    check_error(live.get("/predict/"), 404, "NotFound")
+    check_error(live.get("/%00%0d%0a"), 404, "NotFound")
     for method, path, allowed in [
         ("GET", "/predict", "POST"),
         ("DELETE", "/", "GET, HEAD, POST"),
@@ -75,7 +75,7 @@ def test_nothing_there(live):
         ("OPTIONS", "/predict", "POST"),
     ]:
         answer = live.call(method, path)
-        refused(answer, 405, "MethodNotAllowed")
+        check_error(answer, 405, "MethodNotAllowed")
         assert answer[1]["allow"] == allowed
 
 
@@ -104,7 +104,7 @@ def test_a_body_is_measured_as_it_comes(small):
 def test_as_large_as_it_may_be(small):
     body = json.dumps({"inputs": "a" * 900}).encode().ljust(1000)
     assert small.post("/predict", body)[0] == 200
-    refused(small.post("/predict", body + b" "), 413, "PayloadTooLarge")
+    check_error(small.post("/predict", body + b" "), 413, "PayloadTooLarge")
 
 
 def test_a_slow_body_is_not_waited_for(small):
@@ -142,23 +142,23 @@ def test_what_is_no_http(monkeypatch, parser):
         assert b"400 Bad Request" in answer
         assert json.loads(answer.split(b"\r\n\r\n")[1])["error_type"] == "Malformed"
         assert server.post("/predict", {"inputs": "a"})[0] == 200
-        refused(server.post("/predict", {"inputs": "a" * 1000}), 413, "PayloadTooLarge")
+        check_error(server.post("/predict", {"inputs": "a" * 1000}), 413, "PayloadTooLarge")
 
 
-def test_who_never_finishes_asking_is_sent_away(monkeypatch):
+def test_a_client_that_never_completes_its_head_is_disconnected(monkeypatch):
     monkeypatch.setattr("elbert.serving.http.server.HEAD_SECONDS", 0.1)
     with Live() as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as place:
             place.sendall(b"GET /health HTTP/1.1\r\nhost:")
             assert place.recv(10) == b""
         with server.held(), server.connect("POST", "/predict", b'{"inputs": "a"}') as place:
-            time.sleep(0.35)  # who waits for an answer is not sent away
+            time.sleep(0.35)  # a client that waits for an answer stays connected
             server.backend.open.set()
             assert b"200 OK" in place.recv(200)
 
 
 def test_many_texts(small):
-    refused(small.post("/v1/classify", {"inputs": ["a"] * 5}), 422, "Validation")
+    check_error(small.post("/v1/classify", {"inputs": ["a"] * 5}), 422, "Validation")
 
 
 def test_two_megabytes_of_text(live):
@@ -166,7 +166,7 @@ def test_two_megabytes_of_text(live):
         status, heads, _ = live.post("/predict", {"inputs": text})
         assert status == 200
         assert int(heads["x-compute-characters"]) == len(text)
-    refused(live.post("/predict", {"inputs": "a" * 2_000_001}), 413, "PayloadTooLarge")
+    check_error(live.post("/predict", {"inputs": "a" * 2_000_001}), 413, "PayloadTooLarge")
 
 
 @pytest.mark.parametrize("text", ["\0", "\0a\0", "\u202e", "\ufffe", "😀", "\u0301" * 50, " ", "\n", "\x7f"])
@@ -181,13 +181,13 @@ def locked():
 
 
 @pytest.mark.parametrize(
-    "said", [None, "", "Bearer", "Bearer wrong", "bearer sécret", "Basic sécret", "Bearer sécrets"]
+    "sent", [None, "", "Bearer", "Bearer wrong", "bearer sécret", "Basic sécret", "Bearer sécrets"]
 )
-def test_no_answer_without_the_key(locked, said):
-    heads = {} if said is None else {"authorization": said.encode()}
+def test_no_answer_without_the_key(locked, sent):
+    heads = {} if sent is None else {"authorization": sent.encode()}
     for method, path in [("POST", route) for route in ROUTES] + [("GET", "/info"), ("GET", "/explorer/model.json")]:
         answer = locked.call(method, path, {"inputs": "a"} if method == "POST" else None, heads)
-        refused(answer, 401, "Unauthorized")
+        check_error(answer, 401, "Unauthorized")
         assert answer[1]["www-authenticate"] == "Bearer"
 
 
@@ -197,7 +197,7 @@ def test_the_key_opens_and_probes_need_none(locked):
     assert locked.call("GET", "/info", None, key)[0] == 200
     for path in ("/health", "/ready", "/ping", "/metrics", "/", "/docs", "/openapi.json", "/v2/health/live"):
         assert locked.get(path)[0] == 200
-    refused(locked.post("/", {"inputs": "a"}), 401, "Unauthorized")
+    check_error(locked.post("/", {"inputs": "a"}), 401, "Unauthorized")
 
 
 def test_requests_have_names(live):
@@ -208,22 +208,22 @@ def test_requests_have_names(live):
         assert len(found) == 16
 
 
-def test_pages_from_elsewhere():
+def test_pages_of_other_origins():
     with Live(http=HttpSettings("tiny", cors_allow_origin=("https://a.example",), api_key="k")) as server:
-        asked = {"origin": "https://a.example", "access-control-request-method": "POST"}
-        asked["access-control-request-headers"] = "authorization, content-type"
-        status, heads, _ = server.call("OPTIONS", "/predict", None, asked)
+        preflight = {"origin": "https://a.example", "access-control-request-method": "POST"}
+        preflight["access-control-request-headers"] = "authorization, content-type"
+        status, heads, _ = server.call("OPTIONS", "/predict", None, preflight)
         assert (status, heads["access-control-allow-origin"]) == (204, "https://a.example")
         assert heads["access-control-allow-headers"] == "authorization, content-type"
         error = server.call("POST", "/predict", {"inputs": "a"}, {"origin": "https://a.example"})
         assert (error[0], error[1]["access-control-allow-origin"]) == (401, "https://a.example")
-        other = server.call("OPTIONS", "/predict", None, {**asked, "origin": "https://b.example"})
+        other = server.call("OPTIONS", "/predict", None, {**preflight, "origin": "https://b.example"})
         assert "access-control-allow-origin" not in other[1]
     with Live(http=HttpSettings("tiny", cors_allow_origin=("*",))) as server:
         assert server.get("/health", origin="https://b.example")[1]["access-control-allow-origin"] == "*"
         assert "access-control-allow-origin" not in server.get("/health")[1]
 
 
-def test_nobody_may_read_from_elsewhere_by_default(live):
+def test_other_origins_may_not_read_by_default(live):
     assert "access-control-allow-origin" not in live.get("/health", origin="https://a.example")[1]
     assert until(lambda: live.get("/ready")[0] == 200)

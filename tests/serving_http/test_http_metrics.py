@@ -132,8 +132,8 @@ def test_histograms_are_prometheus_own(values):
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     for bounds in (SECONDS, SIZES):
         name = f"h{len(bounds)}"
-        quick = PlainHistogram(ours, name, "told", bounds)
-        slow = Histogram(name, "told", registry=theirs, buckets=bounds)
+        quick = PlainHistogram(ours, name, "help", bounds)
+        slow = Histogram(name, "help", registry=theirs, buckets=bounds)
         for value in values:
             quick.observe(value)
             slow.observe(value)
@@ -167,8 +167,8 @@ def test_requests_are_logged_as_json_a_line_each(lines, fresh):
     fresh.get("/a%0Ab%22", x_request_id="three")
     # The line comes when the answer has been sent, and the client may be quicker.
     requests = until(lambda: len(found := [line for line in lines() if line["message"] == "request"]) == 3 and found)
-    told = {line["request_id"]: line for line in requests}
-    one = told["one"]
+    by_id = {line["request_id"]: line for line in requests}
+    one = by_id["one"]
     assert (one["route"], one["method"], one["status"], one["texts"], one["depths"]) == (
         "/v1/classify",
         "POST",
@@ -179,8 +179,8 @@ def test_requests_are_logged_as_json_a_line_each(lines, fresh):
     assert one["tokens"] == 8
     assert one["ms"] > 0
     assert {"time", "level"} <= one.keys()
-    assert (told["two"]["status"], told["two"]["error_type"]) == (400, "Empty")
-    assert (told["three"]["status"], told["three"]["route"]) == (404, '/a\nb"')
+    assert (by_id["two"]["status"], by_id["two"]["error_type"]) == (400, "Empty")
+    assert (by_id["three"]["status"], by_id["three"]["route"]) == (404, '/a\nb"')
 
 
 def test_whatever_is_logged_is_one_line_of_json():
@@ -198,7 +198,7 @@ def test_whatever_is_logged_is_one_line_of_json():
     assert "ValueError: inside" in msgspec.json.decode(JsonLines().format(record))["exception"]
 
 
-def test_nothing_is_logged_unless_asked(caplog):
+def test_nothing_is_logged_at_the_level_of_warnings(caplog):
     from elbert.serving.http.middleware import Exchange
 
     with caplog.at_level(logging.WARNING):

@@ -24,61 +24,61 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def told(live):
+def openapi(live):
     return live.get("/openapi.json")[2]
 
 
-def operations(told):
+def operations(openapi):
     return [
-        (path, method, operation) for path, methods in told["paths"].items() for method, operation in methods.items()
+        (path, method, operation) for path, methods in openapi["paths"].items() for method, operation in methods.items()
     ]
 
 
-def test_every_route_is_in_it(live, told):
-    found = {(path, method.upper()) for path, method, _ in operations(told)}
+def test_every_route_is_in_it(live, openapi):
+    found = {(path, method.upper()) for path, method, _ in operations(openapi)}
     assert found == {(route.path, method) for route in live.app.routes for method in route.methods if method != "HEAD"}
 
 
 def test_every_status_is_in_it():
-    told = openapi_document(ServerFacts(["m"], ["a", "b"], ["fast"], 12, 32, has_key=True, loopback_only=True))
-    known = {status for _, _, operation in operations(told) for status in operation["responses"]}
+    openapi = openapi_document(ServerFacts(["m"], ["a", "b"], ["fast"], 12, 32, has_key=True, loopback_only=True))
+    known = {status for _, _, operation in operations(openapi) for status in operation["responses"]}
     assert known == {"200", *map(str, STATUS.values())} - {"405"}
-    for path, _, operation in operations(told):
+    for path, _, operation in operations(openapi):
         public = path in ("/health", "/ready", "/ping", "/metrics", "/docs", "/openapi.json", "/") or "health" in path
         assert ("401" in operation["responses"]) == (not public or operation["operationId"] == "root")
         assert "security" in operation or "401" not in operation["responses"]
 
 
-def test_examples_work_and_fit_their_schemas(live, told):
+def test_examples_work_and_fit_their_schemas(live, openapi):
     tried = 0
-    for path, method, operation in operations(told):
+    for path, method, operation in operations(openapi):
         if method != "post":
             continue
         content = operation["requestBody"]["content"]["application/json"]
         answers = operation["responses"]["200"]["content"]["application/json"]
         for example in content["examples"].values():
-            fits(told, content["schema"], example["value"])
+            fits(openapi, content["schema"], example["value"])
             status, _, answer = live.post(path, example["value"])
             assert status == 200
-            fits(told, answers["schema"], answer)
+            fits(openapi, answers["schema"], answer)
             tried += 1
         for example in answers["examples"].values():
-            fits(told, answers["schema"], example["value"])
+            fits(openapi, answers["schema"], example["value"])
     assert tried > 8
 
 
-def fits(told, schema, value):
-    jsonschema_rs.validate({**schema, "components": told["components"]}, value)
+def fits(openapi, schema, value):
+    jsonschema_rs.validate({**schema, "components": openapi["components"]}, value)
 
 
 @pytest.mark.parametrize("labels", [["one"], [f"label {i}" for i in range(20)]])
 def test_any_models_examples_fit(labels):
-    told = openapi_document(ServerFacts(["m"], labels, [], 3, 1, has_key=False))
-    for _, method, operation in operations(told):
+    openapi = openapi_document(ServerFacts(["m"], labels, [], 3, 1, has_key=False))
+    for _, method, operation in operations(openapi):
         if method == "post":
             answers = operation["responses"]["200"]["content"]["application/json"]
             for example in answers["examples"].values():
-                fits(told, answers["schema"], example["value"])
+                fits(openapi, answers["schema"], example["value"])
 
 
 def test_docs_escape_what_they_show():
@@ -111,8 +111,8 @@ def test_the_server_keeps_to_it(live, mode):
     assert tried == (7 if mode is GenerationMode.NEGATIVE else 24)
 
 
-def test_the_tiny_model_is_what_the_document_says(told):
-    schemas = told["components"]["schemas"]
+def test_the_tiny_model_is_what_the_document_says(openapi):
+    schemas = openapi["components"]["schemas"]
     assert schemas["PredictResponse"]["anyOf"][0]["items"] == {"$ref": "#/components/schemas/RankedLabel"}
     label = schemas["RankedLabel"]["properties"]["label"]
     assert label["enum"] == list(tiny_classifier().labels)

@@ -1,4 +1,4 @@
-"""Shapes as plain functions: what they read, and that whatever JSON may hold is read or refused."""
+"""Parsers of each shape: their results, and that any JSON is parsed or rejected."""
 
 import json
 import math

@@ -17,7 +17,7 @@ NESTED = [
     [["a good film", "it was dull"], ["the plot"]],
     [["a good film"]],
 ]
-REFUSED = [
+REJECTED = [
     ["a", "b", "c"],
     [],
     [[]],
@@ -38,7 +38,7 @@ REFUSED = [
 HEADERS = ["compute-time", "compute-tokens", "compute-characters", "total-time", "tokenization-time", "queue-time"]
 
 
-def told(prediction):
+def ranked(prediction):
     best = sorted(prediction.scores.items(), key=lambda score: -score[1])
     return [{"score": pytest.approx(score, abs=1e-5), "label": label} for label, score in best]
 
@@ -47,18 +47,18 @@ def told(prediction):
 def test_one_text_or_one_pair_is_answered_flat(live, inputs):
     status, _, answer = live.post("/predict", {"inputs": inputs})
     text = inputs if isinstance(inputs, str) else inputs[0] if len(inputs) == 1 else tuple(inputs)
-    assert (status, answer) == (200, told(tiny_classifier().predict([text])[0]))
+    assert (status, answer) == (200, ranked(tiny_classifier().predict([text])[0]))
 
 
 @pytest.mark.parametrize("inputs", NESTED, ids=json.dumps)
 def test_a_batch_is_answered_nested_and_in_order(live, inputs):
     status, _, answer = live.post("/predict", {"inputs": inputs})
-    given = [entry[0] if len(entry) == 1 else tuple(entry) for entry in inputs]
-    assert (status, answer) == (200, [told(p) for p in tiny_classifier().predict(given)])
+    expected_texts = [entry[0] if len(entry) == 1 else tuple(entry) for entry in inputs]
+    assert (status, answer) == (200, [ranked(p) for p in tiny_classifier().predict(expected_texts)])
 
 
-@pytest.mark.parametrize("inputs", REFUSED, ids=json.dumps)
-def test_what_is_neither_is_refused(live, inputs):
+@pytest.mark.parametrize("inputs", REJECTED, ids=json.dumps)
+def test_other_inputs_are_rejected(live, inputs):
     status, _, answer = live.post("/predict", {"inputs": inputs})
     assert (status, answer["error_type"], sorted(answer)) == (422, "Validation", ["error", "error_type"])
 
@@ -97,7 +97,7 @@ def test_flags_are_true_or_false(live, value):
     assert live.post("/predict", {"inputs": "a", "truncation_direction": value})[0] == 422
 
 
-def test_null_is_unsaid_where_it_may_be(live):
+def test_null_is_the_default_where_it_is_accepted(live):
     assert live.post("/predict", {"inputs": "a", "truncate": None})[0] == 200
     assert live.post("/predict", {"inputs": "a", "raw_scores": None})[0] == 422
 
@@ -109,10 +109,10 @@ def test_either_end_can_be_cut(live, direction):
     status, heads, answer = live.post("/predict", {"inputs": long, "truncate": True, "truncation_direction": direction})
     assert (status, heads["x-compute-tokens"]) == (200, "64")
     kept = " ".join(long.split()[:62] if direction.lower() == "right" else long.split()[-62:])
-    assert answer == told(tiny_classifier().predict([kept])[0])
+    assert answer == ranked(tiny_classifier().predict([kept])[0])
 
 
-def test_too_long_is_refused_where_it_may_not_be_cut(live):
+def test_too_long_is_rejected_without_truncation(live):
     status, _, answer = live.post("/predict", {"inputs": [["a"], ["good " * 100]], "truncate": False})
     assert (status, answer["error_type"]) == (422, "Validation")
     assert "64 tokens" in answer["error"]
@@ -129,7 +129,7 @@ def test_the_batch_is_bounded(live):
     assert (status, answer["error_type"]) == (422, "Validation")
 
 
-def test_headers_tell_where_the_time_went(live):
+def test_headers_have_the_times(live):
     _, heads, _ = live.post("/predict", {"inputs": [["a good film", "dull"], ["é"]]})
     assert all(heads[f"x-{name}"].isdigit() for name in [*HEADERS, "inference-time"])
     assert (heads["x-compute-characters"], heads["x-compute-tokens"]) == ("16", "10")
@@ -167,4 +167,4 @@ def test_answers_are_the_classifiers():
     sound = tiny_classifier()
     with Live(Classifier(sound.bundle, sound.tokeniser, Held(sound.backend), sound.policy, threads=1)) as server:
         answer = server.post("/predict", {"inputs": [[text] for text in sentences]})[2]
-        assert answer == [told(prediction) for prediction in sound.predict(sentences)]
+        assert answer == [ranked(prediction) for prediction in sound.predict(sentences)]

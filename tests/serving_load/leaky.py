@@ -1,21 +1,21 @@
-"""A server that forgets to forget: the detector's positive control. Takes the flags of ``elbert serve``."""
+"""A server with a memory leak: the positive control of the leak detector. Takes the flags of ``elbert serve``."""
 
 import sys
 
 from elbert.cli.main import main
-from elbert.serving.dispatcher import Desk
+from elbert.serving.dispatcher import Dispatcher
 
-KEPT = 4096  # bytes per text, besides the row itself
+LEAKED_BYTES = 4096  # per text, besides the row itself
 
 
-def leaking(answer, kept):
-    def and_keep(self, row, *more, **named):
-        kept.append((row, bytearray(KEPT)))
-        return answer(self, row, *more, **named)
+def leaking(deliver, leaked):
+    def deliver_and_keep(self, row, *arguments, **options):
+        leaked.append((row, bytearray(LEAKED_BYTES)))
+        return deliver(self, row, *arguments, **options)
 
-    return and_keep
+    return deliver_and_keep
 
 
 if __name__ == "__main__":
-    Desk._answer = leaking(Desk._answer, [])
+    Dispatcher._deliver = leaking(Dispatcher._deliver, [])
     sys.exit(main(["serve", *sys.argv[1:]]))

@@ -19,7 +19,7 @@ from serving_peers.openloop import ready  # noqa: E402
 from serving_peers.wire import Pool, get  # noqa: E402
 
 SERVE = ("-m", "elbert", "serve")
-TAKEN_FOR_FLAGS = {flag.key.upper() for flag in FLAGS}
+TAKEN_FOR_FLAGS = {flag.variable for flag in FLAGS}
 PATIENCE = 60.0  # seconds for what should take a moment; a busy machine may take longer
 
 

@@ -1,4 +1,9 @@
-"""One step: every row of a call one layer deeper, and the rows that exit there."""
+"""One step: every row of a batch goes one layer deeper, and rows whose policy fires exit.
+
+:func:`advance` does both halves: :func:`deepen` queues the layer and the exit head, :func:`settle` waits for the
+head's output and decides. The engine calls the halves apart, so that on an accelerator it can decide about one batch
+while another computes.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +16,23 @@ import torch
 from numpy.typing import NDArray
 
 from elbert.exits import LAST, STAY, Policy, Trace
-from elbert.inference.head_output import Said
+from elbert.inference.head_output import HeadOutput
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
+
+DEADLINE = "deadline"  # the reason of rows that exit because their deadline comes
 
 
 @dataclass(frozen=True)
 class Exits:
-    """Rows that left: their answers, and where and why.
+    """Rows that have exited.
 
-    identity ``[rows]``, probabilities and the logits behind them ``[rows, classes]``, depth ``[rows]`` from 1, reason
-    per row; ``said`` ``[rows, depths, classes]`` where the trace remembered it (filled up to each row's depth).
+    identity:      ``[rows]``
+    probabilities: ``[rows, classes]``
+    logits:        ``[rows, classes]``
+    depth:         ``[rows]``, from 1
+    reason:        one per row
+    trace:         ``[rows, depths, classes]`` probabilities, filled up to each row's depth; None where not kept
     """
 
     identity: NDArray[np.int64]
@@ -29,163 +40,160 @@ class Exits:
     logits: NDArray[Any]
     depth: NDArray[np.int64]
     reason: list[str]
-    said: NDArray[Any] | None
+    trace: NDArray[Any] | None
 
     def __len__(self) -> int:
-        """How many rows left."""
+        """Number of rows."""
         return len(self.reason)
 
     def keep(self, mask: NDArray[np.bool_]) -> Exits:
-        """Some of the rows that left."""
+        """Return the rows where ``mask [rows]`` is true."""
         return Exits(
             identity=self.identity[mask],
             probabilities=self.probabilities[mask],
             logits=self.logits[mask],
             depth=self.depth[mask],
             reason=[self.reason[i] for i in np.flatnonzero(mask).tolist()],
-            said=None if self.said is None else self.said[mask],
+            trace=None if self.trace is None else self.trace[mask],
         )
 
 
 @dataclass(frozen=True)
-class Deeper:
-    """Rows whose layer has been asked for. ``said`` is None where nobody needs to hear their heads at this depth."""
+class PendingRows:
+    """Rows whose layer is queued. ``head_output`` is None if no policy needs the exit head at this depth."""
 
     rows: Rows
-    said: Said | None
+    head_output: HeadOutput | None
 
 
 def advance(rows: Rows, backend: Backend) -> tuple[Rows, Exits]:
-    """Take every row one layer deeper; return those that stay and those that leave.
+    """Take every row one layer deeper; return the rows that stay and those that exit.
 
-    The last depth always answers, for the reason ``last``, whatever the policy says there.
+    At the last depth every row exits with the reason ``last``, whatever its policy decides there.
     """
-    settled = [settle(deepen(part, backend), backend.config) for part in same_weights(rows, backend.config)]
-    return Rows.join([staying for staying, _ in settled]), join_exits([exits for _, exits in settled])
+    results = [settle(deepen(part, backend), backend.config) for part in group_by_weights(rows, backend.config)]
+    return Rows.join([staying for staying, _ in results]), join_exits([exits for _, exits in results])
 
 
-def deepen(rows: Rows, backend: Backend) -> Deeper:
-    """One layer deeper, and one word more from the exit head; all rows must need the same weights."""
+def deepen(rows: Rows, backend: Backend) -> PendingRows:
+    """Queue the next layer, and the exit head where it is needed; all rows must need the same weights."""
     config, depth = backend.config, int(rows.trace.depth[0]) + 1
     hidden = backend.step(rows.hidden, rows.layout, config.group(depth))
     rows = Rows(rows.identity, rows.policies, hidden, rows.layout, rows.trace)
-    if not heard(rows, config):
-        return Deeper(rows, None)
-    return Deeper(rows, Said.by(backend.read(hidden, rows.layout, config.head(depth)), config))
+    if not is_head_needed(rows, config):
+        return PendingRows(rows, None)
+    return PendingRows(rows, HeadOutput.start_copy(backend.read(hidden, rows.layout, config.head(depth)), config))
 
 
-def settle(deeper: Deeper, config: ModelConfig) -> tuple[Rows, Exits]:
-    """Hear what the heads said; the rows that stay, and those that leave."""
-    rows, said = deeper.rows, deeper.said
-    trace = rows.trace.pass_by() if said is None else rows.trace.hear(said.hear())
+def settle(pending: PendingRows, config: ModelConfig) -> tuple[Rows, Exits]:
+    """Wait for the head's output and decide; return the rows that stay and those that exit."""
+    rows, output = pending.rows, pending.head_output
+    trace = rows.trace.skip_depth() if output is None else rows.trace.record(output.wait())
     rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
     decision, reasons = decide(trace, rows.policies, config.depths)
-    leaves = decision != STAY
-    logits = trace.last if said is None else said.logits  # unheard, nobody leaves
-    exits = depart(rows, leaves, [reasons[i] for i in decision[leaves].tolist()], logits)
-    return (rows.keep(np.flatnonzero(~leaves)) if len(exits) else rows), exits
+    is_exit = decision != STAY
+    logits = trace.last if output is None else output.logits  # without an output no row exits, so none are used
+    exits = build_exits(rows, is_exit, [reasons[i] for i in decision[is_exit].tolist()], logits)
+    return (rows.keep(np.flatnonzero(~is_exit)) if len(exits) else rows), exits
 
 
-def heard(rows: Rows, config: ModelConfig) -> bool:
-    """Whether anybody hears the heads at the depth that the rows have just reached.
+@torch.inference_mode()
+def run_shrinking_batch(rows: Rows, backend: Backend) -> Iterator[Exits]:
+    """Advance one batch until it is empty; places of rows that exit stay empty (FastBERT, ACL 2020)."""
+    while len(rows):
+        rows, exits = advance(rows, backend)
+        yield exits
 
-    A policy that reads no signal (``full``, ``depth(k)``) needs the head only where a row leaves.
+
+def exit_at_deadline(rows: Rows, backend: Backend) -> Exits:
+    """Exit all rows at the depth they have reached, at least 1.
+
+    The head is read even if it was read before: a policy that reads no signal skips it.
     """
-    if rows.trace.remember or any(policy.signals for policy in distinct(rows.policies)):
+    heads = np.array([backend.config.head(depth) for depth in rows.trace.depth.tolist()])
+    parts = [(head, rows.keep(np.flatnonzero(heads == head))) for head in set(heads.tolist())]
+    return join_exits([_exit_all(part, backend, head) for head, part in parts])
+
+
+def _exit_all(rows: Rows, backend: Backend, head: int) -> Exits:
+    output = HeadOutput.start_copy(backend.read(rows.hidden, rows.layout, head), backend.config)
+    trace = replace(rows.trace, depth=rows.trace.depth - 1).record(output.wait())  # this depth again
+    rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
+    return build_exits(rows, np.ones(len(rows), bool), [DEADLINE] * len(rows), output.logits)
+
+
+def is_head_needed(rows: Rows, config: ModelConfig) -> bool:
+    """Whether the exit head must be read at the depth that the rows have just reached.
+
+    A policy that reads no signal (``full``, ``depth(k)``) needs the head only where a row exits.
+    """
+    if rows.trace.keep_trace or any(policy.signals for policy in unique_policies(rows.policies)):
         return True
-    decision, _ = decide(rows.trace.pass_by(), rows.policies, config.depths)
+    decision, _ = decide(rows.trace.skip_depth(), rows.policies, config.depths)
     return bool((decision != STAY).any())
 
 
 def decide(trace: Trace, policies: tuple[Policy, ...], depths: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """``decision [rows]``, an index into the reasons given beside it or STAY, by each row's own policy."""
-    if len(distinct(policies)) == 1:
+    """Apply each row's policy: ``decision [rows]``, an index into the returned reasons or STAY."""
+    if len(unique_policies(policies)) == 1:
         decision, reasons = policies[0].decide(trace), policies[0].reasons
     else:
-        decision, reasons = decide_by_several(trace, policies)
+        decision, reasons = decide_mixed(trace, policies)
     decision[trace.depth >= depths] = len(reasons)
     return decision, (*reasons, LAST)
 
 
-def decide_by_several(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """The same where rows have different policies: each policy looks at its own rows."""
+def decide_mixed(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Decide where rows have different policies: each policy sees its own rows."""
     decision, reasons = np.full(len(policies), STAY), tuple[str, ...]()
-    for policy in distinct(policies):
-        own = np.array([other == policy for other in policies])
-        found = policy.decide(trace.keep(own))
-        decision[own] = np.where(found == STAY, STAY, found + len(reasons))
+    for policy in unique_policies(policies):
+        is_own = np.array([other == policy for other in policies])
+        own_decision = policy.decide(trace.keep(is_own))
+        decision[is_own] = np.where(own_decision == STAY, STAY, own_decision + len(reasons))
         reasons += policy.reasons
     return decision, reasons
 
 
-def distinct(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    """Each policy once; mostly there is one, and to see that costs less than to compare them."""
+def unique_policies(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """Return each policy once. Usually all rows share one object, which is cheaper to check than equality."""
     if policies and all(policy is policies[0] for policy in policies):
         return policies[:1]
     return tuple(dict.fromkeys(policies))
 
 
-def same_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
-    """The rows in parts that may share a call: for ALBERT's one layer, all of them, whatever their depths."""
-    needs = [] if config.all_shared else [config.need(depth) for depth in rows.trace.depth.tolist()]
-    if len(set(needs)) < 2:
+def group_by_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
+    """Yield the rows in parts that can share a call: for ALBERT's one layer, all rows, whatever their depths."""
+    keys = [] if config.is_all_shared else [config.weights_key(depth) for depth in rows.trace.depth.tolist()]
+    if len(set(keys)) < 2:
         yield rows
         return
-    for need in sorted(set(needs)):
-        yield rows.keep(np.array([i for i, n in enumerate(needs) if n == need]))
+    for key in sorted(set(keys)):
+        yield rows.keep(np.array([i for i, other in enumerate(keys) if other == key]))
 
 
-def depart(rows: Rows, leaves: NDArray[np.bool_], reason: list[str], logits: NDArray[Any]) -> Exits:
-    """What the rows that leave take with them; hidden rows stay behind. ``logits [rows, classes]`` are all rows'."""
+def build_exits(rows: Rows, is_exit: NDArray[np.bool_], reason: list[str], logits: NDArray[Any]) -> Exits:
+    """Collect what the exiting rows carry out; ``is_exit [rows]`` and ``logits [rows, classes]`` cover all rows."""
     trace = rows.trace
     return Exits(
-        identity=rows.identity[leaves],
-        probabilities=trace.last[leaves],
-        logits=logits[leaves],
-        depth=trace.depth[leaves],
+        identity=rows.identity[is_exit],
+        probabilities=trace.last[is_exit],
+        logits=logits[is_exit],
+        depth=trace.depth[is_exit],
         reason=reason,
-        said=trace.said[leaves] if trace.remember else None,
+        trace=trace.probabilities[is_exit] if trace.keep_trace else None,
     )
 
 
 def join_exits(parts: list[Exits]) -> Exits:
-    """The exits of several calls in one."""
+    """Concatenate the exits of several calls."""
     if len(parts) == 1:
         return parts[0]
-    said = [part.said for part in parts if part.said is not None]
+    traces = [part.trace for part in parts if part.trace is not None]
     return Exits(
         identity=np.concatenate([part.identity for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
         logits=np.concatenate([part.logits for part in parts]),
         depth=np.concatenate([part.depth for part in parts]),
         reason=[reason for part in parts for reason in part.reason],
-        said=np.concatenate(said) if said else None,
+        trace=np.concatenate(traces) if traces else None,
     )
-
-
-DEADLINE = "deadline"  # why such rows left
-
-
-def call_off(rows: Rows, backend: Backend) -> Exits:
-    """All rows leave where they stand (depth 1 at least), with what the exit head says there.
-
-    The head is read, again perhaps: a policy that reads no signal has not asked it.
-    """
-    heads = np.array([backend.config.head(depth) for depth in rows.trace.depth.tolist()])
-    parts = [(head, rows.keep(np.flatnonzero(heads == head))) for head in set(heads.tolist())]
-    return join_exits([_answer(part, backend, head) for head, part in parts])
-
-
-def _answer(rows: Rows, backend: Backend, head: int) -> Exits:
-    said = Said.by(backend.read(rows.hidden, rows.layout, head), backend.config)
-    trace = replace(rows.trace, depth=rows.trace.depth - 1).hear(said.hear())
-    rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
-    return depart(rows, np.ones(len(rows), bool), [DEADLINE] * len(rows), said.logits)
-
-
-@torch.inference_mode()
-def shrink(rows: Rows, backend: Backend) -> Iterator[Exits]:
-    """Take a batch deeper until nobody is left; the places of those that leave stay empty (FastBERT, ACL 2020)."""
-    while len(rows):
-        rows, exits = advance(rows, backend)
-        yield exits

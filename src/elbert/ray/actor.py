@@ -14,13 +14,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from elbert.classifier import Classifier
-from elbert.engine import Left
+from elbert.engine import StepResult
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy
-from elbert.inference import predictions
+from elbert.inference import build_predictions
 from elbert.prediction import Prediction
 from elbert.ray.columns import columns, names
-from elbert.texts import Text, checked
+from elbert.texts import Text, check_text
 from elbert.tokenization import Tokens
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Block:
             self.done.set_result([self.answers[i] for i in range(len(self.tokens))])
 
 
-class Inbox:
+class BlockQueue:
     """Where an engine finds blocks, one after another, for as long as the process lives."""
 
-    ended = False
+    has_ended = False
 
     def __init__(self) -> None:
         self._blocks: Queue[Block] = Queue()
@@ -60,25 +60,25 @@ class Inbox:
         self._blocks.put(block)
 
     @property
-    def slow(self) -> bool:
+    def is_live(self) -> bool:
         """Whether the next block would have to be waited for: then rows that are here go on without it."""
         return self._blocks.empty()
 
-    def block(self) -> Sequence[Tokens]:
+    def read_block(self) -> Sequence[Tokens]:
         """The next block's texts."""
         block = self._blocks.get()
         self.owners.update((next(self._numbers), (block, index)) for index in range(len(block.tokens)))
         return block.tokens
 
 
-class Shared:
+class SharedEngine:
     """Answers blocks from several threads with one engine, in a thread of its own."""
 
-    def __init__(self, classifier: Classifier, policy: Policy, *, remember: bool = False) -> None:
+    def __init__(self, classifier: Classifier, policy: Policy, *, keep_trace: bool = False) -> None:
         self._classifier = classifier
         self._policy = policy
-        self._remember = remember
-        self._inbox = Inbox()
+        self._remember = keep_trace
+        self._inbox = BlockQueue()
         self._broken: BaseException | None = None
         Thread(target=self._run, name="elbert-engine", daemon=True).start()
 
@@ -98,17 +98,17 @@ class Shared:
 
     def _run(self) -> None:
         try:
-            for left in self._classifier.leaving(self._inbox, self._policy, remember=self._remember):
+            for left in self._classifier.early_exit_loop(self._inbox, self._policy, keep_trace=self._remember):
                 self._hand_out(left)
         except BaseException as error:  # callers wait for this thread, whatever ends it
             self._broken = error
             self._fail(error)
 
-    def _hand_out(self, left: Left) -> None:
+    def _hand_out(self, left: StepResult) -> None:
         for failure in left.failures:
             self._answer(failure.identity, failure.error)
         for exits in left.exits:
-            for number, prediction in predictions(exits, self._classifier.bundle.config):
+            for number, prediction in build_predictions(exits, self._classifier.bundle.config):
                 self._answer(number, prediction)
 
     def _answer(self, number: int, answer: Answer) -> None:
@@ -116,8 +116,8 @@ class Shared:
         block.answer(index, answer)
 
     def _fail(self, error: BaseException) -> None:
-        while not self._inbox.slow:
-            self._inbox.block()
+        while not self._inbox.is_live:
+            self._inbox.read_block()
         for block, _ in self._inbox.owners.values():
             if not block.done.done():
                 block.done.set_exception(error)
@@ -188,10 +188,10 @@ class Actor:
             raise BundleError(f"{self.task.model or 'the bundled model'}: other weights than where this was started")
 
     @cached_property
-    def shared(self) -> Shared:
+    def shared(self) -> SharedEngine:
         """The engine, which starts with the first block."""
 
-        return Shared(self.classifier, self.classifier.policy, remember=self.task.trace)
+        return SharedEngine(self.classifier, self.classifier.policy, keep_trace=self.task.trace)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The block, with columns for the answers.
@@ -222,7 +222,7 @@ class Actor:
             if not isinstance(part, str):
                 return InputError(f"{name} is {type(part).__name__} {part!r:.60}, expected a string")
         try:
-            return checked(text if pair is None else (text, pair), 0)
+            return check_text(text if pair is None else (text, pair), 0)
         except InputError as error:
             return error
 

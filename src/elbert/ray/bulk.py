@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from elbert.bundle import Bundle, ConditionsWarning
-from elbert.bundle.folder import local
+from elbert.bundle.folder import find_local_path
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, ElbertError, InputError
-from elbert.exits import fitting
+from elbert.exits import check_policy
 from elbert.model import fastest
 from elbert.prediction import Prediction
 from elbert.ray.actor import Actor, Task
@@ -127,11 +127,11 @@ def predict(
     if rows_per_block < 1:
         raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
     bundle = Bundle.open(model)
-    fitting(bundle.policy(policy), bundle.config.depths, regression=bundle.config.problem == "regression")
+    check_policy(bundle.resolve_policy(policy), bundle.config.depths, regression=bundle.config.problem == "regression")
     device = place(device)
     load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}
     _complain(bundle, policy, str(load.get("dtype", "auto")), device)
-    same = everywhere(model)
+    same = portable_name(model)
     task = Task(same, policy, bundle.weights_hash, load, text, text_pair, prefix, scores, trace, keep_bad)
     if (schema := dataset.schema(fetch_if_missing=False)) is not None:
         task.check(schema.names)
@@ -150,15 +150,15 @@ def predict(
     return answered
 
 
-def everywhere(model: str | Path | None) -> str | None:
+def portable_name(model: str | Path | None) -> str | None:
     """A name that means the same on every machine: not a relative path; a hub id as it is."""
-    path = None if model is None else local(str(model))
+    path = None if model is None else find_local_path(str(model))
     return str(path.resolve()) if path is not None and path.is_dir() else None if model is None else str(model)
 
 
 def _complain(bundle: Bundle, policy: str | None, dtype: str, device: str) -> None:
     """What an actor would say of an operating point's conditions, said where somebody reads it."""
     name = bundle.default if policy is None else policy.strip()
-    precision = fastest(bundle.harmless, device) if dtype == "auto" else dtype
-    if name in bundle.points and (said := bundle.complaint(name, precision, bundle.tokeniser().max_length)):
+    precision = fastest(bundle.safe_precisions, device) if dtype == "auto" else dtype
+    if name in bundle.points and (said := bundle.describe_mismatch(name, precision, bundle.load_tokeniser().max_length)):
         warnings.warn(said, ConditionsWarning, stacklevel=3)

@@ -34,7 +34,7 @@ def ray() -> ModuleType:
 
 
 @contextmanager
-def joined(address: str | None = None) -> Iterator[None]:
+def connected(address: str | None = None) -> Iterator[None]:
     """Be part of a cluster while inside; one that this process has joined already is left as it is.
 
     ``address`` is ``HOST:PORT`` or ``ray://HOST:PORT``; unsaid, the cluster that this machine belongs to (or

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elbert.data import Example, Part, parts_of, read_examples
+from elbert.data import Example, Part, list_parts, read_examples
 from elbert.errors import BadRow, DataError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ COLUMNS = ("text", "text_pair", "line", "bad")
 Row = tuple[str | None, str | None, int | None, str | None]  # a row without a line is what is wrong with the file
 
 
-def dataset_of(path: str) -> Any:
+def open_dataset(path: str) -> Any:
     """A Ray dataset of a data file that every machine of the cluster sees under this path.
 
     Its columns are ``text``, ``text_pair``, ``line``, and ``bad``: why a row cannot be used, or without a line, why
@@ -36,18 +36,18 @@ def dataset_of(path: str) -> Any:
 
     whole = str(Path(path).expanduser().resolve())
     try:
-        parts = parts_of(whole, TOGETHER)
+        parts = list_parts(whole, TOGETHER)
     except DataError as error:
         raise DataError(str(error).replace(whole, path)) from error
     if not parts:
-        return dataset_of_rows(iter(()))
+        return dataset_from_rows(iter(()))
     items = [{"part": number} for number in range(len(parts))]
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         partial(tables, whole, parts), batch_size=None, batch_format="pyarrow"
     )
 
 
-def dataset_of_rows(rows: Iterator[Row]) -> Any:
+def dataset_from_rows(rows: Iterator[Row]) -> Any:
     """A Ray dataset of rows that only this process can read."""
     import ray.data
 
@@ -68,14 +68,14 @@ def rows(path: str, part: Part | None, stdin: Any = None) -> Iterator[Row]:
             raise DataError(f"no such file on {socket.gethostname()}; every machine must see it under this path")
         for example in read_examples(path, skip_bad=bad.append, stdin=stdin, part=part):
             yield from _told(bad)
-            yield row_of(example)
+            yield to_row(example)
         yield from _told(bad)
     except DataError as error:
         yield from _told(bad)
         yield None, None, None, str(error).removeprefix(f"{path}: ")
 
 
-def row_of(example: Example) -> Row:
+def to_row(example: Example) -> Row:
     """A row that can be used."""
     return example.text, example.text_pair, example.line, None
 

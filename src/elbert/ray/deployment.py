@@ -1,4 +1,4 @@
-"""Ray Serve: replicas of the HTTP application, and a deployment described by plain values."""
+"""Ray Serve: the HTTP application as a deployment with replicas, also from the plain values of a YAML file."""
 
 from __future__ import annotations
 
@@ -6,99 +6,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from elbert._optional import require
+from elbert._settings import build_settings, parse_values, settings_of
 from elbert.errors import InputError
-from elbert.serving.settings import Settings
+from elbert.serving.settings import HttpSettings, ModelSettings, Settings
 
 if TYPE_CHECKING:
-    from elbert.serving.http import HttpSettings
-    from elbert.serving.http.middleware import Asgi, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from elbert.serving.service import Service
 
-
-@dataclass(frozen=True)
-class Served:
-    """What a replica serves: a model, loaded so, under these settings."""
-
-    model: str | None
-    policy: str | None
-    settings: Settings
-    http: HttpSettings
-    load: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Replica:
-    """Serve starts it, sends it requests, asks for its health and ends it; the engine batches, not Serve."""
-
-    def __init__(self, served: Served) -> None:
-        from elbert.classifier import Classifier
-        from elbert.serving.http import Metrics, application
-        from elbert.serving.service import Service
-        from elbert.serving.warmup import leave_out_what_stays, remember_sizes
-
-        remember_sizes()
-        classifier = Classifier.load(served.model, served.policy, **served.load)
-        metrics = Metrics(classifier)
-        self.service = Service(classifier, served.settings, observer=metrics)
-        self._app = application(self.service, _with_key(served.http), metrics)
-        leave_out_what_stays()
-
-    def __serve_build_asgi_app__(self) -> Asgi:
-        """What Serve starts, hands requests to, and stops."""
-        return Mounted(self._app, self.service)
-
-    async def check_health(self) -> None:
-        """Called by Serve, which ends a replica that raises and starts another.
-
-        Raises:
-            BackendFailure: the engine has failed, and does not recover.
-        """
-        from elbert.serving.errors import BackendFailure
-
-        if not self.service.healthy:
-            raise BackendFailure("the engine has failed and does not recover")
-
-
-class Mounted:
-    """An application that lives as long as its service, and does not know under which prefix it is reached."""
-
-    def __init__(self, app: Asgi, service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or start and stop."""
-        if scope["type"] == "lifespan":
-            return await self._live(receive, send)
-        root = scope.get("root_path", "").rstrip("/")
-        if root and scope.get("path", "").startswith(root):
-            scope = {**scope, "path": scope["path"].removeprefix(root) or "/"}
-        return await self._app(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await self._service.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()  # Serve waits for the requests that are under way before it says so
-        await self._service.stop()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-def _with_key(http: HttpSettings) -> HttpSettings:
-    """The API key is better kept in the environment than in a file of settings, as for ``elbert serve``."""
-    key = os.environ.get("API_KEY", "").strip()
-    return replace(http, api_key=key) if http.api_key is None and key else http
-
-
-QUEUE = 4  # layer calls' worth of texts that may be under way in a replica; more are refused
-REFUSING = 2  # times as many requests reach a replica: it refuses them with our words, and at once
-MORE_AT_ONCE = 25  # percent of replicas beside the others while they are replaced, one at least
-LAST_WORDS = 10.0  # seconds beyond the service's own shutdown
-RETRY_AFTER = 1.0  # seconds, told by Serve where not even a refusal of ours can be had
-WARM_UP = 5.0  # seconds, as `elbert serve` has it
-NEEDED = ("starlette", "orjson", "prometheus_client")
+QUEUED_CALLS = 4  # layer calls' worth of texts that a replica accepts; its engine has no use for more at once
+OVERLOAD_FACTOR = 2  # requests per accepted text that reach a replica: it rejects the others with our error shape
+SURGE_PERCENT = 25  # of replicas that may start beside the old ones during an update, at least one
+SHUTDOWN_MARGIN = 10.0  # seconds that Serve waits beyond the service's own shutdown timeout
+RETRY_AFTER = 1.0  # seconds, in Serve's own 429, where a request reaches no replica at all
+REQUIRED_MODULES = ("starlette", "msgspec", "prometheus_client")
 
 
 def deployment(
@@ -115,154 +40,190 @@ def deployment(
     http: HttpSettings | None = None,
     name: str = "elbert",
 ) -> Any:
-    """An application for :func:`ray.serve.run`: ``elbert serve``'s HTTP interface on a cluster.
+    """An application for :func:`ray.serve.run`: the HTTP interface of ``elbert serve`` on a cluster.
 
     >>> serve.run(elbert.ray.deployment("/shared/model", "fast", replicas=(2, 8)))
 
-    Every replica has an engine of its own, which takes texts of many requests into one layer call. So requests are
-    sent to it as they come (no ``serve.batch``), and there are as many at once as its engine has use for: by
-    ``settings`` unsaid, four layer calls' worth of texts under way, and beyond that 429 with ``Retry-After``.
-    ``replicas`` is a number, or ``(least, most)``: one more is started when requests that are under way pass one full
-    layer call a replica. Each takes ``threads`` processors (unsaid: one), and with ``device="cuda"`` a GPU.
+    Each replica has its own engine, which batches the texts of many requests, so requests go to it one by one (no
+    ``serve.batch``). By default a replica accepts four layer calls' worth of texts, and rejects more with 429 and
+    ``Retry-After``.
+
+    ``replicas`` is a number, or ``(min, max)``: another replica starts when the requests in progress exceed one full
+    layer call per replica. Each takes ``threads`` processors (default: one), and with ``device="cuda"`` one GPU.
 
     Raises:
         InputError: an option is not acceptable.
-        MissingExtra: Ray, or what the HTTP interface needs, is not installed.
+        MissingExtra: Ray, or a library of the HTTP application, is not installed.
     """
     serve = require("ray.serve", "ray")
-    for module in NEEDED:
+    for module in REQUIRED_MODULES:
         require(module, "ray")
-    from elbert.ray.bulk import everywhere
-    from elbert.serving.http import HttpSettings
+    from elbert.ray.bulk import portable_name
 
-    rows = full(device, max_rows)
-    settings = usual(rows) if settings is None else settings
+    rows = rows_per_call(device, max_rows)
+    settings = default_settings(rows) if settings is None else settings
     load = {"dtype": dtype, "device": device, "threads": threads or 1, "max_rows": max_rows, "strict": strict}
-    named = everywhere(model)
-    http = HttpSettings(model_id=named or "bundled") if http is None else http
-    ongoing = REFUSING * settings.max_concurrent_requests
-    deployed = serve.deployment(
+    model_name = portable_name(model)
+    http = HttpSettings(model_id=model_name or "bundled") if http is None else http
+    max_requests = OVERLOAD_FACTOR * settings.max_concurrent_requests
+    serve_deployment = serve.deployment(
         serve.ingress()(Replica),
         name=name,
-        max_ongoing_requests=ongoing,
-        max_queued_requests=ongoing,
+        max_ongoing_requests=max_requests,
+        max_queued_requests=max_requests,
         backpressure_config={"status_code": 429, "retry_after_s": RETRY_AFTER},
-        graceful_shutdown_timeout_s=settings.shutdown_timeout + LAST_WORDS,
+        graceful_shutdown_timeout_s=settings.shutdown_timeout + SHUTDOWN_MARGIN,
         graceful_shutdown_wait_loop_s=0.5,
-        max_surge_percent=MORE_AT_ONCE,
+        max_surge_percent=SURGE_PERCENT,
         ray_actor_options={"num_cpus": threads or 1, "num_gpus": 1 if device == "cuda" else 0},
-        **_number(replicas, rows),
+        **_scaling_options(replicas, rows),
     )
-    return deployed.bind(Served(named, policy, settings, http, load))
-
-
-def full(device: str, max_rows: int | None) -> int:
-    """Rows of a full layer call.
-
-    Raises:
-        InputError: replicas cannot be there.
-    """
-    from elbert.classifier import CAPACITY
-
-    if device not in CAPACITY:
-        raise InputError(f"device is {device!r}, expected {' or '.join(CAPACITY)}: replicas are all alike")
-    return CAPACITY[device].rows if max_rows is None else max_rows
-
-
-def usual(rows: int) -> Settings:
-    """Settings for an engine whose calls have so many rows."""
-    return Settings(max_concurrent_requests=QUEUE * rows, warm_up=WARM_UP)
-
-
-def _number(replicas: int | tuple[int, int], rows: int) -> dict[str, Any]:
-    least, most = (replicas, replicas) if isinstance(replicas, int) else replicas
-    if not 1 <= least <= most:
-        raise InputError(f"from {least} to {most} replicas, expected from 1 or more to as many or more")
-    if least == most:
-        return {"num_replicas": least}
-    return {"autoscaling_config": {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": float(rows)}}
-
-
-TRUTH = {"true": True, "false": False}
+    return serve_deployment.bind(ReplicaConfig(model_name, policy, settings, http, load))
 
 
 def app(arguments: Mapping[str, Any]) -> Any:
-    """The application that ``import_path: elbert.ray:app`` names; ``arguments`` are its ``args``.
+    """The application that ``import_path: elbert.ray:app`` names in a YAML file; ``arguments`` are its ``args``.
 
     They are the flags of ``elbert serve`` with underscores (``model_id``, ``operating_point``, ``dtype``, ``threads``,
-    ``max_concurrent_requests``, ``auto_truncate``, …), and ``replicas``: a number, or ``[least, most]``.
+    ``max_concurrent_requests``, ``auto_truncate``, …), the other fields of :class:`Settings` and
+    :class:`HttpSettings`, and ``replicas``: a number, or ``[min, max]``.
 
     Raises:
-        InputError: one is unknown, or not as expected; the message shows those that are known.
-        MissingExtra: Ray, or what the HTTP interface needs, is not installed.
+        InputError: an argument is unknown (the message lists the known ones), or its value is not as expected.
+        MissingExtra: Ray, or a library of the HTTP application, is not installed.
     """
-
     require("starlette", "ray")
-    from elbert.serving.http import HttpSettings
-
-    kinds = {"device": str, "dtype": str, "max_batch_requests": int, "replicas": int | list, "strict": bool}
-    kinds |= {"threads": int, "model_id": str | None}
-    of_service, of_http = get_type_hints(Settings), get_type_hints(HttpSettings)
-    given = {name: fitted(name, value, of_service | of_http | kinds) for name, value in arguments.items()}
-    if given.get("revision"):
-        raise InputError("revision: replicas load a folder that all see, or a hub id at its head; download it first")
-
-    def part(settings: type[Any]) -> dict[str, Any]:
-        return {field.name: given[field.name] for field in fields(settings) if field.name in given}
-
-    options: dict[str, Any] = {name: given[name] for name in ("device", "dtype", "strict", "threads") if name in given}
-    if "max_batch_requests" in given:
-        options["max_rows"] = given["max_batch_requests"]
-    if "replicas" in given:
-        options["replicas"] = _range(given["replicas"])
-    rows = full(options.get("device", "cpu"), options.get("max_rows"))
-    http = {name: value for name, value in part(HttpSettings).items() if value is not None}
+    known = {setting.name: setting for setting in settings_of(ModelSettings, Settings, HttpSettings)}
+    values = parse_values({name: value for name, value in arguments.items() if name != "replicas"}, known)
+    if values.get("revision"):
+        raise InputError(
+            "revision: replicas load a shared folder, or a hub id at its latest commit; download the revision first"
+        )
+    options: dict[str, Any] = {name: values[name] for name in ("device", "dtype", "strict", "threads") if name in values}
+    if "replicas" in arguments:
+        options["replicas"] = _parse_replicas(arguments["replicas"])
+    max_rows = values.get("max_batch_requests")
+    defaults = default_settings(rows_per_call(options.get("device", "cpu"), max_rows))
+    settings = replace(defaults, **{item.name: values[item.name] for item in fields(Settings) if item.name in values})
+    http = build_settings(HttpSettings, values, model_id=values.get("model_id") or "bundled")
     return deployment(
-        given.get("model_id"),
-        given.get("operating_point"),
-        settings=replace(usual(rows), **part(Settings)),
-        http=HttpSettings(**http) if http else None,
+        values.get("model_id"),
+        values.get("operating_point"),
+        max_rows=max_rows,
+        settings=settings,
+        http=http,
         **options,
     )
 
 
-def fitted(name: str, value: Any, kinds: Mapping[str, Any]) -> Any:
-    """A value of the kind that its name asks for; texts, as a command line brings them, are read.
+def rows_per_call(device: str, max_rows: int | None) -> int:
+    """The rows of a full layer call.
 
     Raises:
-        InputError: the name is unknown, or the value of another kind.
+        InputError: a replica cannot use the device.
     """
-    if name not in kinds:
-        raise InputError(f"{name!r:.60} is no setting; known are {', '.join(sorted(kinds))}")
-    wanted = get_args(kinds[name]) or (kinds[name],)
-    if tuple in (getattr(kind, "__origin__", kind) for kind in (kinds[name], *wanted)):
-        return tuple(value) if isinstance(value, list) else (str(value),)
-    for kind in wanted:
-        if isinstance(value, kind) and not (isinstance(value, bool) and bool not in wanted):
-            return value
-        read = _read(value, kind)
-        if read is not None:
-            return read
-    told = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted)
-    raise InputError(f"{name} is {value!r:.60}, expected {told}")
+    from elbert.classifier import CAPACITY
+
+    if device not in CAPACITY:
+        raise InputError(f"device is {device!r}, expected {' or '.join(CAPACITY)}: all replicas use the same device")
+    return CAPACITY[device].rows if max_rows is None else max_rows
 
 
-def _read(value: Any, kind: type[Any]) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is bool and isinstance(value, str):
-        return TRUTH.get(value.strip().lower())
-    if kind in (int, float) and isinstance(value, str):
-        try:
-            return kind(value)
-        except ValueError:
-            return None
-    return None
+def default_settings(rows: int) -> Settings:
+    """The settings for an engine with this many rows in a layer call; ``warm_up`` is that of ``elbert serve``."""
+    warm_up = next(setting.default for setting in settings_of(Settings) if setting.name == "warm_up")
+    return Settings(max_concurrent_requests=QUEUED_CALLS * rows, warm_up=warm_up)
 
 
-def _range(said: int | list[Any]) -> int | tuple[int, int]:
-    if isinstance(said, int):
-        return said
-    if len(said) != 2 or not all(isinstance(number, int) for number in said):
-        raise InputError(f"replicas is {said!r:.60}, expected a number, or [least, most]")
-    return said[0], said[1]
+def _scaling_options(replicas: int | tuple[int, int], rows: int) -> dict[str, Any]:
+    lowest, highest = (replicas, replicas) if isinstance(replicas, int) else replicas
+    if not 1 <= lowest <= highest:
+        raise InputError(f"from {lowest} to {highest} replicas, expected 1 or more, the lower number first")
+    if lowest == highest:
+        return {"num_replicas": lowest}
+    scaling = {"min_replicas": lowest, "max_replicas": highest, "target_ongoing_requests": float(rows)}
+    return {"autoscaling_config": scaling}
+
+
+def _parse_replicas(value: Any) -> int | tuple[int, int]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(number, int) for number in value):
+        return value[0], value[1]
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    raise InputError(f"replicas is {value!r:.60}, expected a number, or [min, max]")
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """What a replica serves; ``load`` are options of :meth:`Classifier.load`. Sent to the workers, so picklable."""
+
+    model: str | None
+    policy: str | None
+    settings: Settings
+    http: HttpSettings
+    load: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Replica:
+    """One copy of the server. Ray Serve starts it, routes requests to it, checks its health and stops it."""
+
+    def __init__(self, config: ReplicaConfig) -> None:
+        from elbert.classifier import Classifier
+        from elbert.serving.http import Metrics, application
+        from elbert.serving.service import Service
+        from elbert.serving.warmup import enlarge_primitive_cache, freeze_objects
+
+        enlarge_primitive_cache()
+        classifier = Classifier.load(config.model, config.policy, **config.load)
+        metrics = Metrics(classifier)
+        self.service = Service(classifier, config.settings, observer=metrics)
+        self._app = application(self.service, _with_api_key(config.http), metrics)
+        freeze_objects()
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The application that Serve starts, calls for each request, and stops."""
+        return MountedApplication(self._app, self.service)
+
+    async def check_health(self) -> None:
+        """Called by Serve, which replaces a replica whose check raises.
+
+        Raises:
+            BackendFailure: the engine has failed and cannot recover.
+        """
+        from elbert.serving.errors import BackendFailure
+
+        if not self.service.is_healthy:
+            raise BackendFailure("the engine has failed and does not recover")
+
+
+class MountedApplication:
+    """Ties the service's life to the ASGI lifespan, and removes Serve's route prefix from paths."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or the start and the stop."""
+        if scope["type"] == "lifespan":
+            return await self._run_lifespan(receive, send)
+        root = scope.get("root_path", "").rstrip("/")
+        if root and scope.get("path", "").startswith(root):
+            scope = {**scope, "path": scope["path"].removeprefix(root) or "/", "root_path": ""}
+        return await self._app(scope, receive, send)
+
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._service.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # Serve sends the shutdown message after the requests in progress have ended
+        await self._service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _with_api_key(http: HttpSettings) -> HttpSettings:
+    """Take the API key from the environment, as ``elbert serve`` does: better than in a configuration file."""
+    key = os.environ.get("API_KEY", "").strip()
+    return replace(http, api_key=key) if http.api_key is None and key else http

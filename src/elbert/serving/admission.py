@@ -1,4 +1,4 @@
-"""Admission: what is under way is bounded, in texts and in layer-tokens; deadlines that cannot be met are rejected."""
+"""Admission: bounds on texts and layer-tokens in progress, and rejection of deadlines that cannot be met."""
 
 from __future__ import annotations
 
@@ -9,118 +9,119 @@ from collections.abc import Callable, Sequence
 from elbert.serving.errors import Overloaded
 from elbert.serving.worker import Step
 
-FADES = 0.95  # what a step's weight is multiplied by at each next one
-SHARE = 0.8  # of a deadline that waiting for the first layer may take: the rest is for what cannot be foreseen
+AVERAGING_SECONDS = 5.0  # time constant of the average rate of exits
+MIN_RETRY, MAX_RETRY = 0.1, 30.0  # seconds, the range of Retry-After
 
 
-class Pace:
-    """Layer-tokens per second, over the latest steps; large calls count for more, as they do under load."""
+class Admission:
+    """Counts the texts in progress, and their layer-tokens (tokens times the expected exit depth).
+
+    A request that is larger than a limit is accepted if it is alone; otherwise it could never be served. Not
+    thread-safe: used on the event loop's thread.
+    """
+
+    def __init__(self, max_texts: int, max_layer_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.max_texts = max_texts
+        self.max_layer_tokens = max_layer_tokens
+        self.texts = 0
+        self.layer_tokens = 0
+        self._clock = clock
+        self._busy_since = clock()  # since when at least one text has been in progress
+        self._recent_exits = 0.0  # since then, with exponential decay
+        self._decayed_at = self._busy_since
+
+    def admit(self, texts: int) -> Ticket:
+        """Accept a request whose tokens are not yet known.
+
+        Raises:
+            Overloaded: too much is in progress.
+        """
+        if self.texts and (self.texts + texts > self.max_texts or self.layer_tokens >= self.max_layer_tokens):
+            raise self.overload_error()
+        if not self.texts:
+            self._busy_since, self._recent_exits = self._clock(), 0.0
+        self.texts += texts
+        return Ticket(self, texts)
+
+    def overload_error(self) -> Overloaded:
+        """The error of a rejected request; after its ``retry_after``, half of today's texts have probably exited."""
+        # The time in progress, with the same decay as the exits: their quotient is a rate from the first exit on.
+        seconds = AVERAGING_SECONDS * -math.expm1((self._busy_since - self._clock()) / AVERAGING_SECONDS)
+        exits = self._decay_exits()
+        wait = self.texts / 2 * seconds / exits if exits > 0 else 1.0
+        return Overloaded(
+            f"{self.texts} texts with {self.layer_tokens:,} layer-tokens are in progress, of at most {self.max_texts} "
+            f"and {self.max_layer_tokens:,}",
+            min(max(wait, MIN_RETRY), MAX_RETRY),
+        )
+
+    def release(self, layer_tokens: int) -> None:
+        """Count a text with this many layer-tokens as done."""
+        self.texts -= 1
+        self.layer_tokens -= layer_tokens
+        self._recent_exits = self._decay_exits() + 1
+
+    def _decay_exits(self) -> float:
+        now = self._clock()
+        self._recent_exits *= math.exp((self._decayed_at - now) / AVERAGING_SECONDS)
+        self._decayed_at = now
+        return self._recent_exits
+
+
+class Ticket:
+    """The admitted texts of one request. Each is released once, however often :meth:`release` is called."""
+
+    def __init__(self, admission: Admission, texts: int) -> None:
+        self._admission = admission
+        self._costs: dict[int, int] = dict.fromkeys(range(texts), 0)  # layer-tokens of the texts not yet released
+
+    def charge(self, costs: Sequence[int]) -> None:
+        """Add the layer-tokens of each text, once they are known.
+
+        Raises:
+            Overloaded: they exceed the limit; all texts are released.
+        """
+        admission, total = self._admission, sum(costs)
+        if admission.layer_tokens and admission.layer_tokens + total > admission.max_layer_tokens:
+            error = admission.overload_error()
+            self.close()
+            raise error
+        admission.layer_tokens += total
+        self._costs = dict(enumerate(costs))
+
+    def release(self, index: int) -> None:
+        """Release a text by its position in the request."""
+        if index in self._costs:
+            self._admission.release(self._costs.pop(index))
+
+    def close(self) -> None:
+        """Release all texts."""
+        for index in list(self._costs):
+            self.release(index)
+
+
+STEP_DECAY = 0.95  # weight of a step relative to the next one
+WAIT_SHARE = 0.8  # of a deadline that the wait for the first layer may take; the rest is a margin
+
+
+class Throughput:
+    """Layer-tokens per second over the latest steps. Large calls weigh more: they are what a loaded server makes."""
 
     def __init__(self) -> None:
         self._tokens = 0.0
         self._seconds = 0.0
 
-    def stepped(self, step: Step) -> None:
-        """A step was made."""
+    def record(self, step: Step) -> None:
+        """Include a step; steps without a layer call and idle ones do not count."""
         if step.call is None or step.idle:
             return
-        self._tokens = FADES * self._tokens + step.call.tokens
-        self._seconds = FADES * self._seconds + step.ended - step.began
+        self._tokens = STEP_DECAY * self._tokens + step.call.tokens
+        self._seconds = STEP_DECAY * self._seconds + step.ended - step.began
 
-    def wait(self, tokens: int) -> float:
-        """Seconds until so many waiting tokens can have had one layer."""
+    def estimate_wait(self, tokens: int) -> float:
+        """Seconds until this many waiting tokens have had one layer; 0 before the first step."""
         return tokens * self._seconds / self._tokens if self._tokens else 0.0
 
-    def keeps(self, tokens: int, seconds: float) -> bool:
-        """Whether who comes behind so many tokens will probably have an answer in so many seconds."""
-        return self.wait(tokens) <= SHARE * seconds or not tokens
-
-
-MEMORY = 5.0  # seconds over which the rate of leaving is averaged, while texts are under way
-SOONEST, LATEST = 0.1, 30.0  # seconds, the range of what is told to who is refused
-
-
-class Admission:
-    """Counts texts, and layer-tokens (tokens times the depth that they are expected to reach).
-
-    A request that is larger than a bound is accepted when it is alone, or it could never be served. For one thread:
-    the event loop's.
-    """
-
-    def __init__(self, most_texts: int, most_layer_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.most_texts = most_texts
-        self.most_layer_tokens = most_layer_tokens
-        self.texts = 0
-        self.layer_tokens = 0
-        self._clock = clock
-        self._busy = clock()  # since when texts are under way
-        self._recent = 0.0  # texts that left since then, each fading with MEMORY
-        self._counted = self._busy
-
-    def enter(self, texts: int) -> Ticket:
-        """Let a request in, as far as can be told before its tokens are known.
-
-        Raises:
-            Overloaded: too much is under way.
-        """
-        if self.texts and (self.texts + texts > self.most_texts or self.layer_tokens >= self.most_layer_tokens):
-            raise self.refusal()
-        if not self.texts:
-            self._busy, self._recent = self._clock(), 0.0
-        self.texts += texts
-        return Ticket(self, texts)
-
-    def refusal(self) -> Overloaded:
-        """The error for who is refused: by the time it names, half of what is under way will probably have left."""
-        seconds = MEMORY * -math.expm1((self._busy - self._clock()) / MEMORY)  # as they fade too
-        recent = self._faded()
-        wait = self.texts / 2 * seconds / recent if recent > 0 else 1.0
-        return Overloaded(
-            f"{self.texts} texts with {self.layer_tokens:,} layer-tokens are under way, of at most {self.most_texts} "
-            f"and {self.most_layer_tokens:,}",
-            min(max(wait, SOONEST), LATEST),
-        )
-
-    def left(self, layer_tokens: int) -> None:
-        """A text has left, and its layer-tokens with it."""
-        self.texts -= 1
-        self.layer_tokens -= layer_tokens
-        self._recent = self._faded() + 1
-
-    def _faded(self) -> float:
-        now = self._clock()
-        self._recent *= math.exp((self._counted - now) / MEMORY)
-        self._counted = now
-        return self._recent
-
-
-class Ticket:
-    """The places of one request's texts; each is given back once, however often one says so."""
-
-    def __init__(self, admission: Admission, texts: int) -> None:
-        self._admission = admission
-        self._costs: dict[int, int] = dict.fromkeys(range(texts), 0)  # layer-tokens of the texts that are here
-
-    def charge(self, costs: Sequence[int]) -> None:
-        """Their tokens are known: so many layer-tokens each.
-
-        Raises:
-            Overloaded: there is no room for them; the places are given back.
-        """
-        admission, total = self._admission, sum(costs)
-        if admission.layer_tokens and admission.layer_tokens + total > admission.most_layer_tokens:
-            refusal = admission.refusal()
-            self.close()
-            raise refusal
-        admission.layer_tokens += total
-        self._costs = dict(enumerate(costs))
-
-    def leave(self, index: int) -> None:
-        """A text has left."""
-        if index in self._costs:
-            self._admission.left(self._costs.pop(index))
-
-    def close(self) -> None:
-        """All have left."""
-        for index in list(self._costs):
-            self.leave(index)
+    def can_meet(self, tokens: int, seconds: float) -> bool:
+        """Whether a text behind this many waiting tokens probably gets a prediction within ``seconds``."""
+        return self.estimate_wait(tokens) <= WAIT_SHARE * seconds or not tokens

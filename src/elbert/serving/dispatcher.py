@@ -1,4 +1,4 @@
-"""The desk: who waits for which answer. Every row that is handed in is answered once, or cancelled."""
+"""The dispatcher: submits rows to the worker and delivers each one's result to its request, exactly once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from elbert.engine import Request
 from elbert.errors import ElbertError
 from elbert.exits import Policy
-from elbert.inference import DEADLINE, Exits, predictions
+from elbert.inference import DEADLINE, Exits, build_predictions
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction
-from elbert.serving.admission import Pace, Ticket
-from elbert.serving.errors import Overloaded, told
-from elbert.serving.observer import Observer, observed
-from elbert.serving.point_selection import Chosen, Points
-from elbert.serving.results import Item, Timings
+from elbert.serving.admission import Throughput, Ticket
+from elbert.serving.errors import Overloaded, to_client_error
+from elbert.serving.observer import Observer, notify
+from elbert.serving.point_selection import PointSelector, PolicyChoice
+from elbert.serving.results import TextResult, Timings
 from elbert.serving.shadow import Shadow
 from elbert.serving.worker import Step, Worker
 from elbert.tokenization import Tokens
@@ -27,30 +27,30 @@ from elbert.tokenization import Tokens
 
 @dataclass
 class Row:
-    """A text whose answer somebody waits for. Times are seconds on the service's clock."""
+    """A text in progress; ``index`` is its position in its request. Times are seconds on the service's clock."""
 
     index: int
     tokens: Tokens
-    chosen: Chosen
+    choice: PolicyChoice
     ticket: Ticket
-    deliver: Callable[[Item], None]
+    deliver: Callable[[TextResult], None]
     tokenise: float
     arrived: float
     deadline: float | None = None
     trace: bool = False
     raw: bool = False
-    started: float | None = None
-    identity: int = field(default=-1)
+    started: float | None = None  # when its first layer call began
+    identity: int = field(default=-1)  # its number in the engine
 
 
-class Desk:
-    """Hands rows to the worker, and their answers back; for one thread, the event loop's."""
+class Dispatcher:
+    """The rows in progress. Not thread-safe: used on the event loop's thread."""
 
     def __init__(
         self,
         worker: Worker,
         config: ModelConfig,
-        points: Points,
+        points: PointSelector,
         shadow: Shadow,
         observer: Observer,
         clock: Callable[[], float],
@@ -61,98 +61,99 @@ class Desk:
         self._shadow = shadow
         self._observer = observer
         self._clock = clock
-        self._numbers = count()
+        self._identities = count()
         self._rows: dict[int, Row] = {}
-        self._waiting: dict[int, Row] = {}  # the rows that have not started, the oldest first
+        self._waiting: dict[int, Row] = {}  # rows before their first layer, the oldest first
         self._waiting_tokens = 0
-        self._pace = Pace()
-        self.policies: Counter[Policy] = Counter()  # of the rows that are here
+        self._throughput = Throughput()
+        self.policies: Counter[Policy] = Counter()  # of the rows in progress
 
     def __len__(self) -> int:
-        """How many rows are under way."""
+        """The number of rows in progress."""
         return len(self._rows)
 
     @property
     def waiting(self) -> int:
-        """How many rows have not started."""
+        """The number of rows before their first layer."""
         return len(self._waiting)
 
     @property
     def delay(self) -> float:
-        """How long the oldest of the rows that have not started has waited, in seconds."""
+        """Seconds that the oldest of the waiting rows has waited."""
         return self._clock() - next(iter(self._waiting.values())).arrived if self._waiting else 0.0
 
-    def check(self, deadline: float | None) -> None:
-        """Refuse a deadline that cannot be kept.
+    def check_deadline(self, deadline: float | None) -> None:
+        """Reject a deadline that cannot be met.
 
         Raises:
-            Overloaded: too many wait already for even one layer by then.
+            Overloaded: the rows that wait already take longer than that to have one layer.
         """
-        if deadline is not None and not self._pace.keeps(self._waiting_tokens, deadline - self._clock()):
-            wait = self._pace.wait(self._waiting_tokens)
+        if deadline is not None and not self._throughput.can_meet(self._waiting_tokens, deadline - self._clock()):
+            wait = self._throughput.estimate_wait(self._waiting_tokens)
             raise Overloaded(f"{self.waiting} texts wait already, and the deadline would pass", wait)
 
-    def hand_in(self, rows: Sequence[Row]) -> None:
-        """Rows to be answered.
+    def submit(self, rows: Sequence[Row]) -> None:
+        """Start to compute rows.
 
         Raises:
-            NotReady: the worker does not take them.
-            Overloaded: their deadline cannot be kept.
+            NotReady: the worker is not ready.
+            Overloaded: a deadline cannot be met.
         """
         for row in rows:
-            self.check(row.deadline)
-            row.identity = next(self._numbers)
-        self._worker.submit([Request(r.identity, r.tokens, r.chosen.policy, r.deadline, r.trace) for r in rows])
+            self.check_deadline(row.deadline)
+            row.identity = next(self._identities)
+        self._worker.submit([Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace) for r in rows])
         for row in rows:
             self._rows[row.identity] = row
             self._waiting[row.identity] = row
             self._waiting_tokens += len(row.tokens.ids)
-            self.policies[row.chosen.policy] += 1
+            self.policies[row.choice.policy] += 1
 
     def cancel(self, rows: Sequence[Row]) -> None:
-        """Nobody waits for these any more, if they are still under way."""
-        gone = [row.identity for row in rows if self._gone(row.identity)]
-        if gone:
-            self._worker.cancel(gone)
-            observed(self._observer.cancelled, len(gone))
+        """Drop those of the rows that are still in progress; they get no result."""
+        cancelled = [row.identity for row in rows if self._remove(row.identity)]
+        if cancelled:
+            self._worker.cancel(cancelled)
+            notify(self._observer.on_cancel, len(cancelled))
 
-    def stepped(self, step: Step) -> None:
-        """The worker made a step."""
+    def process(self, step: Step) -> None:
+        """Deliver the results of a step of the worker."""
         for identity in step.call.started if step.call else ():
-            if row := self._no_longer_waiting(identity):
+            if row := self._remove_waiting(identity):
                 row.started = step.began
-        self._pace.stepped(step)
-        for failure in step.left.failures:
-            self._fail(failure.identity, told(failure.error))
-        for exits in step.left.exits:
-            self._leave(exits, step.ended)
-        observed(self._observer.stepped, step)
+        self._throughput.record(step)
+        for failure in step.result.failures:
+            self._fail(failure.identity, to_client_error(failure.error))
+        for exits in step.result.exits:
+            self._deliver_exits(exits, step.ended)
+        notify(self._observer.on_step, step)
 
     def fail_all(self, error: ElbertError) -> None:
-        """Nobody who is under way will be answered."""
+        """Deliver an error to every row in progress."""
         for identity in list(self._rows):
             self._fail(identity, error)
 
-    def _leave(self, exits: Exits, ended: float) -> None:
+    def _deliver_exits(self, exits: Exits, ended: float) -> None:
         identities = exits.identity.tolist()
         traced = np.array([i in self._rows and self._rows[i].trace for i in identities])
-        if exits.said is not None and not traced.all():  # who shares a call with the curious need not hear all of it
-            self._leave(replace(exits.keep(~traced), said=None), ended)
+        if exits.trace is not None and not traced.all():
+            # A call remembers all of its rows if one asks for a trace; the others must not pay for its conversion.
+            self._deliver_exits(replace(exits.keep(~traced), trace=None), ended)
             exits = exits.keep(traced)
         for (identity, prediction), logits in zip(predictions(exits, self._config), exits.logits, strict=True):
             if identity in self._shadow:
-                self._shadow.heard(identity, prediction)
-            elif row := self._gone(identity):
-                said = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw else None
-                self._answer(row, ended, prediction, logits=said)
+                self._shadow.compare(identity, prediction)
+            elif row := self._remove(identity):
+                by_label = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw else None
+                self._deliver(row, ended, prediction, logits=by_label)
 
     def _fail(self, identity: int, error: ElbertError) -> None:
         if identity in self._shadow:
-            self._shadow.heard(identity, None)
-        elif row := self._gone(identity):
-            self._answer(row, self._clock(), None, error)
+            self._shadow.compare(identity, None)
+        elif row := self._remove(identity):
+            self._deliver(row, self._clock(), None, error)
 
-    def _answer(
+    def _deliver(
         self,
         row: Row,
         ended: float,
@@ -162,27 +163,27 @@ class Desk:
     ) -> None:
         started = ended if row.started is None else row.started
         timings = Timings(row.tokenise, started - row.arrived, ended - started)
-        size, cut, name = len(row.tokens.ids), row.tokens.truncated, row.chosen.name
-        item = Item(row.index, prediction, error, name, size, cut, timings, logits)
-        row.deliver(item)
-        observed(self._observer.left, item)
+        tokens, truncated, point = len(row.tokens.ids), row.tokens.truncated, row.choice.name
+        result = TextResult(row.index, prediction, error, point, tokens, truncated, timings, logits)
+        row.deliver(result)
+        notify(self._observer.on_result, result)
         if prediction is not None:
-            self._points.exited(name, prediction.depth)
+            self._points.record_exit(point, prediction.depth)
         if prediction is not None and prediction.reason != DEADLINE:
-            self._shadow.answered(name, row.tokens, prediction)
+            self._shadow.sample(point, row.tokens, prediction)
 
-    def _gone(self, identity: int) -> Row | None:
-        """Strike a row off, once; None where it was before."""
+    def _remove(self, identity: int) -> Row | None:
+        """Remove a row; None if it was removed before, so that no row gets two results."""
         row = self._rows.pop(identity, None)
         if row is not None:
-            self._no_longer_waiting(identity)
-            row.ticket.leave(row.index)
-            self.policies[row.chosen.policy] -= 1
-            if not self.policies[row.chosen.policy]:
-                del self.policies[row.chosen.policy]
+            self._remove_waiting(identity)
+            row.ticket.release(row.index)
+            self.policies[row.choice.policy] -= 1
+            if not self.policies[row.choice.policy]:
+                del self.policies[row.choice.policy]
         return row
 
-    def _no_longer_waiting(self, identity: int) -> Row | None:
+    def _remove_waiting(self, identity: int) -> Row | None:
         row = self._waiting.pop(identity, None)
         if row is not None:
             self._waiting_tokens -= len(row.tokens.ids)

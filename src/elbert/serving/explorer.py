@@ -9,7 +9,7 @@ from typing import Any
 from elbert import __version__
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
-from elbert.exits.signals import entropy, questions
+from elbert.exits.signals import entropy, to_distributions
 from elbert.texts import Text
 
 MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
@@ -58,7 +58,7 @@ def model_name(parts: Sequence[str]) -> str:
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
     """Return ``/explorer/evaluation.json``: the texts, their labels, and probabilities ``[texts, depths, labels]``."""
     outputs = evaluation.outputs
-    binary = questions(outputs.probabilities, outputs.multi_label)
+    binary = to_distributions(outputs.probabilities, outputs.multi_label)
     return {
         "name": evaluation.name,
         "of": evaluation.total or len(outputs),

@@ -1,4 +1,4 @@
-"""Who watches a service: metrics and logs are made of these events. All come on the event loop's thread."""
+"""Observers: metrics and logs are made from a service's events. All events come on the event loop's thread."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from collections.abc import Callable
 from typing import Protocol
 
 from elbert.errors import ElbertError
-from elbert.serving.results import Item
+from elbert.serving.results import TextResult
 from elbert.serving.worker import Step
 
 log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """What a service tells of."""
+    """The events of a service."""
 
-    def admitted(self, tokens: int, characters: int) -> None:
-        """A text was accepted."""
+    def on_accept(self, tokens: int, characters: int) -> None:
+        """A text was accepted. It ends in exactly one :meth:`on_result` or is counted in one :meth:`on_cancel`."""
 
-    def left(self, item: Item) -> None:
-        """An accepted text left, with an answer or an error; every accepted one does once, or is cancelled."""
+    def on_result(self, result: TextResult) -> None:
+        """An accepted text has its prediction or its error."""
 
-    def cancelled(self, texts: int) -> None:
-        """Nobody waits for so many accepted texts any more."""
+    def on_cancel(self, texts: int) -> None:
+        """The client of this many accepted texts disconnected."""
 
-    def refused(self, error: ElbertError) -> None:
-        """A whole request was refused."""
+    def on_reject(self, error: ElbertError) -> None:
+        """A whole request was rejected."""
 
-    def stepped(self, step: Step) -> None:
-        """The engine made a layer call."""
+    def on_step(self, step: Step) -> None:
+        """The engine made a step."""
 
-    def moved(self, point: str) -> None:
-        """Another operating point is in force."""
-
-
-class Nobody:
-    """Watches nothing; also a base for who watches a part."""
-
-    def admitted(self, tokens: int, characters: int) -> None:
-        """Say nothing."""
-
-    def left(self, item: Item) -> None:
-        """Say nothing."""
-
-    def cancelled(self, texts: int) -> None:
-        """Say nothing."""
-
-    def refused(self, error: ElbertError) -> None:
-        """Say nothing."""
-
-    def stepped(self, step: Step) -> None:
-        """Say nothing."""
-
-    def moved(self, point: str) -> None:
-        """Say nothing."""
+    def on_point_change(self, point: str) -> None:
+        """The default operating point changed with the load."""
 
 
-def observed(event: Callable[..., None], *about: object) -> None:
-    """Tell of an event; an observer that fails must not come between a text and its answer."""
+class NullObserver:
+    """Ignores every event; a base class for observers of a few events."""
+
+    def on_accept(self, tokens: int, characters: int) -> None:
+        """Do nothing."""
+
+    def on_result(self, result: TextResult) -> None:
+        """Do nothing."""
+
+    def on_cancel(self, texts: int) -> None:
+        """Do nothing."""
+
+    def on_reject(self, error: ElbertError) -> None:
+        """Do nothing."""
+
+    def on_step(self, step: Step) -> None:
+        """Do nothing."""
+
+    def on_point_change(self, point: str) -> None:
+        """Do nothing."""
+
+
+def notify(event: Callable[..., None], *arguments: object) -> None:
+    """Call an observer's method. Its failure is logged: it must not affect the text's result."""
     try:
-        event(*about)
+        event(*arguments)
     except Exception as error:
         log.error("an observer failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""The policy of a request: the one it names, or the operating point in force, which follows the load."""
+"""Operating points in a server: the policy that a request names, or the default, which can follow the load."""
 
 from __future__ import annotations
 
@@ -12,15 +12,139 @@ from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.exits import Policy
 
-MEASURED_ON = ("test", "validation", "held_out")  # where older files keep their figures, the most honest first
+CACHED_SPECS = 256
+LATEST_WEIGHT = 0.02  # weight of the latest exit in the running mean depth
 
 
-class Adaptive:
-    """Which of ``steps`` operating points, 0 the base and each next one faster, should be in force.
+@dataclass(frozen=True)
+class PolicyChoice:
+    """A policy, and the name of its operating point, or its spec if it has none."""
 
-    One faster when the delay has been above ``target`` seconds for ``rise`` seconds; one back when it has been below
-    ``low`` times the target for ``fall`` seconds. Between the two it stays; a move starts both waits anew. So it
-    does not flap: a rise follows any move by ``rise`` at least, a fall by ``fall``, which is longer.
+    name: str
+    policy: Policy
+
+
+class PointSelector:
+    """Chooses the policy of each request.
+
+    ``base`` is the default, an operating point or a policy spec (None: the classifier's own policy). With ``fastest``,
+    the default moves between the two with the queue's delay.
+
+    Raises:
+        PolicyError, InputError: a name or a spec is unknown, or an operating point has no measured mean depth.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        clock: Callable[[], float],
+        base: str | None = None,
+        fastest: str | None = None,
+        target_delay: float = 0.1,
+    ) -> None:
+        self._classifier = classifier
+        # The cache returns one object for equal specs: rows are grouped by the identity of their policy.
+        self._parse = lru_cache(CACHED_SPECS)(classifier.resolve_policy)
+        self._mean_depths: dict[str, float] = {}
+        own = _own_point(classifier) if base is None else base.strip()
+        names = [own] if fastest is None else order_points(classifier.bundle.points, own, fastest)
+        self.choices = tuple(PolicyChoice(name, self._parse(name)) for name in names)
+        self._level = AdaptiveLevel(len(self.choices), clock, target=target_delay)
+
+    @property
+    def current(self) -> PolicyChoice:
+        """The default now, for requests that name no policy."""
+        return self.choices[self._level.level]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The current default, the points that load can lead to, and all points, as plain values."""
+        return {
+            "operating_point": self.current.name,
+            "policy": str(self.current.policy),
+            "adaptive": [choice.name for choice in self.choices],
+            "operating_points": {name: str(p.policy) for name, p in self._classifier.bundle.points.items()},
+        }
+
+    def update(self, delay: float) -> bool:
+        """Adapt to the queue's delay in seconds; return whether the default changed."""
+        before = self._level.level
+        return self._level.update(delay) != before
+
+    def choose(self, spec: str | None) -> PolicyChoice:
+        """The policy of a request; ``spec`` is an operating point, a policy spec, or None for the default.
+
+        Raises:
+            PolicyError, InputError: the spec is invalid, or the model does not support the policy.
+        """
+        if spec is None:
+            return self.current
+        policy = self._parse(spec)
+        name = spec.strip()
+        return PolicyChoice(name if name in self._classifier.bundle.points else str(policy), policy)
+
+    def expected_depth(self, choice: PolicyChoice) -> float:
+        """The mean exit depth: as calibration measured it, else as observed here, else the number of layers."""
+        point = self._classifier.bundle.points.get(choice.name)
+        measured = None if point is None else measured_depth(point)
+        if measured is not None:
+            return min(measured, self._classifier.depths)
+        return self._mean_depths.get(choice.name, float(self._classifier.depths))
+
+    def record_exit(self, name: str, depth: int) -> None:
+        """Include an exit in the running mean depth of a policy."""
+        if name not in self._mean_depths and len(self._mean_depths) >= CACHED_SPECS:
+            self._mean_depths.pop(next(iter(self._mean_depths)))  # the oldest: clients can send any number of specs
+        mean = self._mean_depths.get(name, float(self._classifier.depths))
+        self._mean_depths[name] = mean + LATEST_WEIGHT * (depth - mean)
+
+
+def _own_point(classifier: Classifier) -> str:
+    """The operating point with the classifier's own policy, the bundle's default first; else the policy's spec."""
+    points = classifier.bundle.points
+    default = [classifier.bundle.default] if classifier.bundle.default else []
+    names = [name for name in [*default, *points] if points[name].policy == classifier.policy]
+    return names[0] if names else str(classifier.policy)
+
+
+MEASUREMENTS = ("test", "validation", "held_out")  # where older files keep their figures, the most reliable first
+
+
+def measured_depth(point: OperatingPoint) -> float | None:
+    """The mean depth that was measured when an operating point was calibrated, if any."""
+    places: list[Any] = [point.measured, *(point.measured.get(name) for name in MEASUREMENTS)]
+    found = [place["mean_depth"] for place in places if isinstance(place, Mapping) and "mean_depth" in place]
+    return float(found[0]) if found and isinstance(found[0], (int, float)) else None
+
+
+def order_points(points: Mapping[str, OperatingPoint], base: str, fastest: str) -> list[str]:
+    """The operating points from ``base`` to ``fastest``, in order of falling mean depth.
+
+    Raises:
+        InputError: a point is unknown or has no measured mean depth, or ``fastest`` is slower than ``base``.
+    """
+    depths = {name: depth for name, point in points.items() if (depth := measured_depth(point)) is not None}
+    for name in (base, fastest):
+        if name not in depths:
+            raise InputError(
+                f"adaptive: {name!r} is no operating point with a measured mean depth "
+                f"(those are: {', '.join(depths) or 'none'}); run elbert calibrate to make them"
+            )
+    if depths[fastest] > depths[base]:
+        raise InputError(
+            f"adaptive: {fastest!r} (mean depth {depths[fastest]:.2f}) is slower than {base!r} "
+            f"({depths[base]:.2f}); name a faster operating point"
+        )
+    between = [name for name, depth in depths.items() if depths[fastest] < depth < depths[base]]
+    faster = sorted(between, key=depths.__getitem__, reverse=True)
+    return [base, *faster, fastest] if fastest != base else [base]
+
+
+class AdaptiveLevel:
+    """A level from 0 to ``steps`` - 1 that rises with the queue's delay; a higher level is a faster operating point.
+
+    It rises by one after the delay was above ``target`` seconds for ``rise`` seconds, and falls by one after the delay
+    was below ``low`` times the target for ``fall`` seconds. A change restarts both timers, so that the level does not
+    oscillate: a rise comes at least ``rise`` after any change, a fall at least ``fall``, which is longer.
     """
 
     def __init__(
@@ -43,147 +167,23 @@ class Adaptive:
         self._clock = clock
         self._target, self._low = target, low * target
         self._rise, self._fall = rise, fall
-        self._above: float | None = None  # since when
-        self._below: float | None = None
+        self._above_since: float | None = None
+        self._below_since: float | None = None
 
-    def observe(self, delay: float) -> int:
-        """The queue's delay is so many seconds now; the level that follows.
+    def update(self, delay: float) -> int:
+        """Record that the queue's delay is now ``delay`` seconds, and return the level.
 
-        Where nothing was observed for long, as in an idle server, what was seen last held all the while.
+        Between two calls the earlier delay counts as unchanged, however long an idle server makes no call.
         """
         now = self._clock()
-        # Moves that fell due before this moment, while the last observation held.
-        while self._below is not None and self.level > 0 and now - self._below >= self._fall:
+        # Falls that were due between the last call and this one.
+        while self._below_since is not None and self.level > 0 and now - self._below_since >= self._fall:
             self.level -= 1
-            self._below += self._fall
-            self._above = None
-        if self._above is not None and delay > self._target and now - self._above >= self._rise:
+            self._below_since += self._fall
+            self._above_since = None
+        if self._above_since is not None and delay > self._target and now - self._above_since >= self._rise:
             self.level = min(self.level + 1, self._last)
-            self._above = now
-        self._above = (now if self._above is None else self._above) if delay > self._target else None
-        self._below = (now if self._below is None else self._below) if delay < self._low else None
+            self._above_since = now
+        self._above_since = (now if self._above_since is None else self._above_since) if delay > self._target else None
+        self._below_since = (now if self._below_since is None else self._below_since) if delay < self._low else None
         return self.level
-
-
-def ladder(points: Mapping[str, OperatingPoint], base: str, fastest: str) -> list[str]:
-    """The operating points from ``base`` to ``fastest`` by falling mean depth.
-
-    Raises:
-        InputError: there are none of these names, their mean depths were not measured, or ``fastest`` is none faster.
-    """
-    for name in (base, fastest):
-        if name not in points or mean_depth(points[name]) is None:
-            known = ", ".join(name for name, point in points.items() if mean_depth(point) is not None) or "none"
-            raise InputError(
-                f"adaptive depth moves between operating points whose mean depth was measured: {name!r} is none "
-                f"(those are: {known}); elbert calibrate makes them"
-            )
-    depths = {name: depth for name, point in points.items() if (depth := mean_depth(point)) is not None}
-    if depths[fastest] > depths[base]:
-        raise InputError(
-            f"adaptive: {fastest!r} (mean depth {depths[fastest]:.2f}) is slower than {base!r} "
-            f"({depths[base]:.2f}); name a faster operating point"
-        )
-    between = [name for name, depth in depths.items() if depths[fastest] < depth < depths[base]]
-    faster = sorted(between, key=depths.__getitem__, reverse=True)
-    return [base, *faster, fastest] if fastest != base else [base]
-
-
-def mean_depth(point: OperatingPoint) -> float | None:
-    """The mean depth that was measured of an operating point, if it was."""
-    places: list[Any] = [point.measured, *(point.measured.get(name) for name in MEASURED_ON)]
-    found = [place["mean_depth"] for place in places if isinstance(place, Mapping) and "mean_depth" in place]
-    return float(found[0]) if found and isinstance(found[0], (int, float)) else None
-
-
-KEPT_SPECS = 256
-MEMORY = 0.02  # the weight of the latest exit in the running mean depth
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A policy, by the name of its operating point, or its spec where it has none."""
-
-    name: str
-    policy: Policy
-
-
-class Points:
-    """The operating point in force, and those that callers name.
-
-    ``base`` is a name or a spec; unsaid, the classifier's own policy. With ``fastest`` the point moves between the two
-    with the queue's delay.
-
-    Raises:
-        PolicyError, InputError: a name or a spec is unknown, or what adaptive depth needs was not measured.
-    """
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        clock: Callable[[], float],
-        base: str | None = None,
-        fastest: str | None = None,
-        target_delay: float = 0.1,
-    ) -> None:
-        self._classifier = classifier
-        self._read = lru_cache(KEPT_SPECS)(classifier.usable)  # one object a policy: rows are compared by it
-        self._means: dict[str, float] = {}
-        own = _name_of(classifier) if base is None else base.strip()
-        names = [own] if fastest is None else ladder(classifier.bundle.points, own, fastest)
-        self.ladder = tuple(Chosen(name, self._read(name)) for name in names)
-        self._adaptive = Adaptive(len(self.ladder), clock, target=target_delay)
-
-    @property
-    def in_force(self) -> Chosen:
-        """The point for requests that name none."""
-        return self.ladder[self._adaptive.level]
-
-    def told(self) -> dict[str, Any]:
-        """The point in force, those that load may lead to, and those that there are, as plain values."""
-        return {
-            "operating_point": self.in_force.name,
-            "policy": str(self.in_force.policy),
-            "adaptive": [chosen.name for chosen in self.ladder],
-            "operating_points": {name: str(p.policy) for name, p in self._classifier.bundle.points.items()},
-        }
-
-    def observe(self, delay: float) -> bool:
-        """The queue's delay in seconds; whether the point in force changed."""
-        before = self._adaptive.level
-        return self._adaptive.observe(delay) != before
-
-    def choose(self, asked: str | None) -> Chosen:
-        """The policy of a request.
-
-        Raises:
-            PolicyError, InputError: it cannot be read, or the model cannot follow it.
-        """
-        if asked is None:
-            return self.in_force
-        policy = self._read(asked)
-        name = asked.strip()
-        return Chosen(name if name in self._classifier.bundle.points else str(policy), policy)
-
-    def expected_depth(self, chosen: Chosen) -> float:
-        """How deep a text goes on average: as measured when the point was calibrated, or here, or at worst all."""
-        point = self._classifier.bundle.points.get(chosen.name)
-        measured = None if point is None else mean_depth(point)
-        if measured is not None:
-            return min(measured, self._classifier.depths)
-        return self._means.get(chosen.name, float(self._classifier.depths))
-
-    def exited(self, name: str, depth: int) -> None:
-        """A text left there under the policy of that name."""
-        if name not in self._means and len(self._means) >= KEPT_SPECS:
-            self._means.pop(next(iter(self._means)))
-        mean = self._means.get(name, float(self._classifier.depths))
-        self._means[name] = mean + MEMORY * (depth - mean)
-
-
-def _name_of(classifier: Classifier) -> str:
-    """The name of the point whose policy the classifier follows, its default first, or that policy's spec."""
-    points = classifier.bundle.points
-    default = [classifier.bundle.default] if classifier.bundle.default else []
-    named = [name for name in [*default, *points] if points[name].policy == classifier.policy]
-    return named[0] if named else str(classifier.policy)

@@ -1,4 +1,4 @@
-"""Results: one item for each text of a request, delivered as rows exit."""
+"""Results: one for each text of a request, delivered as rows exit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elbert.prediction import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time went, in seconds: tokenising (the whole request), waiting to start, layer calls."""
+    """Durations in seconds: tokenization (of the whole request), the wait for the first layer, layer calls."""
 
     tokenise: float = 0.0
     queue: float = 0.0
@@ -23,11 +23,11 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One text's answer, or why it has none; ``index`` is its place in the request.
+class TextResult:
+    """One text's prediction or error; ``index`` is its position in the request.
 
-    ``point`` is the operating point under which it ran, or the spec where that has no name. ``logits`` by label are
-    there where they were asked for.
+    ``point`` is the operating point it ran under, or the policy's spec if that has no name. ``logits`` by label are
+    present if the request asks for them.
     """
 
     index: int
@@ -41,65 +41,63 @@ class Item:
 
     @property
     def layer_tokens(self) -> int:
-        """Its tokens times the layers that it took."""
+        """Its tokens times its exit depth."""
         return 0 if self.prediction is None else self.tokens * self.prediction.depth
 
 
-class Answers(AsyncIterator[Item]):
-    """The items of one request, in the order in which they leave; every text has exactly one.
+class ResultStream(AsyncIterator[TextResult]):
+    """The results of one request, in the order in which texts exit; exactly one for each text.
 
-    Whoever goes away says so: by leaving ``async with``, by :meth:`close`, or by being cancelled while waiting here.
-    The texts that are still under way are then let go.
+    Leaving ``async with``, :meth:`close`, or cancelling the task that waits here cancels the texts still in progress.
     """
 
     def __init__(self, texts: int, cancel: Callable[[], None]) -> None:
-        self._due = texts
-        self._items: deque[Item] = deque()  # that are there, and not yet taken
-        self._wanted = 1  # so many must be there before whoever waits is woken
+        self._remaining = texts
+        self._results: deque[TextResult] = deque()  # delivered and not yet consumed
+        self._needed = 1  # results that the waiting task needs before it is woken: one wake-up for a whole batch
         self._waiting: asyncio.Future[None] | None = None
         self._cancel = cancel
 
     def __len__(self) -> int:
-        """How many items are still to come."""
-        return self._due
+        """The number of results not yet consumed."""
+        return self._remaining
 
-    def deliver(self, item: Item) -> None:
-        """An item is there."""
-        self._items.append(item)
-        if self._waiting is not None and len(self._items) >= self._wanted and not self._waiting.done():
+    def deliver(self, result: TextResult) -> None:
+        """Add a result, and wake the waiting task if it now has enough."""
+        self._results.append(result)
+        if self._waiting is not None and len(self._results) >= self._needed and not self._waiting.done():
             self._waiting.set_result(None)
 
     def __aiter__(self) -> Self:
-        """Itself."""
+        """The stream itself: it can be consumed once."""
         return self
 
-    async def __anext__(self) -> Item:
-        """The next item to leave."""
-        if not self._due:
+    async def __anext__(self) -> TextResult:
+        """The next result."""
+        if not self._remaining:
             raise StopAsyncIteration
-        await self._there(1)
-        self._due -= 1
-        return self._items.popleft()
+        await self._wait_for(1)
+        self._remaining -= 1
+        return self._results.popleft()
 
-    async def all(self) -> list[Item]:
-        """All that are still to come, in the order of their texts."""
-        await self._there(self._due)
-        self._due = 0
-        items = sorted(self._items, key=lambda item: item.index)
-        self._items.clear()
-        return items
+    async def all(self) -> list[TextResult]:
+        """All results not yet consumed, in the order of the request's texts."""
+        await self._wait_for(self._remaining)
+        self._remaining = 0
+        results = sorted(self._results, key=lambda result: result.index)
+        self._results.clear()
+        return results
 
     def close(self) -> None:
-        """Nobody waits any more."""
-        if self._due:
-            self._due = 0
+        """Cancel the texts still in progress."""
+        if self._remaining:
+            self._remaining = 0
             self._cancel()
 
-    async def _there(self, wanted: int) -> None:
-        """Wait until so many items are there."""
-        if len(self._items) >= wanted:
+    async def _wait_for(self, count: int) -> None:
+        if len(self._results) >= count:
             return
-        self._wanted, self._waiting = wanted, asyncio.get_running_loop().create_future()
+        self._needed, self._waiting = count, asyncio.get_running_loop().create_future()
         try:
             await self._waiting
         except asyncio.CancelledError:
@@ -109,11 +107,11 @@ class Answers(AsyncIterator[Item]):
             self._waiting = None
 
     async def __aenter__(self) -> Self:
-        """Itself."""
+        """The stream itself."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of what is under way."""
+        """Cancel the texts still in progress."""
         self.close()

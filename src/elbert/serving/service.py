@@ -1,4 +1,4 @@
-"""The service: requests of texts in, items out as rows exit, for asyncio. It does not depend on HTTP."""
+"""The service: texts in, results out as rows exit, for many asyncio tasks. It does not depend on HTTP."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
 from elbert.serving.admission import Admission
-from elbert.serving.dispatcher import Desk, Row
+from elbert.serving.dispatcher import Dispatcher, Row
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded
-from elbert.serving.observer import Nobody, Observer, observed
-from elbert.serving.point_selection import Chosen, Points
-from elbert.serving.results import Answers, Item, Timings
+from elbert.serving.observer import NullObserver, Observer, notify
+from elbert.serving.point_selection import PointSelector, PolicyChoice
+from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
-from elbert.serving.tokenizer_pool import Tokenising
-from elbert.serving.warmup import warm
+from elbert.serving.tokenizer_pool import TokenizerPool
+from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.texts import Text
 from elbert.tokenization import Tokens
 from elbert.tokenization.tokenizer import Direction
 
+CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
+POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
+
 
 @dataclass(frozen=True)
-class Asked:
-    """What a caller wants of each text; see :meth:`Service.classify`."""
+class ClassifyOptions:
+    """The options of a request; see :meth:`Service.classify`."""
 
     policy: str | None = None
     deadline_ms: float | None = None
@@ -39,107 +42,17 @@ class Asked:
     truncate: bool = True
     direction: Direction = "right"
     raw: bool = False
-
-
-class Reception:
-    """From texts to rows at the desk. For one thread, the event loop's; tokenising has threads of its own."""
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        settings: Settings,
-        points: Points,
-        desk: Desk,
-        observer: Observer,
-        clock: Callable[[], float],
-    ) -> None:
-        self.admission = Admission(
-            settings.max_concurrent_requests, settings.max_batch_tokens * classifier.depths, clock
-        )
-        self.arriving = 0  # requests that are being tokenised
-        self._tokenising = Tokenising(classifier.tokeniser, settings.tokenization_workers)
-        self._settings = settings
-        self._points = points
-        self._desk = desk
-        self._observer = observer
-        self._clock = clock
-
-    async def take(self, texts: Sequence[Text], asked: Asked) -> Answers:
-        """A request; its items will be delivered to what is returned.
-
-        Raises:
-            NotReady, Overloaded: it is not taken now.
-            PolicyError, InputError: it cannot be taken.
-        """
-        arrived = self._clock()
-        chosen = self._chosen(texts, asked)
-        deadline = None if asked.deadline_ms is None else arrived + asked.deadline_ms / 1000
-        self._desk.check(deadline)  # and again when it has been tokenised; most refusals should not wait for that
-        ticket = self.admission.enter(len(texts))
-        self.arriving += 1
-        try:
-            tokens = await self._tokenising.tokens(texts, truncate=asked.truncate, direction=asked.direction)
-            costs = [0 if isinstance(t, ElbertError) else self._cost(t, chosen) for t in tokens]
-            ticket.charge(costs)
-            rows = list[Row]()
-            answers = Answers(len(texts), lambda: self._desk.cancel(rows))
-            now = self._clock()
-            rows += [
-                Row(i, t, chosen, ticket, answers.deliver, now - arrived, now, deadline, asked.trace, asked.raw)
-                for i, t in enumerate(tokens)
-                if not isinstance(t, ElbertError)
-            ]
-            self._desk.hand_in(rows)
-        except BaseException:
-            ticket.close()
-            raise
-        finally:
-            self.arriving -= 1
-        for row in rows:
-            observed(self._observer.admitted, len(row.tokens.ids), characters(texts[row.index]))
-        for index, wrong in enumerate(tokens):
-            if isinstance(wrong, ElbertError):
-                ticket.leave(index)
-                answers.deliver(Item(index, None, wrong, chosen.name, timings=Timings(now - arrived)))
-        return answers
-
-    def close(self) -> None:
-        """No more requests come."""
-        self._tokenising.close()
-
-    def _chosen(self, texts: Sequence[Text], asked: Asked) -> Chosen:
-        most, deadline = self._settings.max_client_batch_size, asked.deadline_ms
-        if not 1 <= len(texts) <= most:
-            raise InputError(f"{len(texts)} texts in a request, expected 1 to {most}; send the others in another")
-        if deadline is not None and not (isfinite(deadline) and deadline > 0):
-            raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
-        chosen = self._points.choose(asked.policy)
-        under_way = self._desk.policies
-        if chosen.policy not in under_way and len(under_way) >= self._settings.max_policies:
-            raise Overloaded(f"{len(under_way)} different policies are under way, the most at once", 1.0)
-        return chosen
-
-    def _cost(self, tokens: Tokens, chosen: Chosen) -> int:
-        return ceil(len(tokens.ids) * self._points.expected_depth(chosen))
-
-
-def characters(text: Text) -> int:
-    """How many a text or both of a pair have."""
-    return len(text) if isinstance(text, str) else sum(map(len, text))
-
-
-TICK = 0.05  # seconds between looks at the queue's delay and at the worker's health
-AWHILE = 0.005  # seconds between looks at whether a start or a stop is done
+    max_tokens: int | None = None
 
 
 class Service:
-    """A classifier at work for many callers. Everything is called on one event loop.
+    """A classifier for many concurrent requests. All methods are called on one event loop.
 
     >>> service = Service(Classifier.load())
     >>> await service.start()
-    >>> async with await service.classify(["a fine film"]) as answers:
-    ...     async for item in answers:
-    ...         print(item.prediction)
+    >>> async with await service.classify(["a fine film"]) as results:
+    ...     async for result in results:
+    ...         print(result.prediction)
     """
 
     def __init__(
@@ -152,73 +65,77 @@ class Service:
     ) -> None:
         self.classifier = classifier
         self.settings = settings = Settings() if settings is None else settings
-        self._observer: Observer = Nobody() if observer is None else observer
+        self._observer: Observer = NullObserver() if observer is None else observer
         self._clock = clock
         self._worker = Worker(
-            self._engines,
-            self._tell,
+            self._build_engines,
+            self._on_step,
             threads=classifier.threads,
             most_failures=settings.most_failures,
             pause=settings.pause,
             step_limit=settings.step_limit,
             clock=clock,
         )
-        self._points = Points(
+        self._points = PointSelector(
             classifier, clock, settings.operating_point, settings.adaptive, target_delay=settings.target_delay
         )
         config, points = classifier.bundle.config, classifier.bundle.points
         self._shadow = Shadow(
             settings.shadow,
-            {c.name: points[c.name].certificate if c.name in points else None for c in self._points.ladder},
+            {c.name: points[c.name].certificate if c.name in points else None for c in self._points.choices},
             lambda request: self._worker.submit([request], idle=True),
             multi_label=config.multi_label,
             window=settings.shadow_window,
         )
-        self._desk = Desk(self._worker, config, self._points, self._shadow, self._observer, clock)
-        self._reception = Reception(classifier, settings, self._points, self._desk, self._observer, clock)
-        self._untold: deque[Step] = deque()  # steps that the event loop has not heard of
-        self._open = False
-        self._watch: asyncio.Task[None] | None = None
+        self._dispatcher = Dispatcher(self._worker, config, self._points, self._shadow, self._observer, clock)
+        self._pipeline = RequestPipeline(classifier, settings, self._points, self._dispatcher, self._observer, clock)
+        self._steps: deque[Step] = deque()  # made by the worker's thread, not yet processed on the event loop
+        self._is_open = False
+        self._checks: asyncio.Task[None] | None = None
 
     @property
-    def ready(self) -> bool:
-        """Whether requests are taken."""
-        return self._open and self._worker.ready
+    def is_ready(self) -> bool:
+        """Whether requests are accepted."""
+        return self._is_open and self._worker.is_ready
 
     @property
-    def healthy(self) -> bool:
+    def is_healthy(self) -> bool:
         """False only when the engine cannot recover."""
-        return self._worker.healthy
+        return self._worker.is_healthy
 
     async def start(self) -> None:
-        """Start the engine's thread, and return when it has been tried and warmed up.
+        """Start the engine's thread; return after the engine has been tested and warmed up.
 
         Raises:
-            BackendFailure: it does not work.
+            BackendFailure: the engine does not work.
         """
         self._loop = asyncio.get_running_loop()
         self._worker.start()
-        while not self._worker.ready:
-            if not self._worker.healthy:
-                raise BackendFailure("the engine does not start; the log says why")
-            await asyncio.sleep(AWHILE)
-        await asyncio.to_thread(warm, self.classifier, self.settings.warm_up)
-        self._open = True
-        self._watch = asyncio.create_task(self._look_again_and_again())
+        while not self._worker.is_ready:
+            if not self._worker.is_healthy:
+                raise BackendFailure("the engine does not start; see the log")
+            await asyncio.sleep(POLL_SECONDS)
+        await asyncio.to_thread(warm_up, self.classifier, self.settings.warm_up)
+        self._is_open = True
+        self._checks = asyncio.create_task(self._check_repeatedly())
 
     async def stop(self, timeout: float | None = None) -> bool:
-        """Take nothing new, finish what is under way within ``timeout`` seconds, end; whether all was finished."""
-        self._open = False
+        """Reject new requests, finish those in progress, and stop.
+
+        Texts that are not done after ``timeout`` seconds (default: the setting ``shutdown_timeout``) get an error.
+        Return whether all were done.
+        """
+        self._is_open = False
         until = self._clock() + (self.settings.shutdown_timeout if timeout is None else timeout)
-        while self._busy and self._clock() < until and self._worker.healthy:
-            await asyncio.sleep(AWHILE)
-        finished = not self._busy
-        if self._watch is not None:
-            self._watch.cancel()
+        while self._is_busy and self._clock() < until and self._worker.is_healthy:
+            await asyncio.sleep(POLL_SECONDS)
+        finished = not self._is_busy
+        if self._checks is not None:
+            self._checks.cancel()
         await asyncio.to_thread(self._worker.stop, 1.0)
-        self._hear()  # the worker's last words
-        self._desk.fail_all(NotReady("the server stopped before this text was done"))
-        self._reception.close()
+        self._process_steps()
+        self._dispatcher.fail_all(NotReady("the server stopped before this text was done"))
+        self._pipeline.close()
         return finished
 
     async def classify(
@@ -231,70 +148,164 @@ class Service:
         truncate: bool = True,
         direction: Direction = "right",
         raw: bool = False,
-    ) -> Answers:
-        """Take a request in; its items come out of what is returned, each as it leaves.
+        max_tokens: int | None = None,
+    ) -> ResultStream:
+        """Submit a request; return a stream of its results, each available as soon as its row exits.
 
-        ``policy`` is a spec or an operating point's name; unsaid, the point in force. ``deadline_ms``, from now, is
-        when each text leaves with the best it has. ``trace`` asks for every depth, ``raw`` for logits. A text longer
-        than the model reads loses an end, by ``direction``, or, without ``truncate``, fails. Its error is its item's.
+        ``policy`` is an operating point or a policy spec (None: the server's default). At the deadline,
+        ``deadline_ms`` from now, a text exits with the prediction of its depth so far. ``trace`` adds the
+        probabilities of each depth, ``raw`` the logits. A text longer than the model reads is truncated at the end
+        that ``direction`` names, or without ``truncate`` gets an error; ``max_tokens`` truncates to fewer tokens. An
+        error of one text is in its result.
 
         Raises:
-            NotReady, Overloaded: it is not taken now.
-            PolicyError, InputError: it cannot be taken.
+            NotReady, Overloaded: the request is rejected now.
+            PolicyError, InputError: the request is not valid.
         """
         try:
-            if not self.ready:
-                raise NotReady("the server is starting, restarting or stopping; ask again in a moment")
-            return await self._reception.take(texts, Asked(policy, deadline_ms, trace, truncate, direction, raw))
+            if not self.is_ready:
+                raise NotReady("the server is starting, restarting or stopping; try again in a moment")
+            options = ClassifyOptions(policy, deadline_ms, trace, truncate, direction, raw, max_tokens)
+            return await self._pipeline.submit(texts, options)
         except ElbertError as error:
-            observed(self._observer.refused, error)
+            notify(self._observer.on_reject, error)
             raise
 
-    async def gather(self, texts: Sequence[Text], **asked: Any) -> list[Item]:
-        """The items of a request, in the order of its texts; takes what :meth:`classify` takes, and raises the same."""
-        async with await self.classify(texts, **asked) as answers:
-            return await answers.all()
+    async def gather(self, texts: Sequence[Text], **options: Any) -> list[TextResult]:
+        """The results of a request, in the order of its texts; options and errors are those of :meth:`classify`."""
+        async with await self.classify(texts, **options) as results:
+            return await results.all()
 
     def info(self) -> dict[str, Any]:
-        """The state that people ask about, as plain values; times in seconds."""
+        """The state of the service, as plain values; times in seconds."""
         return {
-            "ready": self.ready,
-            "healthy": self.healthy,
-            **self._points.told(),
+            "ready": self.is_ready,
+            "healthy": self.is_healthy,
+            **self._points.to_dict(),
             "depths": self.classifier.depths,
             "dtype": self.classifier.dtype,
             "device": str(self.classifier.backend.device),
             "max_input_length": self.classifier.tokeniser.max_length,
-            "waiting": self._desk.waiting,
-            "under_way": len(self._desk),
-            "layer_tokens_under_way": self._reception.admission.layer_tokens,
-            "queue_delay": self._desk.delay,
-            "shadow": self._shadow.told(),
+            "waiting": self._dispatcher.waiting,
+            "under_way": len(self._dispatcher),
+            "layer_tokens_under_way": self._pipeline.admission.layer_tokens,
+            "queue_delay": self._dispatcher.delay,
+            "shadow": self._shadow.to_dict(),
         }
 
     @property
-    def _busy(self) -> bool:
-        return bool(self._reception.arriving or len(self._desk))
+    def _is_busy(self) -> bool:
+        return bool(self._pipeline.tokenizing or len(self._dispatcher))
 
-    def _engines(self) -> Engines:
-        capacity, (harmless,) = self.classifier.capacity, self.classifier.tokeniser.encode(["a"])
-        most = min(capacity.tokens, self.settings.max_batch_tokens)
-        return Engines(self.classifier.backend, Capacity(capacity.rows, most), harmless, self._clock)
+    def _build_engines(self) -> Engines:
+        capacity, (probe,) = self.classifier.capacity, self.classifier.tokeniser.encode(["a"])
+        max_tokens = min(capacity.tokens, self.settings.max_batch_tokens)
+        return Engines(self.classifier.backend, Capacity(capacity.rows, max_tokens), probe, self._clock)
 
-    def _tell(self, step: Step) -> None:
-        self._untold.append(step)
-        if step.is_news:
-            self._loop.call_soon_threadsafe(self._hear)
+    def _on_step(self, step: Step) -> None:
+        """Called on the worker's thread."""
+        self._steps.append(step)
+        if step.has_changes:
+            self._loop.call_soon_threadsafe(self._process_steps)
 
-    def _hear(self) -> None:
-        while self._untold:
-            self._desk.stepped(self._untold.popleft())
-        if self._points.observe(self._desk.delay):
-            observed(self._observer.moved, self._points.in_force.name)
-        if not self._worker.healthy:
-            self._desk.fail_all(BackendFailure("the engine has failed, and does not recover"))
+    def _process_steps(self) -> None:
+        while self._steps:
+            self._dispatcher.process(self._steps.popleft())
+        if self._points.update(self._dispatcher.delay):
+            notify(self._observer.on_point_change, self._points.current.name)
+        if not self._worker.is_healthy:
+            self._dispatcher.fail_all(BackendFailure("the engine has failed, and does not recover"))
 
-    async def _look_again_and_again(self) -> None:
+    async def _check_repeatedly(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
-            self._hear()
+            await asyncio.sleep(CHECK_SECONDS)
+            self._process_steps()
+
+
+class RequestPipeline:
+    """Takes a request from texts to rows in the dispatcher: policy, admission, tokens. Used on the event loop only."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        settings: Settings,
+        points: PointSelector,
+        dispatcher: Dispatcher,
+        observer: Observer,
+        clock: Callable[[], float],
+    ) -> None:
+        self.admission = Admission(
+            settings.max_concurrent_requests, settings.max_batch_tokens * classifier.depths, clock
+        )
+        self.tokenizing = 0  # requests whose tokens are not yet known
+        self._tokenizers = TokenizerPool(classifier.tokeniser, settings.tokenization_workers)
+        self._settings = settings
+        self._points = points
+        self._dispatcher = dispatcher
+        self._observer = observer
+        self._clock = clock
+
+    async def submit(self, texts: Sequence[Text], options: ClassifyOptions) -> ResultStream:
+        """Submit a request; return the stream to which its results are delivered.
+
+        Raises:
+            NotReady, Overloaded: the request is rejected now.
+            PolicyError, InputError: the request is not valid.
+        """
+        arrived = self._clock()
+        choice = self._choose_policy(texts, options)
+        deadline = None if options.deadline_ms is None else arrived + options.deadline_ms / 1000
+        # Checked again when rows are submitted; most rejections should not wait for the tokens.
+        self._dispatcher.check_deadline(deadline)
+        ticket = self.admission.admit(len(texts))
+        self.tokenizing += 1
+        try:
+            tokens = await self._tokenizers.tokenize(
+                texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
+            )
+            ticket.charge([0 if isinstance(t, ElbertError) else self._cost_of(t, choice) for t in tokens])
+            rows = list[Row]()
+            results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))
+            now = self._clock()
+            rows += [
+                Row(i, t, choice, ticket, results.deliver, now - arrived, now, deadline, options.trace, options.raw)
+                for i, t in enumerate(tokens)
+                if not isinstance(t, ElbertError)
+            ]
+            self._dispatcher.submit(rows)
+        except BaseException:
+            ticket.close()
+            raise
+        finally:
+            self.tokenizing -= 1
+        for row in rows:
+            notify(self._observer.on_accept, len(row.tokens.ids), count_characters(texts[row.index]))
+        for index, error in enumerate(tokens):
+            if isinstance(error, ElbertError):
+                ticket.release(index)
+                results.deliver(TextResult(index, None, error, choice.name, timings=Timings(now - arrived)))
+        return results
+
+    def close(self) -> None:
+        """Accept no more requests."""
+        self._tokenizers.close()
+
+    def _choose_policy(self, texts: Sequence[Text], options: ClassifyOptions) -> PolicyChoice:
+        limit, deadline = self._settings.max_client_batch_size, options.deadline_ms
+        if not 1 <= len(texts) <= limit:
+            raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
+        if deadline is not None and not (isfinite(deadline) and deadline > 0):
+            raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
+        choice = self._points.choose(options.policy)
+        in_progress = self._dispatcher.policies
+        if choice.policy not in in_progress and len(in_progress) >= self._settings.max_policies:
+            raise Overloaded(f"{len(in_progress)} different policies are in progress, the most at once", 1.0)
+        return choice
+
+    def _cost_of(self, tokens: Tokens, choice: PolicyChoice) -> int:
+        return ceil(len(tokens.ids) * self._points.expected_depth(choice))
+
+
+def count_characters(text: Text) -> int:
+    """The characters of a text, or of both texts of a pair."""
+    return len(text) if isinstance(text, str) else sum(map(len, text))

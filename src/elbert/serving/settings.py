@@ -1,38 +1,132 @@
-"""What a service is set by."""
+"""Settings of the server; each field is also a flag of ``elbert serve``, an environment variable and a Ray option."""
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+
+from elbert._settings import comma_separated, key, number, one_of, setting, text, truth, whole
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which model is loaded, and how it is computed."""
+
+    model_id: str | None = setting(
+        None, "folder or hub id", text, "M", default_text="the bundled model", aliases=("--model",)
+    )
+    revision: str | None = setting(None, "branch, tag or commit of the hub's repository", text, "R")
+    dtype: str = setting(
+        "auto",
+        "number format; auto is the fastest that keeps the model's predictions",
+        one_of("auto", "float32", "bfloat16", "int8"),
+        "D",
+    )
+    device: str = setting("auto", "auto, cpu or cuda", text, "D")
+    threads: int | None = setting(
+        None, "processor threads of a layer call", whole(1, 1024), default_text="all but one, which HTTP needs"
+    )
+    max_batch_requests: int | None = setting(
+        None, "rows in one layer call, at most", whole(1), default_text="what the device runs best"
+    )
+    strict: bool = setting(
+        False, "reject operating points calibrated with other weights, dtype or maximum length", truth
+    )
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """Where the server listens and how it logs."""
+
+    hostname: str = setting(
+        "127.0.0.1",
+        "address to listen on; 0.0.0.0 is every address of this machine",
+        text,
+        "H",
+        aliases=("--host",),
+        # Shells and containers set HOSTNAME to the machine's own name: that is no choice of the operator.
+        ignored_value=socket.gethostname,
+    )
+    port: int = setting(3000, "port; 0 is any free port", whole(0, 65535))
+    json_output: bool = setting(False, "log JSON, one object per line, with a line for each request", truth)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Names and defaults are those of the command line's flags; durations are in seconds.
+    """Limits and behaviour of a :class:`~elbert.serving.service.Service`; durations are in seconds."""
 
-    max_concurrent_requests: texts under way; max_batch_tokens: tokens in a layer call, and times the model's depths
-        the layer-tokens under way; max_client_batch_size: texts in a request
-    operating_point: for requests that name no policy, a name or a spec; unsaid, the classifier's own
-    adaptive: the fastest operating point that overload may lead to; target_delay: what is overload, as the wait of
-        the oldest text that has not started
-    shadow: the share of texts that run to full depth after their answer
-    tokenization_workers: threads that tokenise
-    max_policies: different policies under way at once, since each is decided by itself
-    warm_up: at most so long, before the first request, for layer calls of every size; 0 is for no such calls
-    step_limit: a layer call that takes longer hangs; most_failures: attempts to build the engine anew
+    max_concurrent_requests: int = setting(512, "texts in progress at once; more are rejected (429)", whole(1))
+    max_batch_tokens: int = setting(
+        16384, "tokens in one layer call; times the model's depths it bounds the layer-tokens in progress", whole(1)
+    )
+    max_client_batch_size: int = setting(32, "texts in one request", whole(1))
+    operating_point: str | None = setting(
+        None,
+        "policy of requests that name none: an operating point or a policy spec",
+        text,
+        "P",
+        default_text="the model's default",
+    )
+    adaptive: str | None = setting(
+        None, "under load, use faster operating points, up to this one", text, "P", default_text="off"
+    )
+    target_delay: float = setting(
+        0.1, "seconds a text may wait for its first layer before a faster point is used", number(0, above=True), "S"
+    )
+    shadow: float = setting(
+        0.0, "share of texts that also run to full depth, to measure changed answers, such as 0.01", number(0, 1), "P"
+    )
+    shadow_window: int = setting(1000, "latest shadow texts that the measurement covers", whole(1), has_flag=False)
+    tokenization_workers: int = setting(2, "threads that tokenize", whole(1, 256))
+    max_policies: int = setting(
+        16, "different policies in progress at once: each is decided in its own group", whole(1), has_flag=False
+    )
+    warm_up: float = setting(
+        0.0,
+        "seconds, at most, of layer calls of every size before the first request: each size is prepared once",
+        number(0),
+        "S",
+        flag_default=5.0,
+    )
+    step_limit: float = setting(
+        60.0, "seconds after which a layer call counts as stuck", number(0, above=True), "S", has_flag=False
+    )
+    most_failures: int = setting(
+        3, "attempts in a row to rebuild a failed engine before the server is unhealthy", whole(1), has_flag=False
+    )
+    pause: float = setting(0.5, "seconds between these attempts", number(0), "S", has_flag=False)
+    shutdown_timeout: float = setting(30.0, "seconds to finish accepted requests after SIGTERM", number(0), "S")
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Limits, access and names of the HTTP application.
+
+    ``model_id`` and ``revision`` are what ``/info`` shows of the model that was loaded.
     """
 
-    max_concurrent_requests: int = 512
-    max_batch_tokens: int = 16384
-    max_client_batch_size: int = 32
-    operating_point: str | None = None
-    adaptive: str | None = None
-    target_delay: float = 0.1
-    shadow: float = 0.0
-    shadow_window: int = 1000
-    tokenization_workers: int = 2
-    max_policies: int = 16
-    warm_up: float = 0.0
-    step_limit: float = 60.0
-    most_failures: int = 3
-    pause: float = 0.5
-    shutdown_timeout: float = 30.0
+    model_id: str = "bundled"
+    served_model_name: str | None = setting(
+        None, "the model's name in responses", text, "NAME", default_text="the model's id"
+    )
+    revision: str | None = None
+    auto_truncate: bool = setting(True, "truncate texts that are too long, unless a request decides", truth)
+    payload_limit: int = setting(2_000_000, "bytes in a request body", whole(1))
+    body_seconds: float = setting(
+        60.0, "seconds within which a request body must arrive", number(0, above=True), "S", has_flag=False
+    )
+    api_key: str | None = setting(
+        None, "key that clients send as Authorization: Bearer KEY; API_KEY hides it from ps", key, "KEY"
+    )
+    cors_allow_origin: tuple[str, ...] = setting(
+        (),
+        "origin whose pages may call from a browser, * for any; repeatable",
+        comma_separated,
+        "ORIGIN",
+        is_repeatable=True,
+    )
+
+    @property
+    def name(self) -> str:
+        """The model's name in responses."""
+        return self.served_model_name or self.model_id

@@ -1,4 +1,4 @@
-"""Shadow: a random sample of texts runs to full depth after its answer, and the agreement is bounded exactly."""
+"""Shadow traffic: a random sample of texts runs to full depth after its answer, to measure how often exits change it."""
 
 from __future__ import annotations
 
@@ -8,91 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from types import ModuleType
 from typing import Any
 
-from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.engine import Request
 from elbert.errors import InputError
 from elbert.exits import Full
 from elbert.prediction import Prediction
+from elbert.serving.binomial_bounds import lower_bound, probability_at_least, upper_bound
 from elbert.serving.errors import NotReady
 from elbert.tokenization import Tokens
-
-ERROR = 0.05  # where no certificate says another
-
-
-@dataclass
-class Consistency:
-    """A window of texts that ran early and in full: which of them gave two answers.
-
-    ``lower`` and ``upper`` bound the share of texts whose answers differ, each with probability 1 - error for a window
-    looked at once (Clopper and Pearson 1934). Who looks again and again, as a server does, is wrong more often.
-    """
-
-    size: int
-    certificate: Certificate | None = None
-    texts: deque[bool] = field(default_factory=deque)
-    differing: int = 0
-
-    def add(self, differs: bool) -> None:
-        """One more text; the oldest goes where the window is full."""
-        self.texts.append(differs)
-        self.differing += differs
-        if len(self.texts) > self.size:
-            self.differing -= self.texts.popleft()
-
-    @property
-    def error(self) -> float:
-        """The certificate's, where there is one."""
-        return ERROR if self.certificate is None else self.certificate.error
-
-    @property
-    def lower(self) -> float:
-        """The share of differing answers is at least this, with probability 1 - error."""
-        k, n = self.differing, len(self.texts)
-        return float(_special().betaincinv(k, n - k + 1, self.error)) if k else 0.0
-
-    @property
-    def upper(self) -> float:
-        """The share of differing answers is at most this, with probability 1 - error."""
-        k, n = self.differing, len(self.texts)
-        return float(_special().betaincinv(k + 1, n - k, 1 - self.error)) if k < n else 1.0
-
-    @property
-    def left_certificate(self) -> bool:
-        """Whether answers differ more often than was certified, and by more than chance explains.
-
-        The promise may be of differing answers (``inconsistency``), which is then broken; or only of right answers
-        lost (``harmful-flip``), of which there are no more, so that it may be.
-        """
-        return self.certificate is not None and self.lower > self.certificate.risk
-
-
-def _special() -> ModuleType:
-    return require("scipy.special", "serve")
-
 
 log = logging.getLogger(__name__)
 
 FULL = Full()
 
 
-@dataclass(frozen=True)
-class Early:
-    """A text that was answered early, under an operating point."""
-
-    point: str
-    answer: object
-
-
 class Shadow:
-    """Draws a ``share`` of the answered texts and compares their answers with those of full depth, point by point.
+    """Samples a ``share`` of the answered texts and compares each answer with that of full depth.
 
-    ``points`` are the operating points to watch, with their certificates. ``submit`` takes a request that can wait
-    until nobody else does. At most ``most_waiting`` texts wait; who is drawn beyond that is ``dropped``, and counted.
-    So in a server without a pause the sample is of its quieter moments.
+    ``points`` are the operating points to watch, with their certificates. ``submit`` takes a request that runs only
+    while no other request is in progress. At most ``max_waiting`` texts wait; texts sampled beyond that count as
+    ``dropped``, so a server that is never idle measures its quieter moments.
     """
 
     def __init__(
@@ -103,67 +40,66 @@ class Shadow:
         *,
         multi_label: bool = False,
         window: int = 1000,
-        most_waiting: int = 64,
+        max_waiting: int = 64,
         random: Random | None = None,
     ) -> None:
         if not 0 <= share <= 1:
             raise InputError(f"the share of shadow traffic is {share}, expected a number from 0 to 1, such as 0.01")
-        if share:
-            require("scipy.special", "serve")  # now, and not at the first text
-        self.points = {name: Consistency(window, certificate) for name, certificate in points.items()}
+        self.points = {name: ChangeWindow(window, certificate) for name, certificate in points.items()}
         self.dropped = 0
         self._share = share
         self._submit = submit
         self._multi_label = multi_label
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._random = Random() if random is None else random
-        self._numbers = count(-1, -1)  # requests count up from 0
-        self._waiting: dict[int, Early] = {}
+        self._identities = count(-1, -1)  # negative: the dispatcher's requests count up from 0
+        self._waiting: dict[int, EarlyAnswer] = {}
         self._warned: set[str] = set()
 
     def __contains__(self, identity: int) -> bool:
-        """Whether a request is one of ours."""
+        """Whether a request is shadow traffic."""
         return identity in self._waiting
 
-    def answered(self, point: str, tokens: Tokens, prediction: Prediction) -> None:
-        """A text was answered under a point; perhaps it is drawn."""
+    def sample(self, point: str, tokens: Tokens, prediction: Prediction) -> None:
+        """Perhaps run an answered text to full depth."""
         if not self._share or point not in self.points or self._random.random() >= self._share:
             return
-        if len(self._waiting) >= self._most_waiting:
+        if len(self._waiting) >= self._max_waiting:
             self.dropped += 1
             return
-        if prediction.depth == prediction.depths:  # it went all the way
-            self._compared(point, differs=False)
+        if prediction.depth == prediction.depths:  # its answer is that of full depth
+            self._record(point, is_changed=False)
             return
-        identity = next(self._numbers)
+        identity = next(self._identities)
         try:
             self._submit(Request(identity, tokens, FULL))
         except NotReady:
             self.dropped += 1
             return
-        self._waiting[identity] = Early(point, self._decided(prediction))
+        self._waiting[identity] = EarlyAnswer(point, self._answer_of(prediction))
 
-    def heard(self, identity: int, prediction: Prediction | None) -> None:
-        """What full depth says, or None where it failed."""
+    def compare(self, identity: int, prediction: Prediction | None) -> None:
+        """Compare with the prediction of full depth, or None if it failed."""
         early = self._waiting.pop(identity)
         if prediction is None:
             self.dropped += 1
         else:
-            self._compared(early.point, differs=self._decided(prediction) != early.answer)
+            self._record(early.point, is_changed=self._answer_of(prediction) != early.answer)
 
-    def told(self) -> dict[str, Any]:
-        """What has been seen, as plain values: the share of differing answers by point, with its bounds."""
-        seen = {
-            name: {"texts": len(c.texts), "differing": c.differing, "lower": c.lower, "upper": c.upper}
-            for name, c in self.points.items()
-            if c.texts
+    def to_dict(self) -> dict[str, Any]:
+        """The counts, and by point the share of changed answers with its bounds, as plain values."""
+        points = {
+            name: {"texts": len(window.changes), "differing": window.changed}
+            | {"lower": window.lower, "upper": window.upper}
+            for name, window in self.points.items()
+            if window.changes
         }
-        return {"share": self._share, "waiting": len(self._waiting), "dropped": self.dropped, "points": seen}
+        return {"share": self._share, "waiting": len(self._waiting), "dropped": self.dropped, "points": points}
 
-    def _compared(self, point: str, *, differs: bool) -> None:
-        seen = self.points[point]
-        seen.add(differs)
-        if seen.certificate is None or not seen.left_certificate:
+    def _record(self, point: str, *, is_changed: bool) -> None:
+        window = self.points[point]
+        window.add(is_changed)
+        if window.certificate is None or not window.violates_certificate:
             self._warned.discard(point)
         elif point not in self._warned:
             self._warned.add(point)
@@ -171,14 +107,74 @@ class Shadow:
                 "operating point %r: %d of the latest %d texts have another answer than at full depth, at least "
                 "%.2f %% of texts like these; certified is %s: %s. The texts have changed: calibrate again",
                 point,
-                seen.differing,
-                len(seen.texts),
-                100 * seen.lower,
-                seen.certificate,
-                "broken" if seen.certificate.loss == "inconsistency" else "perhaps broken, which labels would tell",
+                window.changed,
+                len(window.changes),
+                100 * window.lower,
+                window.certificate,
+                "broken" if window.certificate.loss == "inconsistency" else "perhaps broken, labels are needed to see",
             )
 
-    def _decided(self, prediction: Prediction) -> object:
+    def _answer_of(self, prediction: Prediction) -> object:
         if self._multi_label:
             return frozenset(label for label, score in prediction.scores.items() if score > 0.5)
         return prediction.label
+
+
+@dataclass(frozen=True)
+class EarlyAnswer:
+    """The answer of a text that exited early, under an operating point."""
+
+    point: str
+    answer: object
+
+
+DEFAULT_ERROR = 0.05  # for operating points without a certificate
+
+
+@dataclass
+class ChangeWindow:
+    """The latest texts that ran both early and to full depth, and whether the answer changed.
+
+    ``lower`` and ``upper`` bound the share of changed answers, each with probability 1 - error for one look at one
+    window (Clopper and Pearson 1934). A server looks again and again, so over time it is wrong more often.
+    """
+
+    size: int
+    certificate: Certificate | None = None
+    changes: deque[bool] = field(default_factory=deque)
+    changed: int = 0
+
+    def add(self, is_changed: bool) -> None:
+        """Add a text; a full window drops its oldest."""
+        self.changes.append(is_changed)
+        self.changed += is_changed
+        if len(self.changes) > self.size:
+            self.changed -= self.changes.popleft()
+
+    @property
+    def error(self) -> float:
+        """The certificate's error probability, or 0.05."""
+        return DEFAULT_ERROR if self.certificate is None else self.certificate.error
+
+    @property
+    def lower(self) -> float:
+        """The share of changed answers is at least this, with probability 1 - error."""
+        return lower_bound(self.changed, len(self.changes), self.error)
+
+    @property
+    def upper(self) -> float:
+        """The share of changed answers is at most this, with probability 1 - error."""
+        return upper_bound(self.changed, len(self.changes), self.error)
+
+    @property
+    def violates_certificate(self) -> bool:
+        """Whether answers change more often than certified, by more than chance explains: ``lower`` is above the risk.
+
+        A certificate of ``inconsistency`` is then broken. One of ``harmful-flip`` bounds only right answers that are
+        lost, which are at most as many, so it may or may not be broken.
+        """
+        if self.certificate is None:
+            return False
+        # The same as lower > risk, without the search for the bound: this runs for every shadow text.
+        k, n = self.changed, len(self.changes)
+        return k > 0 and probability_at_least(k, n, self.certificate.risk) < self.error

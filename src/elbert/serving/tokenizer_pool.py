@@ -1,4 +1,4 @@
-"""Tokenize off the event loop: concurrent requests share one hand-over to a thread."""
+"""Tokenization off the event loop: threads, to which concurrent requests are handed over together."""
 
 from __future__ import annotations
 
@@ -9,138 +9,161 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from elbert.errors import ElbertError, InputError
-from elbert.serving.errors import TokeniserFailure, TooLong
-from elbert.texts import Text, checked
+from elbert.serving.errors import TokenizerFailure, TooLong
+from elbert.texts import Text, check_text
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokenizer import Direction
 
 log = logging.getLogger(__name__)
 
+SHARED_CHARACTERS = 4096  # a request with more is handed over alone, so that short requests do not wait for it
 
-def tokenised(
-    tokeniser: Tokeniser, texts: Sequence[object], *, truncate: bool, direction: Direction
-) -> list[Tokens | ElbertError]:
-    """Tokens, or what is wrong, of each text or pair; ``direction`` is the end that a long text loses."""
-    found = _checked(texts)
-    tokens = iter(_encoded(tokeniser, [text for text in found if not isinstance(text, ElbertError)]))
-    return [
-        text if isinstance(text, ElbertError) else _fitted(next(tokens), tokeniser, text, number, truncate, direction)
-        for number, text in enumerate(found)
-    ]
-
-
-def _encoded(tokeniser: Tokeniser, texts: list[Text]) -> list[Tokens]:
-    try:
-        return tokeniser.encode(texts)
-    except (ElbertError, KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # tokenizers is Rust, and its panics are no Exception
-        log.error("a request's texts could not be tokenised", exc_info=error)
-        raise TokeniserFailure(f"the texts could not be tokenised ({type(error).__name__})") from error
-
-
-def _checked(texts: Sequence[object]) -> list[Text | ElbertError]:
-    found = list[Text | ElbertError]()
-    for number, text in enumerate(texts):
-        try:
-            found.append(checked(text, number))
-        except InputError as error:
-            found.append(error)
-    return found
-
-
-def _fitted(
-    tokens: Tokens, tokeniser: Tokeniser, text: Text, number: int, truncate: bool, direction: Direction
-) -> Tokens | ElbertError:
-    if tokens.truncated and not truncate:
-        return TooLong(
-            f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "
-            "shorten it, or let it be truncated"
-        )
-    return tokeniser.encode([text], direction)[0] if tokens.truncated and direction == "left" else tokens
-
-
-SHORT = 4096  # characters: a request with more goes alone, so that nobody waits for it
-
-Found = list[Tokens | ElbertError]
+TokenResults = list[Tokens | ElbertError]
 
 
 @dataclass(eq=False)
 class Job:
-    """One request's texts, and who waits for their tokens."""
+    """One request's texts, and the future that its task awaits."""
 
     texts: Sequence[object]
     truncate: bool
     direction: Direction
-    waiting: asyncio.Future[Found]
+    max_tokens: int | None
+    future: asyncio.Future[TokenResults]
 
 
-class Tokenising:
-    """Threads that tokenise; for one event loop."""
+class TokenizerPool:
+    """Threads that tokenize, for one event loop.
+
+    Handing work to a thread costs more than tokenizing a short text, so the requests that arrive in one iteration of
+    the event loop share one hand-over.
+    """
 
     def __init__(self, tokeniser: Tokeniser, workers: int) -> None:
         self._tokeniser = tokeniser
-        self._threads = ThreadPoolExecutor(workers, "elbert-tokenise")
-        self._together: list[Job] = []  # those that came in this turn of the event loop
+        self._threads = ThreadPoolExecutor(workers, "elbert-tokenize")
+        self._batch: list[Job] = []  # requests of this iteration of the event loop
 
-    async def tokens(self, texts: Sequence[object], *, truncate: bool, direction: Direction) -> Found:
-        """Tokens, or what is wrong, of each text.
+    async def tokenize(
+        self, texts: Sequence[object], *, truncate: bool, direction: Direction, max_tokens: int | None = None
+    ) -> TokenResults:
+        """The tokens or the error of each text.
 
         Raises:
-            TokeniserFailure: the tokeniser failed on them.
+            TokenizerFailure: the tokenizer failed on the request.
         """
         loop = asyncio.get_running_loop()
-        job = Job(texts, truncate, direction, loop.create_future())
-        if _characters(texts) > SHORT:
-            self._hand_over([job])
+        job = Job(texts, truncate, direction, max_tokens, loop.create_future())
+        if _count_characters(texts) > SHARED_CHARACTERS:
+            self._submit([job])
         else:
-            if not self._together:
-                loop.call_soon(self._hand_over, self._together)
-            self._together.append(job)
-        return await job.waiting
+            if not self._batch:
+                loop.call_soon(self._submit, self._batch)
+            self._batch.append(job)
+        return await job.future
 
     def close(self) -> None:
-        """No more requests come; who still waits is called off."""
+        """Accept no more requests; tasks that still wait are cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _hand_over(self, jobs: list[Job]) -> None:
-        if jobs is self._together:
-            self._together = []
-        loop = jobs[0].waiting.get_loop()
+    def _submit(self, jobs: list[Job]) -> None:
+        if jobs is self._batch:
+            self._batch = []
+        loop = jobs[0].future.get_loop()
 
-        def done(future: Future[list[Found | BaseException]]) -> None:
+        def on_done(future: Future[list[TokenResults | BaseException]]) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_deliver, jobs, None if future.cancelled() else future.result())
+                loop.call_soon_threadsafe(_resolve, jobs, None if future.cancelled() else future.result())
 
         try:
-            self._threads.submit(self._all, jobs).add_done_callback(done)
-        except RuntimeError:  # closed meanwhile
-            _deliver(jobs, None)
+            self._threads.submit(self._run_all, jobs).add_done_callback(on_done)
+        except RuntimeError:  # the pool was closed meanwhile
+            _resolve(jobs, None)
 
-    def _all(self, jobs: list[Job]) -> list[Found | BaseException]:
-        return [self._one(job) for job in jobs]
+    def _run_all(self, jobs: list[Job]) -> list[TokenResults | BaseException]:
+        return [self._run(job) for job in jobs]
 
-    def _one(self, job: Job) -> Found | BaseException:
+    def _run(self, job: Job) -> TokenResults | BaseException:
         try:
-            return tokenised(self._tokeniser, job.texts, truncate=job.truncate, direction=job.direction)
-        except BaseException as error:  # it is one request's, and the others go on
+            return tokenize_texts(
+                self._tokeniser,
+                job.texts,
+                truncate=job.truncate,
+                direction=job.direction,
+                max_tokens=job.max_tokens,
+            )
+        except BaseException as error:  # only this request fails; the others of the batch continue
             return error
 
 
-def _characters(texts: Sequence[object]) -> int:
-    """How many they have together; what is no text will be refused by the tokeniser, and has none."""
+def _count_characters(texts: Sequence[object]) -> int:
+    """The characters of all texts; values that are no texts count 0, they are rejected later."""
     parts = (part for text in texts for part in (text if isinstance(text, tuple | list) else (text,)))
     return sum(len(part) for part in parts if isinstance(part, str))
 
 
-def _deliver(jobs: list[Job], found: list[Found | BaseException] | None) -> None:
+def _resolve(jobs: list[Job], results: list[TokenResults | BaseException] | None) -> None:
+    """Pass the results to the waiting tasks; None cancels them."""
     for number, job in enumerate(jobs):
-        if job.waiting.done():  # its client has gone
+        if job.future.done():  # its client disconnected
             continue
-        result = None if found is None else found[number]
+        result = None if results is None else results[number]
         if result is None:
-            job.waiting.cancel()
+            job.future.cancel()
         elif isinstance(result, BaseException):
-            job.waiting.set_exception(result)
+            job.future.set_exception(result)
         else:
-            job.waiting.set_result(result)
+            job.future.set_result(result)
+
+
+def tokenize_texts(
+    tokeniser: Tokeniser,
+    texts: Sequence[object],
+    *,
+    truncate: bool,
+    direction: Direction,
+    max_tokens: int | None = None,
+) -> TokenResults:
+    """The tokens or the error of each text or pair; ``direction`` is the end at which a long text is truncated.
+
+    ``max_tokens`` truncates to fewer tokens than the model reads.
+
+    Raises:
+        TokenizerFailure: the tokenizer failed on the texts that are valid.
+    """
+    results = _check_texts(texts)
+    valid = [text for text in results if not isinstance(text, ElbertError)]
+    tokens = iter(_encode(tokeniser, valid, direction, max_tokens))
+    return [
+        text if isinstance(text, ElbertError) else _check_length(next(tokens), tokeniser, number, truncate)
+        for number, text in enumerate(results)
+    ]
+
+
+def _check_texts(texts: Sequence[object]) -> list[Text | ElbertError]:
+    results = list[Text | ElbertError]()
+    for number, text in enumerate(texts):
+        try:
+            results.append(check_text(text, number))
+        except InputError as error:
+            results.append(error)
+    return results
+
+
+def _encode(tokeniser: Tokeniser, texts: list[Text], direction: Direction, max_tokens: int | None) -> list[Tokens]:
+    try:
+        return tokeniser.encode(texts, direction, max_tokens)
+    except (ElbertError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # tokenizers is written in Rust, and its panics are no subclass of Exception
+        log.error("the tokenizer failed on a request", exc_info=error)
+        raise TokenizerFailure(f"the tokenizer failed on these texts ({type(error).__name__})") from error
+
+
+def _check_length(tokens: Tokens, tokeniser: Tokeniser, number: int, truncate: bool) -> Tokens | ElbertError:
+    if tokens.truncated and not truncate:
+        return TooLong(
+            f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "
+            "shorten it, or allow truncation"
+        )
+    return tokens

@@ -1,12 +1,12 @@
-"""Warming up: layer calls of every size, before anybody waits for one.
+"""Warm-up: layer calls of every size before the first request, and settings of the process that shorten pauses.
 
-oneDNN prepares a product for each new number of tokens, which takes longer than the product, and everybody in that
-call waits. Sizes are few (:attr:`Layout.room`), so they can be met before the first request. But oneDNN remembers only
-1,024 products by itself: fewer than these sizes come to, so it forgot each before it came again, and a server, whose
-calls are of many sizes, spent most of its time preparing.
+oneDNN prepares a matrix product for each new number of tokens. That takes longer than the product itself, and every
+row in the call waits. There are few sizes (:attr:`Layout.size`), so each can be prepared before the first request. By
+default oneDNN keeps only 1,024 products, fewer than these sizes need: a server would prepare them again and again.
 
-And Python's collector looks at every object there is from time to time, the libraries' hundreds of thousands too, while
-every thread waits: 0.1 s, and a queue behind it. What is there when a server is ready stays there, so it is left out.
+Python's garbage collector visits all objects from time to time, the libraries' hundreds of thousands included, and
+stops every thread for up to 0.1 s. Objects that exist when the server is ready stay for its whole life, so they are
+excluded from collection.
 """
 
 from __future__ import annotations
@@ -22,43 +22,44 @@ from elbert.classifier import Classifier
 from elbert.exits import Full
 from elbert.inference import admit, deepen, settle
 from elbert.model.cpu import threads
-from elbert.model.layout import rounded
+from elbert.model.layout import round_up
 from elbert.tokenization import Tokens
 
-REMEMBERED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384"  # read by oneDNN at its first product
-USUAL = 20  # tokens of a row: so the exit head meets the usual numbers of rows too
+PRIMITIVE_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384"  # read by oneDNN at its first product
+ROW_TOKENS = 20  # of the rows in a warm-up call: typical, so that the exit head meets typical numbers of rows
 
 
-def remember_sizes() -> None:
-    """Let oneDNN keep what it prepares, as much as it needs or the environment says; before its first product."""
-    os.environ.setdefault(*REMEMBERED)
+def enlarge_primitive_cache() -> None:
+    """Let oneDNN keep all prepared products, unless the environment sets a size; call before the first product."""
+    os.environ.setdefault(*PRIMITIVE_CACHE)
 
 
-def leave_out_what_stays() -> None:
-    """Let the collector never look again at what is there now: for a process that serves from now on."""
+def freeze_objects() -> None:
+    """Exclude all present objects from garbage collection; for a process that only serves from now on."""
     gc.collect()
     gc.freeze()
 
 
-def warm(classifier: Classifier, seconds: float, clock: Callable[[], float] = time.monotonic) -> int:
-    """Make a layer call of each size, from the smallest up, for so many seconds at most; how many were made."""
+def warm_up(classifier: Classifier, seconds: float, clock: Callable[[], float] = time.monotonic) -> int:
+    """Make a layer call of each size, the smallest first, for at most ``seconds``; return the number of calls."""
     if seconds <= 0 or classifier.backend.device.type != "cpu":
         return 0
-    (harmless,) = classifier.tokeniser.encode(["a"])
-    until, made = clock() + seconds, 0
+    (sample,) = classifier.tokeniser.encode(["a"])
+    until, calls = clock() + seconds, 0
     with threads(classifier.threads), torch.inference_mode():
-        for size in sorted({rounded(tokens) for tokens in range(1, classifier.capacity.tokens + 1)}):
+        for size in sorted({round_up(tokens) for tokens in range(1, classifier.capacity.tokens + 1)}):
             if clock() >= until:
                 break
-            _call(classifier, harmless, size)
-            made += 1
-    return made
+            _call_layer(classifier, sample, size)
+            calls += 1
+    return calls
 
 
-def _call(classifier: Classifier, harmless: Tokens, size: int) -> None:
-    usual = min(USUAL, classifier.tokeniser.max_length)
-    whole, rest = divmod(size, usual)
-    lengths = [usual] * whole + [rest] * (rest > 0)
-    rows = [Tokens(harmless.ids[:1] * n, [0] * n, False) for n in lengths]
-    everybody = admit(rows, range(len(rows)), classifier.backend, Full(), remember=True)  # so that the head is read
-    settle(deepen(everybody, classifier.backend), classifier.backend.config)
+def _call_layer(classifier: Classifier, sample: Tokens, size: int) -> None:
+    row_tokens = min(ROW_TOKENS, classifier.tokeniser.max_length)
+    full_rows, rest = divmod(size, row_tokens)
+    lengths = [row_tokens] * full_rows + [rest] * (rest > 0)
+    tokens = [Tokens(sample.ids[:1] * n, [0] * n, False) for n in lengths]
+    # remember=True: so that the exit head is computed too
+    rows = admit(tokens, range(len(tokens)), classifier.backend, Full(), keep_trace=True)
+    settle(deepen(rows, classifier.backend), classifier.backend.config)

@@ -9,7 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from elbert.engine import Call, Capacity, Engine, Failure, Left, NoNumber, Request, Urgency
+from elbert.engine import (
+    Capacity,
+    DeadlineQueue,
+    Engine,
+    Failure,
+    LayerCall,
+    NonFiniteOutput,
+    Request,
+    StepResult,
+)
 from elbert.engine.offline import submit
 from elbert.errors import ElbertError
 from elbert.exits import Depth
@@ -18,91 +27,43 @@ from elbert.model.cpu import threads as limited
 from elbert.serving.errors import BackendFailure, NotReady
 from elbert.tokenization import Tokens
 
-IDLE = Capacity(8, 512)  # small calls: a request that comes waits for one of them at most
+log = logging.getLogger(__name__)
+
+IDLE_CAPACITY = Capacity(8, 512)  # small calls: a new request waits for one of them at most
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step did: who left, its layer call, when it began and ended, who still waits to start.
+    """One step of an engine: which rows ended, its layer call, its begin and end on the clock, the rows that wait.
 
-    ``idle``: it was for what can wait.
+    ``idle``: the step was for idle work, such as shadow traffic.
     """
 
-    left: Left
+    result: StepResult
     began: float
     ended: float
-    call: Call | None = None
+    call: LayerCall | None = None
     waiting: int = 0
     idle: bool = False
 
     @property
-    def is_news(self) -> bool:
-        """Whether somebody started or left; most steps of few texts are none, and to tell costs more than some take."""
-        return bool(self.left.exits or self.left.failures or (self.call is not None and self.call.started))
-
-
-class Engines:
-    """Both engines over one backend; ``harmless`` is a text on which they are tried."""
-
-    def __init__(self, backend: Backend, capacity: Capacity, harmless: Tokens, clock: Callable[[], float]) -> None:
-        self._backend = backend
-        self._capacity = capacity
-        self._harmless = harmless
-        self._clock = clock
-        self._requests = Engine(backend, capacity, queue=Urgency(), clock=clock)
-        self._idle = Engine(backend, IDLE, clock=clock)
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return len(self._requests) + len(self._idle)
-
-    def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[Left]:
-        """Take requests in; those that the engine does not take leave at once."""
-        return submit(self._idle if idle else self._requests, requests)
-
-    def cancel(self, identity: int) -> None:
-        """Nobody wants this answer any more."""
-        self._requests.cancel(identity)
-        self._idle.cancel(identity)
-
-    def step(self) -> Step:
-        """One layer call, for what can wait only where no request is here."""
-        idle = not len(self._requests)
-        engine = self._idle if idle else self._requests
-        began = self._clock()
-        left = engine.step()
-        return Step(left, began, self._clock(), engine.latest, self._requests.waiting, idle)
-
-    def probe(self) -> None:
-        """Try a text that is known to be harmless, one layer deep.
-
-        Raises:
-            Exception: what the backend raised; NaN is an answer here: the backend works, its weights may not.
-        """
-        engine = Engine(self._backend, self._capacity, lanes=1)
-        engine.submit(Request(0, self._harmless, Depth(1)))
-        for failure in engine.step().failures:
-            if not isinstance(failure.error, NoNumber):
-                raise failure.error
-
-
-log = logging.getLogger(__name__)
-
-Order = Callable[[Engines], Iterable[Left]]
+    def has_changes(self) -> bool:
+        """Whether a row started or ended. Most steps of few texts change nothing, and waking the loop costs time."""
+        return bool(self.result.exits or self.result.failures or (self.call is not None and self.call.started))
 
 
 class Worker:
-    """Takes orders from any thread; every request that it takes is told of once, unless it is cancelled.
+    """Accepts requests from any thread, and reports every one of them once, unless it is cancelled.
 
-    ``build`` makes the engines; ``tell`` hears of every step, on the worker's thread. When the engines raise, whoever
-    is with them fails, and they are built anew; after ``most_failures`` attempts in a row that fail, it gives up.
-    A step that takes more than ``step_limit`` seconds is one that hangs.
+    ``build`` makes the engines; ``on_step`` gets every step, on the worker's thread. If the engines raise, the
+    requests in them fail and the engines are built again; after ``most_failures`` failed attempts in a row, ``pause``
+    seconds apart, the worker has failed for good. A step of more than ``step_limit`` seconds counts as stuck.
     """
 
     def __init__(
         self,
         build: Callable[[], Engines],
-        tell: Callable[[Step], None],
+        on_step: Callable[[Step], None],
         *,
         threads: int | None = None,
         most_failures: int = 3,
@@ -111,135 +72,136 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._build = build
-        self._tell = tell
+        self._on_step = on_step
         self._threads = threads
         self._most_failures = most_failures
         self._pause = pause
         self._step_limit = step_limit
         self._clock = clock
         self._changed = threading.Condition()
-        self._orders: deque[Order] = deque()
-        self._held: set[int] = set()  # requests that were taken and not yet told of
+        self._commands: deque[Command] = deque()
+        self._unreported: set[int] = set()  # identities of the accepted requests without a result
         self._engines: Engines | None = None
-        self._stepping: float | None = None  # since when
-        self._stopped = False
+        self._step_began: float | None = None
+        self._is_stopped = False
         self._thread: threading.Thread | None = None
-        self.gave_up = False
+        self.has_failed = False
 
     @property
-    def healthy(self) -> bool:
-        """Whether it can go on: not so when rebuilding failed, a step hangs or the thread is dead."""
-        since = self._stepping
-        hangs = since is not None and self._clock() - since > self._step_limit
-        dead = self._thread is not None and not self._thread.is_alive() and not self._stopped
-        return not (self.gave_up or hangs or dead)
+    def is_healthy(self) -> bool:
+        """Whether the worker can continue: not if rebuilding failed, a step is stuck or the thread died."""
+        began = self._step_began
+        is_stuck = began is not None and self._clock() - began > self._step_limit
+        is_dead = self._thread is not None and not self._thread.is_alive() and not self._is_stopped
+        return not (self.has_failed or is_stuck or is_dead)
 
     @property
-    def ready(self) -> bool:
-        """Whether it takes requests."""
-        return self._engines is not None and not self._stopped and self.healthy
+    def is_ready(self) -> bool:
+        """Whether requests are accepted."""
+        return self._engines is not None and not self._is_stopped and self.is_healthy
 
     def start(self) -> None:
-        """Start the thread; :attr:`ready` turns true when the engines have been built and tried."""
+        """Start the thread; :attr:`is_ready` becomes true when the engines have been built and tested."""
         self._thread = threading.Thread(target=self._run, name="elbert-engine", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:
-        """End after the step under way; whoever is still here hears that the server is stopping."""
+        """Stop after the current step; the requests that remain get an error."""
         with self._changed:
-            self._stopped = True
+            self._is_stopped = True
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(timeout)
 
     def submit(self, requests: Sequence[Request], *, idle: bool = False) -> None:
-        """Take requests in, all or none; ``idle`` ones are served when nobody else is here.
+        """Accept all of the requests or none; ``idle`` ones run only while there are no others.
 
         Raises:
-            NotReady: the engines are being built, or it is stopping.
+            NotReady: the engines are being built, or the worker is stopping.
         """
         with self._changed:
-            if not self.ready:
-                raise NotReady("the engine is starting again" if self.healthy else "the engine has failed")
-            self._held.update(request.identity for request in requests)
-            self._orders.append(lambda engines: engines.submit(requests, idle=idle))
+            if not self.is_ready:
+                raise NotReady("the engine is restarting" if self.is_healthy else "the engine has failed")
+            self._unreported.update(request.identity for request in requests)
+            self._commands.append(lambda engines: engines.submit(requests, idle=idle))
             self._changed.notify()
 
     def cancel(self, identities: Iterable[int]) -> None:
-        """Nobody wants these answers any more: their places are free at the next step."""
-        gone = list(identities)
+        """Drop requests without a result; their rows are free at the next step."""
+        cancelled = list(identities)
 
-        def order(engines: Engines) -> Iterable[Left]:
-            for identity in gone:
+        def command(engines: Engines) -> Iterable[StepResult]:
+            for identity in cancelled:
                 engines.cancel(identity)
             return ()
 
         with self._changed:
-            self._held.difference_update(gone)
-            self._orders.append(order)
+            self._unreported.difference_update(cancelled)
+            self._commands.append(command)
             self._changed.notify()
 
-    def turn(self, *, wait: bool = False) -> None:
-        """Do what was ordered, and one step if there is work; with ``wait``, sleep until there is either."""
+    def run_once(self, *, wait: bool = False) -> None:
+        """Run the waiting commands, and one step if there is work; with ``wait``, sleep until there is either."""
         try:
             if wait:
                 self._sleep()
-            if self._stopped:
+            if self._is_stopped:
                 return
             engines = self._engines
             if engines is None:
-                engines = self._engines = self._built()
-            while self._orders:
-                for refused in self._orders.popleft()(engines):
-                    self._report(Step(refused, self._clock(), self._clock()))
+                engines = self._engines = self._build_with_retries()
+            while self._commands:
+                for rejected in self._commands.popleft()(engines):
+                    self._report(Step(rejected, self._clock(), self._clock()))
             if len(engines):
                 self._step(engines)
-        except BaseException as error:  # a thread can be ended by more than an Exception, and callers wait for it
+        except BaseException as error:  # also what is no Exception: clients wait for this thread
             self._recover(error)
 
     def _run(self) -> None:
         with limited(self._threads):
-            while not self._stopped:
-                self.turn(wait=True)
+            while not self._is_stopped:
+                self.run_once(wait=True)
         self._fail_all(NotReady("the server is stopping"))
 
     def _sleep(self) -> None:
-        def something_to_do() -> bool:
-            # Engines without rows are as false as none at all, and the thread would never sleep.
-            return bool(self._stopped or self._orders or self._engines is None or len(self._engines))
+        def has_work() -> bool:
+            # `is None` and len(): engines without rows are falsy, like None, and the thread would never sleep.
+            return bool(self._is_stopped or self._commands or self._engines is None or len(self._engines))
 
         with self._changed:
-            self._changed.wait_for(something_to_do)
+            self._changed.wait_for(has_work)
 
     def _step(self, engines: Engines) -> None:
-        self._stepping = self._clock()
+        self._step_began = self._clock()
         step = engines.step()
-        self._stepping = None
+        self._step_began = None
         self._report(step)
-        if any(not isinstance(failure.error, ElbertError) for failure in step.left.failures):
-            engines.probe()  # was it the text, or the machine?
+        if any(not isinstance(failure.error, ElbertError) for failure in step.result.failures):
+            engines.probe()  # raises if the engine is broken, and not only this text
 
     def _report(self, step: Step) -> None:
-        self._tell(step)
+        self._on_step(step)
         with self._changed:
-            self._held.difference_update(step.left.identities)
+            self._unreported.difference_update(step.result.identities)
 
     def _recover(self, error: BaseException) -> None:
-        log.error("the engine failed and is built anew", exc_info=error)
-        self._engines = self._stepping = None
-        self._fail_all(BackendFailure(f"the engine failed ({type(error).__name__}) and is starting again"))
+        log.error("the engine failed and is restarted", exc_info=error)
+        self._engines = self._step_began = None
+        self._fail_all(BackendFailure(f"the engine failed ({type(error).__name__}) and is restarting"))
 
     def _fail_all(self, error: ElbertError) -> None:
         with self._changed:
-            held, self._held = self._held, set()
-            self._orders.clear()
+            failed, self._unreported = self._unreported, set()
+            self._commands.clear()
+        failures = tuple(Failure(identity, error) for identity in sorted(failed))
         try:
             now = self._clock()
-            self._tell(Step(Left(failures=tuple(Failure(identity, error) for identity in sorted(held))), now, now))
-        except Exception as deaf:
-            log.error("nobody could be told that %d requests failed", len(held), exc_info=deaf)
+            self._on_step(Step(StepResult(failures=failures), now, now))
+        except Exception as failure:
+            log.error("the failure of %d requests could not be reported", len(failed), exc_info=failure)
 
-    def _built(self) -> Engines:
+    def _build_with_retries(self) -> Engines:
         for attempt in range(1, self._most_failures + 1):
             try:
                 engines = self._build()
@@ -249,5 +211,53 @@ class Worker:
                 log.error("building the engine failed (%d of %d)", attempt, self._most_failures, exc_info=error)
                 if attempt < self._most_failures:
                     time.sleep(self._pause)
-        self.gave_up = self._stopped = True
+        self.has_failed = self._is_stopped = True
         raise BackendFailure(f"the engine could not be built in {self._most_failures} attempts")
+
+
+class Engines:
+    """Two engines over one backend, for requests and for idle work; ``probe`` is a text that tests them."""
+
+    def __init__(self, backend: Backend, capacity: Capacity, probe: Tokens, clock: Callable[[], float]) -> None:
+        self._backend = backend
+        self._capacity = capacity
+        self._probe = probe
+        self._clock = clock
+        self._requests = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
+        self._idle = Engine(backend, IDLE_CAPACITY, clock=clock)
+
+    def __len__(self) -> int:
+        """The number of rows in both."""
+        return len(self._requests) + len(self._idle)
+
+    def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[StepResult]:
+        """Submit requests; yield the failures of those that the engine rejects."""
+        return submit(self._idle if idle else self._requests, requests)
+
+    def cancel(self, identity: int) -> None:
+        """Drop a request, in whichever engine it is."""
+        self._requests.cancel(identity)
+        self._idle.cancel(identity)
+
+    def step(self) -> Step:
+        """Make one layer call: of idle work only if there are no requests."""
+        idle = not len(self._requests)
+        engine = self._idle if idle else self._requests
+        began = self._clock()
+        result = engine.step()
+        return Step(result, began, self._clock(), engine.last_call, self._requests.num_waiting, idle)
+
+    def probe(self) -> None:
+        """Compute one layer of the probe text in a new engine.
+
+        Raises:
+            Exception: whatever the backend raised. NaN is no failure here: the backend works, the weights may not.
+        """
+        engine = Engine(self._backend, self._capacity, lanes=1)
+        engine.submit(Request(0, self._probe, Depth(1)))
+        for failure in engine.step().failures:
+            if not isinstance(failure.error, NonFiniteOutput):
+                raise failure.error
+
+
+Command = Callable[[Engines], Iterable[StepResult]]

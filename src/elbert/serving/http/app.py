@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from elbert.errors import InputError
 from elbert.serving.explorer import Evaluation, model_name
@@ -24,8 +25,8 @@ from elbert.serving.http.middleware import CorsMiddleware, Exchange, RequestMidd
 from elbert.serving.http.openapi import OPEN_PATHS, ServerFacts, openapi_document
 from elbert.serving.http.pages import PageHandlers
 from elbert.serving.http.schemas.open_inference import VERSION
-from elbert.serving.settings import HttpSettings
 from elbert.serving.service import Service
+from elbert.serving.settings import HttpSettings
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -103,13 +104,21 @@ class ExactRoute(Route):
     """
 
     def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
-        async def handle(request: Request) -> Response:
-            method = "GET" if request.method == "HEAD" else request.method
-            return await handlers[method](request)
-
-        super().__init__("/", handle, methods=list(handlers))
+        super().__init__("/", Endpoint(handlers), methods=list(handlers))
         self.path = path
         self.path_regex = re.compile(re.escape(path) + r"\Z")
+
+
+class Endpoint:
+    """The handlers of one path, as an ASGI application; for a function Starlette would catch exceptions once more."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = {**handlers, "HEAD": handlers["GET"]} if "GET" in handlers else dict(handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._handlers[scope["method"]](Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandlers, model: str) -> list[ExactRoute]:
@@ -133,7 +142,7 @@ def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandler
         "/v2/health/live": {"GET": state.health},
         "/v2/health/ready": {"GET": state.ready},
     }
-    # The protocol leaves it to the client whether a path names the version.
+    # In the protocol a path may name the version.
     for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{VERSION}"):
         table |= {
             f"{path}/infer": {"POST": classify.infer},

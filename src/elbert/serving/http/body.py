@@ -11,7 +11,7 @@ import numpy as np
 from starlette.requests import Request
 
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.middleware import ClientDisconnected
+from elbert.serving.http.middleware import ClientDisconnected, exchange_of
 
 MAX_UNREAD_BODIES = 64  # bodies of the largest size that may be in memory before they are complete
 MAX_DEPTH = 1024  # nested arrays and objects
@@ -34,12 +34,13 @@ class BodyReader:
             ApiError: it is not declared as JSON, too large, or too slow.
             ClientDisconnected: the client disconnected.
         """
-        declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        exchange = exchange_of(request.scope)
+        declared = exchange.header(b"content-type").partition(";")[0].strip().lower()
         # A page of another origin can make a browser post a form here, but not JSON.
         if declared != "application/json" and not (declared.startswith("application/") and declared.endswith("+json")):
             message = f"content-type is {declared or 'missing'!r:.80}, expected application/json"
             raise ApiError("UnsupportedMediaType", message)
-        length = request.headers.get("content-length", "")
+        length = exchange.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:20]) > self._limit:
             raise self._too_large()
         body = bytearray()

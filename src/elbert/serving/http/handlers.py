@@ -14,9 +14,9 @@ from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_h
 from elbert.serving.http.middleware import DisconnectWatch, exchange_of
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
 from elbert.serving.http.schemas.common import ParsedRequest, count_characters, limit_characters
-from elbert.serving.settings import HttpSettings
 from elbert.serving.results import ResultStream, TextResult
 from elbert.serving.service import Service
+from elbert.serving.settings import HttpSettings
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -54,12 +54,13 @@ class ClassifyHandlers:
     async def classify(self, request: Request) -> Response:
         """``POST /v1/classify`` and ``/classify``; as lines of JSON for clients that accept them."""
         parsed = classify.parse_request(await self._read(request), self.max_texts, self._models)
-        if NDJSON in request.headers.get("accept", "").lower():
+        exchange = exchange_of(request.scope)
+        if NDJSON in exchange.header(b"accept").lower():
             async with DisconnectWatch(request.receive):
                 return ClassifyStream(await self._submit(request, parsed), parsed, len(self._labels))
         items = await self._collect(request, parsed)
         answer = classify.to_response(
-            items, parsed, len(self._labels), model=self._name, request_id=exchange_of(request.scope).request_id
+            items, parsed, len(self._labels), model=self._name, request_id=exchange.request_id
         )
         return _to_json(answer, {OPERATING_POINT: quote_header(items[0].point)})
 

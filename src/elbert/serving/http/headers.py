@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from elbert.serving.results import TextResult
@@ -32,15 +33,17 @@ class Durations:
     @classmethod
     def mean(cls, items: Sequence[TextResult]) -> Durations:
         """Average the timings of all items; zeros without any."""
-        n, timings = max(len(items), 1), [item.timings for item in items]
-        return cls(
-            sum(t.tokenise for t in timings) / n,
-            sum(t.queue for t in timings) / n,
-            sum(t.inference for t in timings) / n,
-        )
+        n, tokenise, queue, inference = max(len(items), 1), 0.0, 0.0, 0.0
+        for item in items:
+            tokenise += item.timings.tokenise
+            queue += item.timings.queue
+            inference += item.timings.inference
+        return cls(tokenise / n, queue / n, inference / n)
 
 
-def answer_headers(items: Sequence[TextResult], characters: int, seconds: float, durations: Durations) -> dict[str, str]:
+def answer_headers(
+    items: Sequence[TextResult], characters: int, seconds: float, durations: Durations
+) -> dict[str, str]:
     """Return TEI's headers, times in whole milliseconds, and the operating point."""
     total = str(round(seconds * 1000))
     values = (
@@ -55,6 +58,7 @@ def answer_headers(items: Sequence[TextResult], characters: int, seconds: float,
     return {**dict(zip(TIMES, values, strict=True)), OPERATING_POINT: quote_header(items[0].point)}
 
 
+@lru_cache(256)  # for every answer, and there are few operating points
 def quote_header(text: str) -> str:
     """Percent-encode what a header cannot hold: line ends (%0A), and everything outside ASCII."""
     return quote(text, safe=SAFE)

@@ -15,8 +15,8 @@ from elbert.serving.http.errors import ApiError
 from elbert.serving.http.metrics import Metrics
 from elbert.serving.http.schemas.classify import Model, ModelList
 from elbert.serving.http.schemas.open_inference import ServerMetadata, to_metadata
-from elbert.serving.settings import HttpSettings
 from elbert.serving.service import Service
+from elbert.serving.settings import HttpSettings
 
 JSON = "application/json"
 

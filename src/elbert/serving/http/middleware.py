@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from random import getrandbits
@@ -86,6 +86,7 @@ class Exchange:
     request_id: str
     route: str = ""
     method: str = ""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
     classifies: bool = False
     batch: bool = False
     texts: int = 0
@@ -100,6 +101,10 @@ class Exchange:
     def seconds(self) -> float:
         """Since the request arrived."""
         return time.perf_counter() - self.began
+
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, empty without it; a dictionary is several times faster than ``Headers``."""
+        return self.headers.get(name, b"").decode("latin-1")
 
     def record(self, items: Sequence[TextResult]) -> None:
         """Keep the results of the request's texts."""
@@ -117,10 +122,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def choose_request_id(sent: str | None) -> str:
+def choose_request_id(sent: str) -> str:
     """Return the client's own id if it is safe to log, else a new one."""
     # An id need not be hard to guess, and the system's randomness costs a wait for the interpreter.
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{getrandbits(64):016x}"
+    return sent if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(64):016x}"
 
 
 class RequestMiddleware:
@@ -151,9 +156,9 @@ class RequestMiddleware:
         """Answer one request, once."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        request_id = choose_request_id(headers.get("x-request-id"))
-        exchange = scope[EXCHANGE] = Exchange(request_id, scope["path"], scope["method"])
+        headers = dict(scope["headers"])
+        request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        exchange = scope[EXCHANGE] = Exchange(request_id, scope["path"], scope["method"], headers)
         id_header = (b"x-request-id", request_id.encode())
 
         async def send_with_id(message: Message) -> None:
@@ -164,9 +169,9 @@ class RequestMiddleware:
 
         try:
             if self._loopback_only:
-                _check_host(headers)
+                _check_host(scope)
             if self._key is not None:
-                self._check_key(scope["path"], scope["method"], headers)
+                self._check_key(exchange)
             await self._app(scope, receive, send_with_id)
         except ClientDisconnected:
             exchange.error = "ClientDisconnected"
@@ -180,17 +185,17 @@ class RequestMiddleware:
             self._on_end(exchange)
         return None
 
-    def _check_key(self, path: str, method: str, headers: Headers) -> None:
-        if path in self._open_paths or (path == "/" and method in ("GET", "HEAD")):
+    def _check_key(self, exchange: Exchange) -> None:
+        if exchange.route in self._open_paths or (exchange.route == "/" and exchange.method in ("GET", "HEAD")):
             return
-        sent = headers.get("authorization", "").strip().encode("latin-1")
+        sent = exchange.headers.get(b"authorization", b"").strip()
         if self._key is None or not compare_digest(sent, self._key):
             message = "wrong API key" if sent else "no API key; expected the header Authorization: Bearer KEY"
             raise ApiError("Unauthorized", message, {"www-authenticate": "Bearer"})
 
 
-def _check_host(headers: Headers) -> None:
-    hosts = headers.getlist("host")
+def _check_host(scope: Scope) -> None:
+    hosts = Headers(scope=scope).getlist("host")
     if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
         raise ApiError("Forbidden", "this server answers on this machine only; call it 127.0.0.1 or localhost")
 
