@@ -94,6 +94,7 @@ class Shell:
         from elbert.cli.main import main, parser
 
         if not parse_only:
+            assert arguments[0] not in ("serve", "explore"), "these run until Ctrl-C: mark the block as parsed"
             assert main(arguments) == 0, arguments
             return
         parsed, extra = parser().parse_known_args(arguments)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from documents import MARKERS, PAGES, ROOT, SHELLS, Shell, blocks
+from tiny import texts, write_bundle
 
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorials" / "train-certify-serve.md"
@@ -28,9 +29,15 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """A folder with what a reader has after cloning."""
+    """A folder with what a reader has: the examples, data files, and tiny models under the names that pages use."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples", "examples")
+    for name in ("albert/albert-base-v2", "my-pairs"):
+        write_bundle(Path(name))
+    for name, rows in {"train": 130, "validation": 130, "calibration": 400, "test": 60}.items():
+        lines = [f'"{text}",{"positive" if "good" in text else "negative"}' for text in texts(rows, seed=len(name))]
+        Path(f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    Path("unlabelled.txt").write_text("\n".join(texts(400, seed=1)) + "\n")
     return tmp_path
 
 
@@ -54,17 +61,27 @@ def test_blocks_have_a_language_and_a_known_marker(page):
 def test_blocks_run(page, reader, monkeypatch, capsys):
     """The blocks of a page run one after another in one folder and one namespace."""
     shell, namespace = Shell(monkeypatch), {}
+    if "--output my-model" not in page.read_text(encoding="utf-8"):
+        write_bundle(Path("my-model"))
     for block in blocks(page, "python", *SHELLS):
         if block.marker in ("not run", "server"):
             if block.language == "python":
                 ast.parse(block.text)
         elif block.language == "python":
             exec(compile(block.text, str(page), "exec"), namespace)
-            cut_files()
+            if page == TUTORIAL:
+                cut_files()
         else:
             flags = block.detail.split() if block.marker == "reduced" else []
             for command in block.commands:
                 shell.run(command, *flags, parse_only=block.marker == "parsed")
+    if page.name == "classify-files.md":
+        assert len(Path("predictions.jsonl").read_text().splitlines()) == 12
+    if page.name == "train-a-model.md":
+        assert Path("my-model", "model.safetensors").exists()
+    if page.name == "choose-a-trade-off.md":
+        assert {"half", "close", "safe", "same"} <= json.loads(Path("my-model/exits.json").read_text())["points"].keys()
+        assert {file.name for file in Path("report").iterdir()} >= {"report.html", "curves.png", "policies.csv"}
     if page == TUTORIAL:
         from elbert import Classifier
 
