@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from elbert.cli.commands.env import facts
+from elbert.cli.commands.env import collect_facts
 from elbert.model.cpu import threads
 
 RESULTS = Path(__file__).parent / "results"
@@ -59,7 +59,7 @@ def keep(name: str, result: dict[str, Any]) -> Path:
     about = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": "python " + " ".join(sys.argv),
-        "machine": facts(),
+        "machine": collect_facts(),
     }
     path.write_text(json.dumps(about | {"result": result}, indent=2) + "\n", encoding="utf-8")
     return path

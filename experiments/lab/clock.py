@@ -13,7 +13,7 @@ from typing import Any
 
 from elbert import Classifier, policy
 from elbert.classifier import Dtype
-from elbert.cli.commands.env import facts
+from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
 from elbert.exits import Full, Policy
 from elbert.texts import Text
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Goal:
     """How to measure."""
 
     dtype: Dtype
@@ -48,7 +48,7 @@ def points(studied: Record) -> dict[str, str]:
     return found | {f"goal {s}x": each[OURS]["policy"] for s, each in studied["goals"].items() if OURS in each}
 
 
-def timed(run: Run, wish: Wish, *, again: bool) -> Record | str:
+def timed(run: Run, wish: Goal, *, again: bool) -> Record | str:
     """A set's times, measured now or earlier; or in words why there are none."""
     studied, model = run.places.records.read(study_name(run)), run.folder / "model"
     name = clock_name(run.base.key, run.prepared.data.name)
@@ -61,13 +61,13 @@ def timed(run: Run, wish: Wish, *, again: bool) -> Record | str:
     if not (model / "config.json").is_file():
         return "its model is not on this machine; run.py --keep-model --again makes it" if known is None else known
     found = measure(run, wish, model, {name: policy(spec) for name, spec in settings["points"].items()})
-    conditions = {"date": datetime.now(UTC).date().isoformat(), "machine": facts()}
+    conditions = {"date": datetime.now(UTC).date().isoformat(), "machine": collect_facts()}
     record = {"set": run.prepared.data.name, "settings": settings, **found, "conditions": conditions}
     run.places.records.write(name, record)
     return record
 
 
-def measure(run: Run, wish: Wish, model: Path, policies: Mapping[str, Policy]) -> Record:
+def measure(run: Run, wish: Goal, model: Path, policies: Mapping[str, Policy]) -> Record:
     """Times of all policies over a sample of the test texts, in batches and one by one."""
     classifier = Classifier.load(model, "full", dtype=wish.dtype, device=wish.device, threads=wish.threads)
     texts = [example.content() for example in read_examples(str(run.prepared.file("test")))]

@@ -12,9 +12,9 @@ from typing import Any
 
 from elbert import Classifier
 from elbert.bundle.certificate import files_hash
-from elbert.cli.commands.env import facts
+from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
-from elbert.evaluation import Outputs, collect, load_outputs, target
+from elbert.evaluation import Outputs, collect, load_outputs, parse_target
 from elbert.evaluation.report import depth_metrics
 from lab.base import Base
 from lab.fit import Machine, fit
@@ -121,7 +121,7 @@ def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[
                 "device": machine.device,
                 "date": datetime.now(UTC).date().isoformat(),
                 "command": command,
-                "machine": facts(),
+                "machine": collect_facts(),
             },
         }
         run.places.records.write(run.record_name, record)
@@ -148,7 +148,7 @@ def outputs_of(classifier: Classifier, file: Path) -> Outputs:
     """What every depth says of every text of a file."""
     examples = list(read_examples(str(file)))
     config = classifier.bundle.config
-    labels = [target(example, config.labels, config.problem) for example in examples]
+    labels = [parse_target(example, config.labels, config.problem) for example in examples]
     return collect(classifier, [example.content() for example in examples], labels)
 
 

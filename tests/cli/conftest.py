@@ -13,22 +13,22 @@ COMMAND = [sys.executable, "-m", "elbert.cli.main"]
 
 
 @dataclass
-class Told:
-    """What a command said, and how it ended."""
+class Result:
+    """Exit status and output of a command."""
 
     status: int
     out: str
     err: str
 
-    def refused(self, *parts: str) -> None:
-        """One line on standard error that holds the parts, nothing on standard output, a status that is not 0."""
+    def check_error(self, *parts: str) -> None:
+        """Check for status 2, no output, and one line on standard error that contains the parts."""
         assert self.out == ""
-        self.stopped([], *parts)
+        self.check_stopped([], *parts)
 
-    def stopped(self, answered: list[str], *parts: str) -> None:
-        """The same, after answers to the texts before."""
+    def check_stopped(self, texts: list[str], *parts: str) -> None:
+        """Check for the same, after predictions for the texts before."""
         assert self.status == 2
-        assert [json.loads(line)["text"] for line in self.out.splitlines()] == answered
+        assert [json.loads(line)["text"] for line in self.out.splitlines()] == texts
         assert self.err.startswith("elbert: error: ")
         assert self.err.count("\n") == 1
         assert self.err.endswith("\n")
@@ -49,18 +49,18 @@ def _one_thread():
 
 @pytest.fixture(autouse=True)
 def _buffered(monkeypatch):
-    """Standard output holds lines back, as it does for people; some workplaces switch that off."""
+    """Standard output is buffered, as by default; some environments disable that."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 @pytest.fixture
 def elbert(capsys):
-    """Run a command in this process: quick, and every error of ours is told before Python could."""
+    """Run a command in this process: fast, and our own errors are printed before Python could."""
 
-    def run(*arguments) -> Told:
+    def run(*arguments) -> Result:
         capsys.readouterr()
         status = main([str(a) for a in arguments])
-        return Told(status, *capsys.readouterr())
+        return Result(status, *capsys.readouterr())
 
     return run
 
@@ -69,9 +69,9 @@ def elbert(capsys):
 def process():
     """Run a command as a process of its own; keywords go to subprocess."""
 
-    def run(*arguments, **options) -> Told:
+    def run(*arguments, **options) -> Result:
         done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
-        return Told(done.returncode, done.stdout, done.stderr)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     return run
 

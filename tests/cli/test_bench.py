@@ -18,7 +18,7 @@ def data(tmp_path):
 
 
 def test_depths_are_those_of_predict(elbert, bundle_folder, data):
-    told = elbert(
+    result = elbert(
         "bench",
         "--model",
         bundle_folder,
@@ -31,8 +31,8 @@ def test_depths_are_those_of_predict(elbert, bundle_folder, data):
         1,
         "--json",
     )
-    assert (told.status, told.err) == (0, "")
-    found = json.loads(told.out)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(result.out)
     classifier = Classifier.load(bundle_folder)
     assert list(found["policies"]) == ["full", "entropy(0.4)", "depth(2)"]
     assert (found["data"], found["dtype"], found["depths"]) == (str(data), "float32", 6)
@@ -46,33 +46,33 @@ def test_depths_are_those_of_predict(elbert, bundle_folder, data):
         assert 0 < each["single"]["p50"] <= each["single"]["p99"]
 
 
-def test_made_up_texts_run_at_fixed_depths_and_say_so(elbert, bundle_folder, monkeypatch):
-    monkeypatch.setattr("elbert.cli.commands.bench.MADE_UP", 20)
-    told = elbert("bench", "--model", bundle_folder, "--rounds", 1)
-    assert told.status == 0
-    assert "Made-up texts: give --data FILE" in " ".join(told.out.split())
+def test_synthetic_texts_run_at_fixed_depths(elbert, bundle_folder, monkeypatch):
+    monkeypatch.setattr("elbert.cli.commands.bench.SYNTHETIC_TEXTS", 20)
+    result = elbert("bench", "--model", bundle_folder, "--rounds", 1)
+    assert result.status == 0
+    assert "Synthetic texts: use --data FILE" in " ".join(result.out.split())
     for policy in ("full", "depth(3)", "depth(2)"):
-        assert policy in told.out
+        assert policy in result.out
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["--rounds", "0"], "--rounds is 0, expected a whole number from 1"),
         (["--data", "nowhere.csv"], "nowhere.csv: no such file"),
         (["--policy", "depht(3)"], "no policy is called 'depht'"),
     ],
 )
-def test_bad_wishes_are_one_line(elbert, bundle_folder, words, message):
-    told = elbert("bench", "--model", bundle_folder, *words)
-    assert (told.status, told.out) == (2, "")
-    assert message in told.err
-    assert told.err.count("\n") == 1
-    assert "Traceback" not in told.err
+def test_wrong_arguments_give_one_line(elbert, bundle_folder, arguments, message):
+    result = elbert("bench", "--model", bundle_folder, *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err
 
 
 def test_no_texts_is_one_line(elbert, bundle_folder, tmp_path):
     (tmp_path / "empty.txt").write_text("")
-    told = elbert("bench", "--model", bundle_folder, "--data", tmp_path / "empty.txt")
-    assert (told.status, told.err.count("\n")) == (2, 1)
-    assert "no texts to measure on" in told.err
+    result = elbert("bench", "--model", bundle_folder, "--data", tmp_path / "empty.txt")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "no texts to measure on" in result.err

@@ -1,4 +1,4 @@
-"""elbert calibrate: what was asked is chosen, measured on other texts, promised where it can be, and kept."""
+"""elbert calibrate: a policy is chosen for a goal, measured on other texts, certified, and stored."""
 
 import json
 import warnings
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from elbert.bundle import Bundle, ConditionsWarning, files_hash
-from elbert.calibration import losses, p_value
+from elbert.calibration import compute_losses, compute_p_value
 from elbert.classifier import Classifier
 from elbert.errors import BundleError
-from elbert.evaluation import Outputs, collect, split
+from elbert.evaluation import Outputs, collect, split_indices
 from elbert.evaluation.sweep import Trials
 from elbert.exits import policy
 from tiny import rewrite_weights, texts, write_bundle
@@ -22,10 +22,10 @@ SEED = 9  # a model whose depths agree more and more with the last
 
 @pytest.fixture(scope="module", autouse=True)
 def _truth(tmp_path_factory):
-    """Labels that full depth mostly gets right, so that leaving early costs something."""
+    """Labels that full depth mostly gets right, so that early exits lose accuracy."""
     classifier = Classifier.load(write_bundle(tmp_path_factory.mktemp("truth") / "model", SEED), "full")
-    said = [classifier.labels.index(p.label) for p in classifier.predict(SENTENCES)]
-    TRUTH[:] = [1 - label if i % 7 == 0 else label for i, label in enumerate(said)]
+    predicted = [classifier.labels.index(p.label) for p in classifier.predict(SENTENCES)]
+    TRUTH[:] = [1 - label if i % 7 == 0 else label for i, label in enumerate(predicted)]
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def unlabelled(tmp_path):
 FEW = ("--families", "entropy", "patience")
 
 
-def entry(told):
-    assert (told.status, told.err) == (0, "")
-    return json.loads(told.out)
+def entry(result):
+    assert (result.status, result.err) == (0, "")
+    return json.loads(result.out)
 
 
 def measured(model, part: np.ndarray) -> Outputs:
@@ -60,12 +60,12 @@ def measured(model, part: np.ndarray) -> Outputs:
 
 
 def test_the_fastest_that_is_as_good_is_kept_with_its_figures(elbert, model, data):
-    told = entry(
+    printed = entry(
         elbert("calibrate", "--model", model, "--data", data, "--max-drop", 2, "--name", "good", *FEW, "--json")
     )
     point = Bundle.open(model).points["good"]
-    assert told["policy"] == str(point.policy)
-    chosen, rest = split(240, 0.5)
+    assert printed["policy"] == str(point.policy)
+    chosen, rest = split_indices(240, 0.5)
     trials = Trials(measured(model, rest))
     assert point.measured["n"] == 120
     assert point.measured["accuracy"] == pytest.approx(trials.correct(point.policy).mean(), abs=1e-4)
@@ -90,26 +90,26 @@ def test_the_fastest_that_is_as_good_is_kept_with_its_figures(elbert, model, dat
 
 
 def test_the_most_accurate_that_is_as_fast(elbert, model, data):
-    told = entry(
+    point = entry(
         elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "twice", *FEW, "--json")
     )
-    on = told["measured"]["chosen_on"]
+    on = point["measured"]["chosen_on"]
     assert on["layer_speedup"] >= 2
-    trials = Trials(measured(model, split(240, 0.5)[0]))
+    trials = Trials(measured(model, split_indices(240, 0.5)[0]))
     for spec in ("entropy(0.9)", "patience(1)", "depth(1)"):  # on the grid: others that are fast enough
         if trials.depth(policy(spec)).mean() <= 3:
             assert trials.correct(policy(spec)).mean() <= on["accuracy"] + 1e-4
 
 
-def test_a_promise_is_that_of_the_formula(elbert, model, data):
+def test_a_certificate_follows_the_formula(elbert, model, data):
     arguments = ("--model", model, "--data", data, "--risk", 0.2, "--error", 0.1, "--name", "sure", *FEW, "--default")
-    told = entry(elbert("calibrate", *arguments, "--json"))
-    certificate = told["certificate"]
-    trials = Trials(measured(model, split(240, 0.5)[1]))
-    chosen = policy(told["policy"])
-    flips = int(trials.look_up(losses(trials, "harmful-flip"), trials.depth(chosen)).sum())
+    point = entry(elbert("calibrate", *arguments, "--json"))
+    certificate = point["certificate"]
+    trials = Trials(measured(model, split_indices(240, 0.5)[1]))
+    chosen = policy(point["policy"])
+    flips = int(trials.look_up(compute_losses(trials, "harmful-flip"), trials.depth(chosen)).sum())
     assert (certificate["loss"], certificate["n"], certificate["flips"]) == ("harmful-flip", 120, flips)
-    assert certificate["p_value"] == p_value(flips, 120, 0.2) <= 0.1
+    assert certificate["p_value"] == compute_p_value(flips, 120, 0.2) <= 0.1
     assert trials.depth(chosen).mean() < 6
     bundle = Bundle.open(model)
     assert bundle.default == "sure"
@@ -119,46 +119,46 @@ def test_a_promise_is_that_of_the_formula(elbert, model, data):
 def test_policies_fixed_beforehand_are_tested_in_their_order_on_all_texts(elbert, model, data):
     specs = ("depth(5)", "depth(4)", "depth(1)")
     arguments = ("--model", model, "--data", data, "--risk", 0.15, "--name", "fixed", "--policies", *specs, "--json")
-    told = entry(elbert("calibrate", *arguments))
+    point = entry(elbert("calibrate", *arguments))
     trials = Trials(measured(model, np.arange(240)))
-    lost = losses(trials, "harmful-flip")
+    lost = compute_losses(trials, "harmful-flip")
     expected = "full"
     for spec in specs:
-        if p_value(int(trials.look_up(lost, trials.depth(policy(spec))).sum()), 240, 0.15) > 0.05:
+        if compute_p_value(int(trials.look_up(lost, trials.depth(policy(spec))).sum()), 240, 0.15) > 0.05:
             break
         expected = spec
-    assert told["policy"] == expected
-    assert (told["measured"]["n"], told["certificate"]["n"]) == (240, 240)
-    assert "chosen_on" not in told["measured"]
+    assert point["policy"] == expected
+    assert (point["measured"]["n"], point["certificate"]["n"]) == (240, 240)
+    assert "chosen_on" not in point["measured"]
 
 
-def test_without_labels_agreement_is_measured_and_inconsistency_promised(elbert, model, unlabelled):
+def test_without_labels_agreement_is_measured_and_inconsistency_certified(elbert, model, unlabelled):
     arguments = ("--model", model, "--data", unlabelled, "--risk", 0.2, "--name", "same", *FEW, "--json")
-    told = entry(elbert("calibrate", *arguments))
-    assert told["certificate"]["loss"] == "inconsistency"
-    assert told["measured"]["agreement"] == pytest.approx(1 - told["certificate"]["flips"] / 120, abs=1e-4)
-    assert "accuracy" not in told["measured"]
-    elbert("calibrate", *arguments, "--loss", "harmful-flip").refused("use --loss inconsistency")
+    point = entry(elbert("calibrate", *arguments))
+    assert point["certificate"]["loss"] == "inconsistency"
+    assert point["measured"]["agreement"] == pytest.approx(1 - point["certificate"]["flips"] / 120, abs=1e-4)
+    assert "accuracy" not in point["measured"]
+    elbert("calibrate", *arguments, "--loss", "harmful-flip").check_error("use --loss inconsistency")
 
 
 def test_other_files_other_precisions_and_temperatures(elbert, model, data, tmp_path):
     arguments = ("--model", model, "--data", data, "--tuning", data, "--max-drop", 5, "--name", "warm", "--families")
-    told = entry(elbert("calibrate", *arguments, "entropy", "--temperature", "--also-dtype", "bfloat16", "--json"))
-    assert told["policy"].startswith("tempered(entropy(")
-    assert told["measured"]["n"] == told["measured"]["chosen_on"]["n"] == 240
-    assert told["conditions"]["dtypes"] == ["float32", "bfloat16"]
-    assert told["measured"]["other_dtypes"]["bfloat16"]["n"] == 240
+    point = entry(elbert("calibrate", *arguments, "entropy", "--temperature", "--also-dtype", "bfloat16", "--json"))
+    assert point["policy"].startswith("tempered(entropy(")
+    assert point["measured"]["n"] == point["measured"]["chosen_on"]["n"] == 240
+    assert point["conditions"]["dtypes"] == ["float32", "bfloat16"]
+    assert point["measured"]["other_dtypes"]["bfloat16"]["n"] == 240
     assert elbert("predict", "a film", "--model", model, "--policy", "warm", "--strict").status == 0
     assert (
         elbert("predict", "a film", "--model", model, "--policy", "warm", "--dtype", "bfloat16", "--strict").status == 0
     )
 
 
-def test_points_live_side_by_side_and_in_copies(elbert, model, data, tmp_path):
+def test_points_are_kept_and_copied(elbert, model, data, tmp_path):
     for name, speedup in (("quick", 3), ("quicker", 5)):
-        told = elbert("calibrate", "--model", model, "--data", data, "--speedup", speedup, "--name", name, *FEW)
-        assert told.status == 0
-        assert "estimates, not promises" in told.out
+        result = elbert("calibrate", "--model", model, "--data", data, "--speedup", speedup, "--name", name, *FEW)
+        assert result.status == 0
+        assert "these are estimates" in result.out
     copy = tmp_path / "copy"
     arguments = ("--model", model, "--data", data, "--speedup", 2, "--name", "slower", *FEW, "--output", copy)
     assert elbert("calibrate", *arguments).status == 0
@@ -169,30 +169,30 @@ def test_points_live_side_by_side_and_in_copies(elbert, model, data, tmp_path):
     assert sum(p.depth for p in slower.predict(SENTENCES)) > sum(p.depth for p in quick.predict(SENTENCES))
 
 
-def test_what_it_does_not_hold_for_warns_or_is_refused(elbert, model, data):
+def test_what_it_does_not_hold_for_warns_or_is_rejected(elbert, model, data):
     assert elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "p", *FEW).status == 0
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         classifier = Classifier.load(model, "p", dtype="bfloat16")
         classifier.predict(["a film"], "p")
-    assert [w.category for w in heard] == [ConditionsWarning]  # once is enough
-    assert "was calibrated in float32 (here bfloat16)" in str(heard[0].message)
+    assert [w.category for w in caught] == [ConditionsWarning]  # once is enough
+    assert "was calibrated in float32 (here bfloat16)" in str(caught[0].message)
     with pytest.raises(BundleError, match="calibrate again"):
         Classifier.load(model, "p", dtype="bfloat16", strict=True)
     with pytest.raises(BundleError, match="calibrate again"):
         Classifier.load(model, dtype="bfloat16", strict=True).predict(["a film"], "p")
     rewrite_weights(model, lambda weights: weights["classifier.bias"].add_(1))
-    told = elbert("predict", "a film", "--model", model, "--policy", "p", "--strict")
-    told.refused("operating point 'p' was calibrated with other weights")
+    result = elbert("predict", "a film", "--model", model, "--policy", "p", "--strict")
+    result.check_error("operating point 'p' was calibrated with other weights")
     settings = json.loads((model / "tokenizer_config.json").read_text())
     (model / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 32}))
     with pytest.warns(ConditionsWarning, match=r"other weights .*, and with texts of at most 64 tokens \(here 32\)"):
         Classifier.load(model, "p")
 
 
-REFUSED = {
+REJECTED = {
     "a policy's name": (["--name", "full"], "which an operating point of that name would hide"),
-    "reads like a policy": (["--name", "entropy"], "choose another name"),
+    "reads as a policy": (["--name", "entropy"], "choose another name"),
     "a union's name": (["--name", "depth(1) | full"], "choose another name"),
     "no name": (["--name", " "], "1 to 64 characters"),
     "no such family": (["--families", "windows"], "expected some of window"),
@@ -205,31 +205,33 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("case", REJECTED.values(), ids=REJECTED)
 def test_what_cannot_be_is_one_line_and_nothing_written(elbert, model, data, case):
     changes, *parts = case
-    wish = [] if changes[0] in ("--speedup", "--max-drop", "--risk") else ["--speedup", "2"]
+    goal = [] if changes[0] in ("--speedup", "--max-drop", "--risk") else ["--speedup", "2"]
     name = [] if changes[0] == "--name" else ["--name", "n"]
-    elbert("calibrate", "--model", model, "--data", data, *name, *wish, *changes).refused(*parts)
+    elbert("calibrate", "--model", model, "--data", data, *name, *goal, *changes).check_error(*parts)
     assert not (model / "exits.json").exists()
 
 
-def test_a_model_that_is_not_yours_needs_a_copy(elbert, data, tmp_path):
-    elbert("calibrate", "--data", data, "--speedup", 2, "--name", "n").refused("--output DIR makes a copy")
+def test_a_model_that_without_a_local_folder_needs_a_copy(elbert, data, tmp_path):
+    elbert("calibrate", "--data", data, "--speedup", 2, "--name", "n").check_error("--output DIR makes a copy")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
     arguments = ("calibrate", "--data", data, "--speedup", 2, "--name", "n", "--output", tmp_path / "there")
-    elbert(*arguments).refused("which is there already")
-    elbert("calibrate", "--data", "-", "--speedup", 2, "--name", "n", "--output", tmp_path / "new").refused(
-        "give a file"
+    elbert(*arguments).check_error("which exists already")
+    elbert("calibrate", "--data", "-", "--speedup", 2, "--name", "n", "--output", tmp_path / "new").check_error(
+        "use a file"
     )
 
 
 def test_one_file_with_labels_and_one_without(elbert, model, data, unlabelled):
     arguments = ("calibrate", "--model", model, "--data", data, "--tuning", unlabelled, "--speedup", 2, "--name", "n")
-    elbert(*arguments).refused("one has labels and the other has none")
+    elbert(*arguments).check_error("one has labels and the other has none")
 
 
 def test_a_regression_has_nothing_to_calibrate(elbert, data, tmp_path):
     model = write_bundle(tmp_path / "regression", labels=("value",), problem_type="regression")
-    elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "n").refused("nothing to calibrate")
+    elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "n").check_error(
+        "nothing to calibrate"
+    )

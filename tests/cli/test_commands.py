@@ -1,4 +1,4 @@
-"""The commands there are: their help, and elbert env."""
+"""The list of commands, their help, and elbert env."""
 
 import json
 
@@ -8,14 +8,14 @@ import elbert as package
 from elbert.cli.main import COMMANDS, main
 
 
-def said(capsys, *arguments):
+def run_to_exit(capsys, *arguments):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return end.value.code, *capsys.readouterr()
 
 
 def test_help_names_every_command(capsys):
-    status, out, err = said(capsys, "--help")
+    status, out, err = run_to_exit(capsys, "--help")
     assert (status, err) == (0, "")
     for name, what in COMMANDS.items():
         assert name in out
@@ -24,27 +24,27 @@ def test_help_names_every_command(capsys):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help(capsys, name):
-    status, out, err = said(capsys, name, "-h")
+    status, out, err = run_to_exit(capsys, name, "-h")
     assert (status, err) == (0, "")
     assert out.startswith(f"usage: elbert {name}")
     assert COMMANDS[name][1:].split(",")[0] in out
 
 
 def test_version(capsys):
-    assert said(capsys, "--version") == (0, f"elbert {package.__version__}\n", "")
+    assert run_to_exit(capsys, "--version") == (0, f"elbert {package.__version__}\n", "")
 
 
 def test_options_are_not_abbreviated(elbert):
-    elbert("predict", "x", "--pol", "full").refused("unknown argument '--pol'")
+    elbert("predict", "x", "--pol", "full").check_error("unknown argument '--pol'")
 
 
 def test_env(elbert):
     found = json.loads(elbert("env", "--json").out)
     assert found["elbert"] == package.__version__
     assert {"python", "platform", "torch", "transformers", "processor", "cores", "cuda", "bundled model"} <= set(found)
-    told = elbert("env")
-    assert (told.status, told.err) == (0, "")
-    assert [line.split("  ")[0] for line in told.out.splitlines()] == list(found)
+    result = elbert("env")
+    assert (result.status, result.err) == (0, "")
+    assert [line.split("  ")[0] for line in result.out.splitlines()] == list(found)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_env(elbert):
     ],
     ids=" ".join,
 )
-def test_wrong_arguments_are_told_in_one_line(arguments, capsys):
+def test_wrong_arguments_give_one_line(arguments, capsys):
     assert main(arguments) == 2
-    out, told = capsys.readouterr()
+    out, message = capsys.readouterr()
     assert out == ""
-    assert told.startswith("elbert: error: ")
-    assert told.count("\n") == 1
-    assert " -h" in told
+    assert message.startswith("elbert: error: ")
+    assert message.count("\n") == 1
+    assert " -h" in message

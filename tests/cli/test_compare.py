@@ -1,4 +1,4 @@
-"""elbert compare: one pass, and everything that is said of it agrees with plain replays."""
+"""elbert compare: one pass of the model, whose report agrees with plain replays."""
 
 import csv
 import json
@@ -30,11 +30,11 @@ def data(tmp_path):
     return tmp_path / "data.jsonl"
 
 
-def test_what_is_told_is_what_replays_say(elbert, model, data, tmp_path):
+def test_the_report_equals_replays(elbert, model, data, tmp_path):
     out = tmp_path / "out"
-    told = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW, "--json")
-    assert (told.status, told.err) == (0, "")
-    values = json.loads(told.out)
+    result = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW, "--json")
+    assert (result.status, result.err) == (0, "")
+    values = json.loads(result.out)
     assert values == json.loads((out / "comparison.json").read_text())
     trials = Trials(collect(Classifier.load(model), SENTENCES, TRUTH))
     rows = list(csv.DictReader((out / "policies.csv").read_text().splitlines()))
@@ -57,9 +57,9 @@ def test_what_is_told_is_what_replays_say(elbert, model, data, tmp_path):
 
 def test_files_are_whole(elbert, model, data, tmp_path):
     out = tmp_path / "out"
-    told = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW)
-    assert told.status == 0
-    assert "honest: dials chosen on other texts" in told.out
+    result = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW)
+    assert result.status == 0
+    assert "held out: dials chosen on other texts" in result.out
     names = {"report.html", "curves.png", "curves.svg", "policies.csv", "comparison.json"}
     assert {f.name for f in out.iterdir()} == names
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -74,8 +74,8 @@ def test_saved_outputs_compare_the_same(elbert, model, data, tmp_path):
     saved = tmp_path / "outputs.npz"
     outputs = collect(Classifier.load(model), SENTENCES, TRUTH)
     outputs.save(saved)
-    told = elbert("compare", "--data", saved, "--tuning", saved, "--output", tmp_path / "a", *FEW, "--json")
-    values = json.loads(told.out)
+    result = elbert("compare", "--data", saved, "--tuning", saved, "--output", tmp_path / "a", *FEW, "--json")
+    values = json.loads(result.out)
     assert values["fixed"][0]["flops"] is None
     assert (values["honest"]["choose_n"], values["honest"]["report_n"]) == (120, 120)
     again = compare(load_outputs(saved), policy("full"), choose=outputs, named=FEW[1:])
@@ -84,7 +84,7 @@ def test_saved_outputs_compare_the_same(elbert, model, data, tmp_path):
         assert {e["family"]: e["accuracy"] for e in row["entries"]} == rows[row["speedup"]]
 
 
-def test_a_duel_is_told_with_its_test(model):
+def test_a_duel_has_a_statistical_test(model):
     outputs = collect(Classifier.load(model), SENTENCES, TRUTH)
     comparison = compare(outputs, policy("full"), named=["window", "depth"])
     for contest in comparison.contests:
@@ -95,21 +95,21 @@ def test_a_duel_is_told_with_its_test(model):
             assert (duel.verdict == "no difference") == (duel.p > 0.05)
 
 
-REFUSED = {
-    "a family nobody knows": (["--families", "windows"], "expected some of window"),
+REJECTED = {
+    "an unknown family": (["--families", "windows"], "expected some of window"),
     "a folder that is a file": (["--output", "data.jsonl"], "expected the name of a folder"),
     "no labels": (["--data", "plain.jsonl"], "no labels"),
     "too few": (["--data", "three.jsonl"], "too few"),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("case", REJECTED.values(), ids=REJECTED)
 def test_what_cannot_be_is_one_line(elbert, model, data, tmp_path, monkeypatch, case):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain.jsonl").write_text('{"text": "a film"}\n')
     (tmp_path / "three.jsonl").write_text('{"text": "a film", "label": 1}\n' * 3)
     arguments = {"--data": "data.jsonl", "--output": "out", case[0][0]: case[0][1]}
-    elbert("compare", "--model", model, *(x for pair in arguments.items() for x in pair)).refused(*case[1:])
+    elbert("compare", "--model", model, *(x for pair in arguments.items() for x in pair)).check_error(*case[1:])
     assert not (tmp_path / "out").exists()
 
 

@@ -26,9 +26,9 @@ def data(tmp_path):
 TRUTH = [int(i % 5 > 1) for i in range(len(SENTENCES))]
 
 
-def found(told):
-    assert (told.status, told.err) == (0, "")
-    return json.loads(told.out)
+def found(result):
+    assert (result.status, result.err) == (0, "")
+    return json.loads(result.out)
 
 
 def test_numbers_equal_those_of_live_predictions(elbert, bundle_folder, data):
@@ -70,19 +70,26 @@ def test_saved_outputs_need_no_model(elbert, bundle_folder, data, tmp_path):
 
 
 def test_tables(elbert, bundle_folder, data):
-    told = elbert("evaluate", "--data", data, "--model", bundle_folder, "--policy", "entropy(0.4)", "--rounds", "1")
-    assert (told.status, told.err) == (0, "")
+    result = elbert("evaluate", "--data", data, "--model", bundle_folder, "--policy", "entropy(0.4)", "--rounds", "1")
+    assert (result.status, result.err) == (0, "")
     for part in ["40 texts, every fixed depth", "accuracy", "matthews", "ece", "depth(6)", "entropy(0.4)", "layers"]:
-        assert part in told.out
-    for part in ["wall-clock", "texts/s", "left for", "oracles", "overthinking", "medians of 1 interleaved rounds"]:
-        assert part in told.out
-    assert "\x1b" not in told.out
+        assert part in result.out
+    for part in [
+        "wall-clock",
+        "texts/s",
+        "exits by reason",
+        "oracles",
+        "overthinking",
+        "medians of 1 interleaved rounds",
+    ]:
+        assert part in result.out
+    assert "\x1b" not in result.out
     untimed = elbert("evaluate", "--data", data, "--model", bundle_folder, "--rounds", "0")
     assert "wall-clock" not in untimed.out
-    assert "patience(3)" in untimed.out  # one of the usual few
+    assert "patience(3)" in untimed.out  # one of the common policies
 
 
-def test_operating_points_are_evaluated_unasked(elbert, data, tmp_path):
+def test_operating_points_are_evaluated_by_default(elbert, data, tmp_path):
     points = {"version": 1, "default": "a [red]", "points": {"a [red]": {"policy": "depth(2)"}}}
     folder = write_bundle(tmp_path / "model", points=points)
     report = found(elbert("evaluate", "--data", data, "--model", folder, "--rounds", "0", "--json"))
@@ -113,7 +120,7 @@ def test_regression(elbert, tmp_path):
     assert set(report["by_depth"][5]) == {"pearson", "mse"}
     assert found(elbert("evaluate", "--data", outputs, "--json")) == report
     for source in ([data, "--model", model], [outputs]):
-        elbert("evaluate", "--data", *source, "--policy", "entropy(0.1)").refused("regression", "use policy 'full'")
+        elbert("evaluate", "--data", *source, "--policy", "entropy(0.1)").check_error("regression", "use policy 'full'")
 
 
 def test_pairs(elbert, bundle_folder, tmp_path):
@@ -136,14 +143,14 @@ def test_a_bad_label_is_named_and_may_be_skipped(elbert, bundle_folder, tmp_path
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "good", "label": 1}\n' + row + '\n{"text": "bad", "label": "negative"}\n')
     command = ["evaluate", "--data", data, "--model", bundle_folder, "--rounds", "0", "--json"]
-    elbert(*command).refused(f"{data}:2: {why}")
-    told = elbert(*command, "--skip-bad")
-    assert json.loads(told.out)["n"] == 2
-    assert told.err.splitlines()[0].startswith(f"elbert: skipped {data}:2: {why}")
-    assert told.err.splitlines()[1:] == ["elbert: 1 bad rows skipped, 2 texts evaluated"]
+    elbert(*command).check_error(f"{data}:2: {why}")
+    result = elbert(*command, "--skip-bad")
+    assert json.loads(result.out)["n"] == 2
+    assert result.err.splitlines()[0].startswith(f"elbert: skipped {data}:2: {why}")
+    assert result.err.splitlines()[1:] == ["elbert: 1 bad rows skipped, 2 texts evaluated"]
 
 
-REFUSED = {
+REJECTED = {
     "rounds": (["--data", "data.jsonl", "--rounds", "-1"], ("--rounds is -1",)),
     "missing": (["--data", "nowhere.csv"], ("nowhere.csv: no such file",)),
     "missing outputs": (["--data", "nowhere.npz"], ("nowhere.npz: no such file", "--outputs FILE writes one")),
@@ -151,34 +158,34 @@ REFUSED = {
     "depth": (["--data", "data.jsonl", "--policy", "depth(7)"], ("this model has 6 depths",)),
     "policy": (["--data", "data.jsonl", "--policy", "full", "hope"], ("no policy is called 'hope'",)),
     "damaged": (["--data", "damaged.npz"], ("damaged.npz: not a file of saved outputs",)),
-    "place": (["--data", "data.jsonl", "--outputs", "no/where.npz"], ("no/where.npz", "no such folder")),
+    "place": (["--data", "data.jsonl", "--outputs", "no/where.npz"], ("no/where.npz", "folder does not exist")),
     "ending": (["--data", "data.jsonl", "--outputs", "outputs"], ("expected a name ending in .npz",)),
 }
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_request_is_told_in_one_line(elbert, bundle_folder, data, monkeypatch, arguments, told):
+@pytest.mark.parametrize(("arguments", "parts"), REJECTED.values(), ids=REJECTED)
+def test_a_bad_request_gives_one_line(elbert, bundle_folder, data, monkeypatch, arguments, parts):
     monkeypatch.chdir(data.parent)
     Path("empty.csv").touch()
     Path("damaged.npz").write_bytes(b"PK")
     before = sorted(data.parent.iterdir())
     model = [] if arguments[1].endswith(".npz") else ["--model", bundle_folder]
-    elbert("evaluate", *arguments, *model).refused(*told)
+    elbert("evaluate", *arguments, *model).check_error(*parts)
     assert sorted(data.parent.iterdir()) == before
 
 
-def test_saved_outputs_go_without_a_model(elbert, bundle_folder, tmp_path):
-    elbert("evaluate", "--data", "o.npz", "--model", bundle_folder).refused("o.npz holds outputs already")
+def test_saved_outputs_and_a_model_exclude_each_other(elbert, bundle_folder, tmp_path):
+    elbert("evaluate", "--data", "o.npz", "--model", bundle_folder).check_error("o.npz contains outputs already")
 
 
 def test_depths_that_saved_outputs_have_not(elbert, bundle_folder, data, tmp_path):
     outputs = tmp_path / "o.npz"
     elbert("evaluate", "--data", data, "--model", bundle_folder, "--outputs", outputs, "--rounds", "0")
-    elbert("evaluate", "--data", outputs, "--policy", "depth(7)").refused("this model has 6 depths")
-    elbert("evaluate", "--data", outputs, "--policy", "fast").refused("no policy is called 'fast'")
+    elbert("evaluate", "--data", outputs, "--policy", "depth(7)").check_error("this model has 6 depths")
+    elbert("evaluate", "--data", outputs, "--policy", "fast").check_error("no policy is called 'fast'")
 
 
 def test_without_scikit_learn_the_extra_is_named(elbert, bundle_folder, data, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    elbert("evaluate", "--data", data, "--model", bundle_folder).refused("pip install 'elbert[train]'")
+    elbert("evaluate", "--data", data, "--model", bundle_folder).check_error("pip install 'elbert[train]'")

@@ -18,10 +18,10 @@ PAIRS = [("the film", "is good"), ("", "and"), ("a", "é")]
 POLICY = "entropy(0.4)"
 
 
-def lines(told):
-    assert (told.status, told.err) == (0, "")
-    assert told.out == "" or told.out.endswith("\n")
-    return [json.loads(line) for line in told.out.split("\n")[:-1]]
+def lines(result):
+    assert (result.status, result.err) == (0, "")
+    assert result.out == "" or result.out.endswith("\n")
+    return [json.loads(line) for line in result.out.split("\n")[:-1]]
 
 
 def expected(folder, sentences, policy=POLICY):
@@ -96,8 +96,8 @@ def test_an_empty_file_gives_no_lines(predict, tmp_path, ending):
     assert lines(predict("--input", file)) == []
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     assert lines(predict("--input", tmp_path / "empty.parquet")) == []
-    told = predict("--input", file, "--table")
-    assert told.out.splitlines()[-1] == "no texts"
+    result = predict("--input", file, "--table")
+    assert result.out.splitlines()[-1] == "no texts"
 
 
 def test_more_texts_than_are_read_ahead_stay_in_order(predict, tmp_path):
@@ -114,10 +114,10 @@ def test_scores_and_trace(predict, bundle_folder):
         assert line["scores"] == pytest.approx(p.scores, abs=1e-5)
         assert line["scores"][line["label"]] == line["score"]
         assert [step["depth"] for step in line["trace"]] == list(range(1, line["depth"] + 1))
-        for step, said in zip(line["trace"], p.trace, strict=True):
+        for step, expected_step in zip(line["trace"], p.trace, strict=True):
             assert list(step) == ["depth", "scores", "entropy"]
-            assert step["scores"] == pytest.approx(said.scores, abs=1e-5)
-            assert step["entropy"] == pytest.approx(said.entropy, abs=1e-4)
+            assert step["scores"] == pytest.approx(expected_step.scores, abs=1e-5)
+            assert step["entropy"] == pytest.approx(expected_step.entropy, abs=1e-4)
 
 
 def test_multi_label_and_regression(elbert, tmp_path):
@@ -128,13 +128,13 @@ def test_multi_label_and_regression(elbert, tmp_path):
     value = write_bundle(tmp_path / "v", labels=("value",))
     (line,) = lines(elbert("predict", "good film", "--model", value))
     assert (line["label"], line["depth"], line["reason"]) == ("value", 6, "last")
-    elbert("predict", "x", "--policy", POLICY, "--model", value).refused("regression", "use policy 'full'")
+    elbert("predict", "x", "--policy", POLICY, "--model", value).check_error("regression", "use policy 'full'")
 
 
 def test_table_and_total_line(predict, bundle_folder):
-    told = predict(*SENTENCES, "--policy", POLICY, "--table")
-    head, *rows, total = told.out.splitlines()
-    assert (told.status, told.err) == (0, "")
+    result = predict(*SENTENCES, "--policy", POLICY, "--table")
+    head, *rows, total = result.out.splitlines()
+    assert (result.status, result.err) == (0, "")
     assert head.split() == ["label", "score", "depth", "reason", "text"]
     predictions = expected(bundle_folder, SENTENCES)
     for row, text, p in zip(rows, SENTENCES, predictions, strict=True):
@@ -149,8 +149,8 @@ def test_table_and_total_line(predict, bundle_folder):
 
 
 def test_table_with_scores_and_trace(predict):
-    told = predict("good film", "--policy", "depth(2)", "--table", "--scores", "--trace")
-    _, row, scores, first, second, _ = told.out.splitlines()
+    result = predict("good film", "--policy", "depth(2)", "--table", "--scores", "--trace")
+    _, row, scores, first, second, _ = result.out.splitlines()
     assert "good film" in row
     assert scores.startswith("  negative 0.")
     assert " positive 0." in scores
@@ -158,10 +158,10 @@ def test_table_with_scores_and_trace(predict):
 
 
 def test_a_table_shows_what_a_terminal_would_obey(predict):
-    told = predict("\x1b[2Jgood\x07 \u202efilm\x9b31m\nline", "--table", "--policy", "patient_confidence(1, 1)")
-    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(told.out)
-    assert len(told.out.splitlines()) == 3
-    assert "patient_confidence  " in told.out
+    result = predict("\x1b[2Jgood\x07 \u202efilm\x9b31m\nline", "--table", "--policy", "patient_confidence(1, 1)")
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(result.out)
+    assert len(result.out.splitlines()) == 3
+    assert "patient_confidence  " in result.out
 
 
 def test_operating_points_by_name(elbert, tmp_path):
@@ -172,10 +172,10 @@ def test_operating_points_by_name(elbert, tmp_path):
         for name, more in {"default": (), "named": ("--policy", "sst2-x"), "spec": ("--policy", "depth(4)")}.items()
     }
     assert depth == {"default": 2, "named": 6, "spec": 4}
-    elbert("predict", "x", "--model", folder, "--policy", "slow").refused("'slow'", "operating point: fast, sst2-x")
+    elbert("predict", "x", "--model", folder, "--policy", "slow").check_error("'slow'", "operating point: fast, sst2-x")
 
 
-REFUSED = {
+REJECTED = {
     "nothing": ([], ("give either texts or --input FILE", "elbert predict -h")),
     "both": (["x", "--input", "texts.txt"], ("give either texts or --input FILE",)),
     "missing file": (["--input", "nowhere.csv"], ("nowhere.csv: no such file",)),
@@ -202,7 +202,7 @@ REFUSED = {
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def working_folder(tmp_path, monkeypatch):
     """A working folder with a few files in it."""
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "texts.txt").write_text("a film\n")
@@ -212,16 +212,16 @@ def desk(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_request_is_told_in_one_line(predict, desk, arguments, told):
-    before = sorted(desk.iterdir())
-    predict(*arguments).refused(*told)
-    assert sorted(desk.iterdir()) == before
+@pytest.mark.parametrize(("arguments", "parts"), REJECTED.values(), ids=REJECTED)
+def test_a_bad_request_gives_one_line(predict, working_folder, arguments, parts):
+    before = sorted(working_folder.iterdir())
+    predict(*arguments).check_error(*parts)
+    assert sorted(working_folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("model", ["nowhere/at/all", "someone/never-fetched", "", "texts.txt", "folder.csv"])
-def test_no_such_model(elbert, desk, model):
-    elbert("predict", "x", "--model", model).refused(model)
+def test_no_such_model(elbert, working_folder, model):
+    elbert("predict", "x", "--model", model).check_error(model)
 
 
 BAD = {
@@ -238,15 +238,15 @@ def test_a_bad_row_is_named_and_may_be_skipped(predict, tmp_path, name):
     content, line, why = BAD[name]
     file = tmp_path / name
     file.write_bytes(content)
-    predict("--input", file).stopped(["good"], f"{file}:{line}: {why}")
-    told = predict("--input", file, "--skip-bad")
-    assert [json.loads(x)["text"] for x in told.out.splitlines()] == ["good", "bad"]
-    skipped, total = told.err.splitlines()
-    assert told.status == 0
+    predict("--input", file).check_stopped(["good"], f"{file}:{line}: {why}")
+    result = predict("--input", file, "--skip-bad")
+    assert [json.loads(x)["text"] for x in result.out.splitlines()] == ["good", "bad"]
+    skipped, total = result.err.splitlines()
+    assert result.status == 0
     assert skipped.startswith(f"elbert: skipped {file}:{line}: {why}")
     assert total == "elbert: 1 bad rows skipped, 2 texts classified"
 
 
 def test_a_bad_row_of_standard_input(predict, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\n\xff\n")))
-    predict("--input", "-").stopped(["good"], "<stdin>:2: not valid UTF-8")
+    predict("--input", "-").check_stopped(["good"], "<stdin>:2: not valid UTF-8")

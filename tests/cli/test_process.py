@@ -24,7 +24,7 @@ def long_file(tmp_path_factory):
     return file
 
 
-def test_a_reader_that_has_had_enough_is_no_error(bundle_folder, long_file):
+def test_a_closed_pipe_is_no_error(bundle_folder, long_file):
     command = [*COMMAND, "predict", "--input", long_file, "--model", bundle_folder, "--policy", "depth(1)"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert json.loads(child.stdout.readline())["depth"] == 1
@@ -33,14 +33,14 @@ def test_a_reader_that_has_had_enough_is_no_error(bundle_folder, long_file):
     assert child.returncode == 2
 
 
-def test_an_error_after_the_reader_has_gone_is_told_once(bundle_folder, tmp_path):
+def test_an_error_after_the_pipe_is_closed_is_printed_once(bundle_folder, tmp_path):
     rows = tmp_path / "rows.txt"
     rows.write_bytes(b"\xff\n")
     command = [*COMMAND, "predict", "--input", rows, "--model", bundle_folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         child.stdout.close()
-        told = child.stderr.read()
-    assert (child.returncode, told) == (2, f"elbert: error: {rows}:1: not valid UTF-8 (byte 0xff at position 0)\n")
+        errors = child.stderr.read()
+    assert (child.returncode, errors) == (2, f"elbert: error: {rows}:1: not valid UTF-8 (byte 0xff at position 0)\n")
 
 
 def test_a_line_is_answered_before_the_next_one_comes(bundle_folder):
@@ -54,7 +54,7 @@ def test_a_line_is_answered_before_the_next_one_comes(bundle_folder):
     assert child.returncode == 0
 
 
-def test_answers_before_a_bad_row_are_given(bundle_folder, tmp_path):
+def test_answers_before_a_bad_row_are_written(bundle_folder, tmp_path):
     rows = tmp_path / "rows.txt"
     rows.write_bytes(b"good film\n" * 70 + b"\xff\n" + b"bad plot\n" * 3000)
     command = [*COMMAND, "predict", "--input", rows, "--model", bundle_folder, "--policy", "depth(1)"]
@@ -64,7 +64,7 @@ def test_answers_before_a_bad_row_are_given(bundle_folder, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists(FULL_DISK), reason="no /dev/full here")
-def test_a_full_disk_is_told_in_one_line(bundle_folder):
+def test_a_full_disk_gives_one_line(bundle_folder):
     with open(FULL_DISK, "w") as full:
         done = subprocess.run(
             [*COMMAND, "predict", "x", "--model", bundle_folder], stdout=full, stderr=subprocess.PIPE, text=True
@@ -74,18 +74,18 @@ def test_a_full_disk_is_told_in_one_line(bundle_folder):
 
 def test_neither_bars_nor_colours_where_no_terminal_is(process, bundle_folder, long_file, tmp_path):
     arguments = ["predict", "--input", long_file, "--model", bundle_folder, "--policy", "depth(1)"]
-    told = process(*arguments, "--output", tmp_path / "answers.jsonl", env=os.environ | {"FORCE_COLOR": "1"})
-    assert (told.status, told.out, told.err) == (0, "", "")
+    result = process(*arguments, "--output", tmp_path / "answers.jsonl", env=os.environ | {"FORCE_COLOR": "1"})
+    assert (result.status, result.out, result.err) == (0, "", "")
     assert (tmp_path / "answers.jsonl").read_text().count("\n") == 3000
 
 
 def test_json_is_utf8_whatever_the_locale(process, bundle_folder):
-    told = process(
+    result = process(
         "predict", "é 漢", "--model", bundle_folder, encoding="utf-8", env=os.environ | {"PYTHONIOENCODING": "ascii"}
     )
-    assert (told.status, told.err) == (0, "")
-    assert json.loads(told.out)["text"] == "é 漢"
-    assert "é 漢" in told.out
+    assert (result.status, result.err) == (0, "")
+    assert json.loads(result.out)["text"] == "é 漢"
+    assert "é 漢" in result.out
 
 
 def on_a_terminal(*arguments):
@@ -93,7 +93,7 @@ def on_a_terminal(*arguments):
     ours, theirs = pty.openpty()
     with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=theirs, stderr=subprocess.PIPE) as child:
         os.close(theirs)
-        said = b""
+        written = b""
         while True:
             try:
                 part = os.read(ours, 4096)
@@ -102,11 +102,11 @@ def on_a_terminal(*arguments):
                 break
             if not part:
                 break
-            said += part
-        told = child.stderr.read()
+            written += part
+        errors = child.stderr.read()
     os.close(ours)
-    assert (child.returncode, told) == (0, b"")
-    return said.decode().replace("\r\n", "\n").splitlines()
+    assert (child.returncode, errors) == (0, b"")
+    return written.decode().replace("\r\n", "\n").splitlines()
 
 
 def test_a_terminal_gets_a_table(bundle_folder):
@@ -156,7 +156,7 @@ def test_a_kill_leaves_only_a_partial(started):
     assert names(place) == [f".answers.jsonl.{child.pid}.partial"]
 
 
-def test_closed_streams_stand_for_nothing(bundle_folder):
+def test_closed_streams_are_ignored(bundle_folder):
     command = " ".join(map(str, [*COMMAND, "predict", "x", "--model", bundle_folder]))
     done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")

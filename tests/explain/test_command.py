@@ -30,15 +30,15 @@ def data(tmp_path):
     return file
 
 
-def refused(told, *parts):
-    status, out, err = told
+def expect_error(result, *parts):
+    status, out, err = result
     assert (status, out, err.count("\n")) == (2, "", 1)
     for part in parts:
         assert part in err
 
 
 def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "47")  # a terminal's width is nobody's business in a pipe
+    monkeypatch.setenv("COLUMNS", "47")  # the terminal's width does not apply to a pipe
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     status, out, err = command("a charming film", "--policy", "window(entropy=0.1, size=2)", "--label", "positive")
     assert (status, err) == (0, "")
@@ -55,7 +55,7 @@ def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
         assert line[places["window"] - 2 : places["window"]] == "  "
         assert set(line[places["window"] :][:6]) <= set("■□·")
     assert sum(line.startswith(" ▶ ") for line in depths) == 1
-    assert sum("◀ left: " in line for line in depths) == 1
+    assert sum("◀ exit: " in line for line in depths) == 1
     for part in [
         "earliest correct",
         "patience(3)",
@@ -70,7 +70,7 @@ def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["many", "multi", "mean", "shallow"])
 @pytest.mark.parametrize("spec", ["full", "divergence(1, 0.01)", "tempered(patience(1), 2.0)"])
-def test_every_kind_is_told(command, kind, spec):
+def test_every_kind_is_explained(command, kind, spec):
     status, out, err = command("a charming film", "--policy", spec, kind=kind)
     assert (status, err) == (0, "")
     assert out.splitlines()[-1].startswith("It left at depth ")
@@ -94,12 +94,12 @@ def test_escape_codes_of_a_text_are_not_obeyed(command):
 def test_json_holds_everything(command):
     status, out, err = command("a film", "--pair", "a plot", "--label", "1", "--policy", "window(0.1, 2)", "--json")
     assert (status, err) == (0, "")
-    told = json.loads(out)
-    assert (told["text"], told["text_pair"], told["truth"]) == ("a film", "a plot", ["positive"])
-    assert len(told["steps"]) == told["depths"] == 6
-    assert [rule["reason"] for rule in told["rules"]] == ["entropy", "window"]
-    assert sum(told["steps"][0]["attention"]) == pytest.approx(1, abs=1e-5)
-    assert {"policy", "full", "by_depth", "rounds", "device", "threads"} <= set(told["clock"])
+    result = json.loads(out)
+    assert (result["text"], result["text_pair"], result["truth"]) == ("a film", "a plot", ["positive"])
+    assert len(result["steps"]) == result["depths"] == 6
+    assert [rule["reason"] for rule in result["rules"]] == ["entropy", "window"]
+    assert sum(result["steps"][0]["attention"]) == pytest.approx(1, abs=1e-5)
+    assert {"policy", "full", "by_depth", "rounds", "device", "threads"} <= set(result["clock"])
 
 
 @pytest.mark.parametrize("ending", ["html", "png", "svg", "PNG"])
@@ -114,28 +114,28 @@ def test_files_are_written(command, tmp_path, data, ending):
         file.unlink()
 
 
-def test_a_data_set_is_told(command, data):
+def test_a_data_set_is_explained(command, data):
     status, out, err = command("--data", data, "--policy", "entropy(0.7)")
     assert (status, err) == (0, "")
     assert "\x1b" not in out
-    for part in ["12 texts, mean depth", "settled", "depth against length", "most confused", "easiest", "overthought"]:
+    for part in ["12 texts, mean depth", "settled", "depth by length", "most confused", "easiest", "overthought"]:
         assert part in out
     status, out, _ = command("--data", data, "--policy", "entropy(0.7)", "--json")
-    told = json.loads(out)
-    assert (told["n"], told["total"], told["source"]) == (12, 12, "data.csv")
-    assert sum(told["exits"]) == 12
+    result = json.loads(out)
+    assert (result["n"], result["total"], result["source"]) == (12, 12, "data.csv")
+    assert sum(result["exits"]) == 12
 
 
-def test_the_limit_is_told_when_it_cuts(command, data):
+def test_the_limit_is_reported_when_it_cuts(command, data):
     status, out, err = command("--data", data, "--limit", "5", "--json")
     assert status == 0
-    assert "5 texts drawn at random of the 12" in err
-    told = json.loads(out)
-    assert (told["n"], told["total"]) == (5, 12)
+    assert "a random sample of 5 of 12 texts" in err
+    result = json.loads(out)
+    assert (result["n"], result["total"]) == (5, 12)
     lines = data.read_text().splitlines()
-    for each in (*told["easiest"], *told["hardest"]):
+    for each in (*result["easiest"], *result["hardest"]):
         assert lines[each["line"] - 1].startswith(f'"{each["text"]}"')
-    assert json.loads(command("--data", data, "--limit", "5", "--json")[1]) == told  # the same every time
+    assert json.loads(command("--data", data, "--limit", "5", "--json")[1]) == result  # the same every time
     assert command("--data", data, "--limit", "12")[2] == ""
 
 
@@ -151,27 +151,27 @@ def test_unlabelled_texts(command, tmp_path):
 def test_bad_rows(command, tmp_path):
     file = tmp_path / "half.jsonl"
     file.write_text('{"text": "a film", "label": "positive"}\n{"text": "a plot"}\n{"text": "a story", "label": 0}\n')
-    refused(command("--data", file), f"{file}:2: no label")
+    expect_error(command("--data", file), f"{file}:2: no label")
     status, out, err = command("--data", file, "--skip-bad", "--json")
     assert (status, json.loads(out)["n"]) == (0, 2)
     assert "skipped" in err
 
 
 def test_what_cannot_be_served_is_one_clear_line(command, tmp_path, data):
-    refused(command(), "give either TEXT or --data FILE")
-    refused(command("a film", "--data", data), "give either TEXT or --data FILE")
-    refused(command("--data", data, "--label", "1"), "go with TEXT")
-    refused(command("--data", data, "--pair", "x"), "go with TEXT")
-    refused(command("a film", "--limit", "3"), "--limit goes with --data")
-    refused(command("--data", data, "--limit", "0"), "--limit is 0")
-    refused(command(""), "TEXT is empty")
-    refused(command("a film", "--label", "angry"), "unknown label 'angry'", "negative, positive")
-    refused(command("a film", "--output", tmp_path / "x.pdf"), "expected a name ending in .html, .png, .svg")
-    refused(command("a film", "--output", tmp_path / "no" / "x.html"), "no such folder")
-    refused(command("a film", "--policy", "depth(9)"), "this model has 6 depths")
-    refused(command("--data", tmp_path / "none.csv"), "no such file")
+    expect_error(command(), "give either TEXT or --data FILE")
+    expect_error(command("a film", "--data", data), "give either TEXT or --data FILE")
+    expect_error(command("--data", data, "--label", "1"), "go with TEXT")
+    expect_error(command("--data", data, "--pair", "x"), "go with TEXT")
+    expect_error(command("a film", "--limit", "3"), "--limit goes with --data")
+    expect_error(command("--data", data, "--limit", "0"), "--limit is 0")
+    expect_error(command(""), "TEXT is empty")
+    expect_error(command("a film", "--label", "angry"), "unknown label 'angry'", "negative, positive")
+    expect_error(command("a film", "--output", tmp_path / "x.pdf"), "expected a name ending in .html, .png, .svg")
+    expect_error(command("a film", "--output", tmp_path / "no" / "x.html"), "no such folder")
+    expect_error(command("a film", "--policy", "depth(9)"), "this model has 6 depths")
+    expect_error(command("--data", tmp_path / "none.csv"), "no such file")
     (tmp_path / "empty.csv").write_text("text,label\n")
-    refused(command("--data", tmp_path / "empty.csv"), "no texts to explain")
+    expect_error(command("--data", tmp_path / "empty.csv"), "no texts to explain")
 
 
 def test_a_regression_has_no_exit_to_explain(capsys, tmp_path, data):
@@ -179,11 +179,11 @@ def test_a_regression_has_no_exit_to_explain(capsys, tmp_path, data):
     for arguments in (["a film"], ["--data", str(data)]):
         capsys.readouterr()
         status = main(["explain", *arguments, "--model", str(folder)])
-        refused((status, *capsys.readouterr()), "predicts a number")
+        expect_error((status, *capsys.readouterr()), "predicts a number")
 
 
 def test_a_figure_without_matplotlib_names_its_extra(command, monkeypatch, tmp_path):
     import sys
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    refused(command("a film", "--output", tmp_path / "x.png"), "pip install 'elbert[plots]'")
+    expect_error(command("a film", "--output", tmp_path / "x.png"), "pip install 'elbert[plots]'")

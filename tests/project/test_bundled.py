@@ -1,4 +1,4 @@
-"""The bundled model: small, plain, and worth what its card says."""
+"""The bundled model: small, plain, and as accurate as its card states."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import elbert
 from elbert.bundle import Bundle
 from elbert.data import read_examples
-from elbert.evaluation import Outputs, collect, target
+from elbert.evaluation import Outputs, collect, parse_target
 from elbert.evaluation.report import evaluate
 
 SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
@@ -61,15 +61,15 @@ def outputs(request) -> tuple[str, Outputs]:
     classifier = elbert.Classifier.load(dtype="float32")
     examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))
     config = classifier.bundle.config
-    labels = [target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.problem) for e in examples]
     return request.param, collect(classifier, [e.content() for e in examples], labels)
 
 
 @with_data
 def test_figures_are_those_of_the_card(outputs):
-    name, said = outputs
+    name, saved = outputs
     points = Bundle.open().points
-    report = evaluate(said, {n: p.policy for n, p in points.items()})
+    report = evaluate(saved, {n: p.policy for n, p in points.items()})
     for score in report.policies:
         claimed = points[score.policy].measured[name]
         # Another processor rounds otherwise; a text or two may move.
@@ -82,8 +82,8 @@ def test_figures_are_those_of_the_card(outputs):
 
 @with_data
 def test_depth_is_worth_something(outputs):
-    """Deep depths beat shallow ones, and a linear model; else early exit would have nothing to show."""
-    _, said = outputs
-    accuracy = [metrics["accuracy"] for metrics in evaluate(said, {}).by_depth]
+    """Deep depths beat shallow ones, and a linear model; otherwise early exit has no use."""
+    _, saved = outputs
+    accuracy = [metrics["accuracy"] for metrics in evaluate(saved, {}).by_depth]
     assert accuracy[-1] > accuracy[0] + 0.02
     assert accuracy[-1] > 0.8369  # TF-IDF and a linear SVM, on test

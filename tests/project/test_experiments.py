@@ -517,7 +517,7 @@ def test_choices_hold_for_the_calibration_part():
     for name, best in chosen.as_good.items():
         assert trials.correct(best).mean() >= trials.right[:, -1].mean(), name
     assert all(promise.n == 480 for promise in chosen.promises)
-    window = choosing.candidates_for(6, ["window"])["window"]
+    window = choosing.build_candidates(6, ["window"])["window"]
     assert len({w.entropy for w in window if w.rules and hasattr(w, "entropy")}) >= 300
 
 

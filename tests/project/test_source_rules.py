@@ -17,7 +17,7 @@ def nodes(file, *kinds):
 
 
 @each_file
-def test_a_file_says_what_it_is(file):
+def test_a_file_has_a_docstring(file):
     assert ast.get_docstring(ast.parse(file.read_text()))
 
 
@@ -48,5 +48,5 @@ def test_no_pickle(file):
 
 
 @each_file
-def test_no_bare_assert_on_what_users_give(file):
+def test_no_assert_in_the_package(file):
     assert not nodes(file, ast.Assert)

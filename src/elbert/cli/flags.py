@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Flags that several commands share."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ if TYPE_CHECKING:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """``--model`` and how to run it."""
+    """Add ``--model`` and the flags of how to run it."""
     parser.add_argument(
-        "--model", metavar="M", help="folder or hub id of an ALBERT or BERT-like classifier (unsaid: the bundled)"
+        "--model",
+        metavar="M",
+        help="folder or hub id of an ALBERT or BERT-like classifier (default: the bundled model)",
     )
-    checked = "auto: the fastest that the machine does well and that was checked on the model"
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "int8"), default="auto", help=checked)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (unsaid: torch's own choice)")
-    parser.add_argument("--max-rows", type=int, metavar="N", help="rows that share a layer call")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens that share a layer call")
     parser.add_argument(
-        "--strict", action="store_true", help="refuse an operating point calibrated with other weights, dtype or length"
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        default="auto",
+        help="precision (default: auto, the fastest on this machine that keeps this model's accuracy)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: torch's choice)")
+    parser.add_argument("--max-rows", type=int, metavar="N", help="maximum number of rows in a batch")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="maximum number of tokens in a batch")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="reject an operating point that was calibrated with other weights, dtype or length",
     )
 
 
 def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:
-    """The classifier that the shared options describe."""
+    """Load the classifier that the shared flags describe."""
     from elbert.classifier import Classifier
 
     return Classifier.load(

@@ -1,4 +1,4 @@
-"""The command line: ``elbert COMMAND``. Commands import what is heavy only when they run."""
+"""The command line: ``elbert COMMAND``. Commands import slow modules only when they run."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from importlib import import_module
 from typing import NoReturn
 
 from elbert import __version__
-from elbert.cli import streams
+from elbert.cli.streams import flush_stdout, prepare_streams, print_note
 from elbert.errors import ElbertError, InputError
 
 COMMANDS = {
-    "predict": "classify texts, each as deep as it needs",
-    "train": "train an ALBERT so that every depth can answer",
+    "predict": "classify texts, each only to the depth that it needs",
+    "train": "train an ALBERT to answer at every depth",
     "evaluate": "accuracy, depth and time of every depth and policy on labelled data",
-    "explain": "why a text left where it did, depth by depth; or how a data set leaves",
-    "compare": "every policy's accuracy and cost, oracles, figures, one report",
-    "calibrate": "choose, measure and certify an operating point, and keep it with the model",
+    "explain": "why a text exits at its depth, depth by depth; or the exits of a whole data set",
+    "compare": "accuracy and cost of every policy on labelled data, as a report with figures",
+    "calibrate": "choose, measure and certify an operating point, and store it with the model",
     "export": "write one ONNX file with the exits inside",
-    "explore": "a page on this machine that shows why each text left, and what other dials would do",
-    "serve": "answer over HTTP, under load and deadlines too",
-    "bench": "how fast a model is here: batches and single texts, at every operating point",
-    "env": "what a bug report needs: versions, processor, devices",
+    "explore": "open a page on this machine that explains exits and shows the effect of other policies",
+    "serve": "answer over HTTP, with deadlines and under overload",
+    "bench": "measure the speed of a model on this machine, in batches and for single texts",
+    "env": "versions, processor and devices, for a bug report",
 }
 FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 2 after an error told in one line, or 130 when interrupted."""
-    streams.prepare()
+    """Run one command; the exit status is 0, 2 after an error printed in one line, or 130 when interrupted."""
+    prepare_streams()
     try:
         status = run(argv)
-        sys.stdout.flush()  # here, where a closed pipe can still be told from an error
+        sys.stdout.flush()  # here, where a closed pipe can still be distinguished from an error
         return status
-    except BrokenPipeError:  # whoever reads us has had enough (`| head`)
+    except BrokenPipeError:  # the reader of our output has closed it (`| head`)
         status = FAILED
     except ElbertError as error:
-        streams.tell(f"error: {error}")
+        print_note(f"error: {error}")
         status = FAILED
-    except OSError as error:  # a full disk, a file that vanished: of the world, not of the program
-        streams.tell(f"error: {error.filename or 'standard output'}: {error.strerror or error}")
+    except OSError as error:  # a full disk, a file that was removed: not a fault of the program
+        print_note(f"error: {error.filename or 'standard output'}: {error.strerror or error}")
         status = FAILED
     except KeyboardInterrupt:
-        streams.tell("interrupted")
+        print_note("interrupted")
         status = INTERRUPTED
-    streams.settle()
+    flush_stdout()
     return status
 
 
 def run(argv: Sequence[str] | None) -> int:
-    """The command that the arguments name."""
+    """Run the command that the arguments name, and return its exit status."""
     arguments, extra = parser().parse_known_args(argv)
     command = import_module(f"elbert.cli.commands.{arguments.command}")
     if extra and not getattr(command, "TAKES_MORE", False):
@@ -61,15 +61,15 @@ def run(argv: Sequence[str] | None) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with its errors told as all others are: in one line."""
+    """argparse with errors as :class:`InputError`, which :func:`main` prints in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """What argparse calls on wrong arguments."""
+        """Raise the error; called by argparse on wrong arguments."""
         raise InputError(f"{message}; see {self.prog} -h")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     top = Parser(
         prog="elbert",
         description="Classify text with ALBERT, and stop each text at the depth where its answer is settled.",

@@ -1,4 +1,4 @@
-"""The three standard streams, as they may be given: closed, full, or of another encoding."""
+"""The three standard streams, which may be closed, full, or in another encoding."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import warnings
 from typing import BinaryIO
 
 
-def prepare() -> None:
-    """A closed stream stands for nothing; what programs read is UTF-8, what people read is what they can see."""
+def prepare_streams() -> None:
+    """Replace closed streams by the null device; write UTF-8 to files and pipes, and print warnings as one line."""
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - open as long as the process
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    warnings.showwarning = show
+    warnings.showwarning = print_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
@@ -22,10 +22,10 @@ def prepare() -> None:
             sys.stdout.reconfigure(encoding="utf-8")
 
 
-def own_stdin() -> BinaryIO | None:
-    """A reader of our own over standard input, for a thread that may still wait on it when the process ends.
+def open_stdin_copy() -> BinaryIO | None:
+    """Return a separate reader of standard input, for a thread that may still wait for it when the process ends.
 
-    Python's is closed at exit, and the process aborted if a thread is in it. None where there is no file behind it.
+    Python closes its own reader at exit, and aborts if a thread is reading. None where standard input is not a file.
     """
     try:
         return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: SIM115 - open as long as the process
@@ -33,19 +33,19 @@ def own_stdin() -> BinaryIO | None:
         return None
 
 
-def show(message: Warning | str, *where: object, **more: object) -> None:
-    """A warning as people read it: what is wrong, not in which line of whose program."""
-    tell(f"warning: {message}")
+def print_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """Print a warning without the file and line of the code that raised it."""
+    print_note(f"warning: {message}")
 
 
-def settle() -> None:
-    """Write out what is left; where nobody takes it, drop it, or Python complains about it once more at exit."""
+def print_note(text: str) -> None:
+    """Print one line on standard error."""
+    sys.stderr.write(f"elbert: {' '.join(text.split())}\n")
+
+
+def flush_stdout() -> None:
+    """Write buffered output; if that fails, discard it, because Python would report it again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def tell(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"elbert: {' '.join(text.split())}\n")

@@ -1,4 +1,4 @@
-"""``elbert bench``: how fast a model is on this machine, in batches and one text at a time."""
+"""``elbert bench``: the speed of a model on this machine, in batches and one text at a time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
     from elbert.exits import Policy
     from elbert.texts import Text
 
-
-WORDS = (
+COMMON_WORDS = (
     *("the", "a", "film", "of", "and", "story", "is", "slow", "but", "warm", "it", "never", "quite", "what", "one"),
     *("hoped", "for", "with", "some", "fine", "music", "at", "its", "end"),
 )
-MADE_UP = 500  # texts
-SHORTEST, LONGEST = 3, 40  # words of a made-up text
+SYNTHETIC_TEXTS = 500
+MIN_WORDS, MAX_WORDS = 3, 40  # of a synthetic text
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One policy: how deep texts went, and how long they took."""
+class Measurement:
+    """Depth and time of the texts under one policy."""
 
     mean_depth: float
     layer_speedup: float
@@ -40,40 +39,50 @@ class Measured:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the arguments of ``elbert bench``."""
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="texts to measure on, csv, tsv, jsonl, parquet or txt (unsaid: made-up ones, at fixed depths only)",
+        help="texts to measure on: csv, tsv, jsonl, parquet or txt (default: synthetic texts, at fixed depths only)",
     )
     parser.add_argument(
-        "--policy", nargs="+", action="extend", metavar="P", help="specs or operating points (unsaid: the model's)"
+        "--policy",
+        nargs="+",
+        action="extend",
+        metavar="P",
+        help="specs or operating points (default: the model's points)",
     )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of which the median counts")
-    parser.add_argument("--json", action="store_true", help="JSON, with machine and versions, instead of a table")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rounds, of which the median is reported (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with machine and versions, instead of a table")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and tell."""
+    """Measure, and print a table or JSON."""
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 1")
     classifier = load_classifier(arguments)
-    texts = made_up() if arguments.data is None else texts_of(arguments.data)
-    policies = chosen(arguments, classifier)
-    found = measured(classifier, texts, policies, arguments.rounds)
+    texts = synthetic_texts() if arguments.data is None else read_texts(arguments.data)
+    policies = choose_policies(arguments, classifier)
+    measurements = measure_policies(classifier, texts, policies, arguments.rounds)
     if arguments.json:
-        print_json(found, classifier, arguments.data)
+        print_json(measurements, classifier, arguments.data)
     else:
-        print_table(found, classifier, arguments.data)
+        print_table(measurements, classifier, arguments.data)
     return 0
 
 
-def texts_of(file: str) -> list[Text]:
-    """The texts of a data file; labels are not asked for.
+def read_texts(file: str) -> list[Text]:
+    """Return the texts of a data file, which needs no labels.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no texts.
     """
     from elbert.data import read_examples
 
@@ -83,68 +92,71 @@ def texts_of(file: str) -> list[Text]:
     return texts
 
 
-def made_up() -> list[Text]:
-    """Texts of common words, the same ones each time; where they would leave says nothing about real ones."""
-    draw = random.Random(0)
-    return [" ".join(draw.choices(WORDS, k=draw.randint(SHORTEST, LONGEST))) for _ in range(MADE_UP)]
+def synthetic_texts() -> list[Text]:
+    """Return the same random texts of common words each time; their exits say nothing about those of real texts."""
+    generator = random.Random(0)
+    return [
+        " ".join(generator.choices(COMMON_WORDS, k=generator.randint(MIN_WORDS, MAX_WORDS)))
+        for _ in range(SYNTHETIC_TEXTS)
+    ]
 
 
-def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
-    """Full depth, then those asked for; unsaid, the model's points on real texts, and fixed depths in any case."""
+def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
+    """Return full depth and ``--policy``; by default the model's points (on real texts) and fixed depths."""
     depths = classifier.depths
     fixed = [f"depth({k})" for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
     points = [] if arguments.data is None else list(classifier.bundle.points)
-    return {spec: classifier.usable(spec) for spec in ("full", *(arguments.policy or [*points, *fixed]))}
+    return {spec: classifier.resolve_policy(spec) for spec in ("full", *(arguments.policy or [*points, *fixed]))}
 
 
-def measured(
+def measure_policies(
     classifier: Classifier, texts: Sequence[Text], policies: Mapping[str, Policy], rounds: int
-) -> dict[str, Measured]:
-    """Every policy's depths and times, interleaved with full depth's.
+) -> dict[str, Measurement]:
+    """Measure every policy, interleaved with full depth.
 
-    ``full`` stands among the policies too: how far its speed-up is from 1 is the noise of all the others.
+    ``full`` is measured as one of the policies too: its difference from a speed-up of 1 is the noise of the others.
     """
-    from elbert.evaluation import latencies, measure
+    from elbert.evaluation import measure_latencies, measure_throughput
 
     depth = {
         name: statistics.mean(each.depth for each in classifier.predict(texts, policy))
         for name, policy in policies.items()
     }
-    batch = measure(classifier, texts, policies, rounds)
-    single = latencies(classifier, texts, policies, rounds)
+    batch = measure_throughput(classifier, texts, policies, rounds)
+    single = measure_latencies(classifier, texts, policies, rounds)
     return {
-        name: Measured(depth[name], classifier.depths / depth[name], batch[name], single[name]) for name in policies
+        name: Measurement(depth[name], classifier.depths / depth[name], batch[name], single[name]) for name in policies
     }
 
 
-def print_json(found: Mapping[str, Measured], classifier: Classifier, data: str | None) -> None:
-    """Everything, with what it was measured on."""
-    from elbert.cli.commands.env import facts
+def print_json(measurements: Mapping[str, Measurement], classifier: Classifier, data: str | None) -> None:
+    """Print the measurements with data file, precision and machine as JSON."""
+    from elbert.cli.commands.env import collect_facts
 
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "data": data,
         "dtype": classifier.dtype,
         "depths": classifier.depths,
-        "policies": {name: asdict(each) for name, each in found.items()},
-        "machine": facts(),
+        "policies": {name: asdict(each) for name, each in measurements.items()},
+        "machine": collect_facts(),
     }
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def print_table(found: Mapping[str, Measured], classifier: Classifier, data: str | None) -> None:
-    """A line a policy, and how it was measured."""
+def print_table(measurements: Mapping[str, Measurement], classifier: Classifier, data: str | None) -> None:
+    """Print a line for each policy, and how it was measured."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text as Plain
 
-    any_one = next(iter(found.values()))
-    table = Table(title=f"{any_one.batch.texts:,} texts, {classifier.dtype}", title_justify="left")
+    first = next(iter(measurements.values()))
+    table = Table(title=f"{first.batch.texts:,} texts, {classifier.dtype}", title_justify="left")
     table.add_column("policy", overflow="fold", min_width=16)
     for name in ("depth", "layers", "texts/s", "batch", "p50 ms", "p99 ms", "single"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, each in found.items():
+    for name, each in measurements.items():
         table.add_row(
-            Plain(name),  # a point's name may hold what rich takes for markup
+            Plain(name),  # a point's name may contain rich's markup
             f"{each.mean_depth:.2f}",
             f"{each.layer_speedup:.2f}x",
             f"{each.batch.texts_per_second:,.0f}",
@@ -155,10 +167,10 @@ def print_table(found: Mapping[str, Measured], classifier: Classifier, data: str
         )
     console = Console()
     console.print(table)
-    hint = "Made-up texts: give --data FILE to see operating points, whose exits need real ones. "
+    hint = "Synthetic texts: use --data FILE to measure operating points, whose exits need real texts. "
     console.print(
-        f"{hint if data is None else ''}Medians of {any_one.batch.rounds} interleaved rounds; batch and single are "
+        f"{hint if data is None else ''}Medians of {first.batch.rounds} interleaved rounds; batch and single are "
         "speed-ups over full depth in the same rounds, tokenising included; "
-        f"{any_one.single.texts} texts one by one. What full differs from 1.00x is noise.",
+        f"{first.single.texts} texts one by one. The difference of full from 1.00x is noise.",
         highlight=False,
     )

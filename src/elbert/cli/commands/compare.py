@@ -1,4 +1,4 @@
-"""``elbert compare``: every policy's accuracy and cost on labelled data, as report, figures and tables."""
+"""``elbert compare``: accuracy and cost of every policy on labelled data, as report, figures and tables."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ if TYPE_CHECKING:
     from elbert.exits import Policy
     from elbert.model import ModelConfig
 
-
 FILES = ("report.html", "curves.png", "curves.svg", "policies.csv", "comparison.json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the arguments of ``elbert compare``."""
     add_data_options(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help=f"writes {', '.join(FILES)} there")
-    parser.add_argument("--tuning", metavar="FILE", help="choose dials there, and report on all of --data")
-    parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to compare (unsaid: all)")
-    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help=f"folder for {', '.join(FILES)}")
+    parser.add_argument(
+        "--tuning", metavar="FILE", help="file to choose dials on; --data is then used for the report only"
+    )
+    parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to compare (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the model once, sweep, and write what was found."""
+    """Run the model once, sweep all policies, and write report, figures and tables."""
     from elbert._optional import require
     from elbert.comparison import compare
-    from elbert.comparison.report_data import told
-    from elbert.evaluation.sweep import families
+    from elbert.comparison.report_data import build_report_data
+    from elbert.evaluation.sweep import build_families
 
     require("sklearn", "train")
     require("matplotlib", "plots")
-    families(12, arguments.families)  # a name nobody knows is told before the model runs
+    build_families(12, arguments.families)  # rejects an unknown name before the model runs
     if arguments.output.exists() and not arguments.output.is_dir():
         raise InputError(f"--output is {arguments.output}, a file; expected the name of a folder")
-    outputs, choose, default, config = collected(arguments)
+    outputs, choose, default, config = collect_outputs(arguments)
     comparison = compare(outputs, default, choose=choose, named=arguments.families)
-    values = told(comparison, config, about(arguments))
+    values = build_report_data(comparison, config, describe_run(arguments))
     write(comparison, values, arguments.output)
     if arguments.json:
         sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
@@ -59,30 +60,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def collected(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | None, Policy, ModelConfig | None]:
-    """``(outputs, outputs to choose on, the policy whose exits are shown, the model's sizes)``."""
+def collect_outputs(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | None, Policy, ModelConfig | None]:
+    """Return ``(outputs, outputs to choose on, the policy whose exits are shown, the model's configuration)``."""
     from elbert.evaluation import collect, load_outputs
     from elbert.exits import policy
 
     if arguments.data.endswith(".npz"):
         if arguments.model:
-            raise InputError(f"{arguments.data} holds outputs already: --model goes with texts")
+            raise InputError(f"{arguments.data} contains outputs already: --model goes with texts")
         choose = load_outputs(arguments.tuning) if arguments.tuning else None
         return load_outputs(arguments.data), choose, policy("window(entropy=0.1, size=6)"), None
     classifier = load_classifier(arguments)
 
-    def labelled(file: str) -> Outputs:
+    def collect_labelled(file: str) -> Outputs:
         texts, labels = read_data(file, arguments.skip_bad, classifier)
         if labels is None:
             raise DataError(f"{file}: no labels; expected a column 'label'")
         return collect(classifier, texts, labels)
 
-    choose = labelled(arguments.tuning) if arguments.tuning else None
-    return labelled(arguments.data), choose, classifier.policy, classifier.bundle.config
+    choose = collect_labelled(arguments.tuning) if arguments.tuning else None
+    return collect_labelled(arguments.data), choose, classifier.policy, classifier.bundle.config
 
 
-def about(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is compared, when and how."""
+def describe_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return title, model, data, date, version and command for the report."""
     model = Path(arguments.model).name if arguments.model else "the bundled model"
     return {
         "title": f"Exit policies on {Path(arguments.data).name}",
@@ -97,17 +98,17 @@ def about(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
-    """The report, the figures, the tables."""
-    from elbert._atomic import replaced
-    from elbert.comparison.plots import draw
-    from elbert.comparison.report_data import as_csv
-    from elbert.web import page
+    """Write report, figures and tables into a folder."""
+    from elbert._atomic import open_atomic
+    from elbert.comparison.plots import draw_comparison
+    from elbert.comparison.report_data import iterate_csv
+    from elbert.web import render_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    with replaced(folder / "comparison.json") as out:
+    with open_atomic(folder / "comparison.json") as out:
         out.write(json.dumps(values, ensure_ascii=False) + "\n")
-    with replaced(folder / "policies.csv") as out:
-        out.writelines(as_csv(comparison))
-    draw(comparison, [folder / "curves.png", folder / "curves.svg"])
-    with replaced(folder / "report.html") as out:
-        out.write(page("report.html", values))
+    with open_atomic(folder / "policies.csv") as out:
+        out.writelines(iterate_csv(comparison))
+    draw_comparison(comparison, [folder / "curves.png", folder / "curves.svg"])
+    with open_atomic(folder / "report.html") as out:
+        out.write(render_page("report/report.html", values))

@@ -1,4 +1,4 @@
-"""``elbert env``: what a bug report needs."""
+"""``elbert env``: versions, processor and devices, for a bug report."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any, get_args
 from elbert import __version__
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "accelerate", "scikit-learn")
-HELPFUL = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16", "i8mm")
+USEFUL_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16", "i8mm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--json", action="store_true", help="JSON instead of lines")
+    """Add the arguments of ``elbert env``."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Tell versions, processor and devices."""
-    found = facts()
+    """Print versions, processor and devices."""
+    found = collect_facts()
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
@@ -33,30 +33,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def facts() -> dict[str, Any]:
-    """Name and value of everything worth knowing."""
+def collect_facts() -> dict[str, Any]:
+    """Return versions, processor and devices by name."""
     import torch
 
     from elbert.bundle import bundled_model
-    from elbert.model.precision import Precision, does_well
+    from elbert.model.precision import Precision, is_fast
 
     return {
         "elbert": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: version(name) for name in PACKAGES},
-        "processor": processor(),
+        **{name: find_version(name) for name in PACKAGES},
+        "processor": describe_processor(),
         "cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
-        "compiled kernels": kernels(),
-        "does well": ", ".join(p for p in get_args(Precision) if does_well(p, torch.device("cpu"))),
+        "compiled kernels": describe_kernels(),
+        "does well": ", ".join(p for p in get_args(Precision) if is_fast(p, torch.device("cpu"))),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "bundled model": "present" if (bundled_model() / "config.json").exists() else "missing",
     }
 
 
-def kernels() -> str:
-    """Which types the compiled kernels serve, or why there are none."""
+def describe_kernels() -> str:
+    """Return the precisions of the compiled kernels, or why there are none."""
     from elbert.model import native
 
     found = native.load()
@@ -65,20 +65,20 @@ def kernels() -> str:
     return ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found.dtypes))
 
 
-def version(package: str) -> str:
-    """A package's version, or that it is not there."""
+def find_version(package: str) -> str:
+    """Return a package's version, or ``not installed``."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
 
 
-def processor() -> str:
-    """The processor's name and those of its instructions that matter here, where the system tells."""
+def describe_processor() -> str:
+    """Return the processor's name and its instruction sets that matter here, as far as the system reports them."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or "unknown"
     lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
     known = {name.strip(): value.strip() for name, value in lines.items()}
     flags = known.get("flags", known.get("Features", "")).split()
-    return f"{known.get('model name', platform.machine())} ({' '.join(f for f in HELPFUL if f in flags)})"
+    return f"{known.get('model name', platform.machine())} ({' '.join(f for f in USEFUL_FLAGS if f in flags)})"

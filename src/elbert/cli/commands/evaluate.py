@@ -1,4 +1,4 @@
-"""``elbert evaluate``: what every depth and every policy is worth, on labelled data."""
+"""``elbert evaluate``: accuracy, depth and time of every depth and policy on labelled data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import labelled
+from elbert.cli.inputs import read_labelled
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,26 +17,36 @@ if TYPE_CHECKING:
     from elbert.evaluation import Outputs, Timing
     from elbert.exits import Policy
 
-
-USUAL = ("window(entropy=0.1, size=6)", "window(entropy=0.1, size=3)", "entropy(0.1)", "entropy(0.3)", "patience(3)")
+COMMON_POLICIES = (
+    "window(entropy=0.1, size=6)",
+    "window(entropy=0.1, size=3)",
+    "entropy(0.1)",
+    "entropy(0.3)",
+    "patience(3)",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the arguments of ``elbert evaluate``."""
     parser.add_argument(
-        "--data", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet; or saved outputs, .npz"
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="labelled csv, tsv, jsonl or parquet file, or saved outputs (.npz)",
     )
     parser.add_argument(
         "--policy",
         nargs="+",
         action="extend",
         metavar="P",
-        help="specs or operating points (unsaid: the model's points and a usual few)",
+        help="specs or operating points (default: the model's points and some common policies)",
     )
-    parser.add_argument("--outputs", type=Path, metavar="FILE", help="save every depth's probabilities there (.npz)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of timing (0: none)")
+    parser.add_argument("--outputs", type=Path, metavar="FILE", help="save the probabilities of every depth (.npz)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="rounds of timing, 0 for none (default: %(default)s)"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
-    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_model_options(parser)
 
 
@@ -46,15 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
     from elbert.cli.render.reports import as_json, print_report
     from elbert.evaluation import evaluate
 
-    require("sklearn", "train")  # its metrics come after the model has run, which can take long
+    require("sklearn", "train")  # checked before the model runs, which can take long
     if arguments.rounds < 0:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
     if arguments.outputs:
-        check_place(arguments.outputs)
+        check_outputs_path(arguments.outputs)
     if arguments.data.endswith(".npz"):
-        outputs, policies, timings = saved(arguments)
+        outputs, policies, timings = load_saved(arguments)
     else:
-        outputs, policies, timings = live(arguments)
+        outputs, policies, timings = run_model(arguments)
     report = evaluate(outputs, policies)
     if arguments.json:
         sys.stdout.write(json.dumps(as_json(report, timings), indent=2, ensure_ascii=False) + "\n")
@@ -63,47 +73,49 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
-    """Outputs from a file, and policies by their specs; there is nothing to time."""
+def load_saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
+    """Return outputs from a file and policies by their specs; without a model there are no timings."""
     from elbert.evaluation import load_outputs
     from elbert.exits import policy
 
     if arguments.outputs or arguments.model:
-        raise InputError(f"{arguments.data} holds outputs already: --model and --outputs go with texts")
+        raise InputError(f"{arguments.data} contains outputs already: --model and --outputs go with texts")
     outputs = load_outputs(arguments.data)
-    wanted = arguments.policy or ([] if outputs.problem == "regression" else USUAL)
-    return outputs, {spec: policy(spec) for spec in wanted}, {}
+    specs = arguments.policy or ([] if outputs.problem == "regression" else COMMON_POLICIES)
+    return outputs, {spec: policy(spec) for spec in specs}, {}
 
 
-def live(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
-    """Run the model once at full depth, save what was asked for, and time the policies by running them."""
-    from elbert.evaluation import collect, measure
+def run_model(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
+    """Run the model once at full depth, save ``--outputs``, and time the policies by running them."""
+    from elbert.evaluation import collect, measure_throughput
 
     classifier = load_classifier(arguments)
-    policies = chosen(arguments, classifier)
-    texts, labels = labelled(arguments, classifier)
+    policies = choose_policies(arguments, classifier)
+    texts, labels = read_labelled(arguments, classifier)
     outputs = collect(classifier, texts, labels)
     if arguments.outputs:
         outputs.save(arguments.outputs)
-    timed = arguments.rounds and policies
-    return outputs, policies, measure(classifier, texts, policies, arguments.rounds) if timed else {}
+    is_timed = arguments.rounds and policies
+    return outputs, policies, measure_throughput(classifier, texts, policies, arguments.rounds) if is_timed else {}
 
 
-def check_place(outputs: Path) -> None:
-    """Find out before the model runs, not after.
+def check_outputs_path(outputs: Path) -> None:
+    """Check the path of ``--outputs`` before the model runs.
 
     Raises:
-        InputError: saved outputs could not be written there, or not be known again.
+        InputError: the file could not be written, or ``--data`` would not recognise it.
     """
     if outputs.suffix != ".npz":
-        raise InputError(f"--outputs is {outputs}, expected a name ending in .npz, by which --data knows it again")
+        raise InputError(f"--outputs is {outputs}, expected a name ending in .npz, by which --data recognises it")
     if not outputs.absolute().parent.is_dir():
-        raise InputError(f"--outputs is {outputs}, but there is no such folder; make it first")
+        raise InputError(f"--outputs is {outputs}, but this folder does not exist; create it first")
 
 
-def chosen(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
-    """The policies to evaluate, each one that this model can follow."""
-    wanted = arguments.policy
-    if wanted is None:
-        wanted = [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *USUAL]
-    return {spec: classifier.usable(spec) for spec in wanted}
+def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
+    """Return the policies to evaluate, checked against the model."""
+    specs = arguments.policy
+    if specs is None:
+        specs = (
+            [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *COMMON_POLICIES]
+        )
+    return {spec: classifier.resolve_policy(spec) for spec in specs}

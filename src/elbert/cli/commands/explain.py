@@ -1,4 +1,4 @@
-"""``elbert explain``: why a text left where it did, depth by depth; or how a whole data set leaves."""
+"""``elbert explain``: why a text exits at its depth, depth by depth; or the exits of a whole data set."""
 
 from __future__ import annotations
 
@@ -8,58 +8,66 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli import streams
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import drawn, targeted
-from elbert.errors import InputError
+from elbert.cli.inputs import sample_examples, split_examples
+from elbert.cli.streams import print_note
+from elbert.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from elbert.explain import Explanation, Survey
 
-
 ENDINGS = (".html", ".png", ".svg")
-LIMIT = 2000
+DEFAULT_LIMIT = 2000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="the text whose decision is explained")
-    parser.add_argument("--pair", metavar="TEXT2", help="the second text of a pair")
-    parser.add_argument("--label", metavar="L", help="what TEXT should be answered with: a name or an index")
+    """Add the arguments of ``elbert explain``."""
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="text whose exit is explained")
+    parser.add_argument("--pair", metavar="TEXT2", help="second text of a pair")
+    parser.add_argument("--label", metavar="L", help="true label of TEXT: a name or an index")
     parser.add_argument(
-        "--data", metavar="FILE", help="instead of TEXT: a csv, tsv, jsonl, parquet or txt file, labelled or not"
+        "--data", metavar="FILE", help="instead of TEXT: csv, tsv, jsonl, parquet or txt file, with or without labels"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help=f"at most that many texts of --data (unsaid: {LIMIT:,})")
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows of --data, do not stop")
     parser.add_argument(
-        "--policy", metavar="P", help="a spec such as 'window(entropy=0.1, size=6)', or an operating point"
+        "--limit",
+        type=int,
+        metavar="N",
+        help=f"use a random sample of at most N texts of --data (default: {DEFAULT_LIMIT:,})",
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write a page (.html) or a figure (.png, .svg) too")
-    parser.add_argument("--json", action="store_true", help="everything, as JSON, instead of lines to read")
+    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    parser.add_argument(
+        "--policy",
+        metavar="P",
+        help="spec such as 'window(entropy=0.1, size=6)', or an operating point (default: the model's)",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="also write a page (.html) or a figure (.png, .svg)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole explanation as JSON instead of text")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain a text or a data file; tell it here, and write the page or figure that was asked for."""
-    check(arguments)
-    told = of_data(arguments) if arguments.text is None else of_text(arguments)
+    """Explain a text or a data file: print the explanation, and write it to ``--output``."""
+    check_arguments(arguments)
+    found = explain_data(arguments) if arguments.text is None else explain_text(arguments)
     if arguments.output is not None:
-        write(told, arguments.output)
+        write(found, arguments.output)
     if arguments.json:
-        sys.stdout.write(json.dumps(told.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        tell(told)
+        print_text(found)
     if arguments.output is not None:
         sys.stderr.write(f"elbert: wrote {arguments.output}\n")
     return 0
 
 
-def check(arguments: argparse.Namespace) -> None:
-    """Find out what cannot be served before the model is loaded.
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Check the arguments before the model is loaded.
 
     Raises:
-        InputError: the arguments do not go together, or nothing could be written where they say.
-        MissingExtra: a figure is asked for, and matplotlib is not there.
+        InputError: the arguments contradict each other, or ``--output`` cannot be written.
+        MissingExtra: ``--output`` is a figure, and matplotlib is not installed.
     """
     if (arguments.text is None) == (arguments.data is None):
         raise InputError("give either TEXT or --data FILE; see elbert explain -h")
@@ -75,59 +83,70 @@ def check(arguments: argparse.Namespace) -> None:
     if output.suffix.lower() not in ENDINGS:
         raise InputError(f"--output is {output}, expected a name ending in {', '.join(ENDINGS)}")
     if not output.absolute().parent.is_dir():
-        raise InputError(f"--output is {output}, but there is no such folder; make it first")
+        raise InputError(f"--output is {output}, but this folder does not exist; create it first")
     if output.suffix.lower() != ".html":
         from elbert._optional import require
 
         require("matplotlib", "plots")
 
 
-def of_text(arguments: argparse.Namespace) -> Explanation:
-    """The explanation of the text or pair on the command line."""
+def explain_text(arguments: argparse.Namespace) -> Explanation:
+    """Explain the text or pair of the command line; without attention if transformers is not installed."""
     if not arguments.text.strip() and not (arguments.pair or "").strip():
         raise InputError("TEXT is empty: there is nothing to explain")
     from elbert.explain import explain
 
     classifier = load_classifier(arguments, arguments.policy)
     text = arguments.text if arguments.pair is None else (arguments.text, arguments.pair)
-    return explain(classifier, text, label=arguments.label)
+    return explain(classifier, text, label=arguments.label, attention=has_reference_model())
 
 
-def of_data(arguments: argparse.Namespace) -> Survey:
-    """The survey of the data file."""
+def has_reference_model() -> bool:
+    """Whether transformers is installed, whose model computes attention; if not, print how to install it."""
+    from elbert._optional import require
+
+    try:
+        require("transformers", "train")
+    except MissingExtra as missing:
+        print_note(f"attention is omitted: {missing}")
+        return False
+    return True
+
+
+def explain_data(arguments: argparse.Namespace) -> Survey:
+    """Survey the exits of the data file."""
     from elbert.explain import survey
-    from elbert.explain.explainer import explainable
+    from elbert.explain.explainer import resolve_explainable_policy
 
     classifier = load_classifier(arguments, arguments.policy)
-    explainable(classifier, None)  # before the file is read
-    limit = LIMIT if arguments.limit is None else arguments.limit
-    examples, total = drawn(arguments, limit)
-    texts, labels, lines = targeted(arguments, examples, classifier)
+    resolve_explainable_policy(classifier, None)  # before the file is read
+    limit = DEFAULT_LIMIT if arguments.limit is None else arguments.limit
+    examples, total = sample_examples(arguments, limit)
+    texts, labels, lines = split_examples(arguments, examples, classifier)
     if len(examples) < total:
-        drawn_from = f"{len(examples):,} texts drawn at random of the {total:,} in {arguments.data}"
-        streams.tell(f"{drawn_from} are looked at; --limit N takes more")
+        print_note(f"a random sample of {len(examples):,} of {total:,} texts in {arguments.data} is used; see --limit")
     return survey(classifier, texts, labels, source=Path(arguments.data).name, lines=lines, total=total)
 
 
-def tell(told: Explanation | Survey) -> None:
-    """Lines to read."""
-    from elbert.cli.render.explanations import print_explained
-    from elbert.cli.render.surveys import print_surveyed
+def print_text(found: Explanation | Survey) -> None:
+    """Print the explanation as text for people."""
+    from elbert.cli.render.explanations import print_explanation
+    from elbert.cli.render.surveys import print_survey
     from elbert.explain import Explanation
 
-    if isinstance(told, Explanation):
-        print_explained(told)
+    if isinstance(found, Explanation):
+        print_explanation(found)
     else:
-        print_surveyed(told)
+        print_survey(found)
 
 
-def write(told: Explanation | Survey, output: Path) -> None:
-    """The page or the figure, by its ending."""
+def write(found: Explanation | Survey, output: Path) -> None:
+    """Write a page or a figure, by the file's ending."""
     if output.suffix.lower() == ".html":
         from elbert.explain.page import write_page
 
-        write_page(told, output)
+        write_page(found, output)
         return
     from elbert.explain.figures import write_figure
 
-    write_figure(told, output)
+    write_figure(found, output)

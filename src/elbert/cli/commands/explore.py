@@ -11,7 +11,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import labelled
+from elbert.cli.inputs import read_labelled
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
     from elbert.evaluation import collect
     from elbert.serving.explorer import Evaluation, max_texts
 
-    texts, labels = labelled(arguments, classifier)
+    texts, labels = read_labelled(arguments, classifier)
     most = max_texts(classifier, MAX_TEXTS)
     sample = sorted(random.Random(0).sample(range(len(texts)), min(most, len(texts))))
     if len(sample) < len(texts):

@@ -1,4 +1,4 @@
-"""``elbert export``: one ONNX file with the exits inside; and what its precisions are worth."""
+"""``elbert export``: one ONNX file with the exits inside, a page for browsers, and a report on precisions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the arguments of ``elbert export``."""
     parser.add_argument(
-        "--model", metavar="M", help="folder or hub id of an ALBERT classifier (unsaid: the bundled model)"
+        "--model", metavar="M", help="folder or hub id of an ALBERT classifier (default: the bundled model)"
     )
-    parser.add_argument("--policy", metavar="P", help="a spec or an operating point (unsaid: the model's own)")
-    parser.add_argument("--output", metavar="FILE", help="the ONNX file to write")
+    parser.add_argument("--policy", metavar="P", help="spec or operating point (default: the model's)")
+    parser.add_argument("--output", metavar="FILE", help="ONNX file to write")
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16", "int8"),
         default="float32",
-        help="of the weights; int8 multiplies in int8 too, float16 halves the file",
+        help="precision of the weights: int8 also multiplies in int8, float16 halves the file (default: float32)",
     )
     parser.add_argument(
         "--dials",
@@ -33,53 +33,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("fixed", "optional", "required"),
         default="fixed",
         const="optional",
-        help="the policy's numbers as inputs, with defaults (optional) or without (required: for JavaScript)",
+        help="make the policy's numbers inputs, with defaults (optional) or without (required, for JavaScript)",
     )
     parser.add_argument(
-        "--page", metavar="DIR", help="write a folder whose page classifies in the browser; with --dials it has sliders"
+        "--page",
+        metavar="DIR",
+        help="write a folder with a page that classifies in the browser; with --dials it has sliders",
     )
     parser.add_argument(
         "--onnxruntime-web",
         metavar="DIR",
         default="node_modules/onnxruntime-web",
-        help="the npm package that the page runs on (unsaid: node_modules/onnxruntime-web)",
+        help="npm package that the page uses (default: node_modules/onnxruntime-web)",
     )
-    parser.add_argument("--extra-outputs", action="store_true", help="outputs depth and reason beside logits")
+    parser.add_argument("--extra-outputs", action="store_true", help="add the outputs depth and reason to logits")
     parser.add_argument(
         "--report",
         metavar="DATA",
-        help="labelled csv, tsv, jsonl or parquet: size, loading, speed, accuracy and moved exits of every precision",
+        help="labelled csv, tsv, jsonl or parquet file: compare size, loading, speed, accuracy and exits by precision",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of timing of the report (0: none)")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads of the report")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="with --report: rounds of timing, 0 for none (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="with --report: processor threads")
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a line or a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a line or a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file, report, or both."""
+    """Write the file, the page and the report that the arguments name."""
     if not arguments.output and not arguments.report and not arguments.page:
         raise InputError(
             "nothing to do: --output FILE writes the file, --page DIR a page for browsers, "
             "--report DATA compares precisions"
         )
-    told: dict[str, object] = {}
+    result: dict[str, object] = {}
     if arguments.output:
-        told |= written(arguments)
+        result |= write_model(arguments)
     if arguments.page:
-        told |= paged(arguments)
+        result |= write_browser_page(arguments)
     if arguments.report:
-        report = reported(arguments)
-        told["precisions"] = {dtype: dataclasses.asdict(line) for dtype, line in report.items()}
+        report = build_report(arguments)
+        result["precisions"] = {dtype: dataclasses.asdict(line) for dtype, line in report.items()}
         if not arguments.json:
-            show(report)
+            print_report(report)
     if arguments.json:
-        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return 0
 
 
-def written(arguments: argparse.Namespace) -> dict[str, object]:
-    """Write the file; what there is to say about it."""
+def write_model(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the ONNX file; return its path, size and precision."""
     from elbert.export import export
 
     path = export(
@@ -96,8 +104,8 @@ def written(arguments: argparse.Namespace) -> dict[str, object]:
     return {"output": str(path), "size": size, "dtype": arguments.dtype}
 
 
-def paged(arguments: argparse.Namespace) -> dict[str, object]:
-    """Write the page's folder; what there is to say about it."""
+def write_browser_page(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the page's folder; return its path, size and precision."""
     from elbert.export.browser import write_page
 
     page = write_page(
@@ -111,32 +119,32 @@ def paged(arguments: argparse.Namespace) -> dict[str, object]:
     size = sum(file.stat().st_size for file in page.parent.rglob("*") if file.is_file())
     if not arguments.json:
         sys.stdout.write(
-            f"{page}: {size / 1e6:.1f} MB with all that it needs, {arguments.dtype}; "
+            f"{page}: {size / 1e6:.1f} MB in total, {arguments.dtype}; "
             f"try it: python3 -m http.server --directory {page.parent}\n"
         )
     return {"page": str(page), "page_size": size, "dtype": arguments.dtype}
 
 
-def reported(arguments: argparse.Namespace) -> dict[str, Precision]:
-    """Every precision on the data file."""
+def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
+    """Measure every precision on the data file."""
     from elbert._optional import require
     from elbert.classifier import Classifier
-    from elbert.cli.inputs import labelled
+    from elbert.cli.inputs import read_labelled
     from elbert.export.precision_report import compare_precisions
 
-    require("sklearn", "train")  # its metrics come after the model has run, which can take long
+    require("sklearn", "train")  # checked before the model runs, which can take long
     if arguments.rounds < 0:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
     arguments.data = arguments.report
     classifier = Classifier.load(
         arguments.model, arguments.policy, dtype="float32", device="cpu", threads=arguments.threads
     )
-    texts, labels = labelled(arguments, classifier)
+    texts, labels = read_labelled(arguments, classifier)
     return compare_precisions(classifier, texts, labels, rounds=arguments.rounds)
 
 
-def show(report: dict[str, Precision]) -> None:
-    """The table for people."""
+def print_report(report: dict[str, Precision]) -> None:
+    """Print a line for each precision."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -145,7 +153,7 @@ def show(report: dict[str, Precision]) -> None:
     metric = next(iter(first.metrics))
     batches = list(first.texts_per_second)
     names = ["MB", "load ms", *(f"batch {rows}" for rows in batches), metric, "depth", "changed", "moved"]
-    table = Table(title="precisions", title_justify="left", box=box.SIMPLE_HEAD)  # so that 80 columns do
+    table = Table(title="precisions", title_justify="left", box=box.SIMPLE_HEAD)  # fits 80 columns
     table.add_column("dtype", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -160,6 +168,8 @@ def show(report: dict[str, Precision]) -> None:
             f"{line.answers_changed:.2%}",
             f"{line.exits_moved:.2%}",
         )
-    table.caption = "batch: texts a second; changed: answers, moved: exits, against the classifier in float32"
+    table.caption = (
+        "batch: texts per second; changed: predictions, moved: exits, compared with the classifier in float32"
+    )
     table.caption_justify = "left"
     Console(file=sys.stdout).print(table)

@@ -1,4 +1,4 @@
-"""``elbert serve``: start the HTTP server. Each flag is also an upper-case environment variable; TEI's names are kept."""
+"""``elbert serve``: start the HTTP server. Each flag is also an upper-case environment variable, with TEI's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``elbert train``: train an ALBERT so that every depth can answer."""
+"""``elbert train``: train an ALBERT to answer at every depth."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from elbert.training.options import PRESETS, ExitOptions
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-
 TAKES_MORE = True  # every flag of transformers' TrainingArguments
 PROBLEMS = {
     "single-label": "single_label_classification",
     "multi-label": "multi_label_classification",
     "regression": "regression",
 }
-OURS = {  # what transformers leaves open or sets for other tasks
+DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
     "load_best_model_at_end": True,
@@ -37,33 +36,45 @@ OURS = {  # what transformers leaves open or sets for other tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own arguments; those of the exits carry their defaults in ``ExitOptions``."""
+    """Add the arguments of ``elbert train``; those about exits come from ``ExitOptions``."""
     parser.add_argument(
-        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT or BERT-like encoder, or classifier"
+        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT or BERT-like encoder or classifier"
     )
-    parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet")
+    parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet file")
     parser.add_argument(
-        "--validation", required=True, metavar="FILE", help="the same; picks the best checkpoint, by area"
+        "--validation",
+        required=True,
+        metavar="FILE",
+        help="labelled file of the same formats; selects the best checkpoint, by area (mean score over depths)",
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model and its checkpoints")
+    parser.add_argument(
+        "--labels", metavar="A,B,…", help="label names in index order (default: those of the training file)"
+    )
+    parser.add_argument("--problem", choices=PROBLEMS, default="single-label", help="task (default: %(default)s)")
+    parser.add_argument(
+        "--max-length",
+        type=int,
+        default=128,
+        metavar="N",
+        help="maximum number of tokens; longer texts are truncated (default: %(default)s)",
     )
     parser.add_argument(
-        "--output", required=True, metavar="DIR", help="the model folder to write, and checkpoints in it"
+        "--preset",
+        choices=PRESETS,
+        default="default",
+        help="preset of options; paper: as published (default: %(default)s)",
     )
-    parser.add_argument(
-        "--labels", metavar="A,B,…", help="label names in index order (unsaid: as found in the training file)"
-    )
-    parser.add_argument("--problem", choices=PROBLEMS, default="single-label")
-    parser.add_argument("--max-length", type=int, default=128, metavar="N", help="tokens; longer texts are cut")
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="paper: as the authors have it")
     exits = parser.add_argument_group("exits")
     for option in fields(ExitOptions):
-        told = option.metadata
-        unsaid = "as the model has it" if option.default is None else option.default
+        flag = option.metadata
+        default = "the model's" if option.default is None else option.default
         exits.add_argument(
             f"--{option.name.replace('_', '-')}",
-            type=told["kind"],
-            choices=told["choices"],
-            metavar=None if told["choices"] else told["kind"].__name__.upper(),
-            help=f"{told['help']} (unsaid: {unsaid})",
+            type=flag["kind"],
+            choices=flag["choices"],
+            metavar=None if flag["choices"] else flag["kind"].__name__.upper(),
+            help=f"{flag['help']} (default: {default})",
         )
     parser.epilog = (
         "Every flag of transformers' TrainingArguments is accepted too: --learning_rate, --num_train_epochs, "
@@ -72,56 +83,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
-    """Train, and tell what was written."""
+    """Train, and print the score of the written model."""
     from elbert._optional import require
 
     for module in ("transformers", "accelerate"):
         require(module, "train")
-    from elbert.data import label_names
+    from elbert.data import read_label_names
     from elbert.training.run import train
 
     exit_preset, trainer_preset = PRESETS[arguments.preset]
-    options = ExitOptions(**(exit_preset | given(arguments)))
+    options = ExitOptions(**(exit_preset | exit_options(arguments)))
     multi = arguments.problem == "multi-label"
     if arguments.problem == "regression":
         labels = ["value"]
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = label_names(arguments.train, multi=multi)
-    theirs = training_arguments(arguments.output, trainer_preset, extra or [])
+        labels = read_label_names(arguments.train, multi=multi)
+    trainer_arguments = training_arguments(arguments.output, trainer_preset, extra or [])
     metrics = train(
         arguments.model,
         arguments.train,
         arguments.validation,
         labels,
         options,
-        theirs,
+        trainer_arguments,
         problem=PROBLEMS[arguments.problem],  # type: ignore[arg-type]  # the choices are the problem types
         max_length=arguments.max_length,
     )
-    if theirs.process_index == 0:  # under torchrun this command runs once for each device
+    if trainer_arguments.process_index == 0:  # under torchrun this command runs once for each device
         sys.stdout.write(f"{arguments.output}: area {metrics['eval_area']:.4f} on {arguments.validation}\n")
-    leave_the_others()
+    end_process_group()
     return 0
 
 
-def leave_the_others() -> None:
-    """End what torchrun's processes share: threads of it that outlive Python can abort the process at its very end."""
+def end_process_group() -> None:
+    """End the group of torchrun's processes: its threads can abort the process if they still run at exit."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The exit options that were set by hand."""
+def exit_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the exit options that the command line sets."""
     names = [option.name for option in fields(ExitOptions)]
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
 def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) -> TrainingArguments:
-    """transformers' arguments: our defaults, then the preset's, then the flags given by hand.
+    """Return transformers' arguments: our defaults, overridden by the preset, overridden by flags.
 
     Raises:
         InputError: a flag is unknown to transformers too, or its value is not accepted.
@@ -130,14 +141,14 @@ def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) ->
     from transformers import HfArgumentParser, TrainingArguments
 
     parser = HfArgumentParser(
-        TrainingArguments,  # type: ignore[arg-type]  # transformers wants a NewType that nothing has
+        TrainingArguments,  # type: ignore[arg-type]  # transformers expects a NewType that no class has
         prog="elbert train",
         allow_abbrev=False,
         exit_on_error=False,  # its usage is 200 lines long
     )
     # Progress bars are for terminals; pinned memory is for accelerators.
-    here = {"disable_tqdm": not sys.stderr.isatty(), "dataloader_pin_memory": torch.cuda.is_available()}
-    parser.set_defaults(**OURS, **here, **preset)
+    machine = {"disable_tqdm": not sys.stderr.isatty(), "dataloader_pin_memory": torch.cuda.is_available()}
+    parser.set_defaults(**DEFAULTS, **machine, **preset)
     try:
         parsed, unknown = parser.parse_args_into_dataclasses(
             ["--output_dir", output, *extra], look_for_args_file=False, return_remaining_strings=True

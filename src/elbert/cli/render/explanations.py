@@ -1,107 +1,108 @@
-"""How one text's explanation is told on a terminal; the same without colours where no terminal is."""
+"""An explanation of one text as lines for a terminal; the same without colours for files and pipes."""
 
 from __future__ import annotations
 
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from elbert.cli.render.bars import filled, put
-from elbert.cli.render.prediction_writers import brief
+from elbert.cli.render.bars import draw_bar, print_line
+from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from elbert.explain import AtDepth, Explanation, Rival
+    from elbert.explain import DepthOutput, Explanation, Rival
     from elbert.explain.explanation import Gauge
     from elbert.explain.rule_tracks import RuleTrack
 
+PIPED_WIDTH = 100  # columns, where there is no terminal
+ATTENDED_WORDS = 6
 
-PIPED = 100  # columns where nobody says how wide it is
-ATTENDED = 6
 
-
-def print_explained(told: Explanation) -> None:
-    """The depths one by one, the rivals, the words attended to, and why it left."""
+def print_explanation(explained: Explanation) -> None:
+    """Print the depths one by one, other policies, the most attended words, and the reason of the exit."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    width = max(60, min(120, console.width)) if console.is_terminal else PIPED
-    for part in (header, depths, rivals, attended, closing):
-        for line in part(told, width):
-            put(console, line)
+    width = max(60, min(120, console.width)) if console.is_terminal else PIPED_WIDTH
+    for part in (format_header, format_depths, format_rivals, format_attention, format_conclusion):
+        for line in part(explained, width):
+            print_line(console, line)
 
 
-def header(told: Explanation, width: int) -> list[Text | str]:
-    """The text, and what is asked of it."""
+def format_header(explained: Explanation, width: int) -> list[Text | str]:
+    """Return the text, the policy, and the number of tokens."""
     from rich.text import Text
 
-    from elbert.explain.explanation import short
+    from elbert.explain.explanation import shorten_spec
 
-    whole = (told.text,) if told.text_pair is None else (told.text, told.text_pair)
-    wrapped = (line for part in whole for line in wrap(brief(part, 4 * width), width))
+    whole = (explained.text,) if explained.text_pair is None else (explained.text, explained.text_pair)
+    wrapped = (line for part in whole for line in wrap(shorten(part, 4 * width), width))
     lines: list[Text | str] = [Text(line, "bold") for line in wrapped]
-    point = "" if told.point is None else f"{told.point}: "
-    truth = "" if told.truth is None else f"; label {brief(', '.join(told.truth) or 'none', 40)}"
-    cut = ", cut to fit" if told.truncated else ""
-    lines.append(f"{point}{short(told.policy)}; {len(told.tokens)} tokens{cut}{truth}; {told.dtype}")
+    point = "" if explained.point is None else f"{explained.point}: "
+    truth = "" if explained.truth is None else f"; label {shorten(', '.join(explained.truth) or 'none', 40)}"
+    cut = ", truncated" if explained.truncated else ""
+    lines.append(
+        f"{point}{shorten_spec(explained.policy)}; {len(explained.tokens)} tokens{cut}{truth}; {explained.dtype}"
+    )
     return [*lines, ""]
 
 
-def depths(told: Explanation, width: int) -> list[Text | str]:
-    """One line a depth: answer, its probability, the signal against its threshold, the window, and the exit."""
+def format_depths(explained: Explanation, width: int) -> list[Text | str]:
+    """Return a line for each depth: answer, probability, signal and threshold, window, exit."""
     from rich.text import Text
 
-    from elbert.explain.explanation import gauged, watched
+    from elbert.explain.explanation import choose_gauge, find_window_track
 
-    track = watched(told)
-    signal = gauged(told)
-    label = label_width(told)
-    strip = told.depths if track is not None and told.depths <= 30 else 0
+    track = find_window_track(explained)
+    signal = choose_gauge(explained)
+    label = choose_label_width(explained)
+    strip = explained.depths if track is not None and explained.depths <= 30 else 0
     bar = max(6, min(16, (width - 42 - label - (strip + 18 if track is not None else 0)) // 2))
     against = "" if signal.threshold is None else f" ({signal.threshold:g})"
-    read = brief(signal.name + against, bar + 6)
+    read = shorten(signal.name + against, bar + 6)
     head = f"   depth  {'answer':<{label}}  {'probability':<{bar + 6}}  {read:<{bar + 6}}"
     head += f"  {'window':<{max(strip, 6)}}" if track is not None else ""
     lines: list[Text | str] = [Text(head, "dim")]
-    for step in told.steps:
+    for step in explained.steps:
         line = Text("")
-        here, after = step.depth == told.depth, step.depth > told.depth
-        line.append(" ▶ " if here else "   ", "bold green")
-        line.append(f"{step.depth:>5}  {brief(step.label, label):<{label}}  ", "bold" if here else "")
-        line.append(filled(step.score, bar), "cyan")
+        is_exit, is_after = step.depth == explained.depth, step.depth > explained.depth
+        line.append(" ▶ " if is_exit else "   ", "bold green")
+        line.append(f"{step.depth:>5}  {shorten(step.label, label):<{label}}  ", "bold" if is_exit else "")
+        line.append(draw_bar(step.score, bar), "cyan")
         line.append(f" {step.score:.3f}  ")
-        line.append(gauge(signal, step.depth, bar))
+        line.append(draw_gauge(signal, step.depth, bar))
         if track is not None:
-            line.append("  ").append(window(told, track, step, strip))
-        if here:
-            line.append(f"  ◀ left: {told.reason}", "bold green")
-        if after:
-            line.stylize("dim")  # where the text did not go
+            line.append("  ").append(draw_window(explained, track, step, strip))
+        if is_exit:
+            line.append(f"  ◀ exit: {explained.reason}", "bold green")
+        if is_after:
+            line.stylize("dim")  # the text exited before
         lines.append(line)
     if strip:
-        lines.append(Text("   window: ■ answered as at that depth, □ otherwise", "dim"))
+        lines.append(Text("   window: ■ same answer as at that depth, □ another", "dim"))
     return [*lines, ""]
 
 
-def gauge(signal: Gauge, depth: int, cells: int) -> Text:
-    """The signal as a bar, with a mark where its threshold is."""
+def draw_gauge(signal: Gauge, depth: int, cells: int) -> Text:
+    """Return the signal as a bar, with a mark at its threshold."""
     from rich.text import Text
 
     value, threshold = signal.values[depth - 1], signal.threshold
     if value is None:
         return Text(" " * (cells + 6))
-    bar, place = filled(value / signal.top, cells), int((threshold or 0.0) / signal.top * cells)
+    bar, place = draw_bar(value / signal.top, cells), int((threshold or 0.0) / signal.top * cells)
     if threshold is None or place >= cells:
         return Text("").append(bar, "yellow").append(f" {value:.3f}")
     marked = Text("").append(bar[:place], "yellow").append("┃", "bold red").append(bar[place + 1 :], "yellow")
     return marked.append(f" {value:.3f}")
 
 
-def window(told: Explanation, track: RuleTrack, step: AtDepth, strip: int) -> Text:
-    """The depths that the window covers now: filled where the answer is today's, hollow where it was another."""
+def draw_window(explained: Explanation, track: RuleTrack, step: DepthOutput, strip: int) -> Text:
+    """Return the depths of the window: filled where the answer equals the current one, hollow where it differs."""
     from rich.text import Text
 
-    from elbert.explain.explanation import state
+    from elbert.explain.explanation import describe_state
 
     seen = track.steps[step.depth - 1]
     colour = "green" if seen.fires else "yellow" if seen.full else "blue"
@@ -110,30 +111,32 @@ def window(told: Explanation, track: RuleTrack, step: AtDepth, strip: int) -> Te
         inside = seen.first <= depth <= step.depth
         text.append(("■" if depth >= step.since else "□") if inside else "·", colour if inside else "dim")
     text.append(" " * (6 - strip if strip else 0))
-    return text.append(f"  {state(track, seen):<14}", colour)
+    return text.append(f"  {describe_state(track, seen):<14}", colour)
 
 
-def label_width(told: Explanation) -> int:
-    """Columns for the answers: as many as they need, and not more than fit."""
-    return min(14, max(6, *(len(step.label) for step in told.steps)))
+def choose_label_width(explained: Explanation) -> int:
+    """Return the number of columns for answers: that of the longest label, from 6 to 14."""
+    return min(14, max(6, *(len(step.label) for step in explained.steps)))
 
 
-def rivals(told: Explanation, width: int) -> list[Text | str]:
-    """Where the model's other points, the usual rivals and the oracles would have let it leave."""
+def format_rivals(explained: Explanation, width: int) -> list[Text | str]:
+    """Return the exits of the model's points, of common policies and of the oracles."""
     from rich.text import Text
 
-    from elbert.explain.explanation import short
+    from elbert.explain.explanation import shorten_spec
 
-    label, strip = label_width(told), told.depths if told.depths <= 30 else 0
-    name = max(12, min(max(len(short(rival.policy)) for rival in told.rivals), width - strip - label - 28))
-    lines: list[Text | str] = [Text("   where others would have let it leave", "dim")]
-    for rival in told.rivals:
-        spec = brief(short(rival.policy), name)
+    label, strip = choose_label_width(explained), explained.depths if explained.depths <= 30 else 0
+    name = max(12, min(max(len(shorten_spec(rival.policy)) for rival in explained.rivals), width - strip - label - 28))
+    lines: list[Text | str] = [Text("   exits of other policies", "dim")]
+    for rival in explained.rivals:
+        spec = shorten(shorten_spec(rival.policy), name)
         line = Text(f"   {spec:<{name}}  ", "magenta" if rival.kind == "oracle" else "")
         for depth in range(1, strip + 1):
-            line.append("●" if depth == rival.depth else "│" if depth == told.depth else "·", mark(rival, depth))
-        said = f"  {rival.depth:>3}  {brief(str(rival.label), label):<{label}}  "
-        line.append("  never" if rival.depth is None else said)
+            line.append(
+                "●" if depth == rival.depth else "│" if depth == explained.depth else "·", choose_colour(rival, depth)
+            )
+        answer = f"  {rival.depth:>3}  {shorten(str(rival.label), label):<{label}}  "
+        line.append("  never" if rival.depth is None else answer)
         line.append("" if rival.score is None else f"{rival.score:.3f}  ")
         line.append(
             "" if rival.right is None else "right" if rival.right else "wrong", "green" if rival.right else "red"
@@ -142,46 +145,48 @@ def rivals(told: Explanation, width: int) -> list[Text | str]:
     return [*lines, ""]
 
 
-def mark(rival: Rival, depth: int) -> str:
-    """The colour of a rival's exit, or of nothing."""
+def choose_colour(rival: Rival, depth: int) -> str:
+    """Return the colour of a cell in a rival's row."""
     return ("magenta" if rival.kind == "oracle" else "cyan") if depth == rival.depth else "dim"
 
 
-def attended(told: Explanation, width: int) -> list[Text | str]:
-    """The words that the head's token attends to most at the first depth, at the exit, and at the last."""
+def format_attention(explained: Explanation, width: int) -> list[Text | str]:
+    """Return the words with the most attention of the pooled token at the first depth, the exit and the last depth."""
     from rich.text import Text
 
     from elbert.explain.pieces import most_attended
 
-    if told.left.attention is None:
+    if explained.exit_step.attention is None:
         return []
-    whose = "[CLS]" if told.reader == "[CLS]" else "all tokens, whose mean the head reads"
+    whose = "[CLS]" if explained.reader == "[CLS]" else "all tokens, whose mean the head reads"
     lines: list[Text | str] = [Text(f"   attention of {whose}, mean over heads", "dim")]
-    names = (("first", 1), ("exit", told.depth), ("last", told.depths))
-    places = {depth: ", ".join(w for w, d in names if d == depth) for depth in sorted({1, told.depth, told.depths})}
+    names = (("first", 1), ("exit", explained.depth), ("last", explained.depths))
+    places = {
+        depth: ", ".join(w for w, d in names if d == depth) for depth in sorted({1, explained.depth, explained.depths})
+    }
     for depth, where in places.items():
-        found, special = most_attended(told.tokens, told.steps[depth - 1].attention or (), ATTENDED)
+        found, special = most_attended(explained.tokens, explained.steps[depth - 1].attention or (), ATTENDED_WORDS)
         line = Text(f"   {depth:>5}  {where:<{max(map(len, places.values()))}}  ")
         line.append(f"special tokens {special:.2f}  ", "dim")
-        most = max((given for _, given in found), default=1.0)
-        for word, given in found:
-            told_word = brief(word, 20)
-            if len(line.plain) + len(told_word) + 5 > width:
+        most = max((attention for _, attention in found), default=1.0)
+        for word, attention in found:
+            shown = shorten(word, 20)
+            if len(line.plain) + len(shown) + 5 > width:
                 break
-            line.append(told_word, "bold" if given > most / 2 else "").append(f" {given:.2f}  ", "dim")
+            line.append(shown, "bold" if attention > most / 2 else "").append(f" {attention:.2f}  ", "dim")
         lines.append(line)
     return [*lines, ""]
 
 
-def closing(told: Explanation, width: int) -> list[Text | str]:
-    """What it spared, what full depth says, and why it left."""
+def format_conclusion(explained: Explanation, width: int) -> list[Text | str]:
+    """Return the savings, the prediction at full depth, and the reason of the exit."""
     from rich.text import Text
 
-    from elbert.explain.explanation import spared
+    from elbert.explain.explanation import describe_savings
 
-    last = told.steps[-1]
-    same = "the same" if last.answer == told.left.answer else "otherwise"
-    lines: list[Text | str] = [spared(told)]
-    if told.depth < told.depths:
-        lines.append(f"full depth says {same}: {brief(last.label, 40)} {last.score:.3f}")
-    return [*lines, Text(f"It {told.why}.", "bold green")]
+    last = explained.steps[-1]
+    comparison = "the same" if last.answer == explained.exit_step.answer else "another answer"
+    lines: list[Text | str] = [describe_savings(explained)]
+    if explained.depth < explained.depths:
+        lines.append(f"at full depth {comparison}: {shorten(last.label, 40)} {last.score:.3f}")
+    return [*lines, Text(f"It {explained.why}.", "bold green")]

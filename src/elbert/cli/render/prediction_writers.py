@@ -1,4 +1,4 @@
-"""How predictions are told."""
+"""Writers of predictions: JSON lines, a table, the summary, and a progress counter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Summary:
-    """Counts over a run."""
+    """Number and mean depth of the texts of a run, and its speed."""
 
     depths: int
     texts: int = 0
@@ -32,7 +32,6 @@ class Summary:
         self.depth_total += prediction.depth
 
     def __str__(self) -> str:
-        """The total line."""
         if not self.texts:
             return "no texts"
         mean = self.depth_total / self.texts
@@ -44,29 +43,29 @@ class Summary:
 
 
 class Writer(ABC):
-    """Where predictions go, one by one."""
+    """Writes predictions one by one."""
 
     def __init__(self, out: IO[str]) -> None:
         self.out = out
 
     @abstractmethod
     def write(self, example: Example, prediction: Prediction) -> None:
-        """Tell one prediction."""
+        """Write one prediction."""
 
     @abstractmethod
     def end(self, summary: Summary) -> None:
-        """Tell the totals, where that does no harm."""
+        """Write the summary, if the format has a place for it."""
 
 
 class JsonLines(Writer):
-    """One JSON object a line, in the input's order."""
+    """Writes one JSON object a line, in the order of the input."""
 
     def __init__(self, out: IO[str], scores: bool) -> None:
         super().__init__(out)
         self.scores = scores
 
     def write(self, example: Example, prediction: Prediction) -> None:
-        """``{"text", "label", "score", "depth", "depths", "reason"}`` and what else was asked for."""
+        """Write ``{"text", "label", "score", "depth", "depths", "reason"}``; ``scores`` and ``trace`` if enabled."""
         line: dict[str, Any] = {"text": example.text}
         if example.text_pair is not None:
             line["text_pair"] = example.text_pair
@@ -86,11 +85,11 @@ class JsonLines(Writer):
         self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def end(self, summary: Summary) -> None:
-        """Nothing: every line is a prediction."""
+        """Write nothing: every line is a prediction."""
 
 
 class TableLines(Writer):
-    """Aligned columns, written as they come."""
+    """Writes a table with fixed columns, line by line."""
 
     def __init__(self, out: IO[str], scores: bool) -> None:
         super().__init__(out)
@@ -99,26 +98,26 @@ class TableLines(Writer):
         self.out.write(f"{'label':<14}{'score':>6}  {'depth':>7}  {'reason':<20}text\n")
 
     def write(self, example: Example, prediction: Prediction) -> None:
-        """One line, and one more for the scores and for each depth of the trace where they were asked for."""
+        """Write one line, and further lines for scores and for each depth of the trace if enabled."""
         text = example.text if example.text_pair is None else f"{example.text} / {example.text_pair}"
-        label, depth = brief(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
+        label, depth = shorten(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
         cells = f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
-        self.out.write(f"{cells}{brief(text, self.width)}\n")
+        self.out.write(f"{cells}{shorten(text, self.width)}\n")
         if self.scores:
-            scores = (f"{brief(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
+            scores = (f"{shorten(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
             self.out.write(f"  {', '.join(scores)}\n")
         for step in prediction.trace or ():
             best = max(step.scores, key=lambda name: step.scores[name])
-            said = f"{brief(best, 30)} {step.scores[best]:.3f}"
-            self.out.write(f"  depth {step.depth:>2}  {said}  entropy {step.entropy:.3f}\n")
+            answer = f"{shorten(best, 30)} {step.scores[best]:.3f}"
+            self.out.write(f"  depth {step.depth:>2}  {answer}  entropy {step.entropy:.3f}\n")
 
     def end(self, summary: Summary) -> None:
-        """The total line."""
+        """Write the summary line."""
         self.out.write(f"{summary}\n")
 
 
-def brief(text: str, width: int) -> str:
-    """One line of at most ``width`` characters; what a terminal would obey instead of show becomes a question mark."""
+def shorten(text: str, width: int) -> str:
+    """Return one line of at most ``width`` characters, with control characters replaced by ``\ufffd``."""
     line = " ".join(text[: 4 * width].split())
     line = line if len(line) <= width else line[: width - 1] + "…"
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
@@ -126,7 +125,7 @@ def brief(text: str, width: int) -> str:
 
 @contextmanager
 def progress(to_file: bool) -> Iterator[Callable[[], None]]:
-    """A counter on standard error while predictions go elsewhere; nothing where no terminal is."""
+    """Show a counter on standard error if that is a terminal and predictions are not printed on one."""
     if not sys.stderr.isatty() or (sys.stdout.isatty() and not to_file):
         yield lambda: None
         return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_json(report: Report, timings: Mapping[str, Timing]) -> dict[str, Any]:
-    """Everything, as plain values."""
+    """Return report and timings as plain values."""
     values = asdict(report)
     for policy in values["policies"]:
         timing = timings.get(policy["policy"])
@@ -21,7 +21,7 @@ def as_json(report: Report, timings: Mapping[str, Timing]) -> dict[str, Any]:
 
 
 def print_report(report: Report, timings: Mapping[str, Timing]) -> None:
-    """Depths, policies, oracles."""
+    """Print tables of depths and policies, and lines on exits, oracles and timing."""
     from rich.console import Console
 
     console = Console()
@@ -31,11 +31,11 @@ def print_report(report: Report, timings: Mapping[str, Timing]) -> None:
         for policy in report.policies:
             reasons = ", ".join(f"{reason} {count}" for reason, count in policy.reasons.items())
             depths = ", ".join(f"{depth}: {count}" for depth, count in policy.depths.items())
-            told = f"{policy.policy}\n  left for {reasons}\n  at depth {depths}"
-            console.print(told, highlight=False, markup=False, soft_wrap=True)
+            lines = f"{policy.policy}\n  exits by reason: {reasons}\n  exits by depth: {depths}"
+            console.print(lines, highlight=False, markup=False, soft_wrap=True)
     if report.oracles:
-        told = "; ".join(f"{o.name} {o.accuracy:.4f} at mean depth {o.mean_depth:.2f}" for o in report.oracles)
-        console.print(f"oracles (they know the future): {told}", highlight=False)
+        oracles = "; ".join(f"{o.name} {o.accuracy:.4f} at mean depth {o.mean_depth:.2f}" for o in report.oracles)
+        console.print(f"oracles (they read all depths, or the label): {oracles}", highlight=False)
         console.print(
             f"overthinking (right before, wrong at the last depth): {report.overthinking:.2%}", highlight=False
         )
@@ -49,7 +49,7 @@ def print_report(report: Report, timings: Mapping[str, Timing]) -> None:
 
 
 def depth_table(report: Report) -> Any:
-    """Every ``depth(k)``: the fixed, shallower models."""
+    """Return a table of every ``depth(k)``, the fixed shallower models."""
     from rich.table import Table
 
     names = list(report.by_depth[0])
@@ -60,7 +60,7 @@ def depth_table(report: Report) -> Any:
 
 
 def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
-    """Every policy: what it answers and what it costs; the other metrics are in the JSON."""
+    """Return a table of every policy's accuracy and cost; the other metrics are in the JSON."""
     from rich.table import Table
     from rich.text import Text
 
@@ -74,12 +74,12 @@ def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
         cells = [f"{p.metrics[metric]:.4f}", f"{p.mean_depth:.2f}", f"{p.layer_speedup:.2f}x"]
         if timings:
             cells += [f"{timings[p.policy].speedup:.2f}x", f"{timings[p.policy].texts_per_second:,.0f}"]
-        table.add_row(Text(p.policy), *cells)  # a point's name may hold what rich takes for markup
+        table.add_row(Text(p.policy), *cells)  # a point's name may contain rich's markup
     return table
 
 
 def print_comparison(values: dict[str, Any], report: Path) -> None:
-    """The best of each family at every speed-up, then the honest comparison."""
+    """Print the best policies of each family by speed-up, then the comparison on held-out texts."""
     from rich.console import Console
 
     console = Console()
@@ -92,12 +92,12 @@ def print_comparison(values: dict[str, Any], report: Path) -> None:
         highlight=False,
     )
     oracles = "; ".join(f"{o['name']} {o['accuracy']:.4f} at {o['mean_depth']:.2f}" for o in values["oracles"])
-    console.print(f"oracles (they know the future): {oracles}", highlight=False)
+    console.print(f"oracles (they read all depths, or the label): {oracles}", highlight=False)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
 
 
 def best_table(values: dict[str, Any]) -> Any:
-    """What each family can reach; dials chosen on these very texts."""
+    """Return a table of each family's best accuracy by speed-up, with dials chosen on the same texts."""
     from rich.table import Table
 
     title = f"{values['n']:,} texts, full depth {values['full']:.4f}; dials chosen on these texts, so optimistic"
@@ -112,10 +112,10 @@ def best_table(values: dict[str, Any]) -> Any:
 
 
 def honest_table(values: dict[str, Any]) -> Any:
-    """Accuracy and reached speed-up on texts that chose nothing."""
+    """Return a table of accuracy and reached speed-up on texts that were not used to choose dials."""
     from rich.table import Table
 
-    table = Table(title="honest: dials chosen on other texts (accuracy at the speed-up reached)", title_justify="left")
+    table = Table(title="held out: dials chosen on other texts (accuracy, speed-up reached)", title_justify="left")
     table.add_column("family")
     rows = values["honest"]["rows"]
     for row in rows:
@@ -126,7 +126,7 @@ def honest_table(values: dict[str, Any]) -> Any:
 
 
 def honest_cell(values: dict[str, Any], row: dict[str, Any], family: str) -> str:
-    """``88.1 2.02x *``."""
+    """Return a cell such as ``88.1 2.02x *``."""
     found = next((e for e in row["entries"] if e["family"] == family), None)
     if found is None:
         return "–"

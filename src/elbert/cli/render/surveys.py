@@ -1,11 +1,11 @@
-"""How a data set's exits are told on a terminal."""
+"""A survey of a data set's exits as lines for a terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elbert.cli.render.bars import filled, put, sparkline
-from elbert.cli.render.prediction_writers import brief
+from elbert.cli.render.bars import draw_bar, draw_sparkline, print_line
+from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,122 +13,124 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from elbert.explain import Survey
-    from elbert.explain.survey import Listed
+    from elbert.explain.survey import ListedText
+
+PIPED_WIDTH = 100  # columns, where there is no terminal
+LISTED_TEXTS = 5
+BAR_WIDTH = 30
 
 
-PIPED = 100
-LISTED = 5
-BAR = 30
-
-
-def print_surveyed(told: Survey) -> None:
-    """Exits, lengths, confusion, and the texts worth reading."""
+def print_survey(survey: Survey) -> None:
+    """Print exits, lengths, confusions, and the most notable texts."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    width = max(60, min(140, console.width)) if console.is_terminal else PIPED
-    for part in (summary, exits, lengths, confused, texts):
-        for line in part(told, width):
-            put(console, line)
+    width = max(60, min(140, console.width)) if console.is_terminal else PIPED_WIDTH
+    for part in (format_summary, format_exits, format_lengths, format_confusions, format_texts):
+        for line in part(survey, width):
+            print_line(console, line)
 
 
-def summary(told: Survey, width: int) -> list[Text | str]:
-    """The policy and its totals."""
+def format_summary(survey: Survey, width: int) -> list[Text | str]:
+    """Return the policy and its totals."""
     from rich.text import Text
 
-    from elbert.explain.explanation import share, short
+    from elbert.explain.explanation import format_share, shorten_spec
 
-    point = "" if told.point is None else f"{told.point}: "
-    accuracy = "" if told.accuracy is None else f", accuracy {told.accuracy:.4f}"
-    full = "" if told.accuracy_by_depth is None else f" ({told.accuracy_by_depth[-1]:.4f} at full depth)"
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in told.reasons.items())
+    point = "" if survey.point is None else f"{survey.point}: "
+    accuracy = "" if survey.accuracy is None else f", accuracy {survey.accuracy:.4f}"
+    full = "" if survey.accuracy_by_depth is None else f" ({survey.accuracy_by_depth[-1]:.4f} at full depth)"
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in survey.reasons.items())
     return [
-        Text(f"{point}{short(told.policy)}", "bold"),
-        f"{told.n:,} texts, mean depth {told.mean_depth:.2f} of {told.depths}, layer speed-up "
-        f"{told.layer_speedup:.2f}x, {share(told.computation_saved)} of the computation spared{accuracy}{full}",
-        f"left for {reasons}",
+        Text(f"{point}{shorten_spec(survey.policy)}", "bold"),
+        f"{survey.n:,} texts, mean depth {survey.mean_depth:.2f} of {survey.depths}, layer speed-up "
+        f"{survey.layer_speedup:.2f}x, {format_share(survey.computation_saved)} of the computation saved"
+        f"{accuracy}{full}",
+        f"exits by reason: {reasons}",
         "",
     ]
 
 
-def exits(told: Survey, width: int) -> list[Text | str]:
-    """The histogram of exits beside that of the depths from which the answers stand."""
+def format_exits(survey: Survey, width: int) -> list[Text | str]:
+    """Return a histogram of exits, and beside it of the depths since which the prediction is final."""
     from rich.text import Text
 
-    labelled = told.accuracy_by_depth is not None and told.exits_right is not None
-    right = f"  {'right':>6}  {'all at it':>9}" if labelled else ""
-    lines: list[Text | str] = [Text(f"   depth  {'left':>6}  {'':<{BAR}}{right}  {'settled':>7}", "dim")]
-    most = max(told.exits)
-    for depth, count in enumerate(told.exits, 1):
-        line = Text(f"   {depth:>5}  {count:>6,}  ").append(filled(count / most, BAR), "cyan")
-        if told.accuracy_by_depth is not None and told.exits_right is not None:
-            of_these = f"{told.exits_right[depth - 1] / count:.3f}" if count else ""
-            line.append(f"  {of_these:>6}  {told.accuracy_by_depth[depth - 1]:>9.3f}")
-        lines.append(line.append(f"  {told.settled[depth - 1]:>7,}", "magenta"))
-    what = "settled: from there on the answer is the last depth's"
+    labelled = survey.accuracy_by_depth is not None and survey.exits_right is not None
+    right = f"  {'right':>6}  {'fixed':>9}" if labelled else ""
+    lines: list[Text | str] = [Text(f"   depth  {'exits':>6}  {'':<{BAR_WIDTH}}{right}  {'settled':>7}", "dim")]
+    most = max(survey.exits)
+    for depth, count in enumerate(survey.exits, 1):
+        line = Text(f"   {depth:>5}  {count:>6,}  ").append(draw_bar(count / most, BAR_WIDTH), "cyan")
+        if survey.accuracy_by_depth is not None and survey.exits_right is not None:
+            of_these = f"{survey.exits_right[depth - 1] / count:.3f}" if count else ""
+            line.append(f"  {of_these:>6}  {survey.accuracy_by_depth[depth - 1]:>9.3f}")
+        lines.append(line.append(f"  {survey.settled[depth - 1]:>7,}", "magenta"))
+    what = "settled: since that depth the prediction equals the last depth's"
     if labelled:
-        what = f"right: share of those that left there; all at it: accuracy of stopping everything there; {what}"
+        what = f"right: share of right predictions among the exits; fixed: accuracy of depth(k) for all texts; {what}"
     return [*lines, Text(f"   {what}", "dim"), ""]
 
 
-def lengths(told: Survey, width: int) -> list[Text | str]:
-    """Mean depth by length."""
+def format_lengths(survey: Survey, width: int) -> list[Text | str]:
+    """Return the mean depth by length."""
     from rich.text import Text
 
-    title = f"   depth against length (rank correlation {told.correlation:+.2f})"
+    title = f"   depth by length (rank correlation {survey.correlation:+.2f})"
     lines: list[Text | str] = [Text(title, "dim"), Text(f"   {'tokens':>11}  {'texts':>6}  mean depth", "dim")]
-    for each in told.lengths:
+    for each in survey.lengths:
         span = str(each.shortest) if each.shortest == each.longest else f"{each.shortest}-{each.longest}"
-        line = Text(f"   {span:>11}  {each.texts:>6,}  ").append(filled(each.mean_depth / told.depths, BAR), "yellow")
+        line = Text(f"   {span:>11}  {each.texts:>6,}  ").append(
+            draw_bar(each.mean_depth / survey.depths, BAR_WIDTH), "yellow"
+        )
         lines.append(line.append(f" {each.mean_depth:.2f}"))
     return [*lines, ""]
 
 
-def confused(told: Survey, width: int) -> list[Text | str]:
-    """What is taken for what most often, at the first depth, at the exits, and at the last."""
+def format_confusions(survey: Survey, width: int) -> list[Text | str]:
+    """Return the most frequent confusions at the first depth, at the exits, and at the last depth."""
     from rich.text import Text
 
-    if told.confusion is None:
+    if survey.confusion is None:
         return []
-    lines: list[Text | str] = [Text("   most confused (label taken for: texts)", "dim")]
-    for name, place in (("at depth 1", 0), ("at the exits", told.depths), ("at the last depth", told.depths - 1)):
+    lines: list[Text | str] = [Text("   most confused (label > prediction: texts)", "dim")]
+    for name, place in (("at depth 1", 0), ("at the exits", survey.depths), ("at the last depth", survey.depths - 1)):
         found = [
-            f"{brief(c.truth, 20) or 'extra'} > {brief(c.said, 20) or 'missed'}: {c.count:,}"
-            for c in told.confusion.pairs[place][:LISTED]
+            f"{shorten(c.truth, 20) or 'extra'} > {shorten(c.prediction, 20) or 'missed'}: {c.count:,}"
+            for c in survey.confusion.pairs[place][:LISTED_TEXTS]
         ]
         lines.append(f"   {name:<18} {'; '.join(found) or 'nothing'}")
     return [*lines, ""]
 
 
-def texts(told: Survey, width: int) -> list[Text | str]:
-    """The first few of every list."""
-    lists: list[tuple[str, Sequence[Listed] | None]] = [
-        ("easiest", told.easiest),
-        ("hardest", told.hardest),
-        ("wrong where they left, surest first", told.wrong),
-        ("overthought: right at some depth, wrong at the last", told.overthought),
+def format_texts(survey: Survey, width: int) -> list[Text | str]:
+    """Return the first texts of every list."""
+    lists: list[tuple[str, Sequence[ListedText] | None]] = [
+        ("easiest", survey.easiest),
+        ("hardest", survey.hardest),
+        ("wrong at the exit, most confident first", survey.wrong),
+        ("overthought: right at some depth, wrong at the last", survey.overthought),
     ]
     lines: list[Text | str] = []
     for title, found in lists:
         if found is not None:
-            share = f", {told.overthinking:.2%} of all" if title[0] == "o" and told.overthinking is not None else ""
-            lines += listed(f"{title}{share}", found[:LISTED], width)
+            share = f", {survey.overthinking:.2%} of all" if title[0] == "o" and survey.overthinking is not None else ""
+            lines += format_list(f"{title}{share}", found[:LISTED_TEXTS], width)
     return lines
 
 
-def listed(title: str, found: Sequence[Listed], width: int) -> list[Text | str]:
-    """One line a text: row, exit, where it settled, its probability's path, answer, label, text."""
+def format_list(title: str, found: Sequence[ListedText], width: int) -> list[Text | str]:
+    """Return a line for each text: line number, exit, settled depth, probabilities by depth, answer, text."""
     from rich.text import Text
 
     lines: list[Text | str] = [Text(f"   {title}", "dim")]
     if not found:
         lines.append("   none")
     for each in found:
-        line = Text(f"   line {each.line:>6}  left {each.depth:>2}  settled {each.settled:>2}  ")
-        line.append(sparkline(each.path), "cyan")
-        line.append(f"  {brief(each.answer, 14):<14} ")
+        line = Text(f"   line {each.line:>6}  exit {each.depth:>2}  settled {each.settled:>2}  ")
+        line.append(draw_sparkline(each.path), "cyan")
+        line.append(f"  {shorten(each.answer, 14):<14} ")
         if each.right is not None:
             line.append("right  " if each.right else "wrong  ", "green" if each.right else "red")
         text = each.text if each.text_pair is None else f"{each.text} / {each.text_pair}"
-        lines.append(line.append(brief(text, max(20, width - len(line.plain)))))
+        lines.append(line.append(shorten(text, max(20, width - len(line.plain)))))
     return [*lines, ""]

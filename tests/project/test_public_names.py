@@ -1,4 +1,4 @@
-"""The public face: what `import elbert` offers, and what it costs."""
+"""The public names: what `import elbert` offers, and what the import costs."""
 
 import inspect
 import pickle
@@ -21,7 +21,7 @@ def test_all_is_sorted_and_complete():
 
 
 @pytest.mark.parametrize("name", elbert.__all__)
-def test_every_name_is_there_and_documented(name):
+def test_every_name_exists_and_is_documented(name):
     found = getattr(elbert, name)
     if name != "__version__":
         assert found.__name__ == name
@@ -36,7 +36,7 @@ def test_public_methods_are_documented(name):
             assert inspect.getdoc(value), f"{name}.{method}"
 
 
-def test_what_is_not_there_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'elbert' has no attribute 'Clasifier'"):
         elbert.Clasifier  # noqa: B018
 
@@ -51,7 +51,7 @@ def test_import_is_light():
 
 
 def test_inference_needs_neither_transformers_nor_the_extras(bundle_folder):
-    """What `pip install elbert` classifies with takes a second to import, not ten."""
+    """Importing what `pip install elbert` needs for inference takes a second; transformers would take ten."""
     code = (
         f"import sys, elbert; elbert.Classifier.load({str(bundle_folder)!r}).predict(['a film']);"
         "heavy = {'transformers', 'sklearn', 'scipy', 'accelerate', 'pyarrow'} & set(sys.modules);"
@@ -77,7 +77,7 @@ def test_all_errors_are_under_one():
     assert issubclass(elbert.BadRow, elbert.DataError)
 
 
-def test_a_bad_row_survives_the_way_between_processes():
+def test_a_bad_row_survives_pickling():
     row = pickle.loads(pickle.dumps(elbert.BadRow("data.csv", 7, "no label")))
     assert (str(row), row.source, row.line, row.why) == ("data.csv:7: no label", "data.csv", 7, "no label")
 
@@ -88,7 +88,7 @@ def test_a_missing_extra_names_its_command(monkeypatch):
     assert require("json", "plots").loads("1") == 1
 
 
-def test_a_fault_inside_an_extra_is_not_taken_for_its_absence(tmp_path, monkeypatch):
+def test_an_error_inside_an_extra_is_not_reported_as_missing(tmp_path, monkeypatch):
     (tmp_path / "faulty_extra.py").write_text("import something_else_that_is_missing")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="something_else") as caught:
