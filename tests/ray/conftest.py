@@ -43,7 +43,7 @@ def loaded():
 
 @pytest.fixture(scope="package")
 def cluster(loaded):
-    """Two processors' worth of a cluster, which tells nobody of itself."""
+    """Two processors' worth of a cluster, which reports nothing to the Ray project."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     loaded.init(
         address="local",
@@ -57,4 +57,4 @@ def cluster(loaded):
     loaded.shutdown()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # here, and not in somebody else's test
+        gc.collect()  # here, and not in a later test

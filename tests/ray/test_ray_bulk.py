@@ -86,8 +86,8 @@ def test_an_actor_that_dies_loses_no_row_and_doubles_none(cluster, tmp_path, mon
     monkeypatch.setattr(bulk, "Actor", deadly.DeadlyActor)
     folder = write_bundle(tmp_path / "model", seed=2)
     sentences = texts(600, seed=5)
-    given = cluster.data.from_items([{"n": n, "text": text} for n, text in enumerate(sentences)])
-    answered = elbert.ray.predict(given, folder, POLICY, actors=1, max_rows=8, rows_per_block=100)
+    dataset = cluster.data.from_items([{"n": n, "text": text} for n, text in enumerate(sentences)])
+    answered = elbert.ray.predict(dataset, folder, POLICY, actors=1, max_rows=8, rows_per_block=100)
     found = list(answered.iter_rows())
     died, lived = ((tmp_path / name).read_text() for name in ("died", "lived"))
     assert died != lived, "one process was killed, and another went on"
@@ -100,10 +100,10 @@ def test_an_actor_that_dies_loses_no_row_and_doubles_none(cluster, tmp_path, mon
 
 def test_a_dataset_with_the_bundled_model(cluster):
     sentences = ["A charming and often affecting journey.", "It is dull and far too long.", "good film " * 300]
-    given = cluster.data.from_items([{"review": text, "label": i} for i, text in enumerate(sentences)])
+    dataset = cluster.data.from_items([{"review": text, "label": i} for i, text in enumerate(sentences)])
     with pytest.raises(elbert.InputError, match="a column named label is there already; give a prefix"):
-        elbert.ray.predict(given, text="review")
-    answered = elbert.ray.predict(given, text="review", prefix="predicted_", scores=True, actors=1).take_all()
+        elbert.ray.predict(dataset, text="review")
+    answered = elbert.ray.predict(dataset, text="review", prefix="predicted_", scores=True, actors=1).take_all()
     assert [row["label"] for row in answered] == [0, 1, 2]
     for row, expected in zip(answered, Classifier.load().predict(sentences), strict=True):
         assert row["predicted_label"] == expected.label
@@ -119,6 +119,6 @@ def test_what_is_wrong_on_a_worker_is_one_line(cluster, tmp_path):
     (tmp_path / "texts.txt").write_text("a film\n")
     answered = elbert.ray.predict(files.open_dataset(str(tmp_path / "texts.txt")), folder, actors=1, keep_bad=True)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(elbert.ElbertError, match=r"model\.safetensors.* \(on ") as told:
+    with pytest.raises(elbert.ElbertError, match=r"model\.safetensors.* \(on ") as raised:
         list(results(answered, "texts.txt"))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)

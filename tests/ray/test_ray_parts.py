@@ -19,14 +19,14 @@ from elbert.data import list_parts
 from elbert.exits import policy
 from elbert.ray import cluster as joining
 from elbert.ray.actor import Actor, SharedEngine, Task
-from elbert.ray.columns import columns, prediction
-from elbert.ray.dataset_files import blocks, rows
+from elbert.ray.columns import to_columns, to_prediction
+from elbert.ray.dataset_files import read_rows, to_tables
 from tiny import texts
 
 FULL = policy("full")
 
 
-class Counted:
+class CountingBackend:
     """A backend that waits for ``open``, and counts its calls."""
 
     def __init__(self, backend):
@@ -49,65 +49,65 @@ class Counted:
 
 
 @pytest.fixture
-def counted(bundle_folder):
-    sound = Classifier.load(bundle_folder)
-    backend = Counted(sound.backend)
-    return Classifier(sound.bundle, sound.tokeniser, backend, sound.policy, max_rows=8, threads=1)
+def counting(bundle_folder):
+    reference = Classifier.load(bundle_folder)
+    backend = CountingBackend(reference.backend)
+    return Classifier(reference.bundle, reference.tokeniser, backend, reference.policy, max_rows=8, threads=1)
 
 
-def both(shared, backend, *given):
+def both(shared, backend, *blocks):
     """Hand blocks in side by side, before the first layer call."""
-    with ThreadPoolExecutor(len(given)) as threads:
-        waiting = [threads.submit(shared.answers, some) for some in given]
-        while shared._inbox._blocks.qsize() + len({id(b) for b, _ in shared._inbox.owners.values()}) < len(given):
+    with ThreadPoolExecutor(len(blocks)) as threads:
+        waiting = [threads.submit(shared.classify, some) for some in blocks]
+        while shared._queue._blocks.qsize() + len({id(b) for b, _ in shared._queue.owners.values()}) < len(blocks):
             threading.Event().wait(0.001)
         backend.open.set()
         return [future.result(30) for future in waiting]
 
 
-def test_rows_of_two_blocks_share_layer_calls(counted, bundle_folder):
+def test_rows_of_two_blocks_share_layer_calls(counting, bundle_folder):
     first, second = texts(12, seed=1), texts(12, seed=2)
-    found = both(SharedEngine(counted, FULL), counted.backend, first, second)
-    assert counted.backend.calls == 3 * 6, "24 rows, 8 to a call, 6 depths; one block alone takes 2 * 6 of its own"
-    sound = Classifier.load(bundle_folder)
-    for some, expected in zip(found, (sound.predict(first, FULL), sound.predict(second, FULL)), strict=True):
+    found = both(SharedEngine(counting, FULL), counting.backend, first, second)
+    assert counting.backend.calls == 3 * 6, "24 rows, 8 to a call, 6 depths; one block alone takes 2 * 6 of its own"
+    reference = Classifier.load(bundle_folder)
+    for some, expected in zip(found, (reference.predict(first, FULL), reference.predict(second, FULL)), strict=True):
         assert [p.label for p in some] == [p.label for p in expected]
         assert [p.score for p in some] == pytest.approx([p.score for p in expected], abs=1e-5)
 
 
-def test_a_text_that_fails_is_one_that_failed(counted):
-    counted.backend.fails = RuntimeError("the layer fell over")
-    [found] = both(SharedEngine(counted, FULL), counted.backend, ["a", "b"])
+def test_a_text_that_fails_is_one_that_failed(counting):
+    counting.backend.fails = RuntimeError("the layer fell over")
+    [found] = both(SharedEngine(counting, FULL), counting.backend, ["a", "b"])
     assert [type(answer) for answer in found] == [RuntimeError] * 2
 
 
-def test_nobody_waits_for_an_engine_that_broke(counted, monkeypatch):
+def test_a_broken_engine_leaves_no_caller_waiting(counting, monkeypatch):
     def broken(*_, **__):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(counted, "early_exit_loop", broken)
-    shared = SharedEngine(counted, FULL)
+    monkeypatch.setattr(counting, "early_exit_loop", broken)
+    shared = SharedEngine(counting, FULL)
     for _ in range(2):
         with pytest.raises(MemoryError):
-            shared.answers(["a"])
-    assert shared.answers([]) == []
+            shared.classify(["a"])
+    assert shared.classify([]) == []
 
 
 def test_predictions_survive_the_way_through_columns(bundle_folder):
     classifier = Classifier.load(bundle_folder)
     found = classifier.predict(texts(20, seed=4), "entropy(0.4)", trace=True)
-    told = pa.table(columns([*found, None], classifier.labels, scores=True, trace=True)).to_pylist()
-    assert [prediction(row) for row in told[:-1]] == found
-    assert set(told[-1].values()) == {None}
+    output = pa.table(to_columns([*found, None], classifier.labels, scores=True, trace=True)).to_pylist()
+    assert [to_prediction(row) for row in output[:-1]] == found
+    assert set(output[-1].values()) == {None}
 
 
-def test_an_actor_says_why_a_row_has_no_answer(bundle_folder):
+def test_an_actor_gives_the_reason_of_a_failed_row(bundle_folder):
     weights = Classifier.load(bundle_folder).bundle.weights_hash
     actor = Actor(Task(str(bundle_folder), "full", weights, {"threads": 1}, keep_bad=True))
     block = pa.table({"text": ["a", None, "b"], "text_pair": [None, "x", "good"]})
-    told = actor(block).to_pylist()
-    assert [row["error"] for row in told] == [None, "text is NoneType None, expected a string", None]
-    assert [row["depth"] for row in told] == [6, None, 6]
+    output = actor(block).to_pylist()
+    assert [row["error"] for row in output] == [None, "text is NoneType None, expected a string", None]
+    assert [row["depth"] for row in output] == [6, None, 6]
     with pytest.raises(elbert.InputError, match="no column named text; columns found: words"):
         actor(pa.table({"words": ["a"]}))
     with pytest.raises(elbert.InputError, match="expected a string"):
@@ -116,9 +116,9 @@ def test_an_actor_says_why_a_row_has_no_answer(bundle_folder):
 
 def test_an_actor_refuses_another_model(bundle_folder):
     actor = Actor(Task(str(bundle_folder), None, "0" * 64, keep_bad=True))
-    [told] = actor(pa.table({"text": ["a"]})).to_pylist()
-    assert "other weights than where this was started (on " in told["error"]
-    assert told["label"] is None
+    [output] = actor(pa.table({"text": ["a"]})).to_pylist()
+    assert "other weights than on the machine that started the run (on " in output["error"]
+    assert output["label"] is None
 
 
 @pytest.mark.parametrize("n", [0, 1, 99, 100])
@@ -131,26 +131,26 @@ def test_parts_of_parquet_are_the_whole(tmp_path, n):
     )
     parts = list_parts(file, 25)
     assert len(parts) == max(1, -(-n // 30))
-    found = [row for part in parts for row in rows(file, part)]
-    assert found == list(rows(file, None))
+    found = [row for part in parts for row in read_rows(file, part)]
+    assert found == list(read_rows(file, None))
     assert [line for _, _, line, _ in found] == list(range(1, n + 1))
     assert [bool(bad) for *_, bad in found] == [i % 40 == 7 for i in range(n)]
 
 
-def test_what_is_wrong_with_a_file_comes_last(tmp_path):
+def test_an_error_of_the_file_comes_last(tmp_path):
     damaged = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"text": ["some words"] * 5000}), damaged, 1000, compression=None, use_dictionary=False)
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 4000] = b"\xff" * 4000
     damaged.write_bytes(content)
-    *good, last = rows(str(damaged), None)
+    *good, last = read_rows(str(damaged), None)
     assert last[:3] == (None, None, None)
     assert "not readable as parquet" in last[3]
     assert len(good) < 5000
-    [gone] = rows(str(tmp_path / "gone.txt"), None)
-    assert gone[2] is None
-    assert "no such file on " in gone[3]
-    [table] = blocks(rows(str(tmp_path / "gone.txt"), None))
+    [missing] = read_rows(str(tmp_path / "missing.txt"), None)
+    assert missing[2] is None
+    assert "no such file on " in missing[3]
+    [table] = to_tables(read_rows(str(tmp_path / "missing.txt"), None))
     assert table.schema.types == [pa.string(), pa.string(), pa.int64(), pa.string()]
 
 
@@ -167,10 +167,10 @@ def test_what_is_wrong_with_a_file_comes_last(tmp_path):
 def test_a_bad_address_is_one_line(bundle_folder, capsys, monkeypatch, address, why):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     assert main(["predict", "a", "--ray", address, "--model", str(bundle_folder)]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("elbert: error: ")
-    assert told.count("\n") == 1
-    assert why in told
+    output = capsys.readouterr().err
+    assert output.startswith("elbert: error: ")
+    assert output.count("\n") == 1
+    assert why in output
 
 
 def test_the_extra_is_named_where_it_is_missing(bundle_folder, capsys, monkeypatch):
@@ -191,15 +191,15 @@ def test_nothing_of_ray_is_loaded_before_it_is_used():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize(("said", "range_"), [(None, None), ("3", (3, 3)), ("1-4", (1, 4))])
-def test_how_many_actors(said, range_):
-    assert range_of(said) == range_
+@pytest.mark.parametrize(("spec", "range_"), [(None, None), ("3", (3, 3)), ("1-4", (1, 4))])
+def test_how_many_actors(spec, range_):
+    assert range_of(spec) == range_
 
 
-@pytest.mark.parametrize("said", ["0", "4-1", "-2", "a", "1-", "1-b", "1.5", "²"])
-def test_no_number_of_actors(said):
+@pytest.mark.parametrize("spec", ["0", "4-1", "-2", "a", "1-", "1-b", "1.5", "²"])
+def test_no_number_of_actors(spec):
     with pytest.raises(elbert.InputError, match="expected a number from 1, or a range such as 2-8"):
-        range_of(said)
+        range_of(spec)
 
 
 def test_actors_are_for_clusters(capsys):
@@ -207,7 +207,7 @@ def test_actors_are_for_clusters(capsys):
     assert "--actors is for --ray" in capsys.readouterr().err
 
 
-def test_a_missing_file_is_told_before_a_cluster_is_waited_for(bundle_folder, capsys, monkeypatch):
+def test_a_missing_file_is_reported_before_any_wait_for_a_cluster(bundle_folder, capsys, monkeypatch):
     monkeypatch.setattr(joining, "_join", lambda *_: pytest.fail("it was waited for"))
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     assert main(["predict", "--input", "nowhere.csv", "--ray", "--model", str(bundle_folder)]) == 2
@@ -215,12 +215,12 @@ def test_a_missing_file_is_told_before_a_cluster_is_waited_for(bundle_folder, ca
 
 
 @pytest.mark.parametrize(("alive", "addresses"), [(False, ["local"]), (True, ["auto"])])
-def test_a_cluster_that_was_killed_is_not_waited_for(alive, addresses, monkeypatch, tmp_path):
+def test_a_killed_cluster_is_not_waited_for(alive, addresses, monkeypatch, tmp_path):
     (tmp_path / "ray").mkdir()
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    asked = []
-    fake = SimpleNamespace(init=lambda address, **_: asked.append(address))
+    addresses_used = []
+    fake = SimpleNamespace(init=lambda address, **_: addresses_used.append(address))
     with socket.create_server(("127.0.0.1", 0)) as door:
         at = f"127.0.0.1:{door.getsockname()[1]}"
         (tmp_path / "ray" / "ray_current_cluster").write_text(at)
@@ -229,4 +229,4 @@ def test_a_cluster_that_was_killed_is_not_waited_for(alive, addresses, monkeypat
             with pytest.raises(elbert.InputError, match=f"{at}: no Ray cluster answers there"):
                 joining._join(fake, "auto")
         joining._join(fake, None)
-    assert asked == addresses
+    assert addresses_used == addresses

@@ -48,11 +48,12 @@ from test_http_tei import (  # noqa: F401
 )
 
 import elbert.ray
+from elbert._settings import settings_of
 from elbert.errors import InputError
-from elbert.ray.deployment import SHUTDOWN_MARGIN, MountedApplication, Replica, ReplicaConfig, fitted
+from elbert.ray.deployment import SHUTDOWN_MARGIN, MountedApplication, Replica, ReplicaConfig
 from elbert.serving.errors import BackendFailure
 from elbert.serving.http import HttpSettings
-from elbert.serving.settings import Settings
+from elbert.serving.settings import ModelSettings, Settings
 
 FEW = Settings(max_concurrent_requests=64, pause=0.001)
 
@@ -63,7 +64,7 @@ def deployed(policy=None, **more):
 
 
 class Deployed(Live):
-    """The tests' client, for a server that somebody else runs."""
+    """The tests' client, for a server that is not started here."""
 
     def __init__(self, port):
         self.port = port
@@ -90,15 +91,15 @@ def client(live):
     return InferenceClient(base_url=live.url)
 
 
-def test_state_is_told(live):
+def test_state_routes(live):
     assert [live.get(path)[0] for path in ("/health", "/ready", "/metrics", "/ping")] == [200] * 4
     assert live.get("/health")[2] == b""
     assert live.get("/nowhere")[2]["error_type"] == "NotFound"
     assert live.get("/predict")[0] == 405
 
 
-def test_overload_is_told_as_the_server_tells_it(live):
-    """512 texts may be under way; 24 clients with 32 each ask for more, until somebody is refused."""
+def test_overload_is_rejected_with_the_servers_error_shape(live):
+    """512 texts may be in progress; 24 clients with 32 each send more, until one is rejected."""
 
     def ask(_):
         return live.post("/v1/classify", {"inputs": ["good " * 60] * 32, "policy": "full"})
@@ -139,22 +140,22 @@ def test_a_rolling_update_drops_no_request(live, cluster):
 # Without a cluster
 
 
-def served(**more):
+def replica_config(**more):
     return ReplicaConfig(str(tiny_classifier().bundle.folder), None, FEW, HttpSettings(), {"threads": 1} | more)
 
 
 def test_a_replica_lives_as_long_as_its_service():
     async def life():
-        replica, asked = Replica(served()), asyncio.Queue()
-        said = asyncio.Queue()
-        living = asyncio.create_task(replica.__serve_build_asgi_app__()({"type": "lifespan"}, asked.get, said.put))
-        asked.put_nowait({"type": "lifespan.startup"})
-        assert (await said.get())["type"] == "lifespan.startup.complete"
+        replica, received = Replica(replica_config()), asyncio.Queue()
+        sent = asyncio.Queue()
+        living = asyncio.create_task(replica.__serve_build_asgi_app__()({"type": "lifespan"}, received.get, sent.put))
+        received.put_nowait({"type": "lifespan.startup"})
+        assert (await sent.get())["type"] == "lifespan.startup.complete"
         await replica.check_health()
         [item] = await replica.service.gather(["a good film"])
         assert item.prediction == tiny_classifier().predict(["a good film"])[0]
-        asked.put_nowait({"type": "lifespan.shutdown"})
-        assert (await said.get())["type"] == "lifespan.shutdown.complete"
+        received.put_nowait({"type": "lifespan.shutdown"})
+        assert (await sent.get())["type"] == "lifespan.shutdown.complete"
         await living
         assert not replica.service.is_ready
         return replica
@@ -218,8 +219,8 @@ def test_deployments_that_cannot_be(wrong, why):
 
 
 def test_plain_values_make_a_deployment():
-    told = {"model_id": None, "operating_point": "fast", "replicas": [2, 3], "threads": "2", "target_delay": 1}
-    found = options(elbert.ray.app(told | {"auto_truncate": "false", "cors_allow_origin": ["https://a.example"]}))
+    arguments = {"model_id": None, "operating_point": "fast", "replicas": [2, 3], "threads": "2", "target_delay": 1}
+    found = options(elbert.ray.app(arguments | {"auto_truncate": "false", "cors_allow_origin": ["https://a.example"]}))
     [served] = found.init_args
     assert (served.model, served.policy, served.settings.target_delay) == (None, "fast", 1.0)
     assert (served.http.auto_truncate, served.http.cors_allow_origin) == (False, ("https://a.example",))
@@ -231,10 +232,10 @@ def test_plain_values_make_a_deployment():
     ("wrong", "why"),
     [
         ({"modell": 1}, "'modell' is no setting; known are .*model_id"),
-        ({"threads": "many"}, "threads is 'many', expected int"),
-        ({"threads": True}, "threads is True, expected int"),
-        ({"replicas": [1]}, "replicas is .1., expected a number, or .least, most."),
-        ({"auto_truncate": "perhaps"}, "auto_truncate is 'perhaps', expected bool"),
+        ({"threads": "many"}, "threads: expected a whole number from 1 to 1024, got 'many'"),
+        ({"threads": True}, "threads: expected a whole number from 1 to 1024, got True"),
+        ({"replicas": [1]}, "replicas is .1., expected a number, or .min, max."),
+        ({"auto_truncate": "perhaps"}, "auto_truncate: expected true or false, got 'perhaps'"),
         ({"revision": "main"}, "revision: replicas load a folder"),
     ],
 )
@@ -243,10 +244,11 @@ def test_values_that_do_not_fit(wrong, why):
         elbert.ray.app(wrong)
 
 
-def test_values_are_of_the_kinds_that_are_said():
-    assert fitted("n", "3", {"n": int | None}) == 3
-    assert fitted("n", None, {"n": int | None}) is None
-    assert fitted("x", 2, {"x": float}) == 2.0
+def test_values_have_the_types_of_their_settings():
+    known = {setting.name: setting for setting in settings_of(ModelSettings, Settings)}
+    assert known["threads"].parse("3") == 3
+    assert known["threads"].parse(None) is None
+    assert known["target_delay"].parse(2) == 2.0
 
 
 def test_the_file_for_serve_deploy_is_one():
@@ -254,8 +256,8 @@ def test_the_file_for_serve_deploy_is_one():
 
     from ray.serve.schema import ServeDeploySchema
 
-    told = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "ray-serve.yaml").read_text())
-    [application] = ServeDeploySchema.model_validate(told).applications
+    config = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "ray-serve.yaml").read_text())
+    [application] = ServeDeploySchema.model_validate(config).applications
     assert application.import_path == "elbert.ray:app"
     [deployment] = application.deployments
     made = options(elbert.ray.app(application.args))

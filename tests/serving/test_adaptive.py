@@ -23,7 +23,7 @@ def run(steps, observations):
 
 @settings(max_examples=300, deadline=None)
 @given(steps=st.integers(1, 4), observations=delays)
-def test_it_stays_on_the_ladder_and_does_not_flap(steps, observations):
+def test_the_level_moves_in_single_steps_and_does_not_oscillate(steps, observations):
     level, last_rise = 0, -RISE
     for now, delay, new in run(steps, observations):
         assert 0 <= new < steps
@@ -39,7 +39,7 @@ def test_it_stays_on_the_ladder_and_does_not_flap(steps, observations):
 
 @settings(max_examples=200, deadline=None)
 @given(steps=st.integers(1, 5), delay=st.floats(0.11, 5), every=st.floats(0.01, 0.2))
-def test_load_that_stays_leads_to_the_fastest_and_no_further(steps, delay, every):
+def test_constant_load_leads_to_the_fastest_point_and_no_further(steps, delay, every):
     levels = [level for _, _, level in run(steps, [(every, delay)] * 400)]
     assert levels == sorted(levels)
     assert levels[-1] == (steps - 1 if 400 * every > (RISE + every) * steps else levels[-1])
@@ -54,13 +54,13 @@ def test_more_delay_never_leads_to_a_slower_point(observations, base):
     assert [x[2] for x in run(base, doubled)] == [x[2] for x in run(base, rising)]  # above is above
 
 
-def test_between_low_and_target_it_stays():
+def test_a_delay_between_low_and_target_changes_nothing():
     up = [(0.1, 0.2)] * 4
     between = [(1.0, 0.05)] * 50
     assert [level for *_, level in run(3, up + between)][-1] == 1
 
 
-def test_it_comes_back_one_at_a_time_and_only_after_a_calm_while():
+def test_the_level_falls_one_at_a_time_after_each_fall_interval():
     up = [(0.1, 0.2)] * 20
     calm = [(0.5, 0.0)] * 40
     levels = [level for *_, level in run(3, up + calm)]
@@ -70,23 +70,23 @@ def test_it_comes_back_one_at_a_time_and_only_after_a_calm_while():
     assert (back.index(1), back.index(0)) == (10, 20)
 
 
-def test_an_idle_night_leads_back_to_the_base():
+def test_a_long_idle_time_returns_to_the_base():
     up = [(0.1, 0.2)] * 20
     assert [level for *_, level in run(3, [*up, (0.1, 0.0), (3600, 0.0)])][-2:] == [2, 0]
 
 
-def test_a_moment_of_calm_starts_the_wait_anew():
+def test_a_short_low_delay_restarts_the_rise_timer():
     pulses = [(0.2, 0.2), (0.01, 0.02)] * 50
     assert max(level for *_, level in run(3, pulses)) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"target": 0}, {"rise": 6.0}, {"low": 1.0}])
-def test_times_that_would_flap_are_refused(wrong):
+def test_times_that_would_oscillate_are_rejected(wrong):
     with pytest.raises(InputError, match="expected target > 0, 0 < rise < fall"):
         AdaptiveLevel(2, FakeClock(), **wrong)
 
 
-def test_the_ladder_goes_by_measured_mean_depth():
+def test_points_are_ordered_by_measured_mean_depth():
     points = tiny_classifier().bundle.points
     assert order_points(points, "safe", "fast") == ["safe", "balanced", "fast"]
     assert order_points(points, "balanced", "balanced") == ["balanced"]
@@ -97,7 +97,7 @@ def test_the_ladder_goes_by_measured_mean_depth():
         order_points(points, "balanced", "safe")
 
 
-def test_the_point_in_force_follows_the_delay_and_named_policies_do_not():
+def test_the_default_follows_the_delay_and_named_policies_do_not():
     clock = FakeClock()
     points = PointSelector(tiny_classifier(), clock, fastest="fast", target_delay=0.1)
     assert points.current.name == points.choose(None).name == "safe"

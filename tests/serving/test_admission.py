@@ -21,7 +21,7 @@ events = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(events=events, max_texts=st.integers(1, 10), max_layer_tokens=st.integers(1, 120))
-def test_accounts_are_exact_and_end_at_zero(events, max_texts, max_layer_tokens):
+def test_counts_are_exact_and_end_at_zero(events, max_texts, max_layer_tokens):
     clock = FakeClock()
     admission = Admission(max_texts, max_layer_tokens, clock)
     here = []  # (ticket, {index: cost})
@@ -56,7 +56,7 @@ def test_accounts_are_exact_and_end_at_zero(events, max_texts, max_layer_tokens)
     assert (admission.texts, admission.layer_tokens) == (0, 0)
 
 
-def test_who_is_larger_than_the_bound_is_served_alone():
+def test_a_request_larger_than_the_limit_is_accepted_alone():
     admission = Admission(4, 100, FakeClock())
     ticket = admission.admit(9)
     ticket.charge([50] * 9)
@@ -66,7 +66,7 @@ def test_who_is_larger_than_the_bound_is_served_alone():
     admission.admit(1).charge([1000])
 
 
-def test_what_was_refused_for_its_tokens_leaves_nothing_behind():
+def test_a_request_rejected_for_its_tokens_is_fully_released():
     admission = Admission(10, 100, FakeClock())
     admission.admit(1).charge([90])
     ticket = admission.admit(2)
@@ -75,7 +75,7 @@ def test_what_was_refused_for_its_tokens_leaves_nothing_behind():
     assert (admission.texts, admission.layer_tokens) == (1, 90)
 
 
-def test_the_wait_that_is_told_follows_the_rate_of_leaving():
+def test_retry_after_follows_the_rate_of_exits():
     clock = FakeClock()
     admission = Admission(100, 10**6, clock)
     admission.admit(1)

@@ -129,17 +129,17 @@ class Traffic(RuleBasedStateMachine):
         if item.error is not None:
             assert isinstance(item.error, BackendFailure)
             return
-        tokens, said = reference()
+        tokens, outputs = reference()
         chosen = policy(spec, {name: p.policy for name, p in tiny_classifier().bundle.points.items()})
-        (depth,), (reason,) = replay_exits(said[number : number + 1], chosen)
+        (depth,), (reason,) = replay_exits(outputs[number : number + 1], chosen)
         p = item.prediction
         assert (p.depth, p.reason) == (depth, reason) or (p.reason == "deadline" and 1 <= p.depth < depth)
-        assert list(p.scores.values()) == pytest.approx(said[number, p.depth - 1], abs=1e-5)
+        assert list(p.scores.values()) == pytest.approx(outputs[number, p.depth - 1], abs=1e-5)
         assert (item.logits is not None) == raw
         assert (p.trace is not None) == trace
         if trace:
             assert [s.scores[p.label] for s in p.trace] == pytest.approx(
-                said[number, : p.depth, list(p.scores).index(p.label)], abs=1e-5
+                outputs[number, : p.depth, list(p.scores).index(p.label)], abs=1e-5
             )
         assert min(item.timings.queue, item.timings.inference) >= 0
 

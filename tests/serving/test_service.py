@@ -42,7 +42,7 @@ async def until(condition):
     raise AssertionError("it did not come to pass")
 
 
-def test_it_answers_what_the_classifier_answers():
+def test_results_equal_the_classifiers():
     sentences = [*texts(20, seed=3), ("the film", "is good")]
 
     async def test(service):
@@ -65,7 +65,7 @@ def test_it_answers_what_the_classifier_answers():
     serving(test)
 
 
-def test_many_callers_at_once_each_get_their_own():
+def test_many_concurrent_requests_each_get_their_own_results():
     sentences = texts(60, seed=8)
     expected = tiny_classifier().predict(sentences)
 
@@ -82,13 +82,13 @@ def test_many_callers_at_once_each_get_their_own():
     serving(test)
 
 
-def test_items_come_as_they_leave():
+def test_results_arrive_as_rows_exit():
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.01)
         async with await service.classify(["a good film", "dull"], policy="depth(6)") as slow:
             async with await service.classify(["it was empty"], policy="depth(1)") as quick:
                 found = [item async for item in quick]
-            assert service.info()["under_way"] == 2, "who came later and left earlier waited for the others"
+            assert service.info()["under_way"] == 2, "a text waited for later ones"
             found += [item async for item in slow]
         assert [item.prediction.depth for item in found] == [1, 6, 6]
 
@@ -106,7 +106,7 @@ def test_raw_scores_are_the_models_logits():
     serving(test)
 
 
-def test_what_is_wrong_with_one_text_spoils_no_other():
+def test_an_error_of_one_text_affects_no_other():
     long = "good " * 200
 
     async def test(service):
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_one_text_spoils_no_other():
 
 
 @pytest.mark.parametrize("text", ["one two three " * 40, ("good " * 100, "bad film " * 3), ("good", "bad " * 99)])
-def test_cut_on_the_left_keeps_the_end(text):
+def test_truncation_on_the_left_keeps_the_end(text):
     tokeniser = tiny_classifier().tokeniser
     (cut,) = tokeniser.encode([text], "left")
     (usual,) = tokeniser.encode([text])
@@ -136,7 +136,7 @@ def test_cut_on_the_left_keeps_the_end(text):
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"policy": "entropy(7)"}, PolicyError, "accepted is entropy"),
         ({"policy": "depth(9)"}, PolicyError, "6 depths"),
@@ -147,7 +147,7 @@ def test_cut_on_the_left_keeps_the_end(text):
         ({"texts": ["a"] * 33}, InputError, "33 texts in a request"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_at_once(asked, error, told):
+def test_invalid_requests_are_rejected_at_once(options, error, message):
     seen = []
 
     class Watching(NullObserver):
@@ -155,15 +155,15 @@ def test_what_cannot_be_taken_is_refused_at_once(asked, error, told):
             seen.append(error)
 
     async def test(service):
-        with pytest.raises(error, match=told):
-            await service.classify(**({"texts": ["a"]} | asked))
+        with pytest.raises(error, match=message):
+            await service.classify(**({"texts": ["a"]} | options))
         assert service.info()["under_way"] == 0
 
     serving(test, observer=Watching())
     assert [type(e) for e in seen] == [error]
 
 
-def test_a_deadline_costs_depth_and_not_the_answer():
+def test_a_deadline_costs_depth_and_not_the_prediction():
     clock = FakeClock()
 
     async def test(service):
@@ -178,7 +178,7 @@ def test_a_deadline_costs_depth_and_not_the_answer():
     serving(test, classifier=troubled_classifier(clock), clock=clock, step_limit=1e9)
 
 
-def test_too_much_is_refused_at_once_and_what_was_accepted_is_answered():
+def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.005)
         accepted = [asyncio.create_task(service.gather(["good film"], policy="full")) for _ in range(12)]
@@ -194,7 +194,7 @@ def test_too_much_is_refused_at_once_and_what_was_accepted_is_answered():
     serving(test, max_concurrent_requests=10)
 
 
-def test_too_many_different_policies_at_once_are_refused():
+def test_too_many_different_policies_at_once_are_rejected():
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.005)
         async with (
@@ -210,7 +210,7 @@ def test_too_many_different_policies_at_once_are_refused():
 
 
 @pytest.mark.parametrize("way", ["cancelled", "closed", "left"])
-def test_a_caller_who_goes_away_frees_the_places(way):
+def test_a_disconnected_client_frees_its_rows(way):
     seen = []
 
     class Watching(NullObserver):
@@ -239,7 +239,7 @@ def test_a_caller_who_goes_away_frees_the_places(way):
     assert seen == [8]
 
 
-def test_a_caller_who_goes_away_while_its_texts_are_tokenised_leaves_nothing():
+def test_a_client_that_disconnects_during_tokenization_leaves_nothing_behind():
     async def test(service):
         task = asyncio.create_task(service.gather(["a good film"] * 8))
         await asyncio.sleep(0)
@@ -266,7 +266,7 @@ def test_nan_is_the_error_of_its_text():
     serving(test)
 
 
-def test_weights_that_are_nan_fail_every_text_and_nobody_waits():
+def test_nan_weights_fail_every_text_and_no_client_hangs():
     async def test(service):
         service.classifier.backend.nan = 10**9
         items = await service.gather(["good film", "bad"])
@@ -276,7 +276,7 @@ def test_weights_that_are_nan_fail_every_text_and_nobody_waits():
     serving(test)
 
 
-def test_a_step_that_hangs_leaves_nobody_waiting():
+def test_a_stuck_step_leaves_no_client_waiting():
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.7)
         logging.disable(logging.ERROR)
@@ -288,7 +288,7 @@ def test_a_step_that_hangs_leaves_nobody_waiting():
     serving(test, step_limit=0.2)
 
 
-def test_an_engine_that_does_not_start_says_so():
+def test_an_engine_that_does_not_start_raises():
     one = troubled_classifier()
     one.backend.failing = 10**6
 
@@ -307,7 +307,7 @@ def test_an_engine_that_does_not_start_says_so():
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_stopping_finishes_what_is_under_way_in_time(enough):
+def test_stopping_finishes_requests_in_progress_in_time(enough):
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.01)
         task = asyncio.create_task(service.gather(["a good film"] * 12, policy="full"))
@@ -328,7 +328,7 @@ def test_stopping_finishes_what_is_under_way_in_time(enough):
     serving(test)
 
 
-def test_an_observer_sees_everything_and_cannot_harm():
+def test_an_observer_gets_every_event_and_its_failure_is_harmless():
     seen = []
 
     class Noisy(NullObserver):
@@ -359,7 +359,7 @@ def test_an_observer_sees_everything_and_cannot_harm():
     ]
 
 
-def test_under_load_the_point_moves_to_faster_ones_and_answers_say_so():
+def test_under_load_the_point_moves_to_faster_ones_and_results_name_it():
     clock, moves = FakeClock(), []
 
     class Watching(NullObserver):
@@ -383,18 +383,18 @@ def test_under_load_the_point_moves_to_faster_ones_and_answers_say_so():
     assert moves[0] == "balanced"
 
 
-def test_shadow_traffic_is_told_of():
+def test_shadow_traffic_is_in_info():
     async def test(service):
         await service.gather(["it was empty", "a good film", "dull"] * 4)
         await until(lambda: service.info()["shadow"]["waiting"] == 0)
-        told = service.info()["shadow"]
-        assert told["points"]["safe"]["texts"] == 12
-        assert 0 <= told["points"]["safe"]["lower"] <= told["points"]["safe"]["upper"] <= 1
+        shadow = service.info()["shadow"]
+        assert shadow["points"]["safe"]["texts"] == 12
+        assert 0 <= shadow["points"]["safe"]["lower"] <= shadow["points"]["safe"]["upper"] <= 1
 
     serving(test, shadow=1.0)
 
 
-def test_steps_without_news_do_not_wake_the_event_loop():
+def test_steps_without_changes_do_not_wake_the_event_loop():
     woken, made = [], []
 
     class Counting(NullObserver):
@@ -410,5 +410,7 @@ def test_steps_without_news_do_not_wake_the_event_loop():
         assert item.prediction.depth == service.classifier.depths
 
     serving(test, observer=Counting())
-    assert len([step for step in made if step.call is not None]) == troubled_classifier().depths, "all are told of"
+    assert len([step for step in made if step.call is not None]) == troubled_classifier().depths, (
+        "every step is recorded"
+    )
     assert len(woken) == 2, "for its start and its end"

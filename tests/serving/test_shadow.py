@@ -1,4 +1,4 @@
-"""Shadow traffic: who is drawn, what is compared, the bounds, and that nobody who waits is delayed."""
+"""Shadow traffic: the sample, the comparison, the bounds, and that requests are never delayed."""
 
 import logging
 from random import Random
@@ -16,7 +16,7 @@ from elbert.serving.errors import NotReady
 from elbert.serving.shadow import ChangeWindow, Shadow
 
 
-def said(label, depth=2, **scores):
+def prediction(label, depth=2, **scores):
     return Prediction(label, 0.9, depth, 6, "entropy", scores)
 
 
@@ -47,65 +47,65 @@ def test_the_window_slides():
     assert ChangeWindow(5).upper == 1
 
 
-def drawn(share=1.0, cert=None, **options):
+def make_shadow(share=1.0, cert=None, **options):
     submitted = []
     return Shadow(share, {"safe": cert}, submitted.append, random=Random(0), **options), submitted
 
 
 def test_answers_are_compared_with_full_depth():
-    shadow, submitted = drawn()
+    shadow, submitted = make_shadow()
     tokens = reference()[0][0]
-    shadow.sample("safe", tokens, said("a"))
-    shadow.sample("safe", tokens, said("b"))
-    shadow.sample("safe", tokens, said("a", depth=6))  # went all the way: nothing to run
-    shadow.sample("depth(2)", tokens, said("a"))  # no point of ours
+    shadow.sample("safe", tokens, prediction("a"))
+    shadow.sample("safe", tokens, prediction("b"))
+    shadow.sample("safe", tokens, prediction("a", depth=6))  # already at full depth: nothing to run
+    shadow.sample("depth(2)", tokens, prediction("a"))  # no watched point
     assert [str(r.policy) for r in submitted] == ["full", "full"]
     assert all(r.identity < 0 for r in submitted)
     for request in submitted:
-        shadow.compare(request.identity, said("a", depth=6))
+        shadow.compare(request.identity, prediction("a", depth=6))
     assert shadow.to_dict()["points"]["safe"]["texts"] == 3
     assert shadow.points["safe"].changed == 1
 
 
-def test_labels_that_are_each_a_question_are_compared_one_by_one():
-    shadow, submitted = drawn(multi_label=True)
-    shadow.sample("safe", reference()[0][0], said("a", a=0.9, b=0.6))
-    shadow.compare(submitted[0].identity, said("a", depth=6, a=0.9, b=0.4))
+def test_multi_label_answers_are_compared_as_sets():
+    shadow, submitted = make_shadow(multi_label=True)
+    shadow.sample("safe", reference()[0][0], prediction("a", a=0.9, b=0.6))
+    shadow.compare(submitted[0].identity, prediction("a", depth=6, a=0.9, b=0.4))
     assert shadow.points["safe"].changed == 1
 
 
-def test_a_share_is_drawn_and_the_backlog_is_bounded():
-    shadow, submitted = drawn(0.25, max_waiting=30)
+def test_a_share_is_sampled_and_the_backlog_is_bounded():
+    shadow, submitted = make_shadow(0.25, max_waiting=30)
     for _ in range(1000):
-        shadow.sample("safe", reference()[0][0], said("a"))
+        shadow.sample("safe", reference()[0][0], prediction("a"))
     assert len(submitted) == 30
     assert 170 < shadow.dropped < 270
     shadow.compare(submitted[0].identity, None)  # failed: dropped too
     assert submitted[0].identity not in shadow
-    off, none = drawn(0.0)
-    off.sample("safe", reference()[0][0], said("a"))
+    off, none = make_shadow(0.0)
+    off.sample("safe", reference()[0][0], prediction("a"))
     assert none == []
 
 
-def test_who_cannot_be_taken_is_dropped():
+def test_texts_that_cannot_be_submitted_are_dropped():
     def refuse(request):
         raise NotReady("not now")
 
     shadow = Shadow(1.0, {"safe": None}, refuse)
-    shadow.sample("safe", reference()[0][0], said("a"))
+    shadow.sample("safe", reference()[0][0], prediction("a"))
     assert (shadow.dropped, shadow.to_dict()["waiting"]) == (1, 0)
     with pytest.raises(InputError, match="share of shadow traffic is 2"):
         Shadow(2, {}, refuse)
 
 
 @pytest.mark.parametrize("loss", ["inconsistency", "harmful-flip"])
-def test_it_warns_once_when_the_certificate_is_left_and_again_when_it_was_back(caplog, loss):
-    shadow, submitted = drawn(cert=certificate(loss), window=200)
+def test_a_violated_certificate_warns_once_and_again_after_a_recovery(caplog, loss):
+    shadow, submitted = make_shadow(cert=certificate(loss), window=200)
 
     def serve(count, late):
         for _ in range(count):
-            shadow.sample("safe", reference()[0][0], said("a"))
-            shadow.compare(submitted[-1].identity, said(late, depth=6))
+            shadow.sample("safe", reference()[0][0], prediction("a"))
+            shadow.compare(submitted[-1].identity, prediction(late, depth=6))
 
     with caplog.at_level(logging.WARNING):
         serve(200, "a")
@@ -118,7 +118,7 @@ def test_it_warns_once_when_the_certificate_is_left_and_again_when_it_was_back(c
         assert len(caplog.records) == 2
 
 
-def test_shadow_runs_only_when_nobody_waits():
+def test_shadow_texts_run_only_while_no_request_waits():
     parts = Parts(share=1.0)
     parts.run_once()
     got = []
@@ -133,7 +133,7 @@ def test_shadow_runs_only_when_nobody_waits():
     assert parts.shadow.to_dict()["waiting"] == len(early)
     parts.run_once()
     assert parts.steps[-1].idle
-    parts.submit([0], got.append)  # somebody comes in the middle: the next step is theirs
+    parts.submit([0], got.append)  # a new request gets the next step
     parts.run_once()
     assert not parts.steps[-1].idle
     for _ in range(60):

@@ -58,7 +58,7 @@ def run(test, workers=2):
     asyncio.run(asyncio.wait_for(all_of_it(), 30))
 
 
-def test_requests_that_come_together_share_a_hand_over_and_get_their_own():
+def test_concurrent_requests_share_one_hand_over_and_get_their_own_tokens():
     async def test(tokenizers, tokeniser):
         sizes = counting(tokenizers)
         requests = [["good"], ["a bad film", ("good", "bad")], ["dull"] * 3]
@@ -72,7 +72,7 @@ def test_requests_that_come_together_share_a_hand_over_and_get_their_own():
     run(test)
 
 
-def test_a_failure_is_its_own_requests():
+def test_a_failure_affects_only_its_request():
     async def test(tokenizers, tokeniser):
         good, panic, bad = await together(tokenizers, ["good"], ["fine", "panic"], ["bad"])
         assert (good, bad) == (tokeniser.own.encode(["good"]), tokeniser.own.encode(["bad"]))
@@ -81,16 +81,18 @@ def test_a_failure_is_its_own_requests():
     run(test)
 
 
-def test_a_long_request_goes_alone():
+def test_a_long_request_is_handed_over_alone():
     async def test(tokenizers, tokeniser):
         sizes = counting(tokenizers)
-        await together(tokenizers, ["good"], ["x" * (SHARED_CHARACTERS + 1)], [("a", "b" * SHARED_CHARACTERS), 3], ["bad"])
+        await together(
+            tokenizers, ["good"], ["x" * (SHARED_CHARACTERS + 1)], [("a", "b" * SHARED_CHARACTERS), 3], ["bad"]
+        )
         assert sorted(sizes) == [1, 1, 2]
 
     run(test)
 
 
-def test_who_went_away_disturbs_nobody():
+def test_a_disconnected_client_affects_no_other():
     async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
         gone = asyncio.create_task(tokenizers.tokenize(["gone"], truncate=True, direction="right"))
@@ -105,7 +107,7 @@ def test_who_went_away_disturbs_nobody():
     run(test)
 
 
-def test_at_the_end_whoever_waits_is_called_off():
+def test_closing_cancels_waiting_requests():
     async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
         first = asyncio.create_task(tokenizers.tokenize(["good"], truncate=True, direction="right"))

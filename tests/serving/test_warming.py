@@ -22,16 +22,16 @@ def met(monkeypatch):
         steps.append(len(hidden))
         return step(self, hidden, layout, group)
 
-    def heard(self, hidden, layout, head):
+    def read_and_count(self, hidden, layout, head):
         heads.append(len(layout))
         return read(self, hidden, layout, head)
 
     monkeypatch.setattr(type(classifier.backend), "step", step_and_count)
-    monkeypatch.setattr(type(classifier.backend), "read", heard)
+    monkeypatch.setattr(type(classifier.backend), "read", read_and_count)
     return classifier, steps, heads
 
 
-def test_every_size_is_met_the_smallest_first(met):
+def test_every_size_is_computed_the_smallest_first(met):
     classifier, steps, heads = met
     sizes = sorted({round_up(n) for n in range(1, classifier.capacity.tokens + 1)})
     assert warm_up(classifier, 1e6) == len(sizes)
@@ -40,7 +40,7 @@ def test_every_size_is_met_the_smallest_first(met):
     assert max(heads) >= min(classifier.capacity.rows, 100)
 
 
-def test_it_ends_when_its_time_is_up(met):
+def test_warm_up_stops_at_its_time_limit(met):
     classifier, steps, _ = met
     clock = FakeClock()
 
@@ -53,7 +53,7 @@ def test_it_ends_when_its_time_is_up(met):
 
 
 @pytest.mark.parametrize(("seconds", "least"), [(1e6, 60), (0.0, 0)])
-def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
+def test_a_service_is_not_ready_before_it_is_warm(met, seconds, least):
     classifier, steps, _ = met
 
     async def run():
@@ -72,7 +72,7 @@ def test_a_service_takes_nothing_before_it_is_warm(met, seconds, least):
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def test_the_collector_leaves_out_what_is_there():
+def test_present_objects_are_excluded_from_collection():
     before = gc.get_freeze_count()
     try:
         freeze_objects()

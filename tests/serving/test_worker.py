@@ -16,12 +16,12 @@ pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExce
 
 
 class Bench:
-    """A worker with its thread, what it told, and how to wait for it (a fault shows as a time-out, not as a hang)."""
+    """A worker with its thread, its results, and waits with a time-out: a fault must not hang the test."""
 
     def __init__(self, **options):
         self.classifier = troubled_classifier()
         self.backend = self.classifier.backend
-        self.answered, self.failed, self.told = {}, {}, threading.Condition()
+        self.answered, self.failed, self.reported = {}, {}, threading.Condition()
         self.broken_builds = 0
         self.worker = Worker(self.build, self.tell, pause=0.001, **options)
 
@@ -33,13 +33,13 @@ class Bench:
         return Engines(self.backend, Capacity(4, 120), harmless, time.monotonic)
 
     def tell(self, step):
-        with self.told:
+        with self.reported:
             for exits in step.result.exits:
                 for i in exits.identity.tolist():
                     assert i not in self.answered
                     self.answered[i] = threading.current_thread().name
             self.failed.update({failure.identity: failure.error for failure in step.result.failures})
-            self.told.notify_all()
+            self.reported.notify_all()
 
     def ask(self, *identities, spec="depth(2)"):
         tokens, _ = reference()
@@ -71,7 +71,7 @@ def bench():
     logging.disable(logging.NOTSET)
 
 
-def test_it_answers_on_its_own_thread_and_sleeps_in_between(bench):
+def test_the_worker_runs_on_its_own_thread_and_sleeps_without_work(bench):
     one = bench()
     with pytest.raises(NotReady):
         one.ask(0)
@@ -89,7 +89,7 @@ def test_it_answers_on_its_own_thread_and_sleeps_in_between(bench):
     one.done(3)
 
 
-def test_a_step_that_raises_fails_its_rows_and_the_next_are_served(bench):
+def test_a_step_that_raises_fails_its_rows_and_later_ones_run(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -102,7 +102,7 @@ def test_a_step_that_raises_fails_its_rows_and_the_next_are_served(bench):
     assert 1 in one.answered
 
 
-def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
+def test_a_broken_engine_fails_its_requests_and_is_rebuilt(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -123,7 +123,7 @@ def test_an_engine_that_breaks_fails_who_is_in_flight_and_is_built_anew(bench):
     assert one.answered.keys() == {2}
 
 
-def test_a_backend_that_died_is_noticed_though_every_failure_is_caught(bench):
+def test_a_dead_backend_is_noticed_though_every_failure_is_caught(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -136,7 +136,7 @@ def test_a_backend_that_died_is_noticed_though_every_failure_is_caught(bench):
         one.ask(1)
 
 
-def test_it_is_not_ready_while_it_is_built_anew_and_healthy_all_the_while():
+def test_a_rebuilding_worker_is_healthy_and_not_ready():
     parts = Parts()
     parts.run_once()
     assert parts.worker.is_ready
@@ -166,7 +166,7 @@ def test_it_is_not_ready_while_it_is_built_anew_and_healthy_all_the_while():
     assert got[1].prediction is not None
 
 
-def test_it_gives_up_after_so_many_failures_in_a_row(bench):
+def test_the_worker_fails_for_good_after_several_failures_in_a_row(bench):
     one = bench(most_failures=3)
     one.broken_builds = 3
     one.worker.start()
@@ -179,7 +179,7 @@ def test_it_gives_up_after_so_many_failures_in_a_row(bench):
     assert other.worker.is_healthy
 
 
-def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
+def test_a_killed_thread_leaves_no_client_waiting(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -197,7 +197,7 @@ def test_a_thread_that_is_killed_leaves_nobody_waiting(bench):
     one.done(6)
 
 
-def test_a_step_that_hangs_is_no_health():
+def test_a_stuck_step_is_unhealthy():
     clock = FakeClock()
     worker = Worker(lambda: None, lambda step: None, step_limit=60, clock=clock)
     assert worker.is_healthy
@@ -209,7 +209,7 @@ def test_a_step_that_hangs_is_no_health():
     assert not worker.is_ready
 
 
-def test_a_slow_step_delays_and_fails_nobody(bench):
+def test_a_slow_step_fails_no_request(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -219,7 +219,7 @@ def test_a_slow_step_delays_and_fails_nobody(bench):
     assert not one.failed
 
 
-def test_who_is_still_here_when_it_stops_hears_of_it(bench):
+def test_requests_that_remain_at_the_stop_get_an_error(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")
@@ -239,7 +239,7 @@ def test_who_is_still_here_when_it_stops_hears_of_it(bench):
         one.ask(99)
 
 
-def test_callers_on_many_threads_lose_nothing(bench):
+def test_submitting_from_many_threads_loses_nothing(bench):
     one = bench()
     one.worker.start()
     one.until(lambda: one.worker.is_ready, "it does not start")

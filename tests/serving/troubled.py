@@ -1,4 +1,4 @@
-"""A clock that stands still, a backend with faults on demand, and a service's parts put together without threads."""
+"""A fake clock, a backend with faults on demand, and the parts of a service without threads."""
 
 import functools
 import tempfile
@@ -40,7 +40,7 @@ class FakeClock:
 
 
 class Troubled:
-    """A backend whose layer calls take ``duration`` seconds of the clock, and fail or come to NaN as often as asked."""
+    """A backend whose layer calls take ``duration`` seconds of the clock, and fail or return NaN on demand."""
 
     def __init__(self, backend, clock=None):
         self._backend, self._clock = backend, clock
@@ -84,17 +84,17 @@ def troubled_classifier(clock=None):
 
 @functools.cache
 def reference():
-    """Tokenised texts, and what is said of them at every depth ``[n, depths, classes]``."""
+    """Tokenized texts, and their probabilities at each depth ``[n, depths, classes]``."""
     classifier = tiny_classifier()
     tokens = classifier.tokeniser.encode(texts(COUNT, seed=5))
-    said = np.zeros((COUNT, 6, 2), np.float32)
+    outputs = np.zeros((COUNT, 6, 2), np.float32)
     for exits in classifier.exits(tokens, policy("full"), keep_trace=True):
-        said[exits.identity] = exits.trace
-    return tokens, said
+        outputs[exits.identity] = exits.trace
+    return tokens, outputs
 
 
 class Parts:
-    """Worker, desk and admission on one thread: :meth:`turn` is a turn of the worker."""
+    """Worker, dispatcher and admission on one thread: :meth:`turn` is a turn of the worker."""
 
     def __init__(self, max_texts=20, max_layer_tokens=2000, share=0.0):
         self.clock = FakeClock()
@@ -104,7 +104,9 @@ class Parts:
         self.points = PointSelector(self.classifier, self.clock)
         self.shadow = Shadow(share, {"safe": None}, lambda r: self.worker.submit([r], idle=True))
         self.steps = []
-        self.dispatcher = Dispatcher(self.worker, self.classifier.bundle.config, self.points, self.shadow, NullObserver(), self.clock)
+        self.dispatcher = Dispatcher(
+            self.worker, self.classifier.bundle.config, self.points, self.shadow, NullObserver(), self.clock
+        )
         self.admission = Admission(max_texts, max_layer_tokens, self.clock)
 
     def _engines(self):
@@ -119,7 +121,7 @@ class Parts:
         self.worker.run_once()
 
     def submit(self, numbers, deliver, spec="safe", deadline=None, trace=False, raw=False):
-        """Rows of these reference texts; raises what the reception would."""
+        """Rows of these reference texts; raises what the pipeline would."""
         tokens, _ = reference()
         chosen = self.points.choose(spec)
         ticket = self.admission.admit(len(numbers))

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, and ways to treat it as strangers do."""
+"""A real server in a process of its own, and ways to use it as clients do."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from serving_peers.openloop import ready  # noqa: E402
 from serving_peers.wire import Pool, get  # noqa: E402
 
 SERVE = ("-m", "elbert", "serve")
-TAKEN_FOR_FLAGS = {flag.variable for flag in FLAGS}
+FLAG_VARIABLES = {flag.variable for flag in FLAGS}
 PATIENCE = 60.0  # seconds for what should take a moment; a busy machine may take longer
 
 
@@ -70,8 +70,8 @@ class Live:
 def serving(*flags, program=SERVE, port=None, log=None, path="/ready"):
     """A server with these flags on a free port, ready; killed at the end if it still runs."""
     port = free_port() if port is None else port
-    environment = {name: value for name, value in os.environ.items() if name not in TAKEN_FOR_FLAGS}
-    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WARM_UP": "0"}  # whoever asks for warmth says so
+    environment = {name: value for name, value in os.environ.items() if name not in FLAG_VARIABLES}
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WARM_UP": "0"}  # tests of the warm-up set it
     command = [sys.executable, *program, *map(str, flags), "--hostname", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log or subprocess.DEVNULL

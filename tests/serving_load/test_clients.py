@@ -29,7 +29,7 @@ def busy():
         yield live
 
 
-def test_a_client_that_sends_byte_by_byte_is_answered_and_holds_up_nobody(server):
+def test_a_client_that_sends_byte_by_byte_is_answered_and_delays_no_other(server):
     request = post("/predict", {"inputs": TEXT})
     with crowd(server, 20) as places:
         for at in range(len(request)):
@@ -85,7 +85,7 @@ def test_a_client_that_vanishes_frees_its_rows_before_they_are_done(busy):
         for place in places:
             hang_up(place)
         assert busy.comes_to_rest()
-    assert time.monotonic() - began < 5 * alone, "ten times as much was computed for nobody"
+    assert time.monotonic() - began < 5 * alone, "ten times as much was computed without a client"
 
 
 def scores(body):

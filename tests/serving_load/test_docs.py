@@ -88,10 +88,10 @@ def test_k6_example(server):
     assert answer.status == 200
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.skipif(find_node() is None, reason="needs node: make .venv/developed")
 def test_k6_example_is_a_module(tmp_path):
     (tmp_path / "load.mjs").write_text(texts("javascript")[0])
-    done = subprocess.run(["node", "--check", tmp_path / "load.mjs"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([find_node(), "--check", tmp_path / "load.mjs"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

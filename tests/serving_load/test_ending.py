@@ -22,12 +22,12 @@ def tiny(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_stop_under_load_answers_whom_it_accepted(how):
+def test_a_server_stopped_under_load_answers_every_accepted_request(how):
     with serving("--dtype", "float32", "--threads", 1, "--max-concurrent-requests", 64) as server:
         answers, under_way = asyncio.run(stopped_under_load(server, how))
         assert server.ended() == 0
     assert under_way > 0, "the load was too light to prove anything"
-    # 429 and 503 were not accepted; 0 is who came when nobody listened any more
+    # 429 and 503 were not accepted; 0 is a connection after the socket was closed
     assert {answer.status for answer in answers} <= {200, 429, 503, 0}
     done = [answer for answer in answers if answer.status == 200]
     stopped = [answer for answer in answers if answer.status == 0]

@@ -54,7 +54,7 @@ def plain(path):
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(path), path)
 
 
-def test_a_stall_is_told_by_everybody_who_was_due_in_it():
+def test_a_stall_shows_in_every_request_that_was_due_in_it():
     """Coordinated omission would have one slow request here; there are as many as came in that time."""
     moments = [0.01 * n for n in range(100)]
 

@@ -68,7 +68,7 @@ def test_everybody_is_answered_once_and_right_or_refused_at_once(server, capacit
         assert int(answer.response.headers["retry-after"]) >= 1
         assert answer.response.json()["error_type"] == "Overloaded"
     assert server.comes_to_rest()
-    assert counted(server) - before == len(found[200]), "answers that nobody got, or got twice"
+    assert counted(server) - before == len(found[200]), "answers without a client, or sent twice"
     if times == 5:
         assert len(found[429]) > len(found[200])
         assert waited(found[429]) < waited(found[200]), "a refusal should not wait behind work"

@@ -1,4 +1,4 @@
-"""Beyond one machine: bulk prediction on Ray Data, and serving on Ray Serve. ``pip install 'elbert[ray]'``."""
+"""Clusters: bulk prediction on Ray Data, and serving on Ray Serve. ``pip install 'elbert[ray]'``."""
 
 from __future__ import annotations
 

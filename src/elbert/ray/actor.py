@@ -1,4 +1,4 @@
-"""One engine for all blocks that an actor holds: rows of the next block fill the places that rows of this one leave."""
+"""The actor: one engine that classifies blocks from several threads; free places are filled from the next block."""
 
 from __future__ import annotations
 
@@ -19,116 +19,22 @@ from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy
 from elbert.inference import build_predictions
 from elbert.prediction import Prediction
-from elbert.ray.columns import columns, names
+from elbert.ray.columns import column_names, to_columns
 from elbert.texts import Text, check_text
 from elbert.tokenization import Tokens
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-Answer = Prediction | Exception
-
-
-@dataclass
-class Block:
-    """Texts that came together, and leave together when the last of them is answered."""
-
-    tokens: Sequence[Tokens]
-    done: Future[list[Answer]] = field(default_factory=Future)
-    answers: dict[int, Answer] = field(default_factory=dict)
-
-    def answer(self, index: int, answer: Answer) -> None:
-        """A text is answered."""
-        self.answers[index] = answer
-        if len(self.answers) == len(self.tokens):
-            self.done.set_result([self.answers[i] for i in range(len(self.tokens))])
-
-
-class BlockQueue:
-    """Where an engine finds blocks, one after another, for as long as the process lives."""
-
-    has_ended = False
-
-    def __init__(self) -> None:
-        self._blocks: Queue[Block] = Queue()
-        self._numbers = count()
-        self.owners: dict[int, tuple[Block, int]] = {}  # by the number of the text, as the engine counts them
-
-    def put(self, block: Block) -> None:
-        """Hand a block in."""
-        self._blocks.put(block)
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the next block would have to be waited for: then rows that are here go on without it."""
-        return self._blocks.empty()
-
-    def read_block(self) -> Sequence[Tokens]:
-        """The next block's texts."""
-        block = self._blocks.get()
-        self.owners.update((next(self._numbers), (block, index)) for index in range(len(block.tokens)))
-        return block.tokens
-
-
-class SharedEngine:
-    """Answers blocks from several threads with one engine, in a thread of its own."""
-
-    def __init__(self, classifier: Classifier, policy: Policy, *, keep_trace: bool = False) -> None:
-        self._classifier = classifier
-        self._policy = policy
-        self._remember = keep_trace
-        self._inbox = BlockQueue()
-        self._broken: BaseException | None = None
-        Thread(target=self._run, name="elbert-engine", daemon=True).start()
-
-    def answers(self, texts: Sequence[Text]) -> list[Answer]:
-        """What comes of each text, in order: a prediction, or why there is none. Waits for the last of them.
-
-        Raises:
-            Exception: what broke the engine.
-        """
-        if not texts:
-            return []
-        block = Block(self._classifier.tokeniser.encode(texts))
-        self._inbox.put(block)
-        if self._broken is not None:
-            raise self._broken
-        return block.done.result()
-
-    def _run(self) -> None:
-        try:
-            for left in self._classifier.early_exit_loop(self._inbox, self._policy, keep_trace=self._remember):
-                self._hand_out(left)
-        except BaseException as error:  # callers wait for this thread, whatever ends it
-            self._broken = error
-            self._fail(error)
-
-    def _hand_out(self, left: StepResult) -> None:
-        for failure in left.failures:
-            self._answer(failure.identity, failure.error)
-        for exits in left.exits:
-            for number, prediction in build_predictions(exits, self._classifier.bundle.config):
-                self._answer(number, prediction)
-
-    def _answer(self, number: int, answer: Answer) -> None:
-        block, index = self._inbox.owners.pop(number)
-        block.answer(index, answer)
-
-    def _fail(self, error: BaseException) -> None:
-        while not self._inbox.is_live:
-            self._inbox.read_block()
-        for block, _ in self._inbox.owners.values():
-            if not block.done.done():
-                block.done.set_exception(error)
+Result = Prediction | Exception
 
 
 @dataclass(frozen=True)
 class Task:
-    """What actors do: which model, how it is loaded, which columns they read and write.
+    """What actors compute: the model, its load options, the columns they read and add.
 
-    ``weights`` is the hash of the weights that the model must have. ``keep_bad``: a row without an answer says why in
-    ``error``, instead of ending it all.
+    ``weights`` is the hash that the model's weights must have. With ``keep_bad``, a row that fails gets its reason in
+    the column ``error``; otherwise the run ends.
     """
 
     model: str | None
@@ -145,79 +51,75 @@ class Task:
     @property
     def names(self) -> list[str]:
         """The columns that are added."""
-        known = names(scores=self.scores, trace=self.trace, errors=self.keep_bad)
-        return [self.prefix + name for name in known]
+        names = column_names(scores=self.scores, trace=self.trace, errors=self.keep_bad)
+        return [self.prefix + name for name in names]
 
-    def check(self, present: Sequence[str]) -> None:
-        """Refuse columns that do not fit.
+    def check_columns(self, present: Sequence[str]) -> None:
+        """Check a dataset's columns.
 
         Raises:
-            InputError: there are no texts, or a column is in the way.
+            InputError: there is no text column, or an added column exists already.
         """
         if self.text not in present:
             raise InputError(f"no column named {self.text}; columns found: {', '.join(present) or 'none':.300}")
         if taken := [name for name in self.names if name in present]:
             raise InputError(
-                f"a column named {taken[0]} is there already; give a prefix for what is added, such as 'predicted_'"
+                f"a column named {taken[0]} exists already; set a prefix for the added columns, such as 'predicted_'"
             )
 
 
 class Actor:
-    """One engine; blocks that come side by side, each on a thread of its own, share its layer calls."""
+    """One engine in one process. Blocks come on several threads at once and share its layer calls."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        # Its share of the machine, which Ray tells in OMP_NUM_THREADS, is for tokenising too.
+        # OMP_NUM_THREADS is the actor's share of the processors; tokenization has the same share.
         os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
-        self.fault: ElbertError | None = None
+        self.load_error: ElbertError | None = None
         try:
             self.load()
-        except ElbertError as error:  # told by the first block: Ray would start an actor that cannot start, and again
-            self.fault = BundleError(f"{error} (on {socket.gethostname()})")
+        except ElbertError as error:  # raised with the first block: Ray restarts actors whose start fails, for ever
+            self.load_error = BundleError(f"{error} (on {socket.gethostname()})")
 
     def load(self) -> None:
         """Load the model.
 
         Raises:
-            ElbertError: it cannot be used here, or is another than the one that was asked for.
+            ElbertError: it cannot be loaded here, or its weights are not those of the task.
         """
-        from elbert.classifier import Classifier
-
         self.classifier = Classifier.load(self.task.model, self.task.policy, **self.task.load)
         if self.classifier.bundle.weights_hash != self.task.weights:
-            raise BundleError(f"{self.task.model or 'the bundled model'}: other weights than where this was started")
+            raise BundleError(
+                f"{self.task.model or 'the bundled model'}: other weights than on the machine that started the run"
+            )
 
     @cached_property
-    def shared(self) -> SharedEngine:
-        """The engine, which starts with the first block."""
-
+    def engine(self) -> SharedEngine:
+        """The engine; it starts with the first block."""
         return SharedEngine(self.classifier, self.classifier.policy, keep_trace=self.task.trace)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """The block, with columns for the answers.
+        """Return the block with the added columns.
 
         Raises:
-            ElbertError: the model cannot be used, or unless bad rows are kept, a row cannot be answered.
+            ElbertError: the model cannot be used, or a row fails and the task has no ``keep_bad``.
         """
-        self.task.check(block.column_names)
-        answers = [self.fault] * block.num_rows if self.fault else self.answers(block)
-        return self.told(block, answers)
+        self.task.check_columns(block.column_names)
+        results = [self.load_error] * block.num_rows if self.load_error else self._classify(block)
+        return self._add_columns(block, results)
 
-    def answers(self, block: pa.Table) -> Sequence[Answer]:
-        """A prediction a row, or why there is none."""
-        given = [self.given(*row) for row in zip(*self.texts(block), strict=True)]
-        texts = [text for text in given if not isinstance(text, Exception)]
-        answered = iter(self.shared.answers(texts))
-        return [text if isinstance(text, Exception) else next(answered) for text in given]
+    def _classify(self, block: pa.Table) -> Sequence[Result]:
+        rows = [self._check_row(*row) for row in zip(*self._text_columns(block), strict=True)]
+        results = iter(self.engine.classify([row for row in rows if not isinstance(row, Exception)]))
+        return [row if isinstance(row, Exception) else next(results) for row in rows]
 
-    def texts(self, block: pa.Table) -> tuple[list[Any], list[Any]]:
-        """First and second texts."""
-        task, n = self.task, block.num_rows
-        pairs = block[task.text_pair].to_pylist() if task.text_pair in block.column_names else [None] * n
+    def _text_columns(self, block: pa.Table) -> tuple[list[Any], list[Any]]:
+        task = self.task
+        has_pairs = task.text_pair in block.column_names
+        pairs = block[task.text_pair].to_pylist() if has_pairs else [None] * block.num_rows
         return block[task.text].to_pylist(), pairs
 
-    def given(self, text: Any, pair: Any) -> Text | InputError:
-        """What is classified, or why it cannot be."""
+    def _check_row(self, text: Any, pair: Any) -> Text | InputError:
         for part, name in ((text, self.task.text), ("" if pair is None else pair, self.task.text_pair)):
             if not isinstance(part, str):
                 return InputError(f"{name} is {type(part).__name__} {part!r:.60}, expected a string")
@@ -226,19 +128,111 @@ class Actor:
         except InputError as error:
             return error
 
-    def told(self, block: pa.Table, answers: Sequence[Answer]) -> pa.Table:
-        """The block with its answers beside it."""
+    def _add_columns(self, block: pa.Table, results: Sequence[Result]) -> pa.Table:
         import pyarrow as pa
 
         task = self.task
-        errors = [answer if isinstance(answer, Exception) else None for answer in answers]
+        errors = [result if isinstance(result, Exception) else None for result in results]
         if not task.keep_bad and (first := next(filter(None, errors), None)):
             raise first
-        found = [answer if isinstance(answer, Prediction) else None for answer in answers]
-        labels = () if self.fault else self.classifier.labels
-        added = columns(found, labels, scores=task.scores, trace=task.trace)
+        predictions = [result if isinstance(result, Prediction) else None for result in results]
+        labels = () if self.load_error else self.classifier.labels
+        added = to_columns(predictions, labels, scores=task.scores, trace=task.trace)
         if task.keep_bad:
             added["error"] = pa.array([None if error is None else str(error) for error in errors], pa.string())
         for name, column in added.items():
             block = block.append_column(task.prefix + name, column)
         return block
+
+
+class SharedEngine:
+    """Classifies blocks from several threads with one engine, which has its own thread."""
+
+    def __init__(self, classifier: Classifier, policy: Policy, *, keep_trace: bool = False) -> None:
+        self._classifier = classifier
+        self._policy = policy
+        self._keep_trace = keep_trace
+        self._queue = BlockQueue()
+        self._failure: BaseException | None = None
+        Thread(target=self._run, name="elbert-engine", daemon=True).start()
+
+    def classify(self, texts: Sequence[Text]) -> list[Result]:
+        """The prediction or the error of each text, in order; blocks until all are done.
+
+        Raises:
+            Exception: what ended the engine's thread.
+        """
+        if not texts:
+            return []
+        block = Block(self._classifier.tokeniser.encode(texts))
+        self._queue.put(block)
+        if self._failure is not None:  # checked after put: a failure from now on includes this block
+            raise self._failure
+        return block.done.result()
+
+    def _run(self) -> None:
+        try:
+            for result in self._classifier.early_exit_loop(self._queue, self._policy, keep_trace=self._keep_trace):
+                self._deliver(result)
+        except BaseException as error:  # whatever ends this thread, its callers must not wait for ever
+            self._failure = error
+            self._fail_all(error)
+
+    def _deliver(self, result: StepResult) -> None:
+        for failure in result.failures:
+            self._add_result(failure.identity, failure.error)
+        for exits in result.exits:
+            for identity, prediction in build_predictions(exits, self._classifier.bundle.config):
+                self._add_result(identity, prediction)
+
+    def _add_result(self, identity: int, result: Result) -> None:
+        block, index = self._queue.owners.pop(identity)
+        block.add_result(index, result)
+
+    def _fail_all(self, error: BaseException) -> None:
+        while not self._queue.is_live:
+            self._queue.read_block()
+        for block, _ in self._queue.owners.values():
+            if not block.done.done():
+                block.done.set_exception(error)
+
+
+class BlockQueue:
+    """The source of an engine: blocks, one after another, as long as the process lives."""
+
+    has_ended = False
+
+    def __init__(self) -> None:
+        self._blocks: Queue[Block] = Queue()
+        self._identities = count()
+        self.owners: dict[int, tuple[Block, int]] = {}  # block and index in it, by the engine's number of the text
+
+    def put(self, block: Block) -> None:
+        """Add a block."""
+        self._blocks.put(block)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether reading would wait for a block: the rows in the engine then continue without one."""
+        return self._blocks.empty()
+
+    def read_block(self) -> Sequence[Tokens]:
+        """The texts of the next block."""
+        block = self._blocks.get()
+        self.owners.update((next(self._identities), (block, index)) for index in range(len(block.tokens)))
+        return block.tokens
+
+
+@dataclass
+class Block:
+    """Texts that are submitted together; ``done`` gets all results when the last one is known."""
+
+    tokens: Sequence[Tokens]
+    done: Future[list[Result]] = field(default_factory=Future)
+    results: dict[int, Result] = field(default_factory=dict)
+
+    def add_result(self, index: int, result: Result) -> None:
+        """Add the result of one text."""
+        self.results[index] = result
+        if len(self.results) == len(self.tokens):
+            self.done.set_result([self.results[i] for i in range(len(self.tokens))])

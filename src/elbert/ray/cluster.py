@@ -18,13 +18,13 @@ from typing import Any
 from elbert._optional import require
 from elbert.errors import InputError
 
-PATIENCE = 5.0  # seconds in which a cluster must take a connection
+CONNECT_SECONDS = 5.0  # within which a cluster must accept a connection
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-SPARE = 1  # processors beside those of actors: who reads and splits blocks must not wait for an actor's place
+SPARE_CPUS = 1  # beside those of actors: the tasks that read and split blocks must not wait for an actor to end
 
 
-def ray() -> ModuleType:
-    """Ray itself.
+def import_ray() -> ModuleType:
+    """Import Ray with its data library.
 
     Raises:
         MissingExtra: it is not installed.
@@ -35,20 +35,20 @@ def ray() -> ModuleType:
 
 @contextmanager
 def connected(address: str | None = None) -> Iterator[None]:
-    """Be part of a cluster while inside; one that this process has joined already is left as it is.
+    """Connect to a cluster inside ``with``; an existing connection of this process is used and stays.
 
-    ``address`` is ``HOST:PORT`` or ``ray://HOST:PORT``; unsaid, the cluster that this machine belongs to (or
-    RAY_ADDRESS), and where there is none, one that is started on this machine and ended afterwards. ``local``
-    starts one in any case.
+    ``address`` is ``HOST:PORT`` or ``ray://HOST:PORT``. By default it is RAY_ADDRESS or the cluster that this machine
+    belongs to; if there is none, a cluster is started on this machine and stopped at the end. ``local`` always starts
+    one.
 
     Raises:
-        InputError: there is no cluster at the address.
+        InputError: no cluster answers at the address.
         MissingExtra: Ray is not installed.
     """
-    module = ray()
+    module = import_ray()
     if module.is_initialized():
         if address is not None:
-            raise InputError("this process has joined a cluster already; leave the address away")
+            raise InputError("this process is connected to a cluster already; remove the address")
         yield
         return
     _join(module, address)
@@ -61,9 +61,9 @@ def connected(address: str | None = None) -> Iterator[None]:
 def _join(ray: ModuleType, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address in (None, "auto"):
-        address = _unless_gone(address)
+        address = _check_latest_cluster(address)
     elif address != "local":
-        _knock(address)
+        _check_address(address)
     try:
         if address != "local":
             ray.init(address=address or "auto", **QUIET)
@@ -74,14 +74,14 @@ def _join(ray: ModuleType, address: str | None) -> None:
                 f"{address}: no Ray cluster could be joined there ({_brief(error)}); "
                 "where it asks for a token, set RAY_AUTH_MODE=token"
             ) from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours tells nobody of itself
-    ray.init(address="local", num_cpus=(os.cpu_count() or 1) + SPARE, include_dashboard=False, **QUIET)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to the Ray project
+    ray.init(address="local", num_cpus=(os.cpu_count() or 1) + SPARE_CPUS, include_dashboard=False, **QUIET)
 
 
-def _unless_gone(address: str | None) -> str | None:
-    """``address``, or ``local`` where Ray would wait for this machine's latest cluster, and that is gone.
+def _check_latest_cluster(address: str | None) -> str | None:
+    """Return ``address``, or ``local`` if Ray would wait for a cluster of this machine that does not answer.
 
-    Ray notes in a file where it is, and a cluster that is killed leaves the file behind.
+    Ray keeps the latest cluster's address in a file, which stays when the cluster is killed.
     """
     note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     try:
@@ -89,7 +89,7 @@ def _unless_gone(address: str | None) -> str | None:
     except OSError:
         return address
     try:
-        _knock(latest)
+        _check_address(latest)
     except InputError:
         if address is not None:
             raise
@@ -97,13 +97,13 @@ def _unless_gone(address: str | None) -> str | None:
     return address
 
 
-def _knock(address: str) -> None:
-    """Ray itself waits for minutes, and then says it in many lines."""
+def _check_address(address: str) -> None:
+    """Check that an address accepts connections: Ray itself waits for minutes, and its error has many lines."""
     found = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+)\]?:(\d{1,5})", address)
     if found is None:
-        raise InputError(f"{address!r} is no address of a Ray cluster; expected HOST:PORT, ray://HOST:PORT or local")
+        raise InputError(f"{address!r} is no address of a Ray cluster, expected HOST:PORT, ray://HOST:PORT or local")
     try:
-        socket.create_connection((found[1], int(found[2])), timeout=PATIENCE).close()
+        socket.create_connection((found[1], int(found[2])), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(
@@ -115,64 +115,64 @@ def _brief(error: Exception) -> str:
     return f"{str(error).strip().splitlines()[0]:.200}" if str(error).strip() else type(error).__name__
 
 
-SIDE_BY_SIDE = 2  # blocks that an actor answers at once: one ends while the next begins
-RETRIES = 3  # of a block whose actor died; more, and the block itself is likely to be what kills
+BLOCKS_PER_ACTOR = 2  # at once: the next block fills the places that the last rows of this one leave free
+RETRIES = 3  # of a block whose actor died; after that, the block itself is the likely cause
 
 
 @dataclass(frozen=True)
-class Pool:
-    """From ``least`` to ``most`` actors, each with so many processors and accelerators."""
+class ActorPool:
+    """From ``min_actors`` to ``max_actors`` actors, and the processors and GPUs of each."""
 
-    least: int
-    most: int
+    min_actors: int
+    max_actors: int
     cpus: int
     gpus: float
 
     @classmethod
-    def of(cls, actors: int | tuple[int, int] | None, device: str, threads: int | None) -> Pool:
-        """The pool for a wish; unsaid, from one actor to as many as the cluster has room for.
+    def plan(cls, actors: int | tuple[int, int] | None, device: str, threads: int | None) -> ActorPool:
+        """Plan a pool; by default from one actor to as many as the cluster has resources for.
 
         Raises:
-            InputError: there can be no such pool.
+            InputError: the numbers are not valid, or there is no GPU for device cuda.
         """
-        there = ray().cluster_resources()
-        gpus = there.get("GPU", 0.0) if device == "cuda" else 0.0
+        resources = import_ray().cluster_resources()
+        gpus = resources.get("GPU", 0.0) if device == "cuda" else 0.0
         if device == "cuda" and not gpus:
             raise InputError("device cuda: the cluster has no GPU; expected one, or device cpu")
         cpus = 1 if threads is None else threads
-        room = int(gpus) if gpus else (int(there.get("CPU", 1)) - SPARE) // cpus
-        least, most = (1, max(1, room)) if actors is None else _range(actors)
-        if not gpus and least > room:
+        capacity = int(gpus) if gpus else (int(resources.get("CPU", 1)) - SPARE_CPUS) // cpus
+        lowest, highest = (1, max(1, capacity)) if actors is None else _range(actors)
+        if not gpus and lowest > capacity:
             warnings.warn(
-                f"{least} actors of {cpus} CPU each, and {SPARE} CPU to read: the cluster has {there.get('CPU', 0):g} "
-                "CPU, and the run waits until there are more",
+                f"{lowest} actors of {cpus} CPU each, and {SPARE_CPUS} CPU to read: the cluster has "
+                f"{resources.get('CPU', 0):g} CPU, and the run waits until there are more",
                 stacklevel=3,
             )
-        return cls(least, most, cpus, 1.0 if gpus else 0.0)
+        return cls(lowest, highest, cpus, 1.0 if gpus else 0.0)
 
     @property
     def options(self) -> dict[str, Any]:
-        """As ``map_batches`` takes them."""
+        """The arguments for ``map_batches``."""
         from ray.data import ActorPoolStrategy
 
         strategy = ActorPoolStrategy(
-            min_size=self.least,
-            max_size=self.most,
-            max_concurrent_calls_per_actor=SIDE_BY_SIDE,
+            min_size=self.min_actors,
+            max_size=self.max_actors,
+            max_concurrent_calls_per_actor=BLOCKS_PER_ACTOR,
             enable_true_multi_threading=True,
         )
         return {"compute": strategy, "num_cpus": self.cpus, "num_gpus": self.gpus, "max_task_retries": RETRIES}
 
 
-def place(device: str) -> str:
-    """Where actors compute: ``auto`` is a GPU where the cluster has one."""
+def resolve_device(device: str) -> str:
+    """The device of the actors: ``auto`` is cuda if the cluster has a GPU, else cpu."""
     if device != "auto":
         return device
-    return "cuda" if ray().cluster_resources().get("GPU", 0.0) >= 1 else "cpu"
+    return "cuda" if import_ray().cluster_resources().get("GPU", 0.0) >= 1 else "cpu"
 
 
 def _range(actors: int | tuple[int, int]) -> tuple[int, int]:
-    least, most = (actors, actors) if isinstance(actors, int) else actors
-    if not 1 <= least <= most:
-        raise InputError(f"from {least} to {most} actors, expected from 1 or more to as many or more")
-    return least, most
+    lowest, highest = (actors, actors) if isinstance(actors, int) else actors
+    if not 1 <= lowest <= highest:
+        raise InputError(f"from {lowest} to {highest} actors, expected 1 or more, the lower number first")
+    return lowest, highest

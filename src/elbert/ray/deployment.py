@@ -99,7 +99,9 @@ def app(arguments: Mapping[str, Any]) -> Any:
         raise InputError(
             "revision: replicas load a shared folder, or a hub id at its latest commit; download the revision first"
         )
-    options: dict[str, Any] = {name: values[name] for name in ("device", "dtype", "strict", "threads") if name in values}
+    options: dict[str, Any] = {
+        name: values[name] for name in ("device", "dtype", "strict", "threads") if name in values
+    }
     if "replicas" in arguments:
         options["replicas"] = _parse_replicas(arguments["replicas"])
     max_rows = values.get("max_batch_requests")

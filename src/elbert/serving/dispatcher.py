@@ -140,7 +140,7 @@ class Dispatcher:
             # A call remembers all of its rows if one asks for a trace; the others must not pay for its conversion.
             self._deliver_exits(replace(exits.keep(~traced), trace=None), ended)
             exits = exits.keep(traced)
-        for (identity, prediction), logits in zip(predictions(exits, self._config), exits.logits, strict=True):
+        for (identity, prediction), logits in zip(build_predictions(exits, self._config), exits.logits, strict=True):
             if identity in self._shadow:
                 self._shadow.compare(identity, prediction)
             elif row := self._remove(identity):

@@ -1,4 +1,4 @@
-"""Shadow traffic: a random sample of texts runs to full depth after its answer, to measure how often exits change it."""
+"""Shadow traffic: a random sample of answered texts runs to full depth, to measure how often exits change an answer."""
 
 from __future__ import annotations
 
