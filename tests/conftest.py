@@ -1,5 +1,6 @@
 import os
 import signal
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script's `make test &` ignores interrupts, and so would the programs that tests interrupt.
@@ -9,6 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test may need a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest  # noqa: E402
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+ABSENT = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +29,32 @@ def bundle_folder(tmp_path_factory):
     from tiny import write_bundle
 
     return write_bundle(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests marked ``data`` run where the data sets lie beside the repository, and are named where they do not."""
+    if DATA.is_dir():
+        return
+    absent = [item for item in items if item.get_closest_marker("data")]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        config.stash[ABSENT] = sorted({item.nodeid.split("[")[0] for item in absent})
+        items[:] = [item for item in items if not item.get_closest_marker("data")]
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist
+        session.config.workeroutput["absent"] = session.config.stash.get(ABSENT, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[ABSENT] = getattr(node, "workeroutput", {}).get("absent", [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name in config.stash.get(ABSENT, []):
+        terminalreporter.write_line(f"NOT RUN {name}: needs the data sets in {DATA.parent.name}/{DATA.name}")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_the_packed_model_is_transformers_model(encoder, tmp_path):
         plain.classifier.weight.normal_()  # so that depths say different things
     plain.save_pretrained(tmp_path)
     shutil.copy(encoder / "tokenizer.json", tmp_path)
-    tokens = Bundle.open(tmp_path).tokeniser().encode(TEXTS)
+    tokens = Bundle.open(tmp_path).load_tokeniser().encode(TEXTS)
     rows = [t.ids for t in tokens]
     ours, theirs = packed_logits(tmp_path, rows), reference_logits(tmp_path, rows)
     assert ours.shape == (6, len(TEXTS), 3)
@@ -46,7 +46,7 @@ def test_the_packed_model_is_transformers_model(encoder, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SST2.exists(), reason="../shared/data/sst2 is not here")
+@pytest.mark.data
 def test_fine_tuned_on_sst2_it_leaves_early(encoder, tmp_path, capsys):
     for name, part, count in (("train", "train", 3000), ("dev", "validation", 400)):
         table = pq.read_table(SST2 / f"{part}.parquet")
@@ -71,7 +71,7 @@ def test_fine_tuned_on_sst2_it_leaves_early(encoder, tmp_path, capsys):
 
 
 def assert_the_house_serves_it(folder, capsys):
-    """What docs/encoders.md shows, command by command, and the one that is refused."""
+    """What docs/how-to/use-other-encoders.md shows, command by command, and the one that is refused."""
     model, dev = str(folder / "out"), str(folder / "dev.parquet")
     assert main(["calibrate", "--model", model, "--data", dev, "--max-drop", "2", "--name", "fast"]) == 0
     assert main(["predict", "--model", model, "--policy", "fast", "--json", *TEXTS[:2]]) == 0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from elbert.data import read_examples
 from elbert.exits import POLICIES, Policy
-from elbert.exits.rules import policy_dials
+from elbert.exits.rules import get_dials
 from elbert.export import export
-from elbert.export.session import Session, padded
+from elbert.export.session import Session, pad_batch
 from tiny import texts, write_bundle
 
 pytest.importorskip("onnxruntime")
@@ -87,10 +87,9 @@ def test_regression_runs_to_the_last_depth(tmp_path):
     assert set(answers.depth.tolist()) == {6}
 
 
+@pytest.mark.data
 def test_the_bundled_model_on_real_sentences(tmp_path):
     file = DATA / "validation.parquet"
-    if not file.exists():
-        pytest.skip("SST-2 is not here")
     twin = Twin.of(None, [example.content() for example in read_examples(str(file))])
     spec = str(twin.classifier.policy)
     session = session_of(None, tmp_path, None)
@@ -101,6 +100,7 @@ def test_the_bundled_model_on_real_sentences(tmp_path):
     some.expect(mixed(session, some.tokens, 1), spec)
 
 
+@pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "depth" not in kind])
 def test_the_bundled_model_on_thousands_of_texts(thousands, tmp_path, kind):
@@ -111,8 +111,6 @@ def test_the_bundled_model_on_thousands_of_texts(thousands, tmp_path, kind):
 
 @pytest.fixture(scope="module")
 def thousands():
-    if not DATA.exists():
-        pytest.skip("SST-2 is not here")
     real = [e.content() for split in ("validation", "test") for e in read_examples(str(DATA / f"{split}.parquet"))]
     return Twin.of(None, real + texts(1500, seed=11, longest=60))
 
@@ -120,7 +118,7 @@ def thousands():
 def dials_of(kind: type[Policy]):
     """Values for the dials of a policy, mostly where they decide something."""
     values = {}
-    for dial in policy_dials(kind):
+    for dial in get_dials(kind):
         if "choices" in dial.metadata:
             values[dial.name] = st.sampled_from(dial.metadata["choices"])
         elif dial.metadata["kind"] is int:
@@ -156,9 +154,9 @@ def test_dials_as_inputs_do_what_policies_of_those_numbers_do(twin, dialled, dat
     kind = data.draw(st.sampled_from([name for name in POLICIES if name != "full"]))
     policy = POLICIES[kind](**data.draw(dials_of(POLICIES[kind])))
     session = dialled(kind, getattr(policy, "rule", None))
-    given = {f"{kind}_{d.name}": getattr(policy, d.name) for d in policy_dials(type(policy)) if d.name != "rule"}
+    dial_values = {f"{kind}_{d.name}": getattr(policy, d.name) for d in get_dials(type(policy)) if d.name != "rule"}
     some = Twin(twin.classifier, twin.tokens[:60], twin.logits[:60])
-    some.expect(mixed(session, some.tokens, 20, **given), str(policy))
+    some.expect(mixed(session, some.tokens, 20, **dial_values), str(policy))
 
 
 def test_dials_left_out_have_their_defaults_and_wild_ones_are_held_to_their_range(twin, tmp_path):
@@ -181,9 +179,9 @@ def test_padding_and_company_change_no_answer(twin, tmp_path):
     for dtype in ("float32", "int8"):
         session = session_of(twin.classifier, tmp_path, "window(entropy=0.3, size=3)", dtype=dtype)
         alone = mixed(session, twin.tokens[:40], 1)
-        together = session(padded(twin.tokens[:40], length=64))
+        together = session(pad_batch(twin.tokens[:40], length=64))
         assert np.array_equal(alone.depth, together.depth)
         assert np.abs(alone.logits - together.logits).max() <= 1e-4
-        feeds = padded(twin.tokens[:40], length=64)
+        feeds = pad_batch(twin.tokens[:40], length=64)
         feeds["input_ids"] = np.where(feeds["attention_mask"] == 1, feeds["input_ids"], 7)  # whatever fills it up
         assert np.array_equal(session(feeds).logits, together.logits)

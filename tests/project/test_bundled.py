@@ -14,7 +14,7 @@ from elbert.evaluation import Outputs, collect, parse_target
 from elbert.evaluation.report import evaluate
 
 SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
-with_data = pytest.mark.skipif(not SST2.is_dir(), reason="the data sets are not beside the project")
+with_data = pytest.mark.data
 
 
 def test_it_is_small_and_in_half_precision():

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from live import ROOT, serving
 
+from browser import find_node
 from documents import blocks
 from serving_peers.wire import get, post
 

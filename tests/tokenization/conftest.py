@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from elbert.tokenization import Tokeniser
+from tiny import train_sentencepiece
 
 ALBERT = Path(__file__).parents[2] / ".." / "shared" / "data" / "albert-spiece"
 SENTENCE = "the film is a fine thing, and 12, 13, 2010, of them were bad (so bad) naive co-star caf resume it's"
@@ -12,28 +13,9 @@ SENTENCE = "the film is a fine thing, and 12, 13, 2010, of them were bad (so bad
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory) -> Path:
     """A folder with nothing but a small spiece.model, trained here the way ALBERT's was."""
-    sentencepiece = pytest.importorskip("sentencepiece")
-    folder = tmp_path_factory.mktemp("tiny")
     draw, words = random.Random(7), SENTENCE.split()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([" ".join(draw.choices(words, k=9)) for _ in range(400)]),
-        model_prefix=str(folder / "spiece"),
-        model_type="unigram",
-        vocab_size=90,
-        hard_vocab_limit=False,
-        pad_id=0,
-        unk_id=1,
-        bos_id=-1,
-        eos_id=-1,
-        pad_piece="<pad>",
-        control_symbols=["[CLS]", "[SEP]", "[MASK]"],
-        user_defined_symbols=["(", ")", '"', "-", "."],
-        normalization_rule_name="nmt_nfkc",
-        minloglevel=2,
-        num_threads=1,
-    )
-    (folder / "spiece.vocab").unlink()
-    return folder
+    sentences = [" ".join(draw.choices(words, k=9)) for _ in range(400)]
+    return train_sentencepiece(tmp_path_factory.mktemp("tiny"), sentences, vocab_size=90)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +26,4 @@ def tiny(tiny_folder) -> Tokeniser:
 @pytest.fixture(scope="session")
 def albert_folder() -> Path:
     """Google's spiece.model, with the repaired Hugging Face form beside it; it lies outside the repository."""
-    if not (ALBERT / "spiece.model").is_file():
-        pytest.skip("../shared/data/albert-spiece is not here")
     return ALBERT

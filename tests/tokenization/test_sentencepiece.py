@@ -17,12 +17,14 @@ ROWS = (("sst2/train", 5_000), ("ag_news/test", 2_000), ("cola/train", 2_000), (
 
 
 def sentencepiece_model(folder):
-    sentencepiece = pytest.importorskip("sentencepiece")
+    import sentencepiece
+
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
 
 
 def real_texts(albert_folder):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow.parquet as parquet
+
     found: list[str] = []
     for name, rows in ROWS:
         path = albert_folder.parent / f"{name}.parquet"
@@ -34,6 +36,7 @@ def ids(tokeniser, texts):
     return [row.ids for row in tokeniser.encode(texts)]
 
 
+@pytest.mark.data
 def test_agrees_with_sentencepiece_on_real_rows(albert_folder):
     texts = real_texts(albert_folder)
     model = sentencepiece_model(albert_folder)
@@ -45,12 +48,14 @@ def test_agrees_with_sentencepiece_on_real_rows(albert_folder):
     assert all("soooooo" in text.lower() or "s***" in text.lower() for text in differing)
 
 
+@pytest.mark.data
 def test_is_the_repaired_hugging_face_form(albert_folder):
     ours = Tokeniser.load(albert_folder, UNCUT)
     reference = Tokenizer.from_file(str(albert_folder / "hf-tokenizer" / "tokenizer.json"))
     assert json.loads(ours._tokenizer.to_str()) == json.loads(reference.to_str())
 
 
+@pytest.mark.data
 def test_agrees_with_the_repaired_form_on_real_rows(albert_folder):
     texts = real_texts(albert_folder)[::7]
     reference = Tokenizer.from_file(str(albert_folder / "hf-tokenizer" / "tokenizer.json"))

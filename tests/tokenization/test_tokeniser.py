@@ -104,6 +104,7 @@ def test_saves_over_itself_and_without_its_source(tiny, tmp_path):
     assert Tokeniser.load(tmp_path / "c", 64).encode(TEXTS) == tiny.encode(TEXTS)
 
 
+@pytest.mark.data
 def test_the_repaired_form_saves_as_itself(albert_folder, tmp_path):
     from transformers import AutoTokenizer
 

@@ -58,7 +58,7 @@ KINDS = (walks, ties, edges, steady)
 
 
 def signals_of(said, multi_label):
-    trace = Trace.of(said[None], multi_label=multi_label)
+    trace = Trace.from_outputs(said[None], multi_label=multi_label)
     names = ("entropy", "confidence", "gap", "divergence")
     return {name: trace.window(name, said.shape[0])[0] for name in names}
 
