@@ -37,6 +37,7 @@ BANNED = frozenset(
     ]
 )
 BANNED_NAMES = BANNED | {"given"}  # "given a policy" is plain English in a sentence, but no name
+DECORATOR = re.compile(r"(?<=from hypothesis import )given\b|(?<=@)given\b")  # hypothesis' name, not ours
 SHARED_BASE_NAMES = {"__init__", "config", "errors", "metrics", "settings"}
 FOLDERS = ("src", "tests", "benchmarks", "experiments", "recipes", "examples", "docs", "deploy")
 PYTHON = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
@@ -59,7 +60,7 @@ def words_of_python(code: str) -> tuple[set[str], set[str]]:
     """The words of a file's identifiers, and those of its docstrings, comments and strings."""
     names: set[str] = set()
     prose: set[str] = set()
-    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+    for token in tokenize.generate_tokens(io.StringIO(DECORATOR.sub("property", code)).readline):
         if token.type == tokenize.NAME:
             names.update(split_identifier(token.string))
         elif token.type in (tokenize.STRING, tokenize.COMMENT) or "FSTRING" in tokenize.tok_name[token.type]:

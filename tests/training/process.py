@@ -21,12 +21,12 @@ class Kept(ExitObjective):
         kept.append(self)
 
 
-def told_save(*arguments, whole=run.save):
+def save_with_record(*arguments, whole=run.save):
     (Path(sys.argv[1]) / f"saved{os.environ['RANK']}").touch()
     whole(*arguments)
 
 
-run.ExitObjective, run.save = Kept, told_save
+run.ExitObjective, run.save = Kept, save_with_record
 status = main(sys.argv[2:])
 Path(sys.argv[1], f"t{os.environ['RANK']}.json").write_text(json.dumps(kept[0].t.tolist()))
 sys.exit(status)

@@ -52,7 +52,7 @@ def test_a_run_tells_what_it_wrote(files, capsys):
     assert Classifier.load(files / "out").labels == ("negative", "positive")
 
 
-def test_labels_are_names_found_said_or_beside(files, capsys):
+def test_labels_come_from_data_flag_or_labels_json(files, capsys):
     assert call(files, "--labels", "positive, negative") == 0
     assert Classifier.load(files / "out").labels == ("positive", "negative")
     for name, labels in (("train", [0, 1, 2]), ("dev", [1, 2])):

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         choices=("float32", "bfloat16", "int8"),
-        help="other precisions that the certificate must cover",
+        help="precisions to measure in too; a certificate then covers them all",
     )
     parser.add_argument("--default", action="store_true", help="make it the model's default operating point")
     parser.add_argument(

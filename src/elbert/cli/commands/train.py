@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option in fields(ExitOptions):
         flag = option.metadata
         default = "the model's" if option.default is None else option.default
+        default = f"{default:.3g}" if isinstance(default, float) else default
         exits.add_argument(
             f"--{option.name.replace('_', '-')}",
             type=flag["kind"],
