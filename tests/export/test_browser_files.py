@@ -52,7 +52,7 @@ def test_a_page_names_no_other_address_and_may_ask_none(runtime, tmp_path):
     page = write_page(None, "entropy(0.2)", tmp_path / "site", runtime=runtime)
     html = page.read_text(encoding="utf-8")
     addresses = set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", html))
-    assert addresses <= {"http://www.w3.org/2000/svg"}  # the name of a markup, which nobody asks for
+    assert addresses <= {"http://www.w3.org/2000/svg"}  # the name of a markup, which is never requested
     assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=\"(?!data:)", html)
     allowed = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)[1]
     assert "default-src 'none'" in allowed
@@ -81,10 +81,10 @@ def test_models_of_this_library_are_called_albert(tmp_path):
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
-def test_the_trace_is_what_every_depth_said(spec):
+def test_the_trace_holds_every_depth(spec):
     classifier = Classifier.load(dtype="float32", threads=1)
     tokens = classifier.tokeniser.encode(SENTENCES[:6])
-    said = all_logits(classifier.backend, tokens)
+    logits = all_logits(classifier.backend, tokens)
     proto = add_trace_output(build_checked_model(None, spec, extra_outputs=True))
     outputs = [output.name for output in proto.graph.output]
     if not read(spec).signals:
@@ -94,7 +94,7 @@ def test_the_trace_is_what_every_depth_said(spec):
     assert outputs == ["logits", "depth", "reason", "trace"]
     assert trace.shape == (depth.max(), 6, 2)
     for row, left in enumerate(depth):
-        assert np.abs(trace[:left, row] - said[row, :left]).max() <= 1e-4
+        assert np.abs(trace[:left, row] - logits[row, :left]).max() <= 1e-4
         assert (trace[left:, row] == trace[left - 1, row]).all()
 
 
@@ -137,11 +137,11 @@ def test_the_command(runtime, tmp_path, capsys):
     assert [dial["name"] for dial in about["dials"]] == [f"window_{n}" for n in ("entropy", "size", "margin", "range")]
     assert [dial["value"] for dial in about["dials"]] == [own.entropy, own.size, own.margin, own.range]
     assert main([*arguments, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["page"], told["dtype"]) == (str(tmp_path / "site" / "index.html"), "int8")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["page"], answer["dtype"]) == (str(tmp_path / "site" / "index.html"), "int8")
 
 
-def test_what_is_refused_is_told_before_anything_is_written(bundle_folder, runtime, tmp_path):
+def test_errors_come_before_anything_is_written(bundle_folder, runtime, tmp_path):
     site = tmp_path / "site"
     with pytest.raises(InputError, match=r"nowhere: no onnxruntime-web there .*npm install onnxruntime-web@"):
         write_page(None, None, site, runtime=tmp_path / "nowhere")

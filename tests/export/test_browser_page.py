@@ -1,4 +1,4 @@
-"""The page in the system's browser, from plain files: the answers and depths are Python's, and nobody else is asked."""
+"""The page in the system's browser, from static files: answers and depths are Python's, no other address is used."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def dialled(runtime, tmp_path_factory):
 @pytest.fixture
 def opened(chrome):
     """Open a folder's page and wait for its model: ``opened(folder, width=…)``; nothing may have gone wrong in it."""
-    contexts, wrong, asked, servers = [], [], [], []
+    contexts, wrong, requests, servers = [], [], [], []
 
     def at(folder, width=1280, height=900, ready=True, server=QuietHandler, **options):
         server = serve_folder(folder, server)
@@ -55,20 +55,20 @@ def opened(chrome):
         page = context.new_page()
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        context.on("request", lambda request: asked.append(request.url))
+        context.on("request", lambda request: requests.append(request.url))
         page.goto(address)
         if ready:
             wait_until(page, "!document.getElementById('classify').disabled", 60)
         return page
 
-    at.requests, at.wrong = asked, wrong
+    at.requests, at.wrong = requests, wrong
     yield at
     for context in contexts:
         context.close()
     for server in servers:
         server.__exit__(None, None, None)
     assert not wrong
-    assert {urllib.parse.urlsplit(url).hostname for url in asked if url.startswith("http")} <= {"127.0.0.1"}
+    assert {urllib.parse.urlsplit(url).hostname for url in requests if url.startswith("http")} <= {"127.0.0.1"}
 
 
 def classify(page, text):
@@ -228,15 +228,15 @@ def test_threads_where_the_server_allows_them(opened, fixed):
     assert [classify(page, text)[:2] for text in texts] == [[one.label, one.depth] for one in expected]
 
 
-def test_a_missing_file_is_told_in_one_line(opened, fixed, tmp_path):
+def test_a_missing_file_is_one_line(opened, fixed, tmp_path):
     import shutil
 
     shutil.copytree(fixed, tmp_path / "site")
     (tmp_path / "site" / "onnx" / "model.onnx").unlink()
     page = opened(tmp_path / "site", ready=False)
     wait_until(page, "!document.getElementById('ask-error').hidden")
-    told = page.inner_text("#ask-error")
-    assert re.fullmatch(r"Error: http\S+/onnx/model\.onnx cannot be loaded \(the server answered 404\)", told)
+    message = page.inner_text("#ask-error")
+    assert re.fullmatch(r"Error: http\S+/onnx/model\.onnx cannot be loaded \(the server answered 404\)", message)
     assert page.is_disabled("#classify")
     opened.wrong.clear()
 
@@ -303,8 +303,8 @@ def test_other_kinds_of_models(opened, runtime, tmp_path, changes, policy, dials
         if changes.get("problem_type") == "regression":
             assert float(answer) == pytest.approx(one.score, abs=1e-3)
         elif changes.get("problem_type") == "multi_label_classification":
-            said = [label for label, p in one.scores.items() if p > 0.5]
-            assert answer == (", ".join(said) or "no label")
+            above = [label for label, p in one.scores.items() if p > 0.5]
+            assert answer == (", ".join(above) or "no label")
         else:
             assert answer == one.label
     if dials == "required" and policy != "full":

@@ -149,7 +149,7 @@ def pair(request, albert_tokenizer, tmp_path_factory):
 
 
 def strange(rng):
-    """A text that nobody wrote: any characters, whole blocks of them, marks upon marks, specials, endless words."""
+    """A synthetic text: any characters, whole blocks of them, marks upon marks, specials, endless words."""
     blocks = [(0, 0x300), (0x300, 0x370), (0x590, 0x700), (0x900, 0xE80), (0x1100, 0x1200), (0x1E00, 0x2000)]
     blocks += [(0x2000, 0x2070), (0x3000, 0x3400), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0xF900, 0x10000)]
     blocks += [(0x1F1E6, 0x1FB00), (0x10000, 0x110000), (0xE0000, 0xE0100)]
@@ -219,7 +219,7 @@ def test_ten_thousand_real_texts(pair):
     assert pair.differ(texts) == []
 
 
-def test_half_a_character_is_one_that_nobody_knows(pair):
+def test_half_a_character_is_unknown(pair):
     [[ids, _, _]] = pair.engine("() => [[encoder(512)('a \\ud800 b').ids, 0, 0]]")
     assert ids == pair.python.encode(["a \ufffd b"])[0].ids
 

@@ -19,7 +19,7 @@ def classifier():
 
 @pytest.fixture(scope="package")
 def evaluation(classifier):
-    """Sixty labelled texts; every third label is what an early depth says, so that some are overthought."""
+    """Sixty labelled texts; every third label is an early depth's answer, so that some texts are overthought."""
     from elbert.evaluation import collect
     from elbert.serving.explorer import Evaluation
     from tiny import texts
@@ -28,8 +28,8 @@ def evaluation(classifier):
         "<b onclick=x>a dull</b> film & plot"
     ]
     found = collect(classifier, some, [0] * 60)
-    says = found.probabilities.argmax(-1)
-    labels = [int(says[i, 0 if i % 3 == 0 else -1]) for i in range(60)]
+    answers = found.probabilities.argmax(-1)
+    labels = [int(answers[i, 0 if i % 3 == 0 else -1]) for i in range(60)]
     labels[1] = 1 - labels[1]
     return Evaluation(some, collect(classifier, some, labels), "sixty.csv", 60)
 
@@ -37,7 +37,7 @@ def evaluation(classifier):
 @pytest.fixture
 def opened(chrome):
     """Open a page: ``opened(address, width=…, color_scheme=…)``; at the end nothing may have gone wrong in it."""
-    contexts, wrong, asked = [], [], []
+    contexts, wrong, requests = [], [], []
 
     def at(address, width=1280, height=900, javascript=None, **options):
         context = chrome.new_context(
@@ -48,13 +48,13 @@ def opened(chrome):
         page.set_default_timeout(20_000)
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(address)
         return page
 
-    at.requests = asked
+    at.requests = requests
     yield at
     for context in contexts:
         context.close()
     assert not wrong
-    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "file:///", "data:"))]
+    assert not [url for url in requests if not url.startswith(("http://127.0.0.1:", "file:///", "data:"))]

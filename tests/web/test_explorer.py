@@ -186,7 +186,7 @@ def test_markup_stays_text(opened, address):
     assert page.title() == "elbert explorer"
 
 
-def test_what_goes_wrong_is_told(opened, bare):
+def test_errors_are_shown(opened, bare):
     page = opened(bare)
     page.wait_for_selector("#points button")
     page.click("#classify")
@@ -253,12 +253,12 @@ def test_rivals_are_matched_by_cost_where_texts_are_loaded(opened, address, eval
     page = opened(address)
     swept(page)
     typed(page)
-    said = evaluation.outputs.probabilities
-    most = replay_exits(said, page.input_value("#spec"))[0].mean()
+    probabilities = evaluation.outputs.probabilities
+    most = replay_exits(probabilities, page.input_value("#spec"))[0].mean()
     wait_until(page, "document.getElementById('rivals-how').textContent.includes('no more than')")
     specs = [spec for spec in page.locator("#rivals tbody th").all_inner_texts()[1:] if spec != "full"]
     assert len(specs) > 5
-    cheap = [replay_exits(said, spec)[0].mean() <= most + 1e-9 for spec in specs]
+    cheap = [replay_exits(probabilities, spec)[0].mean() <= most + 1e-9 for spec in specs]
     assert sum(cheap) >= len(specs) - 2  # a family whose cheapest dials cost more is shown with those
 
 
@@ -323,13 +323,14 @@ def test_models_of_every_shape(opened, bare, shape, chrome):
     labels, depths, multi_label = SHAPES[shape]
     rng = np.random.default_rng(4)
     z = np.cumsum(rng.normal(0, 0.8, (depths, len(labels))), 0)
-    said = 1 / (1 + np.exp(-z)) if multi_label else np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    said = said.astype(np.float32)
+    probabilities = 1 / (1 + np.exp(-z)) if multi_label else np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    probabilities = probabilities.astype(np.float32)
     from elbert.exits.signals import entropy, questions
 
-    entropies = entropy(questions(said, multi_label), questions(said, multi_label)).tolist()
+    entropies = entropy(questions(probabilities, multi_label), questions(probabilities, multi_label)).tolist()
     steps = [
-        {"depth": m + 1, "scores": dict(zip(labels, said[m].tolist())), "entropy": entropies[m]} for m in range(depths)
+        {"depth": m + 1, "scores": dict(zip(labels, probabilities[m].tolist())), "entropy": entropies[m]}
+        for m in range(depths)
     ]
     heat = "tempered(window(entropy=0.3, size=3), 1.5, 1.2)"
     model = {"model": "x", "labels": labels, "depths": depths, "multi_label": multi_label, "evaluation": False}
@@ -345,7 +346,7 @@ def test_models_of_every_shape(opened, bare, shape, chrome):
     typed(page)
     for spec in ("full", "window(entropy=0.1, size=3)", "patience(1)", heat, "divergence(1, 0.05)", "confidence(0.9)"):
         page.fill("#spec", spec)
-        depth, reason = replay_exits(said[None], spec, multi_label=multi_label)
+        depth, reason = replay_exits(probabilities[None], spec, multi_label=multi_label)
         assert f"at depth {depth[0]} of {depths}" in where(page)
         assert re.search(rf"at {depth[0]}: {reason[0]}", page.text_content("#depths svg"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -57,10 +57,10 @@ def steady(rng, depths, classes):
 KINDS = (walks, ties, edges, steady)
 
 
-def signals_of(said, multi_label):
-    trace = Trace.from_outputs(said[None], multi_label=multi_label)
+def signals_of(probabilities, multi_label):
+    trace = Trace.from_outputs(probabilities[None], multi_label=multi_label)
     names = ("entropy", "confidence", "gap", "divergence")
-    return {name: trace.window(name, said.shape[0])[0] for name in names}
+    return {name: trace.window(name, probabilities.shape[0])[0] for name in names}
 
 
 def threshold(rng, values, high=1.0):
@@ -114,14 +114,14 @@ NAMES = (
 )
 
 
-def near(spec, said, multi_label, told):
-    """Whether a logarithm's last bit decides: only then may machines differ. What Python told decides exactly."""
+def near(spec, probabilities, multi_label, sends_entropy):
+    """Whether a logarithm's last bit decides: only then may machines differ. Python's entropies decide exactly."""
     for rule in policy(spec).rules:
-        heard, plain, here = said, rule, {"divergence"} if told else {"entropy", "divergence"}
+        tempered, plain, here = probabilities, rule, {"divergence"} if sends_entropy else {"entropy", "divergence"}
         while isinstance(plain, TemperedRule):
-            heard, plain = apply_temperatures(heard, plain.temperatures, multi_label), plain.rule
+            tempered, plain = apply_temperatures(tempered, plain.temperatures, multi_label), plain.rule
             here = {"entropy", "divergence", "confidence", "gap"}
-        s = signals_of(heard, multi_label)
+        s = signals_of(tempered, multi_label)
         for name in here & set(plain.reads):
             if isinstance(plain, WindowRule):  # compared with one another too, whose last bits are pow's
                 values = s["confidence"][:, None] - s["confidence"]
@@ -143,15 +143,15 @@ def test_the_same_depth_for_the_same_reason(v8, kind, multi_label):
     cases, expected = [], []
     while len(cases) < 1500:
         depths, classes = int(rng.integers(1, 25)), int(rng.choice([1, 2, 2, 3, 4, 7, 12]))
-        said = kind(rng, depths, classes)
-        s = signals_of(said, multi_label)
+        probabilities = kind(rng, depths, classes)
+        s = signals_of(probabilities, multi_label)
         names = rng.choice(NAMES, rng.choice([1, 1, 2, 3]), replace=False)
         spec = " | ".join(dials(rng, name, s, depths) for name in names)
-        told = bool(rng.random() < 0.5)
-        if near(spec, said, multi_label, told):
+        sends_entropy = bool(rng.random() < 0.5)
+        if near(spec, probabilities, multi_label, sends_entropy):
             continue
-        cases.append([said.tolist(), spec, multi_label, s["entropy"].tolist() if told else None])
-        depth, reason = replay_exits(said[None], spec, multi_label=multi_label)
+        cases.append([probabilities.tolist(), spec, multi_label, s["entropy"].tolist() if sends_entropy else None])
+        depth, reason = replay_exits(probabilities[None], spec, multi_label=multi_label)
         expected.append([int(depth[0]), reason[0]])
     found = v8(LEAVE, cases)
     wrong = [(case[1], f, e) for case, f, e in zip(cases, found, expected) if f != e]
@@ -161,7 +161,7 @@ def test_the_same_depth_for_the_same_reason(v8, kind, multi_label):
 
 
 @pytest.mark.parametrize(
-    ("said", "spec", "exit_depth"),
+    ("probabilities", "spec", "exit_depth"),
     [
         ([0.5, 0.5], "entropy(1.0)", 3),  # below, strictly: Ĥ is 1 exactly
         ([1, 0], "entropy(0)", 3),
@@ -178,8 +178,8 @@ def test_the_same_depth_for_the_same_reason(v8, kind, multi_label):
         ([1], "gap(1)", 1),
     ],
 )
-def test_on_the_edge(v8, said, spec, exit_depth):
-    steps = np.array([said] * 3, np.float32)
+def test_on_the_edge(v8, probabilities, spec, exit_depth):
+    steps = np.array([probabilities] * 3, np.float32)
     assert replay_exits(steps[None], spec)[0].tolist() == [exit_depth]
     assert v8(LEAVE, [[steps.tolist(), spec, False, None]])[0][0] == exit_depth
 
@@ -211,14 +211,14 @@ POINTS = {"fast": "depth(3)", "my-fast": "window(entropy=0.5, size=2)"}
 def test_specs_are_read_and_printed_as_python_does(v8):
     known = {name: policy(spec) for name, spec in POINTS.items()}
     points = {name: v8("(spec) => $specs.parsePolicy(spec)", spec) for name, spec in POINTS.items()}
-    for spec, (how, told) in zip(SPECS, v8(READ, SPECS, points)):
+    for spec, (how, message) in zip(SPECS, v8(READ, SPECS, points)):
         try:
             expected = ["read", str(policy(spec, known))]
         except PolicyError as error:
             expected = ["refused", str(error)]
-        if how == "refused" and told.startswith("cannot read") and expected[1].startswith("cannot read"):
-            continue  # which part cannot be read may be told another way
-        assert [how, told] == expected, spec
+        if how == "refused" and message.startswith("cannot read") and expected[1].startswith("cannot read"):
+            continue  # the two name different parts
+        assert [how, message] == expected, spec
 
 
 def test_what_python_prints_is_read_and_printed_again(v8):
@@ -230,7 +230,7 @@ def test_what_python_prints_is_read_and_printed_again(v8):
     assert v8(READ, specs, {}) == [["read", spec] for spec in specs]
 
 
-def test_a_depth_that_the_model_does_not_have_is_refused_in_the_same_words(v8):
+def test_a_depth_that_the_model_does_not_have_is_rejected_with_the_same_message(v8):
     fits = "(spec, depths) => { try { "
     fits += "return $specs.printPolicy($specs.checkPolicy($specs.parsePolicy(spec), depths)); "
     fits += "} catch (error) { return error.message; } }"

@@ -22,13 +22,13 @@ def outputs_of(seed, n=70, depths=9, classes=3, multi_label=False):
     rng = np.random.default_rng(seed)
     logits = np.cumsum(rng.normal(0, 0.9, (n, depths, classes)), 1)
     if multi_label:
-        said, labels = 1 / (1 + np.exp(-logits)), rng.integers(0, 2, (n, classes))
+        probabilities, labels = 1 / (1 + np.exp(-logits)), rng.integers(0, 2, (n, classes))
     else:
-        said = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+        probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
         labels = rng.integers(0, classes, n)
     problem = "multi_label_classification" if multi_label else "single_label_classification"
     names = tuple("abcdefgh"[:classes])
-    return Outputs(said.astype(np.float32), labels, np.ones(n, np.int64), names, problem)
+    return Outputs(probabilities.astype(np.float32), labels, np.ones(n, np.int64), names, problem)
 
 
 def table_of(outputs):

@@ -16,7 +16,7 @@ def report(tmp_path, opened):
     return at
 
 
-def test_everything_is_told(report):
+def test_everything_is_shown(report):
     shown = report()
     summary = shown.inner_text("#summary")
     assert "At full depth 87.9 % of 872 texts are right." in summary
@@ -48,7 +48,7 @@ def test_markup_in_the_data_stays_text(report):
     assert shown.locator("img").count() == 0
 
 
-def test_the_chart_is_reached_by_keyboard_and_told_as_a_table(report):
+def test_the_chart_is_reached_by_keyboard_and_shown_as_a_table(report):
     shown = report()
     shown.focus("#curve svg[role=img]")
     shown.keyboard.press("ArrowRight")
@@ -73,7 +73,7 @@ def test_the_chart_is_reached_by_keyboard_and_told_as_a_table(report):
     assert oracle.get_attribute("aria-pressed") == "true"
 
 
-def test_dials_are_shown_when_asked_for(report):
+def test_dials_are_shown_on_demand(report):
     shown = report()
     spec = shown.locator("#speed .spec >> nth=0")
     assert spec.is_hidden()

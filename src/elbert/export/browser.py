@@ -90,9 +90,9 @@ def write_page(
     """Write ``folder/index.html`` and all that it needs, each file whole or not at all; the page's path.
 
     ``runtime`` is the folder of the npm package onnxruntime-web. With ``dials`` the policy's numbers are sliders of the
-    page and inputs without defaults of the file, since onnxruntime-web takes no others; without, the file stands
-    wherever a text classifier is expected. Beside ``logits`` it answers ``depth``, ``reason`` and ``trace [depths run,
-    batch, classes]``, what each depth said.
+    page and inputs without defaults of the file, because onnxruntime-web supports no defaults; without, the file is a
+    drop-in for any text classifier. Beside ``logits`` it returns ``depth``, ``reason`` and ``trace [depths run, batch,
+    classes]``, the logits of each depth.
 
     >>> write_page(None, None, "site", dtype="int8", dials="required")
 
@@ -137,11 +137,11 @@ def add_trace_output(proto: ModelProto) -> ModelProto:
         return proto
     (body,) = (attribute.g for attribute in loops[0].attribute if attribute.name == "body")
     answers = body.output[1]  # the first thing carried, after "going on"
-    said = onnx.ValueInfoProto()
-    said.CopyFrom(answers)
-    said.name = "said_here"
-    body.node.append(onnx.helper.make_node("Identity", [answers.name], [said.name], name=said.name))
-    body.output.append(said)
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(answers)
+    copy.name = "trace_here"
+    body.node.append(onnx.helper.make_node("Identity", [answers.name], [copy.name], name=copy.name))
+    body.output.append(copy)
     loops[0].output.append("trace")
     classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     proto.graph.output.append(onnx.helper.make_tensor_value_info("trace", FLOAT, ["depths", "batch", classes]))
