@@ -15,8 +15,8 @@ from test_http_classify import (  # noqa: F401 - the same tests, against this fi
     test_an_answer_is_whole,
     test_answers_are_the_classifiers,
     test_info,
-    test_lines_are_refused_as_everything_else,
-    test_lines_come_as_texts_leave,
+    test_line_requests_are_rejected_like_others,
+    test_lines_come_as_texts_exit,
     test_open_inference,
     test_pages,
     test_the_highest_labels_only,
@@ -37,14 +37,14 @@ from test_http_tei import (  # noqa: F401
     test_a_text_of_no_characters_is_empty,
     test_either_end_can_be_cut,
     test_flags_are_true_or_false,
-    test_headers_tell_where_the_time_went,
+    test_headers_have_the_times,
     test_inputs_are_required_and_unknown_fields_ignored,
-    test_null_is_unsaid_where_it_may_be,
+    test_null_is_the_default_where_it_is_accepted,
     test_one_text_or_one_pair_is_answered_flat,
     test_other_routes_without_parameters_answer_the_same,
     test_raw_scores_are_logits,
     test_the_batch_is_bounded,
-    test_what_is_neither_is_refused,
+    test_other_inputs_are_rejected,
 )
 
 import elbert.ray

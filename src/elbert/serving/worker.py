@@ -19,11 +19,11 @@ from elbert.engine import (
     Request,
     StepResult,
 )
-from elbert.engine.offline import submit
+from elbert.engine.offline import submit_all
 from elbert.errors import ElbertError
 from elbert.exits import Depth
 from elbert.model import Backend
-from elbert.model.cpu import threads as limited
+from elbert.model.cpu import use_threads
 from elbert.serving.errors import BackendFailure, NotReady
 from elbert.tokenization import Tokens
 
@@ -159,7 +159,7 @@ class Worker:
             self._recover(error)
 
     def _run(self) -> None:
-        with limited(self._threads):
+        with use_threads(self._threads):
             while not self._is_stopped:
                 self.run_once(wait=True)
         self._fail_all(NotReady("the server is stopping"))
@@ -232,7 +232,7 @@ class Engines:
 
     def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[StepResult]:
         """Submit requests; yield the failures of those that the engine rejects."""
-        return submit(self._idle if idle else self._requests, requests)
+        return submit_all(self._idle if idle else self._requests, requests)
 
     def cancel(self, identity: int) -> None:
         """Drop a request, in whichever engine it is."""
