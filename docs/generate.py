@@ -74,7 +74,11 @@ def command_line() -> str:
             ]
             if rows:
                 title = (group.title or "").replace("positional arguments", "arguments")
-                parts.append(f"**{title}**\n\n" + table((title.rstrip("s"), "meaning"), *rows) + "\n")
+                parts.append(
+                    f"**{title}**\n\n"
+                    + table(("argument" if title == "arguments" else "option", "meaning"), *rows)
+                    + "\n"
+                )
         if command.epilog:
             parts.append(f"{' '.join(command.epilog.split())}\n")
     return "".join(parts)
@@ -442,7 +446,8 @@ PAGES: dict[str, Callable[[], str]] = {
 def render(name: str) -> str:
     """The text of one page."""
     text = NOTE + PAGES[name]()
-    return re.sub(r"[ \t]+$", "", text, flags=re.M).rstrip() + "\n"
+    text = re.sub(r"[ \t]+$", "", text, flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
 if __name__ == "__main__":
