@@ -20,7 +20,7 @@ COMMANDS = {
     "compare": "accuracy and cost of every policy on labelled data, as a report with figures",
     "calibrate": "choose, measure and certify an operating point, and store it with the model",
     "export": "write one ONNX file with the exits inside",
-    "explore": "open a page on this machine that explains exits and shows the effect of other policies",
+    "explore": "a page on this machine that explains exits and tries other policies",
     "serve": "answer over HTTP, with deadlines and under overload",
     "bench": "measure the speed of a model on this machine, in batches and for single texts",
     "env": "versions, processor and devices, for a bug report",
