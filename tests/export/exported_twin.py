@@ -8,7 +8,7 @@ import torch
 from elbert.classifier import Classifier
 from elbert.exits import policy as read
 from elbert.exits import replay_exits
-from elbert.export.session import padded
+from elbert.export.session import pad_batch
 
 CLOSE = 1e-4  # of logits
 TIE = 1e-6  # of probabilities: what rounding may move them by
@@ -59,11 +59,11 @@ class Twin:
         policy, multi = read(spec), self.classifier.bundle.config.multi_label
         depth, reasons = replay_exits(self.probabilities, policy, multi_label=multi)
         names = [*policy.reasons, "last"]
-        said = [names[i] for i in answers.reason]
-        moved = [i for i in range(len(depth)) if (answers.depth[i], said[i]) != (depth[i], reasons[i])]
+        reason_names = [names[i] for i in answers.reason]
+        moved = [i for i in range(len(depth)) if (answers.depth[i], reason_names[i]) != (depth[i], reasons[i])]
         assert len(moved) <= max(1, 0.01 * len(depth))
         for i in moved:
-            assert (answers.depth[i], said[i]) in nearby(self.probabilities[i], policy, multi)
+            assert (answers.depth[i], reason_names[i]) in nearby(self.probabilities[i], policy, multi)
         own = self.logits[np.arange(len(depth)), answers.depth - 1]
         assert np.abs(answers.logits - own).max() <= CLOSE
         apart = answers.logits.argmax(-1) != own.argmax(-1)
@@ -77,7 +77,7 @@ def all_logits(backend, tokens):
     found = np.zeros((len(tokens), backend.config.depths, len(backend.config.labels)), np.float32)
     for start in range(0, len(tokens), 64):
         some = tokens[start : start + 64]
-        layout = Layout.of([len(t.ids) for t in some])
+        layout = Layout.from_lengths([len(t.ids) for t in some])
         ids = torch.tensor([i for t in some for i in t.ids])
         types = torch.tensor([i for t in some for i in t.type_ids])
         with torch.inference_mode():
@@ -96,6 +96,6 @@ def nearby(probabilities, policy, multi_label):
 
 def mixed(session, tokens, rows, **dials):
     """Answers in the tokens' own order, batches of ``rows`` whatever their lengths, so that most rows are padded."""
-    given = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
-    parts = [session(padded(tokens[start : start + rows]) | given) for start in range(0, len(tokens), rows)]
+    dial_inputs = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
+    parts = [session(pad_batch(tokens[start : start + rows]) | dial_inputs) for start in range(0, len(tokens), rows)]
     return type(parts[0])(*(np.concatenate(c) for c in zip(*((p.logits, p.depth, p.reason) for p in parts))))

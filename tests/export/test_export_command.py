@@ -36,19 +36,19 @@ def data(tmp_path):
 
 def test_a_file_and_a_line_about_it(elbert, bundle_folder, tmp_path):
     out = tmp_path / "model.onnx"
-    status, said, err = elbert("export", "--model", bundle_folder, "--policy", "patience(2)", "--output", out)
-    assert (status, said, err) == (0, f"{out}: 0.1 MB, float32\n", "")
-    status, said, err = elbert(
+    status, expected, err = elbert("export", "--model", bundle_folder, "--policy", "patience(2)", "--output", out)
+    assert (status, expected, err) == (0, f"{out}: 0.1 MB, float32\n", "")
+    status, expected, err = elbert(
         "export", "--model", bundle_folder, "--output", out, "--dtype", "int8", "--dials", "--json"
     )
-    assert json.loads(said) == {"output": str(out), "size": out.stat().st_size, "dtype": "int8"}
+    assert json.loads(expected) == {"output": str(out), "size": out.stat().st_size, "dtype": "int8"}
 
 
 def test_a_report_of_every_precision(elbert, bundle_folder, data):
     arguments = ("export", "--model", bundle_folder, "--policy", "entropy(0.4)", "--report", data, "--threads", 1)
-    status, said, _ = elbert(*arguments, "--rounds", 1, "--json")
+    status, expected, _ = elbert(*arguments, "--rounds", 1, "--json")
     assert status == 0
-    report = json.loads(said)["precisions"]
+    report = json.loads(expected)["precisions"]
     assert list(report) == ["float32", "float16", "int8"]
     exact = report["float32"]
     predictions = Classifier.load(bundle_folder, dtype="float32").predict(texts(30, seed=2), "entropy(0.4)")
@@ -58,13 +58,13 @@ def test_a_report_of_every_precision(elbert, bundle_folder, data):
     assert (exact["answers_changed"], exact["exits_moved"]) == (0, 0)
     assert exact["size"] > report["float16"]["size"] > report["int8"]["size"]
     assert set(exact["texts_per_second"]) == {"1", "32"}
-    status, said, _ = elbert(*arguments, "--rounds", 0)
+    status, expected, _ = elbert(*arguments, "--rounds", 0)
     assert status == 0
-    assert [line.split()[0] for line in said.splitlines() if line.strip().endswith("%")] == list(report)
+    assert [line.split()[0] for line in expected.splitlines() if line.strip().endswith("%")] == list(report)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "nothing to do: --output FILE"),
         (["--output", "x.onnx", "--policy", "sure"], "no policy is called 'sure'"),
@@ -75,11 +75,11 @@ def test_a_report_of_every_precision(elbert, bundle_folder, data):
         (["--output", "x.onnx", "--model", "nowhere/at/all"], "no such folder"),
     ],
 )
-def test_bad_input_is_told_in_one_line(elbert, tmp_path, monkeypatch, arguments, said):
+def test_bad_input_gives_one_line(elbert, tmp_path, monkeypatch, arguments, expected):
     monkeypatch.chdir(tmp_path)
     status, out, err = elbert("export", *arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert expected in err
     assert not list(tmp_path.iterdir())
 
 
@@ -89,8 +89,8 @@ def test_a_bad_row_is_named(elbert, bundle_folder, data):
     arguments = ("export", "--model", bundle_folder, "--report", data, "--rounds", 0, "--threads", 1)
     status, _, err = elbert(*arguments)
     assert (status, f"{data}:31: " in err) == (2, True)
-    status, said, err = elbert(*arguments, "--skip-bad", "--json")
-    assert (status, "1 bad rows skipped" in err, len(json.loads(said)["precisions"])) == (0, True, 3)
+    status, expected, err = elbert(*arguments, "--skip-bad", "--json")
+    assert (status, "1 bad rows skipped" in err, len(json.loads(expected)["precisions"])) == (0, True, 3)
 
 
 def test_the_example_needs_onnxruntime_and_tokenizers_alone(tmp_path):

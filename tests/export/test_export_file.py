@@ -13,9 +13,9 @@ from elbert import BundleError, Classifier, InputError, PolicyError, __version__
 from elbert.bundle import bundled_model
 from elbert.exits import policy
 from elbert.export import export
-from elbert.export.onnx_file import FORMAT, INPUTS, OPSET, build
-from elbert.export.quantization import ZERO, largest_pair, quantised
-from elbert.export.session import Session, padded
+from elbert.export.onnx_file import FORMAT, INPUTS, OPSET, build_model
+from elbert.export.quantization import ZERO, largest_pair_sums, quantize
+from elbert.export.session import Session, pad_batch
 from elbert.model import ModelConfig
 from elbert.model.weights import expected_shapes
 from tiny import texts, write_bundle
@@ -128,10 +128,10 @@ def test_quantised_weights_are_near_what_they_stand_for():
     for width in (1, 2, 33, 64):
         weight = generator.normal(size=(20, width)).astype(np.float32)
         weight[3] = 0
-        codes, scales = quantised(weight, largest_pair(weight))
+        codes, scales = quantize(weight, largest_pair_sums(weight))
         assert np.abs(codes * scales[:, None] - weight).max() <= scales.max() * 0.501
         slow = [max([abs(w[i]) for i in range(width)] + sums(w)) for w in weight]
-        assert np.allclose(largest_pair(weight), slow)
+        assert np.allclose(largest_pair_sums(weight), slow)
     assert ZERO + 127 == 255
 
 
@@ -146,9 +146,9 @@ def test_sizes(tmp_path):
     }
     assert made["int8"] < 9e6
     assert made["float16"] < 0.51 * made["float32"]
-    config = ModelConfig.of(ALBERT_BASE, "here")
+    config = ModelConfig.from_dict(ALBERT_BASE, "here")
     weights = {name: torch.randn(shape) * 0.02 for name, shape in expected_shapes(config).items()}
-    assert len(build(weights, config, policy(WINDOW), dtype="int8").SerializeToString()) <= 13e6
+    assert len(build_model(weights, config, policy(WINDOW), dtype="int8").SerializeToString()) <= 13e6
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
@@ -170,7 +170,7 @@ def test_a_classifier_brings_its_own_policy(bundle_folder, tmp_path):
     assert metadata(read(export(None, "fast", tmp_path / "a.onnx")))["policy"].startswith("window(entropy=0.6")
 
 
-def test_required_dials_must_be_given_and_optional_ones_may_be(bundle_folder, tmp_path):
+def test_required_dials_must_be_passed_and_optional_ones_may_be(bundle_folder, tmp_path):
     spec = "window(entropy=0.3, size=3) | entropy(0.1) | entropy(0.2)"
     dials = [
         "window_entropy",
@@ -186,7 +186,7 @@ def test_required_dials_must_be_given_and_optional_ones_may_be(bundle_folder, tm
     assert [i.name for i in optional.graph.input] == [*INPUTS, *dials]
     defaults = {t.name: numpy_helper.to_array(t).item() for t in optional.graph.initializer if t.name in dials}
     assert {name: round(value, 6) for name, value in defaults.items()} == dict(zip(dials, (0.3, 3, 0, 0.05, 0.1, 0.2)))
-    feeds = padded(Classifier.load(bundle_folder).tokeniser.encode(["a film"]))
+    feeds = pad_batch(Classifier.load(bundle_folder).tokeniser.encode(["a film"]))
     with pytest.raises(ValueError, match="window_entropy"):
         Session(tmp_path / "r.onnx")(feeds)
     Session(tmp_path / "o.onnx")(feeds)
@@ -213,13 +213,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_exported_is_refused_in_a_line_and_writes_nothing(tmp_path, case):
-    changes, spec, options, error, said = REFUSED[case]
+    changes, spec, options, error, expected = REFUSED[case]
     folder = write_bundle(tmp_path / "model", **changes)
     out = tmp_path / "model.onnx"
     out.write_bytes(b"as before")
     with pytest.raises(error) as caught:
         export(folder, spec, out, **options)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
     assert out.read_bytes() == b"as before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.onnx"]

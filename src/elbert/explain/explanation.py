@@ -19,7 +19,8 @@ class DepthOutput:
 
     ``label`` is the most probable label and ``score`` its probability; ``answer`` holds the predicted labels
     (one, or for a multi-label model those above 0.5). ``since`` is the depth since which the prediction is
-    the same. ``divergence`` from the depth before is in nats; None at the first depth. ``attention [tokens]`` is what each token
+    the same. ``divergence`` from the depth before is in nats; None at the first.
+    ``attention [tokens]`` is what each token
     receives from the pooled token, mean over attention heads; None if it was not computed. ``flops`` is the total of
     the row so far.
     """

@@ -150,9 +150,16 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
     for name in [name for name in explained.labels if name not in named][:200]:
         axes.plot(depths, [step.scores[name] for step in explained.steps], color=GREY, linewidth=0.5, alpha=0.4)
     for name, colour, (line, marker) in zip(named, COLOURS, STYLES, strict=False):
-        said = [step.scores[name] for step in explained.steps]
+        values = [step.scores[name] for step in explained.steps]
         axes.plot(
-            depths, said, line, marker=marker, color=colour, markersize=3.5, linewidth=1.4, label=shorten_text(name, 36)
+            depths,
+            values,
+            line,
+            marker=marker,
+            color=colour,
+            markersize=3.5,
+            linewidth=1.4,
+            label=shorten_text(name, 36),
         )
     if explained.problem == "multi_label_classification":
         axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")

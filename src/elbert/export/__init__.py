@@ -1,4 +1,4 @@
-"""Export: one ONNX file that runs the layer in a loop and lets every row leave when its policy says so."""
+"""Export: one ONNX file that runs the layer in a loop and ends each row when its policy decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The files of onnxruntime-web that a page runs on: an npm package, because 14 MB of WebAssembly belong in no wheel."""
+"""A page that classifies in the browser: the exported model, its tokenizer, onnxruntime-web and ``index.html``.
+
+onnxruntime-web comes from an npm package, because its 14 MB of WebAssembly would make the Python package too large."""
 
 from __future__ import annotations
 
@@ -27,32 +29,32 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-PACKAGE = "onnxruntime-web@1.30.0"  # the release that the tests run
+PACKAGE = "onnxruntime-web@1.30.0"  # the release used in the tests
 RUNTIME_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
 def find_runtime(package: Path) -> Path:
-    """Where a package's files lie: in itself or in its ``dist``.
+    """The folder with the runtime files: the npm package's folder or its ``dist``.
 
     Raises:
-        InputError: they are in neither; the message says how to get them.
+        InputError: they are in neither; the message names the remedy.
     """
     for folder in (package, package / "dist"):
         if all((folder / name).is_file() for name in RUNTIME_FILES):
             return folder
     raise InputError(
-        f"{package}: no onnxruntime-web there (looked for {', '.join(RUNTIME_FILES)}); get it by "
-        f"npm install {PACKAGE}, and name its folder if it is not node_modules/onnxruntime-web"
+        f"{package}: no onnxruntime-web found (expected {', '.join(RUNTIME_FILES)}); install it with "
+        f"npm install {PACKAGE}, and pass its folder if it is not node_modules/onnxruntime-web"
     )
 
 
-WORKER = "offline/model_worker.js"  # runs in the thread that tokenizes and runs the model
+WORKER = "offline/model_worker.js"  # the web worker: tokenizes and runs the model
 _POLICY = "<!-- policy -->"
 _INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def render_index(about: Mapping[str, Any]) -> str:
-    """``index.html``: styles, scripts and the thread's script inside it, and what it may do."""
+    """``index.html``: with styles, scripts and the worker's script inlined, and a content security policy."""
     html = render_page("offline/offline.html", {**about, "worker": read_script(WORKER)})
     return html.replace(
         _POLICY, f'<meta http-equiv="Content-Security-Policy" content="{build_content_policy(html)}">', 1
@@ -62,7 +64,7 @@ def render_index(about: Mapping[str, Any]) -> str:
 def build_content_policy(html: str) -> str:
     """A content security policy: the page's own scripts and styles, its own folder, no other address.
 
-    The thread's script comes from inside the page, so that what holds for the page holds for the thread.
+    The worker's script is part of the page, so the page's policy also covers the worker.
     """
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for tag, content in _INSIDE.findall(html):
@@ -87,7 +89,7 @@ def write_page(
     dtype: Dtype = "float32",
     dials: Dials = "fixed",
 ) -> Path:
-    """Write ``folder/index.html`` and all that it needs, each file whole or not at all; the page's path.
+    """Write ``folder/index.html`` and the files that it needs, each atomically; return the page's path.
 
     ``runtime`` is the folder of the npm package onnxruntime-web. With ``dials`` the policy's numbers are sliders of the
     page and inputs without defaults of the file, because onnxruntime-web supports no defaults; without, the file is a
@@ -99,8 +101,8 @@ def write_page(
     Raises:
         BundleError: the model cannot be used.
         PolicyError: the policy cannot be read.
-        InputError: onnxruntime-web is not there, the model or its tokenizer is not one that a page can run, or the
-            folder cannot be written.
+        InputError: onnxruntime-web is missing, a page cannot run the model or its tokenizer, or the folder cannot be
+            written.
         MissingExtra: the package onnx is not installed.
     """
     target, package = Path(folder), find_runtime(Path(runtime))
@@ -125,18 +127,18 @@ def write_page(
 
 
 def add_trace_output(proto: ModelProto) -> ModelProto:
-    """The same file with the output ``trace [depths run, batch, classes]``: the loop's answers after every depth.
+    """Add the output ``trace [depths run, batch, classes]`` to a file: the logits after every depth of the loop.
 
-    Rows that have left stay as they were. A policy that reads nothing of what heads say has no answers before the last
-    depth, and the file stays as it is.
+    Rows that exited keep their logits. Without signals in the policy, no logits exist before the last depth, and the
+    file is returned as it is.
     """
     import onnx
 
     loops = [node for node in proto.graph.node if node.op_type == "Loop"]
-    if len(loops[0].output) == 1:  # nothing is carried but the hidden rows
+    if len(loops[0].output) == 1:  # only the hidden states are carried
         return proto
     (body,) = (attribute.g for attribute in loops[0].attribute if attribute.name == "body")
-    answers = body.output[1]  # the first thing carried, after "going on"
+    answers = body.output[1]  # the first carried value, after the loop condition
     copy = onnx.ValueInfoProto()
     copy.CopyFrom(answers)
     copy.name = "trace_here"
@@ -150,7 +152,7 @@ def add_trace_output(proto: ModelProto) -> ModelProto:
 
 
 def describe_dials(policy: Policy) -> list[dict[str, Any]]:
-    """The policy's numbers as a page needs them: range, value, and where they never let a text leave."""
+    """The policy's dials for the page: range, default, and the value at which the rule never fires (``never``)."""
     own: dict[str, Dial] = {}
     for one in bind_dials(Graph(), policy, "required"):
         own |= {dial.name: dial for dial in one.dials.values()}
@@ -168,7 +170,7 @@ def describe_dials(policy: Policy) -> list[dict[str, Any]]:
 
 
 def strip_number(name: str) -> str:
-    """A dial's name without its policy's number in a union: ``entropy2_threshold`` is another entropy's threshold."""
+    """A dial's name without the rule's number in a union: ``entropy2_threshold`` becomes ``entropy_threshold``."""
     kind, _, number = name.rpartition("_")
     return f"{kind.rstrip('0123456789')}_{number}"
 
@@ -176,7 +178,7 @@ def strip_number(name: str) -> str:
 def build_page_data(
     bundle: Bundle, proto: ModelProto, contents: Mapping[str, bytes], dials: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the page must know beforehand: onnxruntime-web does not tell what a file says about itself."""
+    """Facts about model and files for the page: onnxruntime-web does not expose a file's metadata."""
     facts = {fact.key: fact.value for fact in proto.metadata_props}
     fetched = {"model": MODEL, "tokenizer": TOKENIZER} | {
         part: f"runtime/{name}" for part, name in zip(("script", "module", "runtime"), RUNTIME_FILES, strict=True)
@@ -200,18 +202,18 @@ def build_page_data(
 
 
 def build_albert_config(bundle: Bundle) -> dict[str, Any]:
-    """The model's ``config.json`` by the one name that transformers.js knows; what differs is inside the file."""
+    """The model's ``config.json`` with the architecture that transformers.js knows; the ONNX file holds the rest."""
     known = {"model_type": "albert", "architectures": ["AlbertForSequenceClassification"]}
     return read_json(bundle.folder / "config.json") | known
 
 
 def to_json_bytes(values: Mapping[str, Any]) -> bytes:
-    """A settings file."""
+    """Encode a JSON settings file."""
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file, and the folders that it lies in.
+    """Write one file atomically, and create its folders.
 
     Raises:
         InputError: it cannot be written.
@@ -219,6 +221,6 @@ def write_file(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path.parent}: no folder can be made there ({error.strerror}); name another") from error
+        raise InputError(f"{path.parent}: the folder cannot be created ({error.strerror}); choose another") from error
     with open_atomic(path, "wb") as out:
         out.write(content)

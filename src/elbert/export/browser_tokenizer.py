@@ -1,4 +1,4 @@
-"""The tokenizer of a page: the model's own files, if the page's script knows all that is in them."""
+"""The tokenizer of a page: the model's own files, if the page's script implements all of their parts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ KNOWN: Mapping[str, frozenset[str]] = {  # as in web/tokenizer/text_encoder.js; 
 def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
     """The text of ``tokenizer.json`` and the settings in ``tokenizer_config.json``, as this library reads them.
 
-    Written anew: a number that was read and written is read alike by every language from then on.
+    Both files are parsed and written again: then every language parses their numbers alike.
 
     Raises:
         BundleError: the folder's tokenizer cannot be used.
-        InputError: it has a part that the page's script does not know.
+        InputError: the page's script does not implement one of its parts.
     """
     tokeniser = bundle.load_tokeniser()
     with tempfile.TemporaryDirectory() as place:
@@ -38,14 +38,14 @@ def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
     for kind, part in list_parts(json.loads(text)):
         if part not in KNOWN[kind]:
             raise InputError(
-                f"{bundle.folder}: its tokenizer has the {kind} {part}, which a page cannot do "
+                f"{bundle.folder}: its tokenizer has the {kind} {part}, which a page cannot run "
                 f"(known: {', '.join(sorted(KNOWN[kind]))}); use elbert predict or elbert serve"
             )
     return text, settings | {"model_max_length": tokeniser.max_length}
 
 
 def list_parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every part of a ``tokenizer.json`` as ``(kind, type)``."""
+    """All parts of a ``tokenizer.json`` as ``(kind, type)``."""
     yield from list_kind("normalizer", tokenizer.get("normalizer"), "normalizers", optional=True)
     yield from list_kind("pre-tokenizer", tokenizer.get("pre_tokenizer"), "pretokenizers")
     yield from list_kind("model", tokenizer.get("model"), "")
@@ -55,7 +55,7 @@ def list_parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def list_kind(
     kind: str, settings: Mapping[str, Any] | None, inside: str, *, optional: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """A part, and those inside it."""
+    """A part as ``(kind, type)``, and the parts nested in it under ``inside``."""
     if settings is None:
         yield from [] if optional else [(kind, "none")]
         return

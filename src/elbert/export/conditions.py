@@ -1,4 +1,4 @@
-"""Policies in ONNX nodes: the signals of a depth, the state that rules carry from depth to depth, and every rule."""
+"""Policies in ONNX nodes: signals of a depth, state carried from depth to depth, and every rule."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from elbert.exits.policies import (
 from elbert.export.dials import BoundRule, Dial
 from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
 
-TINY = 1e-37  # stands for 0 under a logarithm; the smallest numbers are 0 to some devices
+TINY = 1e-37  # replaces 0 in a logarithm; some devices flush smaller numbers to 0
 
 
 @dataclass(frozen=True)
 class Memory:
-    """One thing that rows carry: a number before depth 1, then ``[rows, *shape]``, here and after this depth."""
+    """One value carried per row ``[rows, *shape]``: the initial number, its name here and after this depth."""
 
     before: float | int
     kind: int
@@ -41,9 +41,9 @@ class Memory:
 
 @dataclass
 class ExitState:
-    """What was said about rows that all stand at ``depth``, a scalar, of ``depths``.
+    """The inputs of a decision: rows that are all at ``depth`` (a scalar) of ``depths``.
 
-    ``probabilities [rows, classes]`` are of now.
+    ``probabilities [rows, classes]`` are those of this depth.
     """
 
     g: Graph
@@ -53,9 +53,9 @@ class ExitState:
     classes: int
     multi_label: bool
     memories: dict[str, Memory] = field(default_factory=dict)
-    temperature_key: str = ""  # the temperatures, where they are not the head's own
+    temperature_key: str = ""  # distinguishes memories at other temperatures
     _signals: dict[str, Value] = field(default_factory=dict)
-    _others: dict[str, ExitState] = field(default_factory=dict)
+    _by_temperature: dict[str, ExitState] = field(default_factory=dict)
 
     def now(self, signal: str) -> Value:
         """``[rows]``: a signal at this depth."""
@@ -64,7 +64,7 @@ class ExitState:
         return self._signals[signal]
 
     def run(self, name: str, holds: Callable[[], Value]) -> Value:
-        """``[rows]``: for how many depths in a row, this one included, something has held; told once by its name."""
+        """``[rows]``: the number of consecutive depths, up to this one, where ``holds``; computed once per name."""
         name += self.temperature_key
         if name not in self.memories:
             g = self.g
@@ -74,7 +74,7 @@ class ExitState:
         return self.memories[name].after
 
     def last(self, signal: str, size: int) -> Value:
-        """``[rows, size]``: a signal over the last ``size`` depths, oldest first; 0 where there was none yet."""
+        """``[rows, size]``: a signal over the last ``size`` depths, oldest first; 0 before depth 1."""
         name = f"last_{size}_{signal}{self.temperature_key}"
         if name not in self.memories:
             g = self.g
@@ -86,46 +86,46 @@ class ExitState:
 
     @property
     def options(self) -> int:
-        """How many options a question has."""
+        """The number of outcomes in each distribution."""
         return 2 if self.multi_label else self.classes
 
     @property
     def distributions(self) -> Value:
-        """``[rows, options]``, or ``[rows, questions, options]`` where every label is a question."""
-        if "asked" not in self._signals:
-            self._signals["asked"] = self._questions(self.probabilities)
-        return self._signals["asked"]
+        """``[rows, options]``, or ``[rows, labels, options]`` (no, yes) for multi-label."""
+        if "distributions" not in self._signals:
+            self._signals["distributions"] = self._to_distributions(self.probabilities)
+        return self._signals["distributions"]
 
     def before(self) -> Value:
-        """What was said one depth before, in the same form; zeros at depth 1."""
+        """The distributions of the depth before, in the same form; zeros at depth 1."""
         name = f"before{self.temperature_key}"
         if name not in self.memories:
             past = self.g.input(self.g.fresh("before"), FLOAT, ["live", self.classes])
             self.memories[name] = Memory(0.0, FLOAT, [self.classes], past, self.probabilities)
-        return self._questions(self.memories[name].here)
+        return self._to_distributions(self.memories[name].here)
 
     def tempered(self, temperatures: tuple[float, ...]) -> ExitState:
-        """The same as if the logits of depth m were divided by ``temperatures[m - 1]``; the last holds beyond."""
+        """The state with the logits of depth m divided by ``temperatures[m - 1]``; the last applies to deeper ones."""
         name = f"{self.temperature_key}_at_{'_'.join(map(str, temperatures))}"
-        if name not in self._others:
+        if name not in self._by_temperature:
             g = self.g
             every = [*temperatures, *[temperatures[-1]] * self.depths][: self.depths]
             power = g.Gather(1 / np.array(every, np.float32), g.Sub(self.depth, 1), axis=0)
             raised = g.Pow(self.distributions, power)
             spread = g.Div(raised, g.ReduceSum(raised, [-1], keepdims=1))
             state = g.Gather(spread, 1, axis=-1) if self.multi_label else spread
-            self._others[name] = replace(self, probabilities=state, temperature_key=name, _signals={})
-        return self._others[name]
+            self._by_temperature[name] = replace(self, probabilities=state, temperature_key=name, _signals={})
+        return self._by_temperature[name]
 
     def most(self, values: Value) -> Value:
-        """Of the least settled question, where large is unsettled."""
+        """Reduce over labels by the maximum, for signals where large means unsure; multi-label only."""
         return self.g.ReduceMax(values, [1], keepdims=0) if self.multi_label else values
 
     def least(self, values: Value) -> Value:
-        """Of the least settled question, where small is unsettled."""
+        """Reduce over labels by the minimum, for signals where small means unsure; multi-label only."""
         return self.g.ReduceMin(values, [1], keepdims=0) if self.multi_label else values
 
-    def _questions(self, probabilities: Value) -> Value:
+    def _to_distributions(self, probabilities: Value) -> Value:
         if not self.multi_label:
             return probabilities
         yes = self.g.Unsqueeze(probabilities, [-1])
@@ -133,18 +133,18 @@ class ExitState:
 
 
 def entropy(state: ExitState) -> Value:
-    """Normalised entropy."""
+    """``[rows]``: entropy in [0, 1], normalized by its maximum."""
     g, scale = state.g, 1 / math.log(state.options) if state.options > 1 else 0.0
     return state.most(g.Mul(g.ReduceSum(entropy_terms(g, state.distributions), [-1], keepdims=0), scale))
 
 
 def confidence(state: ExitState) -> Value:
-    """The largest probability."""
+    """``[rows]``: the largest probability."""
     return state.least(state.g.ReduceMax(state.distributions, [-1], keepdims=0))
 
 
 def gap(state: ExitState) -> Value:
-    """The difference of the two largest probabilities; 1 where there is but one."""
+    """``[rows]``: the difference of the two largest probabilities; 1 for a single class."""
     g = state.g
     if state.options < 2:
         return g.ReduceMax(g.Sub(state.distributions, g.Sub(state.distributions, 1.0)), [-1], keepdims=0)
@@ -154,7 +154,7 @@ def gap(state: ExitState) -> Value:
 
 
 def same(state: ExitState) -> Value:
-    """Whether the answer is that of the depth before, bool; false at depth 1."""
+    """``[rows]`` bool: the prediction equals that of the depth before; false at depth 1."""
     g = state.g
     alike = g.Equal(g.ArgMax(state.distributions, axis=-1, keepdims=0), g.ArgMax(state.before(), axis=-1, keepdims=0))
     if state.multi_label:
@@ -163,7 +163,7 @@ def same(state: ExitState) -> Value:
 
 
 def divergence(state: ExitState) -> Value:
-    """Jensen-Shannon divergence from the depth before, in nats; means nothing at depth 1."""
+    """``[rows]``: Jensen-Shannon divergence from the depth before, in nats; undefined at depth 1."""
     g, now, before = state.g, state.distributions, state.before()
     mixed = entropy_terms(g, g.Div(g.Add(now, before), 2.0))
     both = g.Sub(mixed, g.Div(g.Add(entropy_terms(g, now), entropy_terms(g, before)), 2.0))
@@ -171,7 +171,7 @@ def divergence(state: ExitState) -> Value:
 
 
 def entropy_terms(g: Graph, p: Value) -> Value:
-    """``-p ln p``, and 0 at 0."""
+    """``-p ln p``, with value 0 at ``p = 0``."""
     return g.Mul(g.Neg(p), g.Log(g.Max(p, TINY)))
 
 
@@ -179,31 +179,31 @@ SIGNALS: dict[str, Callable[[ExitState], Value]] = {f.__name__: f for f in (entr
 
 
 def fires(one: BoundRule, state: ExitState) -> Value:
-    """``[rows]`` or a scalar, bool: where a rule lets rows leave.
+    """``[rows]`` or a scalar, bool: where a rule ends rows.
 
     Raises:
-        PolicyError: the rule is of a kind that nobody has written in nodes.
+        PolicyError: this kind of rule has no ONNX nodes.
     """
     if type(one.rule) not in RULES:
         known = ", ".join(kind.name for kind in RULES)
-        raise PolicyError(f"{one.rule.name}: a rule that cannot be exported; those that can are {known}")
+        raise PolicyError(f"{one.rule.name}: this rule cannot be exported; expected one of {known}")
     for temperatures in one.temperatures:
         state = state.tempered(temperatures)
     return RULES[type(one.rule)](one.rule, one.dials, state)
 
 
 def decide(rules: list[BoundRule], state: ExitState, depths: int) -> Value:
-    """``[rows]``: the index of the first rule that fires, or of ``last``, or -1 for rows that stay."""
+    """``[rows]``: the index of the first rule that fires, or of ``last``, or -1 for rows that continue."""
     g = state.g
     decision = g.Where(g.GreaterOrEqual(state.depth, depths), len(rules), STAY)
-    early = g.Less(state.depth, depths)  # the last depth answers, whatever a rule says there
+    early = g.Less(state.depth, depths)  # at the last depth the reason is always "last"
     for index, one in reversed(list(enumerate(rules))):
         decision = g.Where(g.And(fires(one, state), early), index, decision)
     return g.Expand(decision, g.Shape(state.probabilities, end=1))
 
 
 def fixed_exit(g: Graph, rules: list[BoundRule], depths: int) -> tuple[Value, Value]:
-    """``(depth, reason)``, scalars: where all rows leave by rules that look at nothing but depth."""
+    """``(depth, reason)``, scalars: the exit of all rows under rules that read only the depth."""
     depth, reason = g.value(depths), g.value(len(rules))
     for one in rules:
         depth = g.Min(depth, one.dials["depth"].value)
@@ -241,7 +241,7 @@ def _patient_confidence(rule: Rule, dials: Mapping[str, Dial], state: ExitState)
 def _divergence(rule: Rule, dials: Mapping[str, Dial], state: ExitState) -> Value:
     g, threshold = state.g, dials["threshold"]
 
-    def near() -> Value:  # at depth 1 there is nothing to be near to
+    def near() -> Value:  # depth 1 has no depth before it
         return g.And(g.Less(state.now("divergence"), threshold.value), g.Greater(state.depth, 1))
 
     return g.GreaterOrEqual(state.run(f"near_{threshold.name}", near), dials["times"].value)
@@ -249,7 +249,7 @@ def _divergence(rule: Rule, dials: Mapping[str, Dial], state: ExitState) -> Valu
 
 def _window_agrees(rule: Rule, dials: Mapping[str, Dial], state: ExitState) -> Value:
     g, size = state.g, dials["size"]
-    # One answer throughout: the first depth of the window has nothing before it to agree with.
+    # The same prediction in the whole window: ``size`` depths have ``size - 1`` comparisons.
     one = g.GreaterOrEqual(g.Add(_count_same(state), 1), size.value)
     kind = getattr(rule, "rule", AGREE)
     if kind == TREND:
@@ -284,13 +284,15 @@ def _count_rising(state: ExitState) -> Value:
 
 
 def _last_values(state: ExitState, signal: str, size: Dial) -> Value:
-    """``[rows, size]``; where the size is an input, a cut from the end of all depths."""
+    """``[rows, size]``: a signal over the window; where the size is an input, sliced from the end of all depths."""
     most = size.at_most(state.depths)
     values = state.last(signal, most)
     if size.fixed:
         return values
     g = state.g
-    start = g.Sub(most, g.Min(size.value, most))  # a window longer than the model never fills: any values will do
+    start = g.Sub(
+        most, g.Min(size.value, most)
+    )  # a window longer than the model never fills, so its values do not matter
     return g.Slice(values, g.Unsqueeze(start, [0]), [most], [1])
 
 

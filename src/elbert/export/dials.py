@@ -1,4 +1,4 @@
-"""Dials: the numbers that policies are set by, as initializers or as inputs of the file."""
+"""Dials: the numbers of policies, as constants or as inputs of the file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elbert.exits.rules import get_dials, union_members
 from elbert.export.graph import FLOAT, INT64, Graph, Value
 
 Dials = Literal["fixed", "optional", "required"]
-"""Written into the file; inputs of it that have defaults; inputs that every call must give."""
+"""Constants of the file; inputs with defaults; inputs that every call must pass."""
 
 
 @dataclass(frozen=True)
 class Dial:
-    """One of them: its name among the file's inputs, its value in the graph, its default and range."""
+    """One number of a policy: its input name, its value in the graph, its default and range."""
 
     name: str
     value: Value
@@ -29,16 +29,13 @@ class Dial:
     fixed: bool
 
     def at_most(self, depths: int) -> int:
-        """The largest whole number that makes a difference to a model of so many depths."""
+        """The largest value that the dial can have, capped at ``depths``, beyond which nothing changes."""
         return min(int(self.default), depths) if self.fixed else depths
 
 
 @dataclass(frozen=True)
 class BoundRule:
-    """A rule, the dials that it is set by under their names in its class, and the temperatures it hears heads at.
-
-    Where several temper it, the outermost comes first.
-    """
+    """A rule with its dials, by field name, and the temperatures it is read at, outermost first."""
 
     rule: Rule
     dials: Mapping[str, Dial]
@@ -46,7 +43,7 @@ class BoundRule:
 
 
 def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
-    """The rules of a policy in order, their dials in the outermost graph.
+    """The rules of a policy in order, with their dials in the outermost graph.
 
     An input is called ``entropy_threshold``, and ``entropy2_threshold`` where a union has two of a kind.
     """
@@ -60,14 +57,14 @@ def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
             about.name: make_dial(g, f"{name}_{about.name}", member, about, dials) for about in numeric_dials(member)
         }
         for rule in member.rules:
-            # A window's first stage is an entropy rule, whose threshold is the window's dial "entropy".
+            # A window's first stage is an entropy rule; its threshold is the window's dial "entropy".
             stage = own if rule is member or isinstance(rule, WindowRule) else {"threshold": own["entropy"]}
             found.append(BoundRule(rule, stage, temperatures))
     return found
 
 
 def split_members(policy: Policy) -> Iterator[tuple[Policy, tuple[tuple[float, ...], ...]]]:
-    """The policies that unions and temperings are made of, each with its temperatures."""
+    """The innermost policies of unions and tempered policies, each with its temperatures."""
     for member in union_members(policy):
         if isinstance(member, Tempered):
             yield from ((inner, (member.temperatures, *more)) for inner, more in split_members(member.policy))
@@ -76,16 +73,16 @@ def split_members(policy: Policy) -> Iterator[tuple[Policy, tuple[tuple[float, .
 
 
 def numeric_dials(policy: Policy) -> Iterator[Field[float]]:
-    """The dials that are numbers."""
+    """The numeric dials of a policy, as dataclass fields."""
     return (dial for dial in get_dials(type(policy)) if "low" in dial.metadata)
 
 
 def make_dial(g: Graph, name: str, policy: Policy, about: Field[float], dials: Dials) -> Dial:
-    """A dial in the outermost graph; what callers give is held to its range there."""
+    """Create a dial in the outermost graph; an input is clipped to the dial's range."""
     default: float | int = getattr(policy, about.name)
     low, high = about.metadata["low"], about.metadata["high"]
     whole = about.metadata["kind"] is int
-    kind = np.int64 if whole else np.float32  # in which Python compares probabilities, too
+    kind = np.int64 if whole else np.float32  # as in Python's comparison of probabilities
     array = np.array(default, kind)
     if dials == "fixed":
         return Dial(name, g.value(array), default, low, high, fixed=True)

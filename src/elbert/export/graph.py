@@ -1,11 +1,11 @@
-"""Writing an ONNX graph down: every call of an operator is a node, and numbers become initializers.
+"""Building ONNX graphs: each call of an operator adds a node, and numbers become initializers.
 
     g = Graph()
     x = g.input("x", FLOAT, ["rows", 2])
     sure = g.Less(g.ReduceMax(x, [-1], keepdims=0), 0.5)
 
-A loop's body is a graph inside a graph: it reads the values of the outer one by name, and what it needs of constants
-and weights is kept outside, once.
+A loop's body is a graph inside a graph: it reads values of the outer graph by name. Constants and weights are stored
+once, in the outermost graph.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 Value = str
-"""The name of what a node gives."""
+"""The name of a node's output."""
 Operand = Value | bool | int | float | Sequence[int] | NDArray[Any]
-"""A value; or a number, which becomes an initializer: float32, int64, or what the array is."""
+"""A value, or a number that becomes an initializer: float32, int64, or the array's type."""
 Shape = Sequence[int | str | None]
 
-# TensorProto's own numbers, which are part of the format.
+# TensorProto's type numbers, which are part of the file format.
 FLOAT, UINT8, INT8, INT32, INT64, BOOL, FLOAT16 = 1, 2, 3, 6, 7, 9, 10
 
 
 class Graph:
-    """A graph that is being written; ``outer`` is the graph around a loop's body."""
+    """A graph under construction; ``outer`` is the graph around a loop's body."""
 
     def __init__(self, outer: Graph | None = None) -> None:
         self.helper: Any = require("onnx.helper", "onnx")
@@ -51,7 +51,7 @@ class Graph:
         return self if self.outer is None else self.outer.root
 
     def __getattr__(self, operator: str) -> Callable[..., Value]:
-        """An operator of ONNX by its name: operands by position, attributes by name."""
+        """An ONNX operator by name: operands by position, attributes by keyword."""
         if not operator[:1].isupper():
             raise AttributeError(operator)
 
@@ -62,14 +62,14 @@ class Graph:
         return call
 
     def node(self, operator: str, operands: Sequence[Operand], results: int, **attributes: Any) -> list[Value]:
-        """An operator with several results."""
+        """Add an operator with several results."""
         values = [self.fresh(operator) for _ in range(results)]
         names = [self.value(operand) for operand in operands]
         self.nodes.append(self.helper.make_node(operator, names, values, name=values[0], **attributes))
         return values
 
     def value(self, operand: Operand) -> Value:
-        """The name of an operand; a number becomes an initializer, each once."""
+        """The name of an operand; a number becomes an initializer, shared by equal numbers."""
         if isinstance(operand, str):
             return operand
         array = operand if isinstance(operand, np.ndarray) else np.array(operand, constant_type(operand))
@@ -79,42 +79,42 @@ class Graph:
         return root._constants[key]
 
     def weight(self, name: Value, array: NDArray[Any]) -> Value:
-        """An initializer of that name in the outermost graph."""
+        """Store an initializer of that name in the outermost graph."""
         from onnx import numpy_helper
 
         self.root.initializers[name] = numpy_helper.from_array(array, name)
         return name
 
     def input(self, name: Value, kind: int, shape: Shape) -> Value:
-        """Declare an input."""
+        """Declare an input; returns its name."""
         self.inputs.append(self.helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, name: Value, value: Value, kind: int, shape: Shape) -> None:
-        """Declare an output, which is ``value`` by another name."""
+        """Declare an output that has the value of ``value``."""
         self.nodes.append(self.helper.make_node("Identity", [value], [name], name=f"to_{name}"))
         self.outputs.append(self.helper.make_tensor_value_info(name, kind, shape))
 
     def body(self) -> Graph:
-        """A graph inside this one."""
+        """A new graph nested in this one, for a loop."""
         return Graph(self)
 
     def fresh(self, about: str) -> Value:
-        """A name that nobody has."""
+        """An unused name that starts with ``about``."""
         self.root._number += 1
         return f"{about}_{self.root._number}"
 
     def proto(self, name: str) -> GraphProto:
-        """The finished graph, without nodes and constants that nobody reads."""
+        """The finished graph, without unused nodes and constants."""
         nodes, read = prune_nodes(self.nodes, [output.name for output in self.outputs])
-        given = {declared.name for declared in self.inputs}  # a default stays, read or not
-        initializers = [stored for key, stored in self.initializers.items() if key in read | given]
+        inputs = {declared.name for declared in self.inputs}  # defaults of inputs stay, used or not
+        initializers = [stored for key, stored in self.initializers.items() if key in read | inputs]
         graph: GraphProto = self.helper.make_graph(nodes, name, self.inputs, self.outputs, initializers)
         return graph
 
 
 def prune_nodes(nodes: Sequence[NodeProto], targets: Sequence[Value]) -> tuple[list[NodeProto], set[Value]]:
-    """The nodes that lead to the values wanted, in order, and all values that they read."""
+    """The nodes that the target values depend on, in order, and all values that they read."""
     read, kept = set(targets), []
     for node in reversed(nodes):
         if not read.isdisjoint(node.output):
@@ -124,13 +124,13 @@ def prune_nodes(nodes: Sequence[NodeProto], targets: Sequence[Value]) -> tuple[l
 
 
 def read_values(node: NodeProto) -> set[Value]:
-    """What a node reads, with what the bodies inside it read."""
+    """The values that a node reads, including those that its nested bodies read."""
     inner = [inside for attribute in node.attribute for inside in attribute.g.node]
     return set(node.input).union(*map(read_values, inner))
 
 
 def constant_type(operand: Operand) -> str:
-    """The type that a plain number has in ONNX's operators."""
+    """The element type of a Python number or list as an initializer."""
     first = operand[0] if isinstance(operand, Sequence) else operand
     if isinstance(first, bool):
         return "bool"

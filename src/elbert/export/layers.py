@@ -1,6 +1,6 @@
 """ALBERT in nodes: the three verbs of a backend, ``embed``, ``step``, ``read``, over padded rows.
 
-The weights stand in the outermost graph; the nodes that read them, wherever the verb is said.
+Weights are stored in the outermost graph; nodes go into the graph that a method receives.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from elbert.model.layer import layer_weights, norm
 from elbert.model.linear import Linear, linear
 from elbert.model.weights import group_layers
 
-LOWEST = float(np.finfo(np.float32).min)  # what attention adds where there is no token
+LOWEST = float(np.finfo(np.float32).min)  # added to attention scores at padding
 
 
 @dataclass(frozen=True)
 class Mask:
     """Which tokens are real: ``bias [rows, 1, 1, tokens]``, 0 or the lowest number; ``real [rows, tokens, 1]``, 1 or 0.
 
-    What a model does not read of them is left out of the file.
+    The one that a model does not use is pruned from the file.
     """
 
     bias: Value
@@ -36,18 +36,18 @@ class Mask:
 
     @classmethod
     def of(cls, g: Graph, attention_mask: Value) -> Mask:
-        """From the usual input ``[rows, tokens]``."""
-        there = g.Cast(attention_mask, to=BOOL)
-        return cls(g.Unsqueeze(g.Where(there, 0.0, LOWEST), [1, 2]), g.Unsqueeze(g.Cast(there, to=FLOAT), [2]))
+        """From the input ``attention_mask [rows, tokens]``."""
+        is_token = g.Cast(attention_mask, to=BOOL)
+        return cls(g.Unsqueeze(g.Where(is_token, 0.0, LOWEST), [1, 2]), g.Unsqueeze(g.Cast(is_token, to=FLOAT), [2]))
 
     def of_rows(self, g: Graph, rows: Value) -> Mask:
-        """That of some rows, by their numbers."""
+        """The mask of the rows at indices ``rows``."""
         return Mask(g.Gather(self.bias, rows, axis=0), g.Gather(self.real, rows, axis=0))
 
 
 @dataclass(frozen=True)
 class Model:
-    """The weights of an ALBERT in ``g``, the outermost graph, in the form that its products have there."""
+    """The weights of an ALBERT in ``g``, the outermost graph, stored in ``form``."""
 
     g: Graph
     weights: Mapping[str, Tensor]
@@ -64,15 +64,15 @@ class Model:
         summed = g.Add(g.Add(words(g, ids), here), g.Gather(segments, type_ids, axis=0))
         small = self._norm(norm(self.weights, f"{prefix}.LayerNorm", self.config.layer_norm_eps), f"{prefix}.norm")
         name = "albert.encoder.embedding_hidden_mapping_in"
-        lined_up = self._lined_up(g, small(g, summed), self.config.embedding_size)
-        return self._rows(g, self._product(linear(self.weights, name), name)(g, lined_up), g.Shape(ids))
+        flat = self._flatten(g, small(g, summed), self.config.embedding_size)
+        return self._rows(g, self._product(linear(self.weights, name), name)(g, flat), g.Shape(ids))
 
     def step(self) -> Callable[[Graph, Value, Mask], Value]:
         """``hidden [rows, tokens, width] -> the same``: one depth deeper."""
         layers = [self._layer(name, f"layer.{i}") for i, name in enumerate(group_layers(self.config, 0))]
 
         def run(g: Graph, hidden: Value, mask: Mask) -> Value:
-            shape, tokens = g.Shape(hidden, end=2), self._lined_up(g, hidden, self.config.hidden_size)
+            shape, tokens = g.Shape(hidden, end=2), self._flatten(g, hidden, self.config.hidden_size)
             for layer in layers:
                 tokens = layer(g, tokens, shape, mask)
             return self._rows(g, tokens, shape)
@@ -106,13 +106,13 @@ class Model:
 
         def run(g: Graph, tokens: Value, shape: Value, mask: Mask) -> Value:
             mixed = attention(g, qkv(g, tokens), shape, mask, self.config)
-            attended = first(g, g.Add(tokens, dense(g, self._lined_up(g, mixed, self.config.hidden_size))))
+            attended = first(g, g.Add(tokens, dense(g, self._flatten(g, mixed, self.config.hidden_size))))
             return second(g, g.Add(attended, narrow(g, activate(g, widen(g, attended)))))
 
         return run
 
-    def _lined_up(self, g: Graph, hidden: Value, width: int) -> Value:
-        """``[rows, tokens, ...]`` as products like it: ``[rows * tokens, width]`` where they go token by token."""
+    def _flatten(self, g: Graph, hidden: Value, width: int) -> Value:
+        """``[rows, tokens, ...]`` as products take it: ``[rows * tokens, width]`` if they go token by token."""
         if self.form.token_by_token:
             return g.Reshape(hidden, [-1, width])
         return hidden
@@ -156,13 +156,13 @@ def scale_queries(qkv: Linear, config: ModelConfig) -> Linear:
 
 
 def resolve_activation(name: str) -> Inside:
-    """The activation that transformers knows by ``name``.
+    """The activation with transformers' name ``name``.
 
     Raises:
-        InputError: it has no operators here.
+        InputError: the activation has no ONNX operators here.
     """
     if name not in ACTIVATIONS:
-        raise InputError(f"hidden_act {name!r} cannot be exported; known are {', '.join(ACTIVATIONS)}")
+        raise InputError(f"hidden_act {name!r} cannot be exported; expected one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 
@@ -186,6 +186,6 @@ ACTIVATIONS: dict[str, Inside] = {
 
 
 def to_numpy(weight: Tensor) -> Floats:
-    """A weight as numpy has it."""
+    """A weight as a float32 array."""
     array: Floats = weight.float().numpy()
     return array

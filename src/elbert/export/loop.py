@@ -1,7 +1,7 @@
-"""The loop: one layer, one exit head, one decision a depth, until every row has left.
+"""The loop: per depth one layer, one exit head, one decision, until every row has exited.
 
-Rows that leave are taken out of the batch there and then, as ``elbert.depth`` does it: those that stay do not pay for
-them, and each keeps the logits of its own exit depth.
+Rows that exit are removed from the batch at once, as in ``elbert.inference``: they cost nothing afterwards, and each
+keeps the logits of its own exit depth.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from elbert.export.layers import Mask
 from elbert.model import ModelConfig
 
 Step = Callable[[Graph, Value, Mask], Value]
-"""A layer's or a head's nodes, in whatever graph: ``hidden, mask -> hidden`` or ``-> logits``."""
+"""Adds a layer's or a head's nodes to a graph: ``hidden, mask -> hidden`` or ``-> logits``."""
 
 
 @dataclass(frozen=True)
 class ExitOutputs:
-    """What rows left with: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index."""
+    """The results of exited rows: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index."""
 
     logits: Value
     depth: Value
@@ -30,7 +30,7 @@ class ExitOutputs:
 
 @dataclass(frozen=True)
 class Carried:
-    """One value that goes from depth to depth: before the loop, at the start and at the end of its body."""
+    """One value carried from depth to depth: its name before the loop, at the start and at the end of the body."""
 
     initial: Value
     here: Value
@@ -42,7 +42,7 @@ class Carried:
 def fixed_depth_loop(
     g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
 ) -> ExitOutputs:
-    """All rows to a depth known beforehand, where the head is read once: for policies that read nothing it says."""
+    """Run all rows to one depth and the head once: for policies that read no signal."""
     depth, reason = fixed_exit(g, rules, config.depths)
     body, _, cond = start_body(g)
     here = body.input(body.fresh("hidden"), FLOAT, ["rows", "tokens", config.hidden_size])
@@ -55,10 +55,10 @@ def fixed_depth_loop(
 def early_exit_loop(
     g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
 ) -> ExitOutputs:
-    """Every row to the depth at which a rule lets it leave."""
+    """Run every row to the depth at which a rule ends it."""
     count, classes = g.Shape(hidden, end=1), len(config.labels)
     body, passed, _ = start_body(g)
-    live = body.input(body.fresh("live"), INT64, ["live"])  # the numbers of the rows that have not left
+    live = body.input(body.fresh("live"), INT64, ["live"])  # indices of the rows that have not exited
     above = body.input(body.fresh("hidden"), FLOAT, ["live", "tokens", config.hidden_size])
     answers = body.input(body.fresh("answers"), FLOAT, ["rows", classes])
     depths = body.input(body.fresh("depths"), INT64, ["rows"])
@@ -71,40 +71,40 @@ def early_exit_loop(
     probabilities = body.Sigmoid(logits) if config.multi_label else body.Softmax(logits, axis=-1)
     state = ExitState(body, probabilities, depth, config.depths, classes, config.multi_label)
     decision = decide(rules, state, config.depths)
-    stays = body.Less(decision, 0)
+    continues = body.Less(decision, 0)
     where = body.Unsqueeze(live, [1])
 
-    def whole(initial: Value, here: Value, news: Value, kind: int, shape: Shape) -> Carried:
-        # What a live row says now stands until it says more: in the end, what it said where it left.
+    def per_row(initial: Value, here: Value, news: Value, kind: int, shape: Shape) -> Carried:
+        # Each depth overwrites the results of live rows: in the end each row has those of its exit depth.
         return Carried(initial, here, body.ScatterND(here, where, news), kind, shape)
 
-    def kept(initial: Value, here: Value, after: Value, kind: int, shape: Shape) -> Carried:
-        return Carried(initial, here, body.Compress(after, stays, axis=0), kind, ["live", *shape])
+    def per_live_row(initial: Value, here: Value, after: Value, kind: int, shape: Shape) -> Carried:
+        return Carried(initial, here, body.Compress(after, continues, axis=0), kind, ["live", *shape])
 
     at = body.Expand(depth, body.Shape(live))
     carried = [
-        whole(g.Expand(0.0, g.Concat(count, [classes], axis=0)), answers, logits, FLOAT, ["rows", classes]),
-        whole(g.Expand(0, count), depths, at, INT64, ["rows"]),
-        whole(g.Expand(0, count), reasons, decision, INT64, ["rows"]),
-        kept(g.Range(0, g.Squeeze(count), 1), live, live, INT64, []),
-        kept(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
+        per_row(g.Expand(0.0, g.Concat(count, [classes], axis=0)), answers, logits, FLOAT, ["rows", classes]),
+        per_row(g.Expand(0, count), depths, at, INT64, ["rows"]),
+        per_row(g.Expand(0, count), reasons, decision, INT64, ["rows"]),
+        per_live_row(g.Range(0, g.Squeeze(count), 1), live, live, INT64, []),
+        per_live_row(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
     ]
     for memory in state.memories.values():
         start = g.Expand(memory.before, g.Concat(count, list(memory.shape), axis=0) if memory.shape else count)
-        carried.append(kept(start, memory.here, memory.after, memory.kind, memory.shape))
+        carried.append(per_live_row(start, memory.here, memory.after, memory.kind, memory.shape))
     any_live = body.Greater(body.Size(carried[3].after), 0)
     exited = add_loop(g, g.value(config.depths), body, any_live, carried)
     return ExitOutputs(*exited[:3])
 
 
 def start_body(g: Graph) -> tuple[Graph, Value, Value]:
-    """``(a loop's body, how often it has run before, whether it was to go on)``."""
+    """``(body, iterations so far, loop condition)``, as ONNX passes them to a loop's body."""
     body = g.body()
     return body, body.input(body.fresh("passed"), INT64, []), body.input(body.fresh("going"), BOOL, [])
 
 
 def add_loop(g: Graph, most: Value, body: Graph, going: Value, carried: Sequence[Carried]) -> list[Value]:
-    """Run the body ``most`` times, or until it says otherwise: what is carried, in the end."""
+    """Run the body at most ``most`` times, while ``going`` is true; return the final carried values."""
     order = {value.name: value for value in body.inputs}
     body.inputs[2:] = [order[one.here] for one in carried]
     body.output(body.fresh("going_on"), going, BOOL, [])

@@ -42,11 +42,11 @@ def build_model(
     dials: Dials = "fixed",
     extra_outputs: bool = False,
 ) -> ModelProto:
-    """The ONNX model of float32 weights by their names on disk.
+    """Build the ONNX model from float32 weights, by their names on disk.
 
     Raises:
         InputError: the model has more than one layer or head to share, or an unusual activation.
-        PolicyError: the policy has a rule that has no nodes.
+        PolicyError: a rule of the policy cannot be exported.
     """
     check_shared(config)
     g = Graph()
@@ -72,7 +72,7 @@ def build_model(
 
 
 def check_shared(config: ModelConfig) -> None:
-    """Hold a model to what one loop can run.
+    """Check that one loop can run the model.
 
     Raises:
         InputError: its depths have layers or heads of their own.
@@ -87,7 +87,7 @@ def check_shared(config: ModelConfig) -> None:
 
 
 def build_metadata(config: ModelConfig, policy: Policy, dtype: Dtype) -> dict[str, str]:
-    """What the file says about itself, as texts; lists as JSON."""
+    """The file's metadata as strings; lists are JSON."""
     return {
         "labels": json.dumps(config.labels, ensure_ascii=False),
         "depths": str(config.depths),
@@ -109,11 +109,11 @@ def export(
     dials: Dials = "fixed",
     extra_outputs: bool = False,
 ) -> Path:
-    """Write ``output``, whole or not at all: ids and mask in, logits out, exits inside.
+    """Write a classifier with its exits as one ONNX file ``output``, atomically.
 
     ``model`` is a classifier, a folder or hub id, or None for the bundled model; ``policy`` a spec, an operating
     point's name, or None for the model's own. Inputs ``input_ids``, ``attention_mask``, ``token_type_ids`` ``[batch,
-    tokens]`` int64; output ``logits [batch, classes]`` float32, each row's at the depth where it left; with
+    tokens]`` int64; output ``logits [batch, classes]`` float32, each row's at its exit depth; with
     ``extra_outputs`` also ``depth [batch]`` (from 1) and ``reason [batch]`` int64, an index into the names that the
     file's metadata hold under ``reasons``. With ``dials`` the policy's numbers are inputs too (scalars).
 
@@ -122,8 +122,8 @@ def export(
     Raises:
         BundleError: the model cannot be used.
         PolicyError: the policy cannot be read, or names a depth that the model does not have.
-        InputError: the model's depths do not share one layer and one head, an option is not acceptable, or
-            ``output`` cannot be written.
+        InputError: the model's depths do not share one layer and one head, an option is unknown, or ``output`` cannot
+            be written.
         MissingExtra: the package onnx is not installed.
     """
     proto = build_checked_model(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
@@ -141,11 +141,11 @@ def build_checked_model(
     dials: Dials = "fixed",
     extra_outputs: bool = False,
 ) -> ModelProto:
-    """The same, checked and not written."""
+    """The model that :func:`export` writes, built and checked."""
     checker = require("onnx.checker", "onnx")
-    for name, given, known in (("dtype", dtype, Dtype), ("dials", dials, Dials)):
-        if given not in get_args(known):
-            raise InputError(f"{name} is {given!r}, expected one of {', '.join(get_args(known))}")
+    for name, value, known in (("dtype", dtype, Dtype), ("dials", dials, Dials)):
+        if value not in get_args(known):
+            raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(known))}")
     bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
     own = model.policy if isinstance(model, Classifier) else bundle.resolve_policy()
     chosen = own if policy is None else bundle.resolve_policy(policy)

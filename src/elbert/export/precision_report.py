@@ -1,4 +1,4 @@
-"""What the precisions of a file are worth on labelled texts: size, loading, speed, accuracy, exits moved."""
+"""Compare the precisions of an exported file on labelled texts: size, loading, speed, metrics, changed exits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOADS = 3
 
 @dataclass(frozen=True)
 class Precision:
-    """One precision: bytes, seconds to load, texts a second by batch, metrics, mean depth.
+    """One precision: bytes, seconds to load, texts per second by batch size, metrics, mean depth.
 
     ``answers_changed`` and ``exits_moved`` are fractions of the texts, against the classifier in float32.
     """
@@ -47,23 +47,23 @@ class Precision:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the classifier in float32 says: probabilities ``[n, classes]`` and depths ``[n]``; labels beside it."""
+    """The float32 classifier's outputs at the exits (``outputs`` has one depth), and the exit depths ``[n]``."""
 
     outputs: Outputs
     depth: NDArray[np.int64]
 
     @property
     def answers(self) -> NDArray[np.float32]:
-        """``[n, classes]``."""
+        """The probabilities at the exits, ``[n, classes]``."""
         return self.outputs.probabilities[:, 0]
 
 
 def compare_precisions(
     classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target], *, rounds: int = 3
 ) -> dict[str, Precision]:
-    """Export every precision, run each over the texts, and set it beside the classifier, which is to be in float32.
+    """Export every precision and compare each on the texts with the classifier, which must be in float32.
 
-    Speed is the median of interleaved rounds over the texts in padded batches of 1 and 32, tokenising left out.
+    Speed is the median of interleaved rounds over the texts in padded batches of 1 and 32, without tokenization.
 
     Raises:
         InputError: the model cannot be exported.
@@ -87,7 +87,7 @@ def compare_precisions(
 
 
 def run_reference(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequence[Target]) -> Reference:
-    """What the classifier says, by its own policy."""
+    """The outputs of the classifier under its own policy."""
     config = classifier.bundle.config
     probabilities = np.zeros((len(tokens), 1, len(config.labels)), np.float32)
     depth = np.zeros(len(tokens), np.int64)
@@ -106,17 +106,17 @@ def measure_precision(
     load: float,
     rates: Mapping[int, float],
 ) -> Precision:
-    """One precision's line."""
+    """Run one precision over the texts and compare it with the reference."""
     found = session.answer(tokens)
     answers = to_probabilities(found.logits, reference.outputs.problem)
     depth: Any = found.depth
     if reference.outputs.problem == "regression":
         changed = np.abs(answers - reference.answers).max(-1) > 1e-3
     else:
-        apart = decode_predictions(answers, reference.outputs) != decode_predictions(
+        differs = decode_predictions(answers, reference.outputs) != decode_predictions(
             reference.answers, reference.outputs
         )
-        changed = apart.reshape(len(tokens), -1).any(-1)
+        changed = differs.reshape(len(tokens), -1).any(-1)
     return Precision(
         dtype=dtype,
         size=file.stat().st_size,
@@ -135,24 +135,24 @@ def to_probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.fl
         return logits
     if problem == "multi_label_classification":
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    raised = np.exp(logits - logits.max(-1, keepdims=True))
-    together: NDArray[np.float32] = raised / raised.sum(-1, keepdims=True)
-    return together
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    normalized: NDArray[np.float32] = exponentials / exponentials.sum(-1, keepdims=True)
+    return normalized
 
 
 def measure_load(file: Path, threads: int | None) -> float:
-    """The median time from a file to a session that can run."""
+    """The median seconds to load a file into a session."""
     return statistics.median(time_call(lambda: Session(file, threads=threads)) for _ in range(LOADS))
 
 
 def measure_speeds(
     sessions: Mapping[Dtype, Session], tokens: Sequence[Tokens], rounds: int
 ) -> dict[Dtype, dict[int, float]]:
-    """Texts a second by precision and batch; nothing where no round is wanted."""
+    """Texts per second by precision and batch size; empty if ``rounds`` is 0."""
     rates: dict[Dtype, dict[int, float]] = {dtype: {} for dtype in sessions}
     for rows in BATCHES if rounds else ():
         taken: dict[Dtype, list[float]] = {dtype: [] for dtype in sessions}
-        for number in range(rounds + 1):  # the first one warms up
+        for number in range(rounds + 1):  # the first round warms up
             for dtype, session in sessions.items():
                 seconds = time_call(partial(session.answer, tokens, rows))
                 taken[dtype] += [seconds] if number else []
@@ -162,7 +162,7 @@ def measure_speeds(
 
 
 def time_call(run: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """The seconds that ``run`` takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

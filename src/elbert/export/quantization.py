@@ -1,9 +1,10 @@
-"""How weights stand in the file, and how products with them are computed: float32, float16, int8.
+"""Storage of weights in the file, and products with them: float32, float16, int8.
 
-float16 halves the file; values become float32 once, when the file is loaded, because no processor's runtime multiplies
-in float16 as fast. int8 multiplies whole numbers: weights per output channel, activations per token as they come, so
-that a row's answer does not depend on who shares its batch. ``DynamicQuantizeLinear``, one scale for all, cannot
-promise that and is no faster; signed activations and ``MatMulNBits`` were measured and are slower by far.
+float16 halves the file; values become float32 once, when the file is loaded, because CPUs do not multiply faster in
+float16. int8 multiplies integers: weights have a scale per output channel, activations one per token, computed as they
+come, so that a row's result does not depend on the other rows of its batch. ``DynamicQuantizeLinear``, with one scale
+for all tokens, lacks this property and is no faster; signed activations and ``MatMulNBits`` were measured and are much
+slower.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from elbert.export.graph import FLOAT, UINT8, Graph, Value
 Dtype = Literal["float32", "float16", "int8"]
 Floats = NDArray[np.float32]
 Inside = Callable[[Graph, Value], Value]
-"""What turns a value into another in whatever graph reads the weights: the outer one, or a loop's body."""
+"""A function that adds nodes to the graph that reads the weights: the outer graph, or a loop's body."""
 
-ZERO = 128  # activations are unsigned around this, as processors' int8 products want them
-STEPS = 127  # to the largest magnitude, on either side
+ZERO = 128  # zero point of the unsigned activations that CPUs' int8 products take
+STEPS = 127  # integer steps from 0 to the largest magnitude
 
 
 class Form(ABC):
-    """One way to store weights. Biases, norms and the classifier are float32 always."""
+    """A storage form of weights. Biases, norms and the classifier are always float32."""
 
     token_by_token: ClassVar[bool] = False  # whether products take [tokens, in] only
 
@@ -41,7 +42,7 @@ class Form(ABC):
 
 
 class Float32(Form):
-    """As the model was trained."""
+    """Weights as trained."""
 
     def table(self, g: Graph, name: str, rows: Floats) -> Inside:
         """``ids -> rows``."""
@@ -58,7 +59,7 @@ class Float16(Form):
     """Stored in half the bytes, computed in float32."""
 
     def table(self, g: Graph, name: str, rows: Floats) -> Inside:
-        """``ids -> rows``; only the rows that are read become float32."""
+        """``ids -> rows``; only the selected rows become float32."""
         stored = g.weight(name, rows.astype(np.float16))
         return lambda inside, ids: inside.Cast(inside.Gather(stored, ids, axis=0), to=FLOAT)
 
@@ -70,12 +71,12 @@ class Float16(Form):
 
 
 class Int8(Form):
-    """Whole numbers from -127 to 127, each row or output channel on its own scale."""
+    """Integers from -127 to 127, with a scale per row or output channel."""
 
     token_by_token = True
 
     def table(self, g: Graph, name: str, rows: Floats) -> Inside:
-        """``ids -> rows``, each row on its own scale."""
+        """``ids -> rows``, with a scale per row."""
         codes, scales = quantize(rows, np.abs(rows).max(1))
         stored, steps = g.weight(name, codes), g.weight(f"{name}.scales", scales[:, None])
 
@@ -86,13 +87,13 @@ class Int8(Form):
         return read
 
     def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
-        """``x @ weight.T + bias``, x quantised token by token."""
+        """``x @ weight.T + bias``, x quantized per token."""
         codes, scales = quantize(weight, largest_pair_sums(weight))
         stored, shift = g.weight(f"{name}.weight", np.ascontiguousarray(codes.T)), g.weight(f"{name}.bias", bias)
         steps = g.weight(f"{name}.scales", scales)
 
         def run(inside: Graph, x: Value) -> Value:
-            # Nothing but zeros has no scale; any will do.
+            # The minimum avoids a division by zero for tokens that are all zeros.
             largest = inside.Max(inside.ReduceMax(inside.Abs(x), [1], keepdims=0), 1e-30)
             scale = inside.Mul(largest, 1 / STEPS)
             zeros = inside.ConstantOfShape(inside.Shape(scale), value=make_scalar(inside, UINT8, ZERO))
@@ -107,7 +108,7 @@ FORMS: dict[Dtype, type[Form]] = {"float32": Float32, "float16": Float16, "int8"
 
 
 def quantize(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """``(codes [n, width], scales [n])``: each row on its own scale, on which ``largest [n]`` is 127."""
+    """``(codes [n, width], scales [n])``: a scale per row, on which ``largest [n]`` becomes 127."""
     scales = np.maximum(largest, 1e-30) / STEPS
     codes = np.rint(rows / scales[:, None]).astype(np.int8)
     return codes, scales.astype(np.float32)
@@ -116,8 +117,8 @@ def quantize(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:
 def largest_pair_sums(weight: Floats) -> Floats:
     """``[out]``: the largest sum of two neighbours of one sign in each row of a weight ``[out, in]``.
 
-    Processors with AVX2 or AVX-512 but without VNNI add two products in 16 bits, and what is too large becomes the
-    largest number there: 255 (127 + 127) would, 255 x 128 does not. So no pair may come to more than 127 steps.
+    CPUs with AVX2 or AVX-512 but without VNNI add two products in 16 bits with saturation: 255 x (127 + 127)
+    saturates, 255 x 128 does not. So no pair may exceed 127 steps.
     """
     even = np.pad(weight, ((0, 0), (0, weight.shape[1] % 2)))
     pairs = even.reshape(len(weight), -1, 2)
@@ -127,5 +128,5 @@ def largest_pair_sums(weight: Floats) -> Floats:
 
 
 def make_scalar(g: Graph, kind: int, value: int) -> object:
-    """A tensor of one number, for attributes."""
+    """A tensor with one number, for node attributes."""
     return g.helper.make_tensor("value", kind, [1], [value])

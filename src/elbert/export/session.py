@@ -1,4 +1,4 @@
-"""Running an exported file, as its users do: padded batches in, logits out."""
+"""Run an exported file in onnxruntime: padded batches in, logits out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Feeds = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class SessionOutputs:
-    """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, where the file tells them."""
+    """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, if the file has them."""
 
     logits: NDArray[np.float32]
     depth: Ints | None
@@ -29,22 +29,24 @@ class SessionOutputs:
 
 
 class Session:
-    """An exported file in onnxruntime, on the processor.
+    """An exported file in onnxruntime, on the CPU.
 
     Raises:
-        InputError: the file is no model that onnxruntime can load.
+        InputError: onnxruntime cannot load the file.
         MissingExtra: the package onnxruntime is not installed.
     """
 
     def __init__(self, file: str | Path, *, threads: int | None = None) -> None:
         runtime: Any = require("onnxruntime", "onnx")
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # it warns that dials with defaults are no constants: they are not meant to be
+        options.log_severity_level = (
+            3  # errors only: it would warn that dials with defaults are no constants, which is intended
+        )
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = threads or 0
         try:
             self._session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a class of its own for every kind, none of them public
+        except Exception as error:  # onnxruntime's exception classes are not public
             raise InputError(f"{file}: onnxruntime cannot load it ({str(error).splitlines()[0]:.200})") from error
         self.about: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -55,40 +57,40 @@ class Session:
         return tuple(json.loads(self.about["reasons"]))
 
     def __call__(self, feeds: Feeds) -> SessionOutputs:
-        """One padded batch."""
+        """Run one padded batch."""
         found = dict(zip(self._outputs, self.run(feeds), strict=True))
         return SessionOutputs(found["logits"], found.get("depth"), found.get("reason"))
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
-        """One padded batch, and whatever the file puts out."""
+        """Run one padded batch; return all outputs of the file in order."""
         outputs: list[NDArray[Any]] = self._session.run(None, feeds)
         return outputs
 
     def answer(self, tokens: Sequence[Tokens], rows: int = 32, **dials: float) -> SessionOutputs:
-        """All texts, ``rows`` of like length at a time, in their own order; ``dials`` by their names in the file."""
+        """Run all texts in batches of ``rows`` of similar length; results in input order. ``dials`` by input name."""
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         dial_inputs = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
         parts = [self(pad_batch([tokens[i] for i in some]) | dial_inputs) for some in split_chunks(order, rows)]
         back = np.argsort(order)
 
-        def whole(values: list[NDArray[Any] | None]) -> Any:
-            there = [value for value in values if value is not None]
-            return np.concatenate(there)[back] if there else None
+        def join(values: list[NDArray[Any] | None]) -> Any:
+            present = [value for value in values if value is not None]
+            return np.concatenate(present)[back] if present else None
 
         return SessionOutputs(
-            whole([part.logits for part in parts]),
-            whole([part.depth for part in parts]),
-            whole([part.reason for part in parts]),
+            join([part.logits for part in parts]),
+            join([part.depth for part in parts]),
+            join([part.reason for part in parts]),
         )
 
 
 def split_chunks(order: Sequence[int], rows: int) -> list[Sequence[int]]:
-    """``rows`` at a time."""
+    """Split into parts of at most ``rows``."""
     return [order[start : start + rows] for start in range(0, len(order), rows)]
 
 
 def pad_batch(tokens: Sequence[Tokens], length: int = 0) -> Feeds:
-    """The three inputs ``[rows, tokens]`` of one batch, filled up to its longest row, or to ``length``."""
+    """The three inputs ``[rows, tokens]`` of one batch, padded to its longest row, or to ``length``."""
     shape = (len(tokens), max(length, *(len(row.ids) for row in tokens)))
     ids, mask, types = (np.zeros(shape, np.int64) for _ in range(3))
     for at, row in enumerate(tokens):
