@@ -160,8 +160,10 @@ class Setting:
         try:
             parsed = self.read(str(value))
         except ValueError:
-            parsed = None
-        if parsed != value:  # the number 3 is no text "3"
+            is_same = False
+        else:
+            is_same = bool(parsed == value)  # the number 3 is not the text "3"
+        if not is_same:
             raise ValueError(f"expected {self.read.expected}, got {value!r:.80}")
         return parsed
 

@@ -13,7 +13,7 @@ import pytest
 
 import elbert
 from elbert.classifier import Classifier
-from elbert.cli.commands.predict import range_of
+from elbert.cli.commands.predict import parse_actors
 from elbert.cli.main import main
 from elbert.data import list_parts
 from elbert.exits import policy
@@ -193,13 +193,13 @@ def test_nothing_of_ray_is_loaded_before_it_is_used():
 
 @pytest.mark.parametrize(("spec", "range_"), [(None, None), ("3", (3, 3)), ("1-4", (1, 4))])
 def test_how_many_actors(spec, range_):
-    assert range_of(spec) == range_
+    assert parse_actors(spec) == range_
 
 
 @pytest.mark.parametrize("spec", ["0", "4-1", "-2", "a", "1-", "1-b", "1.5", "²"])
 def test_no_number_of_actors(spec):
     with pytest.raises(elbert.InputError, match="expected a number from 1, or a range such as 2-8"):
-        range_of(spec)
+        parse_actors(spec)
 
 
 def test_actors_are_for_clusters(capsys):

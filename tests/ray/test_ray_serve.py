@@ -41,10 +41,10 @@ from test_http_tei import (  # noqa: F401
     test_inputs_are_required_and_unknown_fields_ignored,
     test_null_is_the_default_where_it_is_accepted,
     test_one_text_or_one_pair_is_answered_flat,
+    test_other_inputs_are_rejected,
     test_other_routes_without_parameters_answer_the_same,
     test_raw_scores_are_logits,
     test_the_batch_is_bounded,
-    test_other_inputs_are_rejected,
 )
 
 import elbert.ray
