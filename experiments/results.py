@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.assemble import pages
-from lab.command import parser, places, print_line, run_command
+from lab.command import build_parser, build_places, print_line, run_command
+from lab.pages import pages
 from lab.places import ROOT, write_text
 
 HERE = ROOT / "experiments"
@@ -19,11 +19,11 @@ HERE = ROOT / "experiments"
 
 def main(argv: list[str] | None) -> None:
     """Write the index and the pages."""
-    reader = parser(__doc__)
+    reader = build_parser(__doc__)
     reader.add_argument("--words", type=Path, default=HERE / "words", metavar="DIR")
     reader.add_argument("--output", type=Path, default=HERE / "RESULTS.md", metavar="FILE")
     arguments = reader.parse_args(argv)
-    here = places(arguments)
+    here = build_places(arguments)
     for name, text in pages(here, arguments.words).items():
         file = arguments.output if name == "index" else here.results / f"{name}.md"
         write_text(file, text)

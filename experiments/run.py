@@ -10,30 +10,32 @@ the record runs/BASE/SET/WAY-SEED. A finished run is skipped; a killed one start
 
 from __future__ import annotations
 
-from lab import choices
-from lab.command import parser, places, print_line, run_command
+from lab import command
+from lab.command import build_parser, build_places, print_line, run_command
 from lab.tables import percent
 
 
 def main(argv: list[str] | None) -> None:
     """Make the run unless it is there."""
-    reader = parser(__doc__)
+    reader = build_parser(__doc__)
     reader.add_argument("--set", required=True, metavar="SET")
     reader.add_argument("--variant", default="equal", metavar="WAY")
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--keep-model", action="store_true", help="also of seeds other than 0, whose model is kept")
     reader.add_argument("--outputs", action="store_true", help="make it again where its outputs are not here")
     reader.add_argument("--again", action="store_true", help="make it again in any case")
-    choices.add_base(reader)
-    choices.add_machine(reader)
+    command.add_base(reader)
+    command.add_machine(reader)
     arguments = reader.parse_args(argv)
-    here, start = places(arguments), choices.base(arguments)
-    (run,) = choices.runs(choices.sets(arguments, [arguments.set]), [arguments.variant], [arguments.seed], start, here)
+    here, start = build_places(arguments), command.open_base(arguments)
+    (run,) = command.build_runs(
+        command.select_sets(arguments, [arguments.set]), [arguments.variant], [arguments.seed], start, here
+    )
     record = None if arguments.again else run.record()
     if record is not None and (run.has_outputs or not arguments.outputs):
         print_line(f"{run.name}: finished already ({run.record_name})")
     else:
-        record = choices.make_one(run, arguments, keep_model=arguments.keep_model)
+        record = command.make_one(run, arguments, keep_model=arguments.keep_model)
     test = record["test"]
     print_line(f"{run.name}: test area {percent(test['area'])}, by depth {' '.join(map(percent, test['accuracy']))}")
     took = record["training"]

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from lab import choices, plan, training_pairs, training_tables
-from lab.command import parser, places, print_line, run_command
+from lab import command, plan, training_results
+from lab.command import build_parser, build_places, print_line, run_command
 
 DATA = ("trec6", "cr", "subj", "mr")
 WAYS = (
@@ -38,7 +38,7 @@ WAYS = (
 
 def main(argv: list[str] | None) -> None:
     """Plan, or make what is missing; then collect and show."""
-    reader = parser(__doc__)
+    reader = build_parser(__doc__)
     reader.add_argument("--sets", nargs="+", default=DATA, metavar="SET")
     reader.add_argument("--variants", nargs="+", default=WAYS, metavar="WAY")
     reader.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), metavar="N")
@@ -46,29 +46,29 @@ def main(argv: list[str] | None) -> None:
     reader.add_argument("--plan", action="store_true", help="only say what is missing")
     reader.add_argument("--tables", action="store_true", help="only collect and show")
     reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
-    choices.add_base(reader)
-    choices.add_machine(reader)
+    command.add_base(reader)
+    command.add_machine(reader)
     arguments = reader.parse_args(argv)
-    here, start = places(arguments), choices.base(arguments)
-    data = choices.sets(arguments, arguments.sets)
-    runs = choices.runs(data, arguments.variants, arguments.seeds, start, here)
+    here, start = build_places(arguments), command.open_base(arguments)
+    data = command.select_sets(arguments, arguments.sets)
+    runs = command.build_runs(data, arguments.variants, arguments.seeds, start, here)
     runs.sort(key=lambda run: run.seed)  # a whole table with one seed is worth more than half a one with three
-    machine = choices.machine(arguments)
+    machine = command.build_machine(arguments)
     if arguments.plan:
         plan.print_plan(runs, [run for run in runs if run.record() is None], machine)
         return
     if not arguments.tables:
-        one = partial(choices.make_one, arguments=arguments)
-        left = plan.work_off(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
+        one = partial(command.make_one, arguments=arguments)
+        left = plan.make_missing(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
         print_line(f"{len(runs) - left} of {len(runs)} runs are there")
-    study = training_pairs.collect(runs, arguments.reference)
-    training_tables.keep(here, study)
+    study = training_results.collect(runs, arguments.reference)
+    training_results.save_study(here, study)
     for name, each in study["sets"].items():
         print_line(f"\n{name}, test, {each['n']:,} texts\n")
-        print_line(training_tables.set_table(each, study["reference"], study["depths"]))
+        print_line(training_results.set_table(each, study["reference"], study["depths"]))
     if study["over_sets"]:
-        print_line("\nall sets\n\n" + training_tables.over_table(study))
-        print_line("\non halves of the calibration parts\n\n" + training_tables.choice_table(study))
+        print_line("\nall sets\n\n" + training_results.over_table(study))
+        print_line("\non halves of the calibration parts\n\n" + training_results.choice_table(study))
 
 
 if __name__ == "__main__":

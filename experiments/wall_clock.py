@@ -9,15 +9,15 @@ the record wall_clock/BASE/SET; what is there already for these policies is not 
 
 from __future__ import annotations
 
-from lab import choices, clock
-from lab.command import parser, places, print_line, run_command
+from lab import clock, command
+from lab.command import build_parser, build_places, print_line, run_command
 from lab.sets import SETS
 from lab.tables import table
 
 
 def main(argv: list[str] | None) -> None:
     """Measure every set whose model is here."""
-    reader = parser(__doc__)
+    reader = build_parser(__doc__)
     reader.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET")
     reader.add_argument("--variant", default="equal", metavar="WAY")
     reader.add_argument("--seed", type=int, default=0, metavar="N")
@@ -25,18 +25,20 @@ def main(argv: list[str] | None) -> None:
     reader.add_argument("--texts", type=int, default=1000, metavar="N", help="a batch round; singles take a tenth")
     reader.add_argument("--rounds", type=int, default=5, metavar="N")
     reader.add_argument("--again", action="store_true", help="measure again what is there")
-    choices.add_base(reader)
-    choices.add_machine(reader)
+    command.add_base(reader)
+    command.add_machine(reader)
     arguments = reader.parse_args(argv)
-    here, start = places(arguments), choices.base(arguments)
-    data = choices.sets(arguments, arguments.sets)
-    wish = clock.Wish(arguments.dtype, arguments.texts, arguments.rounds, arguments.device, arguments.threads)
-    for run in choices.runs(data, [arguments.variant], [arguments.seed], start, here):
-        found = clock.timed(run, wish, again=arguments.again)
+    here, start = build_places(arguments), command.open_base(arguments)
+    data = command.select_sets(arguments, arguments.sets)
+    options = clock.ClockOptions(
+        arguments.dtype, arguments.texts, arguments.rounds, arguments.device, arguments.threads
+    )
+    for run in command.build_runs(data, [arguments.variant], [arguments.seed], start, here):
+        found = clock.time_set(run, options, again=arguments.again)
         if isinstance(found, str):
             print_line(f"{run.name}: {found}")
             continue
-        print_line(f"\n{run.name}, {wish.dtype}\n\n" + table(clock.HEADER, clock.rows(found)))
+        print_line(f"\n{run.name}, {options.dtype}\n\n" + table(clock.HEADER, clock.table_rows(found)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Operating points on the clock: the same texts at full depth and early, in turn; the median ratio of the rounds."""
+"""Operating points by wall-clock: the same texts at full depth and early, in turn; the median ratio of the rounds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
 from elbert.exits import Full, Policy
 from elbert.texts import Text
-from lab.choosing import OURS
-from lab.exits import study_name
+from lab.exit_study import study_name
 from lab.runs import Run
+from lab.selection import OURS
 
 SINGLES = 10  # times fewer texts one by one
 HEADER = ["point", "layer speed-up", "batch", "of it realised", "single", "of it realised"]
@@ -27,8 +27,8 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Goal:
-    """How to measure."""
+class ClockOptions:
+    """What a measurement depends on: data type, sample of texts, rounds, device and threads."""
 
     dtype: Dtype
     texts: int
@@ -42,36 +42,41 @@ def clock_name(base: str, data: str) -> str:
     return f"wall_clock/{base}/{data}"
 
 
-def points(studied: Record) -> dict[str, str]:
+def timed_policies(studied: Record) -> dict[str, str]:
     """The policies to time: ours at every speed-up, and at the goals."""
     found = {f"{s}x": cells[OURS]["policy"] for s, cells in studied["cells"].items() if OURS in cells}
     return found | {f"goal {s}x": each[OURS]["policy"] for s, each in studied["goals"].items() if OURS in each}
 
 
-def timed(run: Run, wish: Goal, *, again: bool) -> Record | str:
-    """A set's times, measured now or earlier; or in words why there are none."""
+def time_set(run: Run, options: ClockOptions, *, again: bool) -> Record | str:
+    """A set's times, measured now or earlier; or a message why there are none."""
     studied, model = run.places.records.read(study_name(run)), run.folder / "model"
     name = clock_name(run.base.key, run.prepared.data.name)
     known = run.places.records.read(name)
     if studied is None:
         return "not studied yet; exit_study.py does so" if known is None else known
-    settings = {"run": run.name, "outputs": studied["of"]["outputs"], "points": points(studied), **asdict(wish)}
+    settings = {
+        "run": run.name,
+        "outputs": studied["of"]["outputs"],
+        "points": timed_policies(studied),
+        **asdict(options),
+    }
     if known is not None and known.get("settings") == settings and not again:
         return known
     if not (model / "config.json").is_file():
         return "its model is not on this machine; run.py --keep-model --again makes it" if known is None else known
-    found = measure(run, wish, model, {name: policy(spec) for name, spec in settings["points"].items()})
+    found = measure(run, options, model, {name: policy(spec) for name, spec in settings["points"].items()})
     conditions = {"date": datetime.now(UTC).date().isoformat(), "machine": collect_facts()}
     record = {"set": run.prepared.data.name, "settings": settings, **found, "conditions": conditions}
     run.places.records.write(name, record)
     return record
 
 
-def measure(run: Run, wish: Goal, model: Path, policies: Mapping[str, Policy]) -> Record:
+def measure(run: Run, options: ClockOptions, model: Path, policies: Mapping[str, Policy]) -> Record:
     """Times of all policies over a sample of the test texts, in batches and one by one."""
-    classifier = Classifier.load(model, "full", dtype=wish.dtype, device=wish.device, threads=wish.threads)
+    classifier = Classifier.load(model, "full", dtype=options.dtype, device=options.device, threads=options.threads)
     texts = [example.content() for example in read_examples(str(run.prepared.file("test")))]
-    sample = random.Random(0).sample(texts, min(wish.texts, len(texts)))
+    sample = random.Random(0).sample(texts, min(options.texts, len(texts)))
     few = sample[: max(len(sample) // SINGLES, 1)]
 
     def one_by_one(chosen: Policy) -> list[int]:
@@ -85,7 +90,7 @@ def measure(run: Run, wish: Goal, model: Path, policies: Mapping[str, Policy]) -
         "single": (one_by_one, few),
     }
     return {
-        way: rounds(go, policies, wish.rounds, classifier.depths, len(timed_texts))
+        way: rounds(go, policies, options.rounds, classifier.depths, len(timed_texts))
         for way, (go, timed_texts) in ways.items()
     }
 
@@ -116,7 +121,7 @@ def rounds(
     return found
 
 
-def rows(found: Record) -> list[list[str]]:
+def table_rows(found: Record) -> list[list[str]]:
     """Lines of a table."""
     return [
         [name, f"{batch['layer_speedup']:.2f}x", *ratio_cells(batch), *ratio_cells(found["single"][name])]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbert.evaluation.sweep import SLACK
-from lab.choosing import OURS
-from lab.paired import verdict
-from lab.tables import p_value, percent, points, table, words
+from lab.pooling import verdict
+from lab.selection import OURS
+from lab.tables import p_value, percent, points, table, text_table
 
 Record = dict[str, Any]
 MARKS = {1: "*", -1: "!", 0: ""}
@@ -119,4 +119,4 @@ def goals_table(goals: Mapping[str, list[Record]]) -> str:
     """Every goal of every set."""
     met = {True: "met", False: "**not met**", None: "not known"}
     rows = [[name, each["goal"], met[each["met"]], each["found"]] for name, found in goals.items() for each in found]
-    return words(["set", "goal", "", "found"], rows)
+    return text_table(["set", "goal", "", "found"], rows)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert._optional import require
 from elbert.comparison.plots import STYLES, UNKNOWN
-from lab.choosing import OURS, PAPERS
-from lab.reporting import ENTROPIES, PLAIN, RULES
+from lab.report import ENTROPIES, PLAIN, RULES
+from lab.selection import OURS, PAPERS
 
 Record = dict[str, Any]
 SHOWN = (OURS, PAPERS, "entropy", "patience", "divergence", "depth", PLAIN)
@@ -29,7 +29,7 @@ def draw(pooled: Record, name: str, folder: Path, linear: float | None) -> list[
 def save(figure: Any, path: Path) -> None:
     """Write a figure, the same bytes for the same figures; text stays text."""
     matplotlib = require("matplotlib", "plots")
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "elbert"}), replaced(path, "wb") as out:
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "elbert"}), open_atomic(path, "wb") as out:
         figure.savefig(out, format="svg", metadata={"Date": None})
 
 

@@ -16,15 +16,14 @@ from transformers.utils import logging
 from elbert.bundle import Bundle
 from elbert.cli.commands.train import training_arguments
 from elbert.model.config import Problem
-from elbert.model.precision import does_well
+from elbert.model.precision import is_fast
 from elbert.tokenization import Tokeniser
 from elbert.training.features import Collator, load_features
-from elbert.training.metrics import DepthReport, metrics_for
-from elbert.training.run import save, starting_model
-from elbert.training.trainer import ElbertTrainer, quicken
-from lab.objectives import keep_gradients_apart
-from lab.prepare import Prepared
-from lab.variants import Variant
+from elbert.training.metrics import DepthReport, build_metrics
+from elbert.training.run import load_starting_model, save
+from elbert.training.trainer import ElbertTrainer, use_fast_forms
+from lab.parts import Prepared
+from lab.variants import Variant, keep_gradients_apart
 
 PROBLEM: Problem = "single_label_classification"
 
@@ -40,7 +39,7 @@ class Machine:
     @property
     def halves(self) -> bool:
         """Whether training computes in bfloat16 (default: where the processor does it well)."""
-        return does_well("bfloat16", torch.device(self.device)) if self.bf16 == "auto" else self.bf16 == "yes"
+        return is_fast("bfloat16", torch.device(self.device)) if self.bf16 == "auto" else self.bf16 == "yes"
 
 
 def fit(
@@ -53,14 +52,14 @@ def fit(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
-    arguments = training_arguments(str(output), {}, flags(prepared, variant, seed, machine))
+    arguments = training_arguments(str(output), {}, training_flags(prepared, variant, seed, machine))
     bundle = Bundle.open(folder)
     tokeniser = Tokeniser.load(folder, prepared.data.max_length)
     set_seed(seed)
-    network: Any = starting_model(bundle, prepared.labels, variant.options, PROBLEM)
-    begin_anew(network.get_submodule(bundle.config.backbone.head.classifier), network.config.initializer_range)
+    network: Any = load_starting_model(bundle, prepared.labels, variant.options, PROBLEM)
+    reset_classifier(network.get_submodule(bundle.config.backbone.head.classifier), network.config.initializer_range)
     if machine.device == "cpu" and bundle.config.backbone.shared:
-        quicken(network, prepared.data.max_length)
+        use_fast_forms(network, prepared.data.max_length)
     if variant.own_gradients:
         keep_gradients_apart(network)
     objective = variant.objective(network.config.num_hidden_layers, PROBLEM, variant.options)
@@ -76,7 +75,7 @@ def fit(
         train_dataset=features["train"],
         eval_dataset=features["stopping"],
         data_collator=Collator(tokeniser.pad_id),
-        compute_metrics=metrics_for(PROBLEM),
+        compute_metrics=build_metrics(PROBLEM),
         callbacks=[DepthReport(objective, Console(stderr=True)), clock],
     )
     trainer.remove_callback(PrinterCallback)
@@ -98,7 +97,7 @@ def fit(
     }
 
 
-def flags(prepared: Prepared, variant: Variant, seed: int, machine: Machine) -> list[str]:
+def training_flags(prepared: Prepared, variant: Variant, seed: int, machine: Machine) -> list[str]:
     """The arguments of ``elbert train`` for this run."""
     data = prepared.data
     chosen = {
@@ -118,7 +117,7 @@ def flags(prepared: Prepared, variant: Variant, seed: int, machine: Machine) -> 
     return [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
 
 
-def begin_anew(classifier: nn.Linear, spread: float) -> None:
+def reset_classifier(classifier: nn.Linear, spread: float) -> None:
     """A base may have been a classifier of something else with as many classes: no task inherits another's."""
     nn.init.normal_(classifier.weight, std=spread)
     nn.init.zeros_(classifier.bias)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbert.comparison.holdout import SIGNIFICANT
-from lab.choosing import OURS
-from lab.paired import significant, verdict
+from lab.pooling import significant, verdict
+from lab.selection import OURS
 from lab.sets import SINGLE
 from lab.tables import percent
 
@@ -19,12 +19,12 @@ CLEARLY = 0.01  # of accuracy by which shallow must be worse than deep
 SST2_GOAL = 0.88
 
 
-def of_set(pooled: Record, timed: Record | None, simple: float | None) -> list[Record]:
+def check_goals(pooled: Record, timed: Record | None, simple: float | None) -> list[Record]:
     """Every goal of one set; ``simple`` is the accuracy of what needs no network."""
     single = pooled["kind"] in SINGLE
     found = [fast_and_close(pooled, s, points, simple) for s, points in (SENTENCE_GOALS if single else PAIR_GOALS)]
     if single:
-        found.append(in_time(timed))
+        found.append(wall_clock_goal(timed))
     return [*found, never_behind(pooled), depth_matters(pooled), learned(pooled, simple)]
 
 
@@ -50,7 +50,7 @@ def fast_and_close(pooled: Record, speedup: str, points: float, simple: float | 
     return goal(title, met, result)
 
 
-def in_time(timed: Record | None) -> Record:
+def wall_clock_goal(timed: Record | None) -> Record:
     """The point that saves two thirds of the layers, on the clock."""
     title = f"{WALL_GOAL:g}x wall-clock in the engine at 3x of the layers"
     found = None if timed is None else timed["batch"].get("goal 3x")
@@ -96,7 +96,7 @@ def learned(pooled: Record, simple: float | None) -> Record:
     )
 
 
-def bundled(exits: Mapping[str, Any] | None) -> Record:
+def bundled_goal(exits: Mapping[str, Any] | None) -> Record:
     """The bundled model's own goal, by what its exits.json says was measured."""
     title = "bundled model: SST-2 validation at least 88 % at full depth"
     point = next(iter((exits or {}).get("points", {}).values()), None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elbert._atomic import replaced
+from elbert._atomic import open_atomic
 from elbert.errors import InputError
 from lab.records import Records
 
@@ -45,7 +45,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all, in a folder that need not be there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as out:
+    with open_atomic(path) as out:
         out.write(text)
 
 
@@ -64,7 +64,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claim_folder(folder: Path) -> Iterator[None]:
     """Hold a folder against another process that would do the same work; the hold ends with the process, killed or not.
 
     Raises:

@@ -29,35 +29,35 @@ def work(run: Run) -> float:
 
 def pace(known: Sequence[tuple[Run, dict[str, Any]]]) -> float:
     """Seconds a unit of work, the median of measured runs; a guess before there is one."""
-    return statistics.median(pace_of(run, record) for run, record in known) if known else GUESS
+    return statistics.median(run_pace(run, record) for run, record in known) if known else GUESS
 
 
-def pace_of(run: Run, record: dict[str, Any]) -> float:
+def run_pace(run: Run, record: dict[str, Any]) -> float:
     """Seconds a unit of work of one measured run."""
     return max(float(record["seconds"]) - OVERHEAD, 1.0) / work(run)
 
 
 def minutes(run: Run, known: Sequence[tuple[Run, dict[str, Any]]], machine: Machine) -> float:
     """How long a run will take: by measured ones with as many threads, and on the same set, where there are some."""
-    here = [pair for pair in known if like(pair[1]["conditions"], machine)] or known
+    here = [pair for pair in known if is_like(pair[1]["conditions"], machine)] or known
     same = [pair for pair in here if pair[0].prepared.data.name == run.prepared.data.name]
     return (pace(same or here) * work(run) + OVERHEAD) / 60
 
 
-def like(conditions: dict[str, Any], machine: Machine) -> bool:
+def is_like(conditions: dict[str, Any], machine: Machine) -> bool:
     """Whether a run was made on as many threads of the same kind of device."""
     threads = machine.threads or torch.get_num_threads()
     return bool(conditions["device"] == machine.device and conditions["machine"]["torch threads"] == threads)
 
 
-def measured(runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any]]]:
+def find_finished(runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any]]]:
     """The finished ones, with their records."""
     return [(run, record) for run in runs if (record := run.record()) is not None]
 
 
 def print_plan(runs: Sequence[Run], missing: Sequence[Run], machine: Machine) -> None:
     """Say what is missing and how long it will take."""
-    known = measured(runs)
+    known = find_finished(runs)
     each = [minutes(run, known, machine) for run in missing]
     for run, estimate in zip(missing, each, strict=True):
         print_line(f"{run.name:<32} {estimate:6.1f} min")
@@ -67,7 +67,7 @@ def print_plan(runs: Sequence[Run], missing: Sequence[Run], machine: Machine) ->
     )
 
 
-def work_off(
+def make_missing(
     runs: Sequence[Run],
     lacking: Callable[[Run], bool],
     limit: float | None,
@@ -82,7 +82,7 @@ def work_off(
     begun, number = time.monotonic(), 0
     for run in filter(lacking, runs):  # checked when its turn comes: another process may have made it meanwhile
         elapsed = (time.monotonic() - begun) / 60
-        estimate = minutes(run, measured(runs), machine)
+        estimate = minutes(run, find_finished(runs), machine)
         if limit is not None and number and elapsed + estimate > limit:
             print_line(
                 f"stopped after {elapsed:.1f} minutes: {run.name} would take {estimate:.1f} more; run the command again"

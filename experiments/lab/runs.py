@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,16 +13,66 @@ from pathlib import Path
 from typing import Any
 
 from elbert import Classifier
+from elbert.bundle import Bundle, bundled_model
 from elbert.bundle.certificate import files_hash
 from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
+from elbert.errors import InputError
 from elbert.evaluation import Outputs, collect, load_outputs, parse_target
 from elbert.evaluation.report import depth_metrics
-from lab.base import Base
 from lab.fit import Machine, fit
-from lab.places import Places, claimed, public_path
-from lab.prepare import Prepared
+from lab.parts import Prepared
+from lab.places import Places, claim_folder, public_path
 from lab.variants import Variant
+
+BUNDLED_SAW = ("sst2", "mr")  # trained on SST-2, whose sentences are MR's
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base encoder; ``saw`` are the sets whose texts it was trained on with their labels."""
+
+    folder: Path
+    name: str
+    weights: str  # SHA-256
+    depths: int
+    groups: int
+    saw: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folder: Path | None = None, saw: Sequence[str] | None = None) -> Base:
+        """The base in a folder (default: the bundled model).
+
+        Raises:
+            BundleError: it is no ALBERT.
+        """
+        where = bundled_model() if folder is None else folder
+        bundle = Bundle.open(where)
+        bundled = where.resolve() == bundled_model().resolve()
+        name = "bundled" if bundled else re.sub(r"\W+", "_", where.resolve().name)
+        seen = tuple(saw) if saw is not None else BUNDLED_SAW if bundled else ()
+        config = bundle.config
+        return cls(where, name, bundle.weights_hash, config.depths, config.num_hidden_groups, seen)
+
+    @property
+    def key(self) -> str:
+        """Names this base and no other."""
+        return f"{self.name}-{self.weights[:8]}"
+
+    def with_depths(self, depths: int, target: Path) -> Path:
+        """A folder of the same weights with fewer depths.
+
+        Raises:
+            InputError: its depths do not share one layer, so fewer would be another model.
+        """
+        if self.groups != 1:
+            raise InputError(f"{self.folder}: its depths share {self.groups} layer groups; plain-K needs one")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self.folder, target, ignore=shutil.ignore_patterns("exits.json", "*.md"))
+        config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+        (target / "config.json").write_text(json.dumps(config | {"num_hidden_layers": depths}), encoding="utf-8")
+        return target
+
 
 VERSION = 1
 SAVED = ("calibration", "test")
@@ -96,7 +148,7 @@ def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[
     Raises:
         InputError: another process is making this run.
     """
-    with claimed(run.folder):
+    with claim_folder(run.folder):
         begun = time.perf_counter()
         trained, base = run.folder / "training", run.base.folder
         shutil.rmtree(trained, ignore_errors=True)  # of a run that was killed
@@ -104,16 +156,16 @@ def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[
             base = run.base.with_depths(run.depths, run.folder / "base")
         training = fit(base, run.prepared, run.variant, run.seed, trained, machine)
         classifier = Classifier.load(trained, "full", dtype="float32", device=machine.device, threads=machine.threads)
-        parts = {part: outputs_of(classifier, run.prepared.file(part)) for part in SAVED}
+        parts = {part: collect_outputs(classifier, run.prepared.file(part)) for part in SAVED}
         for part, outputs in parts.items():
             outputs.save(run.folder / f"{part}.npz")
         keep(trained, run.folder / "model", keep_model)
         shutil.rmtree(run.folder / "base", ignore_errors=True)
         record = {
             "settings": run.settings,
-            "base": {"name": run.base.name, "weights": run.base.weights, "saw_this_set": seen(run)},
+            "base": {"name": run.base.name, "weights": run.base.weights, "saw_this_set": is_base_trained_on(run)},
             "training": training,
-            **{part: measured(outputs) for part, outputs in parts.items()},
+            **{part: measure_outputs(outputs) for part, outputs in parts.items()},
             "outputs": {part: files_hash([run.folder / f"{part}.npz"]) for part in SAVED},
             "seconds": round(time.perf_counter() - begun, 1),
             "conditions": {
@@ -128,7 +180,7 @@ def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[
     return record
 
 
-def seen(run: Run) -> bool:
+def is_base_trained_on(run: Run) -> bool:
     """Whether the base was trained on texts of this set with their labels."""
     return run.prepared.data.name in run.base.saw
 
@@ -144,7 +196,7 @@ def keep(trained: Path, model: Path, keep_model: bool) -> None:
         shutil.rmtree(trained)
 
 
-def outputs_of(classifier: Classifier, file: Path) -> Outputs:
+def collect_outputs(classifier: Classifier, file: Path) -> Outputs:
     """What every depth says of every text of a file."""
     examples = list(read_examples(str(file)))
     config = classifier.bundle.config
@@ -152,7 +204,7 @@ def outputs_of(classifier: Classifier, file: Path) -> Outputs:
     return collect(classifier, [example.content() for example in examples], labels)
 
 
-def measured(outputs: Outputs) -> dict[str, Any]:
+def measure_outputs(outputs: Outputs) -> dict[str, Any]:
     """Metrics of every depth, and their mean accuracy."""
     found = [depth_metrics(outputs, depth) for depth in range(1, outputs.depths + 1)]
     series = {name: [round(m[name], 5) for m in found] for name in ("accuracy", "f1", "matthews", "ece")}
@@ -160,7 +212,7 @@ def measured(outputs: Outputs) -> dict[str, Any]:
     return {"n": len(outputs), "tokens": round(float(outputs.tokens.mean()), 2), "area": round(area, 5), **series}
 
 
-def command_of(script: str, words: Sequence[tuple[str, Any]]) -> str:
+def format_command(script: str, words: Sequence[tuple[str, Any]]) -> str:
     """The command as others would give it: only what was set, no path of this machine."""
     options = [
         (name, public_path(value) if isinstance(value, Path) else value) for name, value in words if value is not None

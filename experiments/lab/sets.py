@@ -65,7 +65,7 @@ SETS = {
 }
 
 
-def named(names: Sequence[str]) -> list[DataSet]:
+def find_sets(names: Sequence[str]) -> list[DataSet]:
     """The sets of those names.
 
     Raises:
@@ -77,7 +77,7 @@ def named(names: Sequence[str]) -> list[DataSet]:
     return [SETS[name] for name in names]
 
 
-def changed(data: DataSet, epochs: float | None, rate: float | None) -> DataSet:
+def with_training(data: DataSet, epochs: float | None, rate: float | None) -> DataSet:
     """The set trained for other epochs or at another rate, where one is set."""
     longer = data if epochs is None else replace(data, epochs=epochs)
     return longer if rate is None else replace(longer, rate=rate)

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table: the first column is words, the others are numbers."""
-    return framed([list(header), ["---", *["--:"] * (len(header) - 1)], *map(list, rows)])
+    return join_cells([list(header), ["---", *["--:"] * (len(header) - 1)], *map(list, rows)])
 
 
-def words(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table of words."""
-    return framed([list(header), ["---"] * len(header), *map(list, rows)])
+    return join_cells([list(header), ["---"] * len(header), *map(list, rows)])
 
 
-def framed(lines: Sequence[Sequence[str]]) -> str:
+def join_cells(lines: Sequence[Sequence[str]]) -> str:
     """Cells between bars; a bar within a cell is no border."""
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

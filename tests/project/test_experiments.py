@@ -27,14 +27,19 @@ ROOT = Path(__file__).parents[2]
 HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
-from lab import choosing, goals, paired, reporting  # noqa: E402
-from lab.objectives import Alternating, LastOnly, centred_weights, keep_gradients_apart  # noqa: E402
-from lab.places import Places, claimed  # noqa: E402
-from lab.prepare import prepare  # noqa: E402
+from lab import goals, pooling, report, selection  # noqa: E402
+from lab.parts import PARTS, check, cut, key, prepare  # noqa: E402
+from lab.places import Places, claim_folder  # noqa: E402
 from lab.records import Records  # noqa: E402
 from lab.sets import SETS, DataSet  # noqa: E402
-from lab.splits import PARTS, check, cut, key  # noqa: E402
-from lab.variants import shallower, variant  # noqa: E402
+from lab.variants import (  # noqa: E402
+    Alternating,
+    LastOnly,
+    centred_weights,
+    keep_gradients_apart,
+    parse_variant,
+    shallower,
+)
 
 FILES = sorted(HERE.rglob("*.py"))
 FAMILIES = ["gap | window", "window", "entropy", "patience", "depth"]
@@ -154,7 +159,7 @@ def test_no_phrase_of_a_held_out_sentence_alone_is_trained_on():
     assert set(held) < set(sentences)
     others = [s for s in sentences if s not in held]
     kept = {key(row) for row in parts["train"]}
-    for phrase in {key(row) for row in train}:  # the plain twin
+    for phrase in {key(row) for row in train}:  # a plain reference
         among_held, among_others = (any(f" {phrase} " in f" {s} " for s in some) for some in (held, others))
         assert (phrase in kept) == (among_others or not among_held)
     assert "quite unlike" in kept
@@ -179,20 +184,20 @@ def test_parts_are_cut_once_and_again_for_other_data(here):
 
 
 def test_ways_to_train():
-    assert variant("plain-L", 12).name == "plain-12"
-    assert variant("learned+distilled+mean", 12).options.distillation == 0.5
+    assert parse_variant("plain-L", 12).name == "plain-12"
+    assert parse_variant("learned+distilled+mean", 12).options.distillation == 0.5
     assert shallower(12, (1.5, 2, 3, 4, 6, 10), 0.05) == [1, 2, 3, 4, 6, 8, 12]
-    assert variant("last-half", 4).settings["last_share"] == 1 / 2
-    assert "last_share" not in variant("equal", 4).settings  # runs from before it was an option stay what they are
+    assert parse_variant("last-half", 4).settings["last_share"] == 1 / 2
+    assert "last_share" not in parse_variant("equal", 4).settings  # so that older runs keep their settings
     for wrong in ("plain-13", "equals", "equal+more", "centred+distilled"):
         with pytest.raises(InputError):
-            variant(wrong, 12)
+            parse_variant(wrong, 12)
 
 
 def test_objectives_beside_the_librarys():
     torch.manual_seed(0)
     logits, labels = torch.randn(4, 5, 3), torch.randint(0, 3, (5,))
-    problem, options = "single_label_classification", variant("equal", 4).options
+    problem, options = "single_label_classification", parse_variant("equal", 4).options
     last = torch.nn.functional.cross_entropy(logits[-1], labels)
     assert torch.allclose(LastOnly(4, problem, options)(logits, labels), last)
     every = sum(torch.nn.functional.cross_entropy(depth, labels) for depth in logits)
@@ -296,9 +301,9 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path):
 
 def test_two_processes_do_not_make_the_same_run(tmp_path):
     # A lock belongs to an opened file, so a second opening in this process is as good as another process.
-    with claimed(tmp_path), pytest.raises(InputError, match="another process is at work"), claimed(tmp_path):
+    with claim_folder(tmp_path), pytest.raises(InputError, match="another process is at work"), claim_folder(tmp_path):
         pass
-    with claimed(tmp_path):
+    with claim_folder(tmp_path):
         pass
 
 
@@ -430,6 +435,20 @@ def chosen_by(places):
     return found
 
 
+def test_the_pages_in_the_repository_are_those_of_the_records(tmp_path):
+    results = HERE / "results"
+    shutil.copytree(results, tmp_path / "results")
+    places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "results")
+    call("results", places, "--output", tmp_path / "RESULTS.md")
+    assert (tmp_path / "RESULTS.md").read_text() == (HERE / "RESULTS.md").read_text()
+    pages = sorted(page.name for page in results.glob("*.md"))
+    assert pages == ["data.md", "exits.md", "training.md", "wall_clock.md"]
+    for page in pages:
+        assert (tmp_path / "results" / page).read_text() == (results / page).read_text()
+        opening = (results / page).read_text().split("\n\n")[2]
+        assert len([line for line in opening.splitlines() if line.startswith("- ")]) == 3
+
+
 def test_results_without_results_say_so(tmp_path):
     places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "none")
     call("results", places, "--output", tmp_path / "RESULTS.md")
@@ -453,18 +472,18 @@ def made_up(n, depths=6, classes=3, seed=0):
 def test_pooled_tests_are_those_of_the_concatenated_texts():
     generator = np.random.default_rng(0)
     ours, theirs = (generator.random((3, 50)) < p for p in (0.8, 0.6))
-    found = paired.tested([reporting.versus(a, b) for a, b in zip(ours, theirs)])
+    found = pooling.pool_tests([report.count_wins(a, b) for a, b in zip(ours, theirs)])
     assert found["p"] == pytest.approx(mcnemar(ours.ravel(), theirs.ravel()), abs=1e-6)
     assert sum(found["seeds"]) == 3
 
 
 def test_a_win_at_a_higher_cost_is_no_win():
     test = {"better": 0, "worse": 20, "p": 1e-6, "seeds": [0, 0, 1]}
-    cells = {choosing.OURS: {"mean_depth": {"mean": 2.0}}, "gap": {"mean_depth": {"mean": 2.1}, "test": test}}
-    assert paired.verdict(cells, "gap") == -1
+    cells = {selection.OURS: {"mean_depth": {"mean": 2.0}}, "gap": {"mean_depth": {"mean": 2.1}, "test": test}}
+    assert pooling.verdict(cells, "gap") == -1
     cells["gap"]["mean_depth"]["mean"] = 2.5
-    assert paired.verdict(cells, "gap") == 0
-    assert paired.verdict(cells, choosing.OURS) == 0
+    assert pooling.verdict(cells, "gap") == 0
+    assert pooling.verdict(cells, selection.OURS) == 0
 
 
 def test_holm_by_hand_and_goals_by_it():
@@ -473,20 +492,20 @@ def test_holm_by_hand_and_goals_by_it():
     cells = {
         name: about | {"test": {"better": 0, "worse": 9, "p": each, "seeds": [0, 0, 1]}} for name, each in p.items()
     }
-    found = paired.corrected({"3": {choosing.OURS: about, **cells}})
+    found = pooling.apply_holm({"3": {selection.OURS: about, **cells}})
     holm = {name: found["3"][name]["test"]["holm"] for name in p}
     assert holm == {"entropy": 0.04, "patience": 0.06, "gap": 0.08, "confidence": 0.9}
     met = goals.never_behind({"cells": found})
     assert met["met"] is False
     assert "behind gap at 3x (p = 0.04, Holm 0.08)" in met["found"]
     del cells["entropy"]
-    alone = goals.never_behind({"cells": paired.corrected({"3": {choosing.OURS: about, **cells}})})
+    alone = goals.never_behind({"cells": pooling.apply_holm({"3": {selection.OURS: about, **cells}})})
     assert alone["met"] is True  # 0.02 of three tests is 0.06
     assert "of 3 tests behind gap" in alone["found"]
 
 
 def test_a_task_that_was_not_learned_meets_no_goal_of_speed():
-    fast = {"3": {choosing.OURS: {"lost": {"mean": 0.001}, "speedup": {"mean": 3.2}}}}
+    fast = {"3": {selection.OURS: {"lost": {"mean": 0.001}, "speedup": {"mean": 3.2}}}}
     record = {"goals": fast, "full": {"mean": 0.70}}
     assert goals.fast_and_close(record, "3", 0.5, 0.65)["met"] is True
     assert goals.fast_and_close(record, "3", 0.5, None)["met"] is True
@@ -495,36 +514,36 @@ def test_a_task_that_was_not_learned_meets_no_goal_of_speed():
     assert "a linear SVM or the largest class is better" in unlearned["found"]
     assert goals.learned(record, 0.71)["met"] is False
     record["full"]["mean"] = 0.72
-    fast["3"][choosing.OURS]["speedup"]["mean"] = 2.9
+    fast["3"][selection.OURS]["speedup"]["mean"] = 2.9
     assert goals.fast_and_close(record, "3", 0.5, 0.71)["met"] is False
 
 
 def test_area_is_the_mean_over_costs_of_what_was_chosen_for_them():
-    trials = reporting.Trials(made_up(200))
+    trials = report.Trials(made_up(200))
     front = [(1.0, policy("depth(1)")), (2.5, policy("depth(3)")), (4.0, policy("full"))]
     costs = np.linspace(1, 6, 5001)[:-1]
     slow = np.mean([trials.right[:, 0 if c < 2.5 else 2 if c < 4 else 5].mean() for c in costs])
-    assert reporting.area(trials, front) == pytest.approx(slow, abs=1e-3)
+    assert report.area(trials, front) == pytest.approx(slow, abs=1e-3)
 
 
 def test_choices_hold_for_the_calibration_part():
     outputs = made_up(800, classes=2)
-    chosen = choosing.choose(outputs, FAMILIES)
-    trials = reporting.Trials(outputs)
+    chosen = selection.choose(outputs, FAMILIES)
+    trials = report.Trials(outputs)
     for speedup, families in chosen.near.items():
         if speedup <= 4:
             assert trials.depth(families["entropy"]).mean() == pytest.approx(6 / speedup, rel=0.06)
     for name, best in chosen.as_good.items():
         assert trials.correct(best).mean() >= trials.right[:, -1].mean(), name
     assert all(promise.n == 480 for promise in chosen.promises)
-    window = choosing.build_candidates(6, ["window"])["window"]
+    window = selection.build_candidates(6, ["window"])["window"]
     assert len({w.entropy for w in window if w.rules and hasattr(w, "entropy")}) >= 300
 
 
 def test_a_goal_compares_policies_of_about_its_cost():
     outputs = made_up(800, classes=2)
-    chosen, trials = choosing.choose(outputs, FAMILIES), reporting.Trials(outputs)
+    chosen, trials = selection.choose(outputs, FAMILIES), report.Trials(outputs)
     for speedup, families in chosen.goals.items():
         if speedup < 5:
-            fast = 6 / trials.depth(families[choosing.OURS]).mean()
+            fast = 6 / trials.depth(families[selection.OURS]).mean()
             assert speedup * 1.02 <= fast <= speedup * 1.14

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from elbert.bundle import EXITS_FILE, bundled_model
-from lab import clock, exit_study, exit_tables, figures, goals, training_tables
-from lab.choosing import OURS
-from lab.linear import LINEAR, published, simple
+from lab import clock, exit_study, exit_tables, figures, goals, training_results
+from lab.linear import LINEAR, best_simple, published
 from lab.places import Places
+from lab.selection import OURS
 from lab.sets import SETS
 from lab.tables import percent, table
 
@@ -23,7 +23,7 @@ SAW = "\n\nThe base was trained on texts of this set with their labels, so nothi
 
 def pages(places: Places, words: Path) -> dict[str, str]:
     """The text of every page by name: ``index``, and one page for each study. Figures are drawn beside the pages."""
-    exits, training = exit_study.load(places), training_tables.load(places)
+    exits, training = exit_study.load_study(places), training_results.load_study(places)
     linear = places.records.read(LINEAR) or {}
     tables = {
         "data": ("Data", data_part(linear)),
@@ -32,14 +32,14 @@ def pages(places: Places, words: Path) -> dict[str, str]:
         "wall_clock": ("Wall-clock", clock_part(places, exits)),
     }
     goals_section = "## Goals\n\n" + goals_part(places, exits, linear)
-    index = ["# Results", NOTE.format(""), read(words, "index"), goals_section, read(words, "published")]
+    index = ["# Results", NOTE.format(""), read_words(words, "index"), goals_section, read_words(words, "published")]
     found = {"index": "\n\n".join(index) + "\n"}
     for name, (title, text) in tables.items():
-        found[name] = "\n\n".join([f"# {title}", NOTE.format("../"), read(words, name), text]) + "\n"
+        found[name] = "\n\n".join([f"# {title}", NOTE.format("../"), read_words(words, name), text]) + "\n"
     return found
 
 
-def read(words: Path, name: str) -> str:
+def read_words(words: Path, name: str) -> str:
     """The hand-written part of a page."""
     return (words / f"{name}.md").read_text(encoding="utf-8").strip()
 
@@ -49,9 +49,9 @@ def goals_part(places: Places, exits: Record | None, linear: Mapping[str, Record
     found, theirs = {}, published()
     for name, pooled in (exits or {"sets": {}})["sets"].items():
         timed = places.records.read(clock.clock_name(exits["base"], name)) if exits else None
-        found[name] = goals.of_set(pooled, timed, simple(linear.get(name), theirs.get(name)))
+        found[name] = goals.check_goals(pooled, timed, best_simple(linear.get(name), theirs.get(name)))
     file = bundled_model() / EXITS_FILE
-    own = goals.bundled(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
+    own = goals.bundled_goal(json.loads(file.read_text(encoding="utf-8")) if file.exists() else None)
     note = "" if found else NOT_RUN.format("exit_study.py") + "\n\n"
     return note + exit_tables.goals_table({**found, "bundled model": [own]})
 
@@ -95,14 +95,14 @@ def training_part(study: Record | None) -> str:
         f"step's on the processor, over plain ALBERT's. 1.5x to 10x: accuracy with exits over `{reference}`'s, "
         f"`{OURS}` at about that cost, its dials chosen on each run's own calibration part.",
         "## All sets",
-        training_tables.over_table(study),
+        training_results.over_table(study),
         "## What the default is chosen by",
         f"No test text: `{OURS}` on halves of each run's calibration part, dials of one half tried on the other (four "
         f"halvings, both ways); accuracy over `{reference}`'s in points, its mean over the six speed-ups first.",
-        training_tables.choice_table(study),
+        training_results.choice_table(study),
     ]
     for name, each in study["sets"].items():
-        shown = training_tables.set_table(each, reference, study["depths"])
+        shown = training_results.set_table(each, reference, study["depths"])
         parts += [f"## {name}", shown + (SAW if each["saw_this_set"] else "")]
     return "\n\n".join(parts)
 
@@ -153,5 +153,5 @@ def clock_part(places: Places, exits: Record | None) -> str:
             about = f"{settings['dtype']}, full depth {full['ms_per_text']:.2f} ms a text in batches"
             about += f", {found['single']['full']['ms_per_text']:.2f} ms one by one; {settings['rounds']} rounds"
             about += f"; {found['conditions']['machine']['processor']}"
-            parts += [f"## {name}", about, table(clock.HEADER, clock.rows(found))]
+            parts += [f"## {name}", about, table(clock.HEADER, clock.table_rows(found))]
     return "\n\n".join(parts) if parts else NOT_RUN.format("wall_clock.py")

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.calibration import losses
+from elbert.calibration import compute_losses
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import right
-from elbert.evaluation.oracles import oracles, overthinking
+from elbert.evaluation.metrics import find_correct
+from elbert.evaluation.oracles import compute_oracles, overthinking_rate
 from elbert.evaluation.sweep import SLACK, SPEEDUPS, Trials
 from elbert.exits import Policy, Window
 from elbert.exits.policies import AGREE, STABLE, TREND
-from lab.choosing import OURS, Choices, Promise
+from lab.selection import OURS, Choices, Promise
 
 Right = NDArray[np.bool_]
 PLAIN = "trained alone"  # a shallower classifier, trained on its last depth only
@@ -27,7 +27,7 @@ def report(choices: Choices, test: Outputs, plain: Mapping[int, Outputs]) -> dic
     """Everything of one seed; ``plain`` are the outputs of classifiers trained alone, by their depths."""
     trials = Trials(test)
     full = trials.right[:, -1]
-    alone = {depths: right(outputs)[:, -1] for depths, outputs in plain.items()}
+    alone = {depths: find_correct(outputs)[:, -1] for depths, outputs in plain.items()}
     return {
         "n": len(test),
         "chosen_on": choices.n,
@@ -35,16 +35,17 @@ def report(choices: Choices, test: Outputs, plain: Mapping[int, Outputs]) -> dic
         "full": share(full),
         "fixed": [share(column) for column in trials.right.T],
         "alone": {str(depths): share(correct) for depths, correct in sorted(alone.items())},
-        "shallow": versus(full, trials.right[:, max(test.depths // 4, 1) - 1]),
+        "shallow": count_wins(full, trials.right[:, max(test.depths // 4, 1) - 1]),
         "cells": {key(s): cells(trials, choices.near[s], alone_at(alone, test.depths, s)) for s in SPEEDUPS},
         "area": {name: round(area(trials, front), 5) for name, front in choices.fronts.items()},
         "oracles": {
-            o.name: {"accuracy": rounded(o.accuracy), "mean_depth": rounded(o.mean_depth)} for o in oracles(test)
+            o.name: {"accuracy": rounded(o.accuracy), "mean_depth": rounded(o.mean_depth)}
+            for o in compute_oracles(test)
         },
-        "overthinking": rounded(overthinking(test) or 0.0),
+        "overthinking": rounded(overthinking_rate(test) or 0.0),
         "efficiency": {name: efficiency(trials, policy) for name, policy in choices.as_good.items()},
         "goals": {key(s): {n: test_figures(trials, p) for n, p in found.items()} for s, found in choices.goals.items()},
-        "promises": [held(trials, promise) for promise in choices.promises],
+        "promises": [check_promise(trials, promise) for promise in choices.promises],
         "windows": windows(trials),
     }
 
@@ -64,7 +65,7 @@ def share(correct: Right) -> float:
     return rounded(correct.mean())
 
 
-def versus(ours: Right, theirs: Right) -> dict[str, int]:
+def count_wins(ours: Right, theirs: Right) -> dict[str, int]:
     """On how many texts one is right and the other wrong: what McNemar's test needs, and can be summed over seeds."""
     return {"better": int((ours & ~theirs).sum()), "worse": int((theirs & ~ours).sum())}
 
@@ -86,12 +87,12 @@ def cells(trials: Trials, chosen: Mapping[str, Policy], alone: tuple[int, Right]
     for name, policy in chosen.items():
         found[name] = test_figures(trials, policy)
         if ours is not None and name != OURS:
-            found[name] |= versus(ours, trials.correct(policy))
+            found[name] |= count_wins(ours, trials.correct(policy))
     if alone is not None:
         depths, correct = alone
         found[PLAIN] = {"policy": f"{depths} depths", "accuracy": share(correct), "mean_depth": float(depths)}
         if ours is not None:
-            found[PLAIN] |= versus(ours, correct)
+            found[PLAIN] |= count_wins(ours, correct)
     return found
 
 
@@ -115,18 +116,18 @@ def efficiency(trials: Trials, policy: Policy) -> dict[str, Any]:
     The oracle leaves at the earliest depth that answers as the last does, so its accuracy is full depth's.
     """
     found = test_figures(trials, policy)
-    (best,) = (o for o in oracles(trials.outputs) if o.name == "earliest as the last")
+    (best,) = (o for o in compute_oracles(trials.outputs) if o.name == "earliest as the last")
     spare, depths = trials.outputs.depths - best.mean_depth, trials.outputs.depths
     saved = (depths - found["mean_depth"]) / spare if spare > 0 else 1.0
     return found | {"efficiency": rounded(saved), "lost": rounded(trials.right[:, -1].mean() - found["accuracy"])}
 
 
-def held(trials: Trials, promise: Promise) -> dict[str, Any]:
+def check_promise(trials: Trials, promise: Promise) -> dict[str, Any]:
     """What was promised, and what the test part says of it."""
     about = {"loss": promise.loss, "promised": promise.risk, "n": promise.n}
     if promise.policy is None:
         return about | {"needed": promise.needed}
-    lost = trials.look_up(losses(trials, promise.loss), trials.depth(promise.policy))
+    lost = trials.look_up(compute_losses(trials, promise.loss), trials.depth(promise.policy))
     return about | {"flips": promise.flips, "risk": rounded(lost.mean())} | test_figures(trials, promise.policy)
 
 

@@ -1,6 +1,6 @@
-"""Choose every dial of every policy on the calibration part. No test text reaches this file.
+"""Choose every dial of every policy on the calibration part. This file reads no test text.
 
-What is chosen is a :class:`Choices`; ``lab.reporting`` takes it to the test part, and chooses nothing.
+What is chosen is a :class:`Choices`; ``lab.report`` applies it to the test part, and chooses nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from itertools import product
 
 import numpy as np
 
-from elbert.calibration import Loss, certify, sequence
-from elbert.calibration.certify import texts_needed
-from elbert.comparison.comparison import with_tempered
+from elbert.calibration import Loss, certify, order_candidates
+from elbert.calibration.certify import min_texts
+from elbert.comparison.comparison import add_tempered
 from elbert.evaluation import Outputs
-from elbert.evaluation.sweep import SPEEDUPS, Swept, Trials, families, gap_or_window, near_one, thresholds
-from elbert.evaluation.temperature import fitted_temperatures
+from elbert.evaluation.sweep import (
+    SPEEDUPS,
+    SweepResult,
+    Trials,
+    build_families,
+    build_gap_or_window,
+    thresholds,
+    thresholds_near_one,
+)
+from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import Policy, Window
 
 PAPERS = "window"  # ELBERT's own
@@ -63,50 +71,50 @@ class Choices:
 
 def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
     """Choose the dials of all families, or of those named, at every speed-up."""
-    trials, candidates = Trials(calibration), candidates_for(calibration.depths, names)
-    everything = with_tempered(candidates, fitted_temperatures(calibration))
+    trials, candidates = Trials(calibration), build_candidates(calibration.depths, names)
+    everything = add_tempered(candidates, fit_temperatures(calibration))
     swept = {name: trials.sweep(policies) for name, policies in everything.items()}
-    swept[ALL] = together(list(swept.values()))
+    swept[ALL] = merge_sweeps(list(swept.values()))
     least = float(trials.right[:, -1].mean())
     return Choices(
         n=len(calibration),
-        near={s: picked({name: each.near(s) for name, each in swept.items()}, swept) for s in SPEEDUPS},
+        near={s: pick_policies({name: each.near(s) for name, each in swept.items()}, swept) for s in SPEEDUPS},
         fronts={n: [(float(s.mean_depth[i]), s.policies[i]) for i in s.front] for n, s in swept.items()},
         as_good={name: each.policies[each.within(least)] for name, each in swept.items()},
-        goals={s: picked({name: each.near(s * MARGIN) for name, each in swept.items()}, swept) for s in GOALS},
-        promises=promises(calibration, [policy for policies in candidates.values() for policy in policies]),
+        goals={s: pick_policies({name: each.near(s * MARGIN) for name, each in swept.items()}, swept) for s in GOALS},
+        promises=certify_promises(calibration, [policy for policies in candidates.values() for policy in policies]),
     )
 
 
-def near(trials: Trials) -> dict[float, Policy]:
+def choose_near(trials: Trials) -> dict[float, Policy]:
     """Ours at every speed-up, chosen on these outputs."""
-    swept = trials.sweep(candidates_for(trials.outputs.depths, [OURS])[OURS])
+    swept = trials.sweep(build_candidates(trials.outputs.depths, [OURS])[OURS])
     places = {speedup: swept.near(speedup) for speedup in SPEEDUPS}
     return {speedup: swept.policies[i] for speedup, i in places.items() if i is not None}
 
 
-def candidates_for(depths: int, names: Sequence[str] | None) -> dict[str, list[Policy]]:
+def build_candidates(depths: int, names: Sequence[str] | None) -> dict[str, list[Policy]]:
     """The library's families, the windows with as many first stages as the families of one rule have.
 
     With fewer they have no policy at some costs (10x on a set of several classes), and cannot be compared there.
     """
-    found = families(depths, names)
+    found = build_families(depths, names)
     if PAPERS in found:
         grid = product(thresholds(DIALS), range(2, depths + 1))
         found[PAPERS] += [Window(entropy=entropy, size=size) for entropy, size in grid]
     if OURS in found:
-        found[OURS] += gap_or_window(depths, near_one(DIALS))
+        found[OURS] += build_gap_or_window(depths, thresholds_near_one(DIALS))
     return found
 
 
-def picked(places: Mapping[str, int | None], swept: Mapping[str, Swept]) -> dict[str, Policy]:
+def pick_policies(places: Mapping[str, int | None], swept: Mapping[str, SweepResult]) -> dict[str, Policy]:
     """The policies at some places of their sweeps; families that cannot be that fast are left out."""
     return {name: swept[name].policies[i] for name, i in places.items() if i is not None}
 
 
-def together(swept: Sequence[Swept]) -> Swept:
+def merge_sweeps(swept: Sequence[SweepResult]) -> SweepResult:
     """Several sweeps over the same outputs as one."""
-    return Swept(
+    return SweepResult(
         [policy for each in swept for policy in each.policies],
         np.concatenate([each.mean_depth for each in swept]),
         np.concatenate([each.accuracy for each in swept]),
@@ -114,15 +122,15 @@ def together(swept: Sequence[Swept]) -> Swept:
     )
 
 
-def promises(calibration: Outputs, candidates: Sequence[Policy]) -> list[Promise]:
+def certify_promises(calibration: Outputs, candidates: Sequence[Policy]) -> list[Promise]:
     """For every loss and risk the fastest certified policy: ordered on one part of these texts, tested on the other."""
     tuning, rest = calibration.split(TUNING)
     ordering, part = Trials(tuning), Trials(rest)
     found = []
     for loss in LOSSES:
-        ordered = sequence(ordering, candidates, loss)
+        ordered = order_candidates(ordering, candidates, loss)
         for risk in RISKS:
-            needed = texts_needed(risk, ERROR)
+            needed = min_texts(risk, ERROR)
             if len(rest) < needed:
                 found.append(Promise(loss, risk, len(rest), needed=needed))
                 continue
@@ -131,4 +139,4 @@ def promises(calibration: Outputs, candidates: Sequence[Policy]) -> list[Promise
     return found
 
 
-__all__ = ["ALL", "GOALS", "OURS", "PAPERS", "Choices", "Promise", "choose", "near"]
+__all__ = ["ALL", "GOALS", "OURS", "PAPERS", "Choices", "Promise", "choose", "choose_near"]
