@@ -27,7 +27,11 @@ function selectClasses(view) {
 
 const OTHER = 8;
 
-/* The colour of every class in a view; of two classes, the two that are far apart for every eye. */
+/**
+ * The colour of every class in a view; of two classes, the two that are far apart for every eye.
+ * @param {{labels: string[], steps: Step[]}} view
+ * @returns {(index: number) => number}
+ */
 export function assignColors(view) {
   const { shown } = selectClasses(view);
   return (index) => {
@@ -36,6 +40,10 @@ export function assignColors(view) {
   };
 }
 
+/**
+ * @param {HTMLElement} holder
+ * @returns {{show: (view: View, fresh: boolean) => void, again: () => void}}
+ */
 export function mountDepthChart(holder) {
   const legend = h("p", { class: "legend" });
   const stage = h("div", { class: "stage" });

@@ -2,10 +2,20 @@
 import { findTopClass, findWindowBreak, LAST_REASON, listRules } from "./policies.js";
 import { printMember } from "./specs.js";
 
+/**
+ * @param {number} value
+ * @returns {string}
+ */
 export const formatValue = (value) =>
   value < 0.0995 && value > 0 ? Number(value.toPrecision(2)).toString() : value.toFixed(2);
 
-/* The answer of a step: its class, or for multi-label every label above one half. */
+/**
+ * The answer of a step: its class, or for multi-label every label above one half.
+ * @param {Step} step
+ * @param {string[]} labels
+ * @param {boolean} multiLabel
+ * @returns {Answer}
+ */
 export function findAnswer(step, labels, multiLabel) {
   const top = findTopClass(step);
   if (!multiLabel) return { name: labels[top], score: step[top], index: top };
@@ -13,9 +23,17 @@ export function findAnswer(step, labels, multiLabel) {
   return { name: above.length ? above.join(", ") : "no label", score: null, index: above.length ? top : -1 };
 }
 
+/**
+ * @param {number} p
+ * @returns {string}
+ */
 export const formatShare = (p) => `${p > 0.995 && p < 1 ? (100 * p).toFixed(1) : Math.round(100 * p)} %`;
 
-/* The signal of the current depth that a policy compares with a threshold, by its first rule that does so. */
+/**
+ * The signal of the current depth that a policy compares with a threshold, by its first rule that does so.
+ * @param {Policy} policy
+ * @returns {{signal: string, at: number, below: boolean, temperatures?: number[][]} | null}
+ */
 export function findThreshold(policy) {
   for (const rule of listRules(policy)) {
     const m = rule.member;
@@ -30,7 +48,11 @@ export function findThreshold(policy) {
   return null;
 }
 
-/* What a policy reads over several depths: {size, name, findBreak(signals, depth) → {why, at}}, or null. */
+/**
+ * What a policy reads over several depths: {size, name, findBreak(signals, depth) → {why, at}}, or null.
+ * @param {Policy} policy
+ * @returns {{size: number, name: string, findBreak: (s: Signals, depth: number) => WindowBreak} | null}
+ */
 export function findWindow(policy) {
   for (const rule of listRules(policy)) {
     const m = rule.member;
@@ -74,9 +96,17 @@ const BROKEN = {
   unsure: (at) => `entropy too high at depth ${at}`,
   moves: (at) => `still changing at depth ${at}`,
 };
+/**
+ * @param {WindowBreak} found
+ * @returns {string}
+ */
 export const describeBreak = ({ why, at }) => (why ? BROKEN[why](at) : "settled");
 
-/* The reason of an exit as a sentence. */
+/**
+ * The reason of an exit as a sentence.
+ * @param {View} view
+ * @returns {string}
+ */
 export function describeExit(view) {
   const { exit, signals, policy } = view;
   const rule = listRules(policy).find((one) => one.reason === exit.reason && one.fires(signals, exit.depth));

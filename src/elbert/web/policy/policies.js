@@ -34,6 +34,10 @@ export const POLICY_KINDS = {
     number("range", 0, 1, 0.05),
   ],
 };
+/**
+ * @param {string} name
+ * @returns {boolean}
+ */
 export const isKnownPolicy = (name) => Object.hasOwn(POLICY_KINDS, name);
 
 // ---------------------------------------------------------------- signals
@@ -63,6 +67,10 @@ function gapOf(options) {
   return f32(first - second);
 }
 
+/**
+ * @param {Step} options
+ * @returns {number} the index of the first largest value
+ */
 export function findTopClass(options) {
   let best = 0;
   for (let i = 1; i < options.length; i++) if (options[i] > options[best]) best = i;
@@ -90,8 +98,13 @@ function atTemperatures(steps, temperatures, multiLabel) {
   });
 }
 
-/* All signals of one text, depth by depth: steps[depth][class]. A row's signal is that of its least settled question.
-   options.multiLabel: every label is a question of its own; options.entropy: Python's values, where it sends them. */
+/**
+ * All signals of one text, depth by depth: steps[depth][class]. A row's signal is that of its least settled question.
+ * options.multiLabel: every label is a question of its own; options.entropy: Python's values, where it sends them.
+ * @param {Step[]} steps
+ * @param {{multiLabel?: boolean, entropy?: number[] | null}} [options]
+ * @returns {Signals}
+ */
 export function computeSignals(steps, options = {}) {
   const depths = steps.length;
   const rows = steps.map((step) => questions(step, options.multiLabel));
@@ -159,7 +172,13 @@ const FIRES = {
   },
 };
 
-/* Why the window that ends at a depth does not hold: "" if it does. `at` is the depth (from 1) where it breaks. */
+/**
+ * Why the window that ends at a depth does not hold: "" if it does. `at` is the depth (from 1) where it breaks.
+ * @param {Signals} s
+ * @param {number} depth
+ * @param {Member} window
+ * @returns {WindowBreak}
+ */
 export function findWindowBreak(s, depth, window) {
   if (depth < window.size) return { why: "filling", at: depth };
   const first = depth - window.size;
@@ -179,7 +198,11 @@ export function findWindowBreak(s, depth, window) {
   return { why: "", at: depth };
 }
 
-/* The rules of a policy in order: the first that fires is the reason. */
+/**
+ * The rules of a policy in order: the first that fires is the reason.
+ * @param {Policy} policy
+ * @returns {Rule[]}
+ */
 export function listRules(policy) {
   return policy.flatMap((member) => {
     if (member.name === "full") return [];
@@ -198,7 +221,12 @@ export function listRules(policy) {
   });
 }
 
-/* The exit {depth, reason} of a text with these signals; the last depth always answers. */
+/**
+ * The exit {depth, reason} of a text with these signals; the last depth always answers.
+ * @param {Signals} s
+ * @param {Rule[]} ordered
+ * @returns {Exit}
+ */
 export function findExit(s, ordered) {
   for (let depth = 1; depth < s.depths; depth++) {
     for (const rule of ordered) if (rule.fires(s, depth)) return { depth, reason: rule.reason };

@@ -6,7 +6,11 @@ import { parsePolicy, printPolicy } from "./specs.js";
 
 const half = Math.fround(0.5);
 
-/* Computed once: the signals of every text, which depths are right, and the depth from which the answer stays. */
+/**
+ * Computed once: the signals of every text, which depths are right, and the depth from which the answer stays.
+ * @param {Evaluation} evaluation
+ * @returns {PreparedEvaluation}
+ */
 export function prepareEvaluation(evaluation) {
   const { probabilities, label, multi_label: multiLabel, depths } = evaluation;
   const answer = multiLabel
@@ -29,14 +33,23 @@ export function prepareEvaluation(evaluation) {
 
 const share = (texts, holds) => texts.filter(holds).length / texts.length;
 
-/* The depth (from 1) from which all answers are the last one. */
+/**
+ * The depth (from 1) from which all answers are the last one.
+ * @param {(string | number)[]} answers
+ * @returns {number}
+ */
 export function findSettledDepth(answers) {
   let depth = answers.length;
   while (depth > 1 && answers[depth - 2] === answers[answers.length - 1]) depth--;
   return depth;
 }
 
-/* A policy over all texts: accuracy, cost, and exits by depth and reason. */
+/**
+ * A policy over all texts: accuracy, cost, and exits by depth and reason.
+ * @param {PreparedEvaluation} prepared
+ * @param {Policy} policy
+ * @returns {PolicyScore}
+ */
 export function scorePolicy(prepared, policy) {
   const ordered = listRules(policy);
   const { texts, depths } = prepared;
@@ -64,7 +77,11 @@ export function scorePolicy(prepared, policy) {
 const grid = (from, to, steps) => Array.from({ length: steps }, (_, i) => from + ((to - from) * i) / (steps - 1));
 const neat = (value) => Number(value.toPrecision(3));
 
-/* Each family with the specs of its sweep: a coarse grid that runs in the browser in seconds. */
+/**
+ * Each family with the specs of its sweep: a coarse grid that runs in the browser in seconds.
+ * @param {number} depths
+ * @returns {Record<string, string[]>}
+ */
 export function listFamilies(depths) {
   const thresholds = [0.01, 0.02, 0.05, ...grid(0.1, 1, 19)].map(neat);
   const high = [...grid(0.5, 0.9, 9), 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999].map(neat);
@@ -93,7 +110,12 @@ export function listFamilies(depths) {
   };
 }
 
-/* Scored specs of one family, in order of mean depth. */
+/**
+ * Scored specs of one family, in order of mean depth.
+ * @param {PreparedEvaluation} prepared
+ * @param {string[]} specs
+ * @returns {PolicyPoint[]}
+ */
 export function sweepFamily(prepared, specs) {
   const scored = specs.map((spec) => {
     const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec));
@@ -102,7 +124,11 @@ export function sweepFamily(prepared, specs) {
   return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.accuracy - a.accuracy);
 }
 
-/* Of points in order of mean depth, those that no cheaper one equals. */
+/**
+ * Of points in order of mean depth, those that no cheaper one equals.
+ * @param {PolicyPoint[]} points
+ * @returns {PolicyPoint[]}
+ */
 export function findFront(points) {
   let best = -Infinity;
   return points.filter((p) => {
@@ -112,7 +138,12 @@ export function findFront(points) {
   });
 }
 
-/* The point of a front that costs at most so much; the cheapest if there is none. */
+/**
+ * The point of a front that costs at most so much; the cheapest if there is none.
+ * @param {PolicyPoint[]} points
+ * @param {number} meanDepth
+ * @returns {PolicyPoint}
+ */
 export function findPointAtCost(points, meanDepth) {
   return points.filter((p) => p.meanDepth <= meanDepth + 1e-9).at(-1) ?? points[0];
 }
@@ -144,4 +175,9 @@ function ordered(texts, chosen, key) {
   return rows.sort((a, b) => key(a.text) - key(b.text) || a.i - b.i).map(({ i }) => i);
 }
 
+/**
+ * @param {PreparedEvaluation} prepared
+ * @param {string} kind
+ * @returns {number[]} indices of texts
+ */
 export const listHardTexts = (prepared, kind) => HARD[kind](prepared.texts);

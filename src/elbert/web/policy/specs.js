@@ -9,7 +9,11 @@ const refuse = (message) => {
 
 // ---------------------------------------------------------------- printing
 
-/* A float as Python prints it. */
+/**
+ * A float as Python prints it.
+ * @param {number} value
+ * @returns {string}
+ */
 export function formatFloat(value) {
   if (Object.is(value, -0)) return "-0.0";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : value < 0 ? "-inf" : "nan";
@@ -41,6 +45,10 @@ const TEMPERED_FORM =
   `tempered(policy, T1, T2, …) with 1 to ${MOST} temperatures from ${COLDEST} to ${HOTTEST}, ` +
   "the last of which holds for all deeper depths";
 
+/**
+ * @param {Member} member
+ * @returns {string}
+ */
 export function printMember(member) {
   if (member.name === TEMPERED) {
     return `${TEMPERED}(${printPolicy(member.policy)}, ${member.temperatures.map(formatFloat).join(", ")})`;
@@ -52,6 +60,10 @@ export function printMember(member) {
   return `${member.name}(${values.join(", ")})`;
 }
 
+/**
+ * @param {Policy} policy
+ * @returns {string}
+ */
 export const printPolicy = (policy) => policy.map(printMember).join(" | ");
 
 // ---------------------------------------------------------------- what is accepted
@@ -64,6 +76,10 @@ function range(dial) {
   return `${dial.name} a ${kind} from ${general(dial.low)} to ${general(dial.high)}`;
 }
 
+/**
+ * @param {string} name
+ * @returns {string}
+ */
 export function describeForm(name) {
   const dials = POLICY_KINDS[name];
   if (!dials.length) return name;
@@ -114,7 +130,12 @@ function tokens(spec) {
   return found;
 }
 
-/* Read a spec; `points` are operating points by name, allowed wherever a policy is. Throws PolicyError. */
+/**
+ * Read a spec; `points` are operating points by name, allowed wherever a policy is. Throws PolicyError.
+ * @param {string} spec
+ * @param {Record<string, Policy>} [points]
+ * @returns {Policy}
+ */
 export function parsePolicy(spec, points = {}) {
   if (typeof spec !== "string" || [...spec].length > LONGEST_SPEC) {
     refuse(`a policy spec is a text of at most ${LONGEST_SPEC} characters; ${accepted(points)}`);
@@ -256,7 +277,12 @@ function checkDial(name, dial, token) {
   return token.value;
 }
 
-/* The policy, if a model of that many depths can follow it. Throws PolicyError. */
+/**
+ * The policy, if a model of that many depths can follow it. Throws PolicyError.
+ * @param {Policy} policy
+ * @param {number} depths
+ * @returns {Policy}
+ */
 export function checkPolicy(policy, depths) {
   for (const member of policy) {
     if (member.name === "depth" && member.depth > depths) {

@@ -33,7 +33,11 @@ function textOf(bytes) {
   return decodeURIComponent(escaped.join(""));
 }
 
-/* text → text, by a tokenizer.json's precompiled_charsmap. */
+/**
+ * text → text, by a tokenizer.json's precompiled_charsmap.
+ * @param {string} base64
+ * @returns {(text: string) => string}
+ */
 export function createCharsmap(base64) {
   if (typeof Intl === "undefined" || !Intl.Segmenter)
     throw new Error("this browser is too old: it has no Intl.Segmenter");

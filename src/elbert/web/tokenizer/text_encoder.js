@@ -156,7 +156,12 @@ function keptLengths(first, second, most) {
   return first <= second ? [short, long] : [long, short];
 }
 
-/* (text, pair?) → {ids, typeIds, truncated}, rows of at most maxLength tokens. */
+/**
+ * (text, pair?) → {ids, typeIds, truncated}, rows of at most maxLength tokens.
+ * @param {any} file
+ * @param {number} maxLength
+ * @returns {(text: string, pair?: string | null) => EncodedRow}
+ */
 export function createEncoder(file, maxLength) {
   const clean = file.normalizer ? normalizer(file.normalizer) : (text) => text;
   const split = preTokenizer(file.pre_tokenizer);

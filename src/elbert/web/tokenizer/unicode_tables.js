@@ -94,13 +94,26 @@ export const isMark = of(MARKS);
 export const isNonspacing = of(NONSPACING);
 export const isOther = of(OTHER);
 export const isPunctuation = of(PUNCTUATION);
+/**
+ * @param {string} c
+ * @returns {boolean}
+ */
 export const isSpace = (c) => SPACE.test(c);
+/**
+ * @param {string} c
+ * @returns {boolean}
+ */
 export const isIdeograph = (c) => IDEOGRAPH.test(c);
 
 /* Whether a character is newer than the tables and would be decomposed, or moved as a mark, by this browser. */
 const newer = (c) => !isDecomposed(c) && !isMark(c) && (/\p{M}/u.test(c) || c.normalize("NFKD") !== c);
 
-/* NFD or NFKD; newer characters stay, and no mark moves across them. */
+/**
+ * NFD or NFKD; newer characters stay, and no mark moves across them.
+ * @param {string} text
+ * @param {"NFD" | "NFKD"} form
+ * @returns {string}
+ */
 export function normalizeText(text, form) {
   if (/^[\0-\x7f]*$/.test(text)) return text;
   const [parts, run] = [[], []];
@@ -111,5 +124,9 @@ export function normalizeText(text, form) {
   return [...parts, run.join("").normalize(form)].join("");
 }
 
-/* Character by character: a sigma at the end of a word is like any other. */
+/**
+ * Character by character: a sigma at the end of a word is like any other.
+ * @param {string} text
+ * @returns {string}
+ */
 export const lowerText = (text) => Array.from(text, (c) => c.toLowerCase()).join("");

@@ -2,7 +2,11 @@
 
 const UNKNOWN = 10; // how much less likely than the least likely piece a character is that no piece starts with
 
-/* word → ids, by the "model" of a tokenizer.json. */
+/**
+ * word → ids, by the "model" of a tokenizer.json.
+ * @param {{vocab: [string, number][], unk_id: number, byte_fallback?: boolean}} settings
+ * @returns {(word: string) => number[]}
+ */
 export function createUnigram({ vocab, unk_id: unknown, byte_fallback: bytes }) {
   if (bytes) throw new Error('tokenizer.json: "byte_fallback" is not supported');
   if (!Number.isInteger(unknown) || !vocab[unknown]) throw new Error('tokenizer.json: a Unigram model needs "unk_id"');

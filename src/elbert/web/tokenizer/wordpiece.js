@@ -1,6 +1,10 @@
 /* WordPiece: the longest piece that a word starts with, then the longest that goes on with it, to its end. */
 
-/* word → ids, by the "model" of a tokenizer.json. */
+/**
+ * word → ids, by the "model" of a tokenizer.json.
+ * @param {{vocab: Record<string, number>, unk_token: string, continuing_subword_prefix: string, max_input_chars_per_word: number}} settings
+ * @returns {(word: string) => number[]}
+ */
 export function createWordPiece({
   vocab,
   unk_token: unknown,
