@@ -1,4 +1,4 @@
-"""What lies in deploy/: read as those programs would that it is for, held against the server's flags and routes."""
+"""The files in deploy/, read as their programs read them, against the server's flags and routes."""
 
 import configparser
 import json
@@ -18,7 +18,7 @@ DEPLOY = ROOT / "deploy"
 
 
 def known(words):
-    """Hold flags to what the server knows, and their values to what it reads."""
+    """Check that the server has these flags, and can read their values."""
     flags = {name: flag for flag in FLAGS for name in flag.flags}
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for at, word in enumerate(words):
@@ -46,7 +46,7 @@ def test_the_image_is_built_from_existing_files_and_runs_unprivileged():
     assert words.count("FROM") == 2, "the compilers and caches of the first stage stay behind"
     assert words.index("USER") < words.index("ENTRYPOINT")
     user = last("USER").split(":")
-    assert all(part.isdigit() and int(part) > 1000 for part in user), "by number, so that Kubernetes can tell"
+    assert all(part.isdigit() and int(part) > 1000 for part in user), "by number, so that Kubernetes can check it"
     assert any(f"--uid {user[0]}" in rest for word, rest in instructions() if word == "RUN")
     for word, rest in instructions():
         if word == "COPY" and "--from" not in rest:
@@ -54,7 +54,7 @@ def test_the_image_is_built_from_existing_files_and_runs_unprivileged():
     assert last("STOPSIGNAL") == "SIGTERM"
 
 
-def test_what_the_image_is_built_from_is_let_in_and_nothing_else():
+def test_the_build_context_has_only_the_files_of_the_image():
     rules = [line for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert rules[0] == "*"
     let_in = {rule[1:] for rule in rules if rule.startswith("!")}
@@ -95,7 +95,7 @@ def unit():
     return parser
 
 
-def test_the_unit_is_hardened_and_outlasts_the_servers_own_ending():
+def test_the_unit_is_hardened_and_outlasts_the_servers_shutdown():
     service = unit()["Service"]
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "DynamicUser", "RestrictSUIDSGID"):
         assert service[name] == "yes", name
@@ -153,7 +153,7 @@ def test_probes_ask_the_right_routes_and_ports():
     assert manifests()["Service"]["spec"]["ports"][0]["targetPort"] == "http"
 
 
-def test_the_pod_is_let_end_and_may_do_little():
+def test_the_pod_may_finish_and_has_few_privileges():
     (container,) = pod()["containers"]
     flags = known(container["args"])
     before = int(re.search(r"sleep\((\d+)\)", " ".join(container["lifecycle"]["preStop"]["exec"]["command"]))[1])
@@ -199,7 +199,7 @@ def test_the_dashboard_is_whole():
     assert all(expression.count("(") == expression.count(")") for expression in expressions())
 
 
-def test_what_the_dashboard_shows_is_what_the_server_tells():
+def test_the_dashboard_shows_metrics_of_the_server():
     from elbert import Classifier
     from elbert.serving.http import Metrics
     from elbert.serving.service import Service

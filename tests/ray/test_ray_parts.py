@@ -159,7 +159,7 @@ def test_an_error_of_the_file_comes_last(tmp_path):
     [
         ("127.0.0.1:9", "no Ray cluster answers there"),
         ("ray://127.0.0.1:9", "no Ray cluster answers there"),
-        ("nonsense", "is no address of a Ray cluster; expected HOST:PORT"),
+        ("nonsense", "is no address of a Ray cluster, expected HOST:PORT"),
         ("127.0.0.1:999999", "is no address"),
         ("127.0.0.1:99999", "no Ray cluster answers there"),
     ],

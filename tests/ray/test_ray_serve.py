@@ -178,12 +178,12 @@ def test_a_prefix_is_taken_away(root, path):
 
 
 def test_a_key_comes_from_the_environment(monkeypatch):
-    from elbert.ray.deployment import _with_key
+    from elbert.ray.deployment import _with_api_key
 
-    assert _with_key(HttpSettings()).api_key is None
+    assert _with_api_key(HttpSettings()).api_key is None
     monkeypatch.setenv("API_KEY", " secret\n")
-    assert _with_key(HttpSettings()).api_key == "secret"
-    assert _with_key(HttpSettings(api_key="other")).api_key == "other"
+    assert _with_api_key(HttpSettings()).api_key == "secret"
+    assert _with_api_key(HttpSettings(api_key="other")).api_key == "other"
 
 
 def options(application):

@@ -11,7 +11,7 @@ from elbert.serving.errors import Overloaded
 events = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), st.lists(st.integers(0, 60), min_size=1, max_size=6)),
-        st.tuples(st.just("leave"), st.tuples(st.integers(0, 20), st.integers(0, 5))),
+        st.tuples(st.just("release"), st.tuples(st.integers(0, 20), st.integers(0, 5))),
         st.tuples(st.just("close"), st.integers(0, 20)),
         st.tuples(st.just("wait"), st.floats(0, 10)),
     ),
@@ -34,9 +34,9 @@ def test_counts_are_exact_and_end_at_zero(events, max_texts, max_layer_tokens):
                 ticket.charge(value)
                 here.append((ticket, dict(enumerate(value))))
             except Overloaded as error:
-                assert not alone, "a request that is alone is never refused"
+                assert not alone, "a request that is alone is never rejected"
                 assert 0.1 <= error.retry_after <= 30
-        elif kind == "leave" and here:
+        elif kind == "release" and here:
             ticket, costs = here[value[0] % len(here)]
             ticket.release(value[1])
             costs.pop(value[1], None)

@@ -15,7 +15,7 @@ SPECS = ["safe", "fast", "full", "patience(2)", "entropy(0.4) | depth(5)"]
 
 
 class Traffic(RuleBasedStateMachine):
-    """Callers come and go, machines fall over; everybody accepted is answered once, or has gone."""
+    """Clients connect and disconnect, backends fail: every accepted text is answered once, or its client has disconnected."""
 
     def __init__(self):
         super().__init__()
@@ -38,11 +38,11 @@ class Traffic(RuleBasedStateMachine):
         raw=st.booleans(),
     )
     def somebody_asks(self, numbers, spec, deadline, trace, raw):
-        received, gone = {}, []
+        received, disconnected = {}, []
 
         def deliver(item):
             assert item.index not in received, "answered twice"
-            assert not gone, "answered after the caller had gone"
+            assert not disconnected, "answered after the client disconnected"
             received[item.index] = item
 
         before = (self.parts.admission.texts, self.parts.admission.layer_tokens)
@@ -51,7 +51,7 @@ class Traffic(RuleBasedStateMachine):
         except (Overloaded, NotReady):
             assert before == (self.parts.admission.texts, self.parts.admission.layer_tokens)
             return
-        self.requests.append((rows, numbers, spec, received, gone, trace, raw))
+        self.requests.append((rows, numbers, spec, received, disconnected, trace, raw))
 
     @rule()
     def the_worker_turns(self):
@@ -61,9 +61,9 @@ class Traffic(RuleBasedStateMachine):
     def somebody_goes_away(self, which):
         if not self.requests:
             return
-        rows, _, _, received, gone, *_ = self.requests[which % len(self.requests)]
+        rows, _, _, received, disconnected, *_ = self.requests[which % len(self.requests)]
         self.parts.dispatcher.cancel(rows)
-        gone.append(True)
+        disconnected.append(True)
         self.parts.run_once()
         engines = self.parts.worker._engines
         here = set(engines._requests._requests) if engines else set()
@@ -100,9 +100,9 @@ class Traffic(RuleBasedStateMachine):
     def accounts_are_exact(self):
         waiting = [
             row
-            for rows, _, _, received, gone, *_ in self.requests
+            for rows, _, _, received, disconnected, *_ in self.requests
             for row in rows
-            if not gone and row.index not in received
+            if not disconnected and row.index not in received
         ]
         assert len(self.parts.dispatcher) == self.parts.admission.texts == len(waiting)
         assert self.parts.admission.layer_tokens == sum(6 * len(row.tokens.ids) for row in waiting)
@@ -120,8 +120,8 @@ class Traffic(RuleBasedStateMachine):
         assert self.parts.admission.texts == self.parts.admission.layer_tokens == 0
         assert self.parts.worker._unreported == set()
         assert not len(self.parts.worker._engines or ())
-        for rows, numbers, spec, received, gone, trace, raw in self.requests:
-            assert gone or sorted(received) == list(range(len(rows)))
+        for rows, numbers, spec, received, disconnected, trace, raw in self.requests:
+            assert disconnected or sorted(received) == list(range(len(rows)))
             for index, item in received.items():
                 self.the_answer_is_right(item, numbers[index], spec, trace, raw)
 

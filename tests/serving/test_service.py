@@ -189,7 +189,7 @@ def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():
         found = await asyncio.gather(*accepted, return_exceptions=True)
         assert sum(isinstance(one, Overloaded) for one in found) == 2
         assert sum(isinstance(one, list) and one[0].prediction is not None for one in found) == 10
-        await service.gather(["now there is room"])
+        await service.gather(["now there is capacity"])
 
     serving(test, max_concurrent_requests=10)
 
@@ -336,7 +336,7 @@ def test_an_observer_gets_every_event_and_its_failure_is_harmless():
             seen.append(("admitted", tokens, characters))
 
         def on_result(self, item):
-            seen.append(("left", item.index))
+            seen.append(("result", item.index))
             raise RuntimeError("the metrics are full")
 
         def on_step(self, step):
@@ -353,8 +353,8 @@ def test_an_observer_gets_every_event_and_its_failure_is_harmless():
         ("admitted", 4, 9),
         ("admitted", 3, 3),
         ("stepped", 2, 7, [1, 1], False),
-        ("left", 0),
-        ("left", 1),
+        ("result", 0),
+        ("result", 1),
         ("stepped", 2, 7, [2, 2], False),
     ]
 

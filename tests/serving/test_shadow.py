@@ -88,14 +88,14 @@ def test_a_share_is_sampled_and_the_backlog_is_bounded():
 
 
 def test_texts_that_cannot_be_submitted_are_dropped():
-    def refuse(request):
+    def reject(request):
         raise NotReady("not now")
 
-    shadow = Shadow(1.0, {"safe": None}, refuse)
+    shadow = Shadow(1.0, {"safe": None}, reject)
     shadow.sample("safe", reference()[0][0], prediction("a"))
     assert (shadow.dropped, shadow.to_dict()["waiting"]) == (1, 0)
     with pytest.raises(InputError, match="share of shadow traffic is 2"):
-        Shadow(2, {}, refuse)
+        Shadow(2, {}, reject)
 
 
 @pytest.mark.parametrize("loss", ["inconsistency", "harmful-flip"])

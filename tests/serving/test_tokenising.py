@@ -95,14 +95,14 @@ def test_a_long_request_is_handed_over_alone():
 def test_a_disconnected_client_affects_no_other():
     async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
-        gone = asyncio.create_task(tokenizers.tokenize(["gone"], truncate=True, direction="right"))
+        disconnected = asyncio.create_task(tokenizers.tokenize(["gone"], truncate=True, direction="right"))
         other = asyncio.create_task(tokenizers.tokenize(["good"], truncate=True, direction="right"))
         await asyncio.sleep(0.01)
-        gone.cancel()
+        disconnected.cancel()
         tokeniser.go.set()
         assert await other == tokeniser.own.encode(["good"])
         with pytest.raises(asyncio.CancelledError):
-            await gone
+            await disconnected
 
     run(test)
 

@@ -23,16 +23,16 @@ class Bench:
         self.backend = self.classifier.backend
         self.answered, self.failed, self.reported = {}, {}, threading.Condition()
         self.broken_builds = 0
-        self.worker = Worker(self.build, self.tell, pause=0.001, **options)
+        self.worker = Worker(self.build, self.on_step, pause=0.001, **options)
 
     def build(self):
         if self.broken_builds:
             self.broken_builds -= 1
-            raise MemoryError("no room for an engine")
+            raise MemoryError("no memory for an engine")
         (harmless,) = self.classifier.tokeniser.encode(["a"])
         return Engines(self.backend, Capacity(4, 120), harmless, time.monotonic)
 
-    def tell(self, step):
+    def on_step(self, step):
         with self.reported:
             for exits in step.result.exits:
                 for i in exits.identity.tolist():

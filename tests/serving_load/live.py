@@ -55,7 +55,7 @@ class Live:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def comes_to_rest(self):
-        """Whether nothing is under way, at once or soon."""
+        """Whether no request is in progress, now or soon."""
         return eventually(lambda: not any(self.info()[name] for name in ("under_way", "layer_tokens_under_way")))
 
     def terminate(self):

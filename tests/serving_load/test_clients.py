@@ -1,4 +1,4 @@
-"""Clients that are slow, and clients that vanish: neither holds up anybody, nor leaves anything behind."""
+"""Slow clients, and clients that disconnect: neither delays others or leaves rows behind."""
 
 import json
 import socket
@@ -24,8 +24,8 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def busy():
     """The bundled model, whose long texts take a while."""
-    room = ("--max-batch-tokens", 2**17)  # for many such texts at once
-    with serving("--operating-point", "full", "--dtype", "float32", "--threads", 1, *room) as live:
+    capacity = ("--max-batch-tokens", 2**17)  # for many such texts at once
+    with serving("--operating-point", "full", "--dtype", "float32", "--threads", 1, *capacity) as live:
         yield live
 
 

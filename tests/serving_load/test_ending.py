@@ -1,4 +1,4 @@
-"""Promise 5: SIGTERM loses nothing that was accepted; and what a server leaves behind when it is killed."""
+"""Promise 5: SIGTERM loses no accepted request; and the state after a server was killed."""
 
 import asyncio
 import signal
@@ -58,7 +58,7 @@ def test_a_server_that_stops_is_not_ready_while_it_still_answers():
 
 
 async def stopped_at_work(server):
-    """Readiness before the signal and after, and what became of requests that were under way."""
+    """Readiness before the signal and after, and the results of requests in progress."""
     many = post("/v1/classify", {"inputs": [LONG] * 16, "policy": "full"})
     with closing(Pool(server.port)) as pool, closing(Pool(server.port)) as other:
         waiting = [asyncio.create_task(pool.ask(many)) for _ in range(4)]

@@ -18,7 +18,7 @@ from serving_peers.wire import get, post
 
 REVIEWS = (ROOT / "examples" / "reviews.txt").read_text().splitlines()
 TEXTS = [" ".join(REVIEWS[i:] + REVIEWS[:i]) for i in range(len(REVIEWS))]  # long: the model costs much, HTTP little
-MOST = 24  # requests under way
+MOST = 24  # requests in progress
 SECONDS, DEADLINE = 2.0, 0.5
 FLAGS = ("--operating-point", "full", "--dtype", "float32", "--threads", 1, "--max-concurrent-requests", MOST)
 

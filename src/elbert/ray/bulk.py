@@ -14,7 +14,7 @@ from elbert.bundle.folder import find_local_path
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, ElbertError, InputError
 from elbert.exits import check_policy
-from elbert.model import fastest
+from elbert.model import fastest_precision
 from elbert.prediction import Prediction
 from elbert.ray.actor import Actor, Task
 from elbert.ray.cluster import ActorPool, import_ray, resolve_device
@@ -97,7 +97,7 @@ def portable_name(model: str | Path | None) -> str | None:
 def _warn_about_conditions(bundle: Bundle, policy: str | None, dtype: str, device: str) -> None:
     """Give an actor's warning about an operating point here, where the user sees it, and not in a worker's log."""
     name = bundle.default if policy is None else policy.strip()
-    precision = fastest(bundle.safe_precisions, device) if dtype == "auto" else dtype
+    precision = fastest_precision(bundle.safe_precisions, device) if dtype == "auto" else dtype
     if name in bundle.points and (
         message := bundle.describe_mismatch(name, precision, bundle.load_tokeniser().max_length)
     ):

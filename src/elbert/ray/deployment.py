@@ -124,11 +124,12 @@ def rows_per_call(device: str, max_rows: int | None) -> int:
     Raises:
         InputError: a replica cannot use the device.
     """
-    from elbert.classifier import CAPACITY
+    from elbert.classifier import DEFAULT_CAPACITY
 
-    if device not in CAPACITY:
-        raise InputError(f"device is {device!r}, expected {' or '.join(CAPACITY)}: all replicas use the same device")
-    return CAPACITY[device].rows if max_rows is None else max_rows
+    if device not in DEFAULT_CAPACITY:
+        known = " or ".join(DEFAULT_CAPACITY)
+        raise InputError(f"device is {device!r}, expected {known}: all replicas use the same device")
+    return DEFAULT_CAPACITY[device].rows if max_rows is None else max_rows
 
 
 def default_settings(rows: int) -> Settings:

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from elbert.errors import InputError
 from elbert.serving.explorer import Evaluation, model_name
 from elbert.serving.http.access_log import log_exchange
 from elbert.serving.http.errors import to_routing_error
-from elbert.serving.http.handlers import ClassifyHandlers
+from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
 from elbert.serving.http.health import StateHandlers
 from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.middleware import CorsMiddleware, Exchange, RequestMiddleware
+from elbert.serving.http.middleware import CorsMiddleware, RequestMiddleware
 from elbert.serving.http.openapi import OPEN_PATHS, ServerFacts, openapi_document
 from elbert.serving.http.pages import PageHandlers
 from elbert.serving.http.schemas.open_inference import VERSION
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(
@@ -47,10 +43,6 @@ def application(
     settings = HttpSettings() if settings is None else settings
     metrics = Metrics(service.classifier) if metrics is None else metrics
     metrics.watch(service)
-
-    def report(exchange: Exchange) -> None:
-        metrics.count_exchange(exchange)
-        log_exchange(exchange)
 
     handlers = ClassifyHandlers(service, settings)
     classifier = service.classifier
@@ -71,7 +63,7 @@ def application(
             api_key=settings.api_key,
             open_paths=OPEN_PATHS,
             loopback_only=loopback_only,
-            on_end=report,
+            on_end=(metrics.count_exchange, log_exchange),
         )
     ]
     if settings.cors_allow_origin:
@@ -107,18 +99,6 @@ class ExactRoute(Route):
         super().__init__("/", Endpoint(handlers), methods=list(handlers))
         self.path = path
         self.path_regex = re.compile(re.escape(path) + r"\Z")
-
-
-class Endpoint:
-    """The handlers of one path, as an ASGI application; for a function Starlette would catch exceptions once more."""
-
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self._handlers = {**handlers, "HEAD": handlers["GET"]} if "GET" in handlers else dict(handlers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        response = await self._handlers[scope["method"]](Request(scope, receive))
-        await response(scope, receive, send)
 
 
 def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandlers, model: str) -> list[ExactRoute]:

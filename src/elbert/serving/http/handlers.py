@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +20,21 @@ from elbert.serving.results import ResultStream, TextResult
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
 
+Handler = Callable[[Request], Awaitable[Response]]
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+
+class Endpoint:
+    """The handlers of one path, as an ASGI application; for a function Starlette would catch exceptions once more."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = {**handlers, "HEAD": handlers["GET"]} if "GET" in handlers else dict(handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._handlers[scope["method"]](Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class ClassifyHandlers:

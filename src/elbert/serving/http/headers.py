@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote
 
+from elbert.serving.http.middleware import Durations
 from elbert.serving.results import TextResult
 
 OPERATING_POINT = "x-elbert-operating-point"
@@ -20,25 +20,6 @@ TIMES = (
     "x-inference-time",
 )
 SAFE = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"  # what a header may hold beside letters and digits
-
-
-@dataclass(frozen=True)
-class Durations:
-    """Seconds, each the mean over a request's texts: tokenising, waiting for the first layer call, layer calls."""
-
-    tokenise: float = 0.0
-    queue: float = 0.0
-    inference: float = 0.0
-
-    @classmethod
-    def mean(cls, items: Sequence[TextResult]) -> Durations:
-        """Average the timings of all items; zeros without any."""
-        n, tokenise, queue, inference = max(len(items), 1), 0.0, 0.0, 0.0
-        for item in items:
-            tokenise += item.timings.tokenise
-            queue += item.timings.queue
-            inference += item.timings.inference
-        return cls(tokenise / n, queue / n, inference / n)
 
 
 def answer_headers(

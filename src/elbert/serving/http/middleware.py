@@ -21,7 +21,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elbert.errors import ElbertError
 from elbert.serving.http.errors import ApiError, to_api_error
-from elbert.serving.http.headers import Durations
 from elbert.serving.results import TextResult
 
 log = logging.getLogger(__name__)
@@ -73,6 +72,25 @@ class DisconnectWatch:
 
 
 EXCHANGE = "elbert.exchange"  # its key in the scope
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds, each the mean over a request's texts: tokenising, waiting for the first layer call, layer calls."""
+
+    tokenise: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
+
+    @classmethod
+    def mean(cls, items: Sequence[TextResult]) -> Durations:
+        """Average the timings of all items; zeros without any."""
+        n, tokenise, queue, inference = max(len(items), 1), 0.0, 0.0, 0.0
+        for item in items:
+            tokenise += item.timings.tokenise
+            queue += item.timings.queue
+            inference += item.timings.inference
+        return cls(tokenise / n, queue / n, inference / n)
 
 
 @dataclass
@@ -144,7 +162,7 @@ class RequestMiddleware:
         api_key: str | None,
         open_paths: frozenset[str],
         loopback_only: bool,
-        on_end: Callable[[Exchange], None],
+        on_end: Sequence[Callable[[Exchange], None]],
     ) -> None:
         self._app = app
         self._key = None if api_key is None else f"Bearer {api_key}".encode()
@@ -182,7 +200,8 @@ class RequestMiddleware:
                 raise
             await answer.to_response()(scope, receive, send_with_id)
         finally:
-            self._on_end(exchange)
+            for callback in self._on_end:
+                callback(exchange)
         return None
 
     def _check_key(self, exchange: Exchange) -> None:
