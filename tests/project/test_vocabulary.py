@@ -37,7 +37,7 @@ BANNED = frozenset(
     ]
 )
 BANNED_NAMES = BANNED | {"given"}  # "given a policy" is plain English in a sentence, but no name
-DECORATOR = re.compile(r"(?<=from hypothesis import )given\b|(?<=@)given\b")  # hypothesis' name, not ours
+DECORATOR = re.compile(r"(?<=from hypothesis import )(?:\w+, )*given\b|(?<=@)given\b")  # hypothesis' name, not ours
 SHARED_BASE_NAMES = {"__init__", "config", "errors", "metrics", "settings"}
 FOLDERS = ("src", "tests", "benchmarks", "experiments", "recipes", "examples", "docs", "deploy")
 PYTHON = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
