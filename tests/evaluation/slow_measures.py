@@ -11,24 +11,24 @@ def accuracy(answers, labels):
     return sum(top(p) == y for p, y in zip(answers, labels, strict=True)) / len(labels)
 
 
-def f1_of(said, labels, one):
-    hit = sum(s == one == y for s, y in zip(said, labels, strict=True))
-    claimed, there = sum(s == one for s in said), sum(y == one for y in labels)
+def f1_of(predicted, labels, one):
+    hit = sum(s == one == y for s, y in zip(predicted, labels, strict=True))
+    claimed, there = sum(s == one for s in predicted), sum(y == one for y in labels)
     return 2 * hit / (claimed + there) if claimed + there else 0.0
 
 
 def f1(answers, labels):
-    """Of class 1 at two classes; else the mean over the classes that are there or were said."""
-    said = [top(p) for p in answers]
+    """Of class 1 at two classes; else the mean over the classes that occur as labels or predictions."""
+    predicted = [top(p) for p in answers]
     if len(answers[0]) == 2:
-        return f1_of(said, labels, 1)
-    seen = sorted({*said, *labels})
-    return sum(f1_of(said, labels, one) for one in seen) / len(seen)
+        return f1_of(predicted, labels, 1)
+    seen = sorted({*predicted, *labels})
+    return sum(f1_of(predicted, labels, one) for one in seen) / len(seen)
 
 
 def matthews(answers, labels):
     """Correlation of two indicator matrices (Gorodkin 2004), by its covariances."""
-    said, n = [top(p) for p in answers], len(labels)
+    predicted, n = [top(p) for p in answers], len(labels)
 
     def covariance(xs, ys):
         total = 0.0
@@ -37,8 +37,8 @@ def matthews(answers, labels):
             total += sum(a and b for a, b in zip(x, y, strict=True)) / n - sum(x) / n * sum(y) / n
         return total
 
-    scale = math.sqrt(covariance(said, said) * covariance(labels, labels))
-    return covariance(said, labels) / scale if scale else 0.0
+    scale = math.sqrt(covariance(predicted, predicted) * covariance(labels, labels))
+    return covariance(predicted, labels) / scale if scale else 0.0
 
 
 def ece(sure_and_right, bins=15):
@@ -59,13 +59,13 @@ def single_label_ece(answers, labels):
 
 def multi_label(answers, labels):
     """``(all labels right, micro F1, ECE per label)``."""
-    said = [[int(x > 0.5) for x in p] for p in answers]
-    exact = sum(s == list(y) for s, y in zip(said, labels, strict=True)) / len(labels)
-    flat_said = [x for s in said for x in s]
+    predicted = [[int(x > 0.5) for x in p] for p in answers]
+    exact = sum(s == list(y) for s, y in zip(predicted, labels, strict=True)) / len(labels)
+    flat_predicted = [x for s in predicted for x in s]
     flat_labels = [x for y in labels for x in y]
     sure = [max(x, 1 - x) for p in answers for x in p]
-    right = [s == y for s, y in zip(flat_said, flat_labels, strict=True)]
-    return exact, f1_of(flat_said, flat_labels, 1), ece(list(zip(sure, right, strict=True)))
+    right = [s == y for s, y in zip(flat_predicted, flat_labels, strict=True)]
+    return exact, f1_of(flat_predicted, flat_labels, 1), ece(list(zip(sure, right, strict=True)))
 
 
 def correlation(xs, ys):

@@ -64,9 +64,9 @@ def test_regression_metrics_of_every_depth():
     outputs = random_outputs(3, classes=1, problem="regression")
     report = evaluate(outputs, policies("full"))
     for depth, metrics in enumerate(report.by_depth):
-        said, labels = outputs.probabilities[:, depth, 0].tolist(), outputs.labels.tolist()
-        error = sum((a - b) ** 2 for a, b in zip(said, labels, strict=True)) / len(labels)
-        assert metrics == {"pearson": pytest.approx(correlation(said, labels)), "mse": pytest.approx(error)}
+        probabilities, labels = outputs.probabilities[:, depth, 0].tolist(), outputs.labels.tolist()
+        error = sum((a - b) ** 2 for a, b in zip(probabilities, labels, strict=True)) / len(labels)
+        assert metrics == {"pearson": pytest.approx(correlation(probabilities, labels)), "mse": pytest.approx(error)}
     assert report.policies[0].metrics == report.by_depth[-1]
     assert (report.oracles, report.overthinking) == ([], None)
     with pytest.raises(InputError, match="use policy 'full'"):
@@ -87,9 +87,9 @@ def test_policies_by_counting(problem):
         assert sum(found.depths.values()) == sum(found.reasons.values()) == report.n
         assert found.mean_depth == pytest.approx(sum(depths) / len(depths))
         assert found.layer_speedup == pytest.approx(6 * len(depths) / sum(depths))
-        said = [outputs.probabilities[i, d - 1].tolist() for i, d in enumerate(depths)]
+        probabilities = [outputs.probabilities[i, d - 1].tolist() for i, d in enumerate(depths)]
         labels = outputs.labels.tolist()
-        right = multi_label(said, labels)[0] if problem == MULTI else accuracy(said, labels)
+        right = multi_label(probabilities, labels)[0] if problem == MULTI else accuracy(probabilities, labels)
         assert found.metrics["accuracy"] == pytest.approx(right)
 
 

@@ -1,4 +1,4 @@
-"""Saved outputs: what the model said at every depth, kept and read again."""
+"""Saved outputs: the probabilities of every depth, written and read again."""
 
 import io
 import json

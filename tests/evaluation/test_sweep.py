@@ -42,7 +42,7 @@ def test_every_family_reaches_from_the_first_depth_to_the_last():
             assert all(policy(str(p)) == p for p in policies[:: len(policies) // 50 + 1])
     assert sum(map(len, build_families(12).values())) > 20_000
     assert list(build_families(12, ["patience", "gap"])) == ["patience", "gap"]
-    with pytest.raises(InputError, match=r"called 'windows'; expected some of window, .*patience"):
+    with pytest.raises(InputError, match=r"unknown family of policies 'windows'; expected some of window, .*patience"):
         build_families(12, ["windows"])
 
 
@@ -69,7 +69,7 @@ def test_gap_or_window_is_the_window_at_two_classes_and_another_at_three(size):
 
 
 @given(costs)
-def test_the_front_is_what_nobody_beats(points):
+def test_no_point_beats_the_front(points):
     cost, gain = np.array(points, float).T
     found = find_front(cost, gain)
     beaten = {
@@ -115,7 +115,7 @@ def test_equal_cost_is_equal_cost():
 
 
 def test_a_regression_has_nothing_to_sweep():
-    with pytest.raises(InputError, match="a regression, which has no exits"):
+    with pytest.raises(InputError, match="a regression always runs at full depth"):
         Trials(random_outputs(problem="regression", classes=1))
 
 
@@ -156,8 +156,8 @@ def test_fitted_temperatures_are_the_likeliest(problem):
     for depth, temperature in enumerate(fitted):
 
         def loss(t, depth=depth):
-            said = outputs.probabilities[:, depth : depth + 1].astype(float)
-            return negative_log_likelihood(apply_temperatures(said, (t,), outputs.multi_label)[:, 0], outputs)
+            probabilities = outputs.probabilities[:, depth : depth + 1].astype(float)
+            return negative_log_likelihood(apply_temperatures(probabilities, (t,), outputs.multi_label)[:, 0], outputs)
 
         assert all(loss(temperature) <= loss(t) + 1e-6 for t in (0.1, 0.5, 1.0, 2.0, 5.0, temperature * 1.1))
 

@@ -14,13 +14,13 @@ from elbert.model.reference.albert import ElbertForSequenceClassification
 
 @pytest.mark.parametrize("kind", ["two", "many", "multi", "mean", "inner", "heads", "shallow"])
 def test_each_depth_is_a_distribution_over_the_tokens(classifiers, kind):
-    told = explain(classifiers[kind], "a charming film", rounds=0)
-    given = np.array([step.attention for step in told.steps])
-    assert given.shape == (told.depths, 5)
-    assert given.min() >= 0
-    assert given.sum(1) == pytest.approx(np.ones(told.depths), abs=1e-5)
-    assert told.reader == ("mean" if kind == "mean" else "[CLS]")
-    assert [p.special for p in told.tokens] == [True, False, False, False, True]
+    explained = explain(classifiers[kind], "a charming film", rounds=0)
+    weights = np.array([step.attention for step in explained.steps])
+    assert weights.shape == (explained.depths, 5)
+    assert weights.min() >= 0
+    assert weights.sum(1) == pytest.approx(np.ones(explained.depths), abs=1e-5)
+    assert explained.reader == ("mean" if kind == "mean" else "[CLS]")
+    assert [p.special for p in explained.tokens] == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize("kind", ["two", "mean", "inner"])
@@ -50,16 +50,16 @@ def test_it_is_read_from_the_layers_by_hand(classifiers, kind):
 
 
 def test_words_put_together_and_most_attended():
-    told = explain(elbert.Classifier.load(dtype="float32"), "It's undercut by amateurishness .", rounds=0)
-    shown = [word.shown for word in join_words(told.tokens)]
+    explained = explain(elbert.Classifier.load(dtype="float32"), "It's undercut by amateurishness .", rounds=0)
+    shown = [word.shown for word in join_words(explained.tokens)]
     assert shown == ["[CLS]", "It", "'", "s", "undercut", "by", "amateurishness", ".", "[SEP]"]
-    given = told.steps[0].attention
-    found, special = most_attended(told.tokens, given, 3)
+    weights = explained.steps[0].attention
+    found, special = most_attended(explained.tokens, weights, 3)
     assert len(found) == 3
     assert [share for _, share in found] == sorted((share for _, share in found), reverse=True)
-    every, _ = most_attended(told.tokens, given, 100)
+    every, _ = most_attended(explained.tokens, weights, 100)
     assert sum(share for _, share in every) + special == pytest.approx(1, abs=1e-5)
-    assert [p.glued for p in told.tokens[1:4]] == [False, True, True]
+    assert [p.glued for p in explained.tokens[1:4]] == [False, True, True]
 
 
 @pytest.mark.parametrize("kind", ["two", "many", "inner", "heads"])

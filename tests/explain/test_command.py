@@ -64,7 +64,7 @@ def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
         "(measured on this machine",
     ]:
         assert part in out
-    assert lines[-1].startswith("It left at depth ")
+    assert lines[-1].startswith("It exited at depth ")
     assert lines[-1].endswith(".")
 
 
@@ -73,7 +73,7 @@ def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
 def test_every_kind_is_explained(command, kind, spec):
     status, out, err = command("a charming film", "--policy", spec, kind=kind)
     assert (status, err) == (0, "")
-    assert out.splitlines()[-1].startswith("It left at depth ")
+    assert out.splitlines()[-1].startswith("It exited at depth ")
 
 
 def test_colours_on_a_terminal(command, monkeypatch):
@@ -167,7 +167,7 @@ def test_what_cannot_be_served_is_one_clear_line(command, tmp_path, data):
     expect_error(command(""), "TEXT is empty")
     expect_error(command("a film", "--label", "angry"), "unknown label 'angry'", "negative, positive")
     expect_error(command("a film", "--output", tmp_path / "x.pdf"), "expected a name ending in .html, .png, .svg")
-    expect_error(command("a film", "--output", tmp_path / "no" / "x.html"), "no such folder")
+    expect_error(command("a film", "--output", tmp_path / "no" / "x.html"), "does not exist")
     expect_error(command("a film", "--policy", "depth(9)"), "this model has 6 depths")
     expect_error(command("--data", tmp_path / "none.csv"), "no such file")
     (tmp_path / "empty.csv").write_text("text,label\n")

@@ -46,16 +46,16 @@ def untimed(classifier, text, spec=None, label=None):
 def test_it_is_what_predict_and_replay_say(classifiers, kind, spec):
     classifier = classifiers[kind]
     for text in SENTENCES[:3]:
-        told = untimed(classifier, text, spec)
+        explained = untimed(classifier, text, spec)
         (live,) = classifier.predict([text], spec, trace=True)
-        assert (told.depth, told.reason, told.depths) == (live.depth, live.reason, live.depths)
-        assert (told.exit_step.label, told.exit_step.score) == (live.label, live.score)
-        for step, there in zip(told.steps, live.trace):
+        assert (explained.depth, explained.reason, explained.depths) == (live.depth, live.reason, live.depths)
+        assert (explained.exit_step.label, explained.exit_step.score) == (live.label, live.score)
+        for step, there in zip(explained.steps, live.trace):
             assert (step.depth, step.scores, step.entropy) == (there.depth, there.scores, there.entropy)
-        said = np.array([[list(step.scores.values()) for step in told.steps]], np.float32)
-        assert replay(said, spec, multi_label=kind == "multi") == [told.depth]
-        assert f"at depth {told.depth} of {told.depths}" in told.why
-        assert told.policy == str(policy(spec))
+        trace = np.array([[list(step.scores.values()) for step in explained.steps]], np.float32)
+        assert replay(trace, spec, multi_label=kind == "multi") == [explained.depth]
+        assert f"at depth {explained.depth} of {explained.depths}" in explained.why
+        assert explained.policy == str(policy(spec))
 
 
 @pytest.mark.parametrize("kind", ["two", "many", "multi"])
@@ -63,33 +63,33 @@ def test_rivals_are_replays_and_oracles_look_ahead(classifiers, kind):
     classifier = classifiers[kind]
     for text in SENTENCES:
         label = "b;c" if kind == "multi" else 1
-        told = untimed(classifier, text, label=label)
-        said = np.array([[list(step.scores.values()) for step in told.steps]], np.float32)
-        found = {rival.policy: rival for rival in told.rivals}
+        explained = untimed(classifier, text, label=label)
+        trace = np.array([[list(step.scores.values()) for step in explained.steps]], np.float32)
+        found = {rival.policy: rival for rival in explained.rivals}
         assert found["early"].kind == "point"
-        for rival in told.rivals:
+        for rival in explained.rivals:
             if rival.kind == "rival":
-                again = Replay(said, multi_label=kind == "multi")
+                again = Replay(trace, multi_label=kind == "multi")
                 assert rival.depth == again.exits(policy(rival.policy))[0]
                 assert rival.reason == again.reasons(policy(rival.policy))[0]
-        answers = [set(step.answer) for step in told.steps]
+        answers = [set(step.answer) for step in explained.steps]
         truth = {"b", "c"} if kind == "multi" else {classifier.labels[1]}
-        assert set(told.truth) == truth
+        assert set(explained.truth) == truth
         right = [depth for depth, answer in enumerate(answers, 1) if answer == truth]
         assert found["earliest correct"].depth == (right[0] if right else None)
         assert found["earliest as the last"].depth == answers.index(answers[-1]) + 1
         assert all(answer == answers[-1] for answer in answers[found["earliest settled"].depth - 1 :])
         before = answers[: found["earliest settled"].depth - 1]
         assert not before or before[-1] != answers[-1]
-        for rival in told.rivals:
+        for rival in explained.rivals:
             assert rival.right == (None if rival.depth is None else answers[rival.depth - 1] == truth)
 
 
 def test_without_a_label_nothing_is_right_or_wrong(classifiers):
-    told = untimed(classifiers["two"], SENTENCES[0])
-    assert told.truth is None
-    assert {rival.right for rival in told.rivals} == {None}
-    assert "earliest correct" not in [rival.policy for rival in told.rivals]
+    explained = untimed(classifiers["two"], SENTENCES[0])
+    assert explained.truth is None
+    assert {rival.right for rival in explained.rivals} == {None}
+    assert "earliest correct" not in [rival.policy for rival in explained.rivals]
 
 
 probabilities = st.integers(2, 4).flatmap(
@@ -106,10 +106,10 @@ probabilities = st.integers(2, 4).flatmap(
     spread=st.sampled_from([0.0, 0.05, 0.3]),
 )
 def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, spread):
-    said = np.array([[np.array(p) / sum(p) for p in rows]])
+    trace = np.array([[np.array(p) / sum(p) for p in rows]])
     spec = policy(f"window(entropy=0.0, size={size}, rule={rule}, margin={margin}, range={spread})")
-    _, window = track_rules(spec, Trace.from_outputs(said))
-    plain = said[0].tolist()
+    _, window = track_rules(spec, Trace.from_outputs(trace))
+    plain = trace[0].tolist()
     assert window.size == size
     for step in window.steps:
         assert step.first == max(1, step.depth - size + 1)
@@ -130,22 +130,22 @@ def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, sprea
 @settings(max_examples=40, deadline=None)
 @given(rows=probabilities, spec=st.sampled_from([s for s in SPECS if not s.startswith(("full", "depth"))]))
 def test_conditions_and_verdicts_agree_for_every_rule(rows, spec):
-    said = np.array([[np.array(p) / sum(p) for p in rows]], np.float32)
-    for track in track_rules(policy(spec), Trace.from_outputs(said)):
+    trace = np.array([[np.array(p) / sum(p) for p in rows]], np.float32)
+    for track in track_rules(policy(spec), Trace.from_outputs(trace)):
         for step in track.steps:
             assert step.fires == (step.full and all(step.holds.values()))
         assert track.threshold is None or len(track.values) == len(rows)
 
 
 def test_signals_by_the_formulas(classifiers):
-    told = untimed(classifiers["many"], SENTENCES[1])
-    seen = [list(step.scores.values()) for step in told.steps]
-    for step, p in zip(told.steps, seen):
+    explained = untimed(classifiers["many"], SENTENCES[1])
+    seen = [list(step.scores.values()) for step in explained.steps]
+    for step, p in zip(explained.steps, seen):
         assert step.entropy == pytest.approx(slow_twin.entropy(p), abs=1e-5)
         assert step.gap == pytest.approx(slow_twin.gap(p), abs=1e-6)
         assert step.confidence == pytest.approx(max(p))
-    assert told.steps[0].divergence is None
-    for step, before, p in zip(told.steps[1:], seen, seen[1:]):
+    assert explained.steps[0].divergence is None
+    for step, before, p in zip(explained.steps[1:], seen, seen[1:]):
         assert step.divergence == pytest.approx(slow_twin.jsd(before, p), abs=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_exits_at_the_first_and_at_the_last_depth(classifiers):
     assert first.cost.layers_saved == pytest.approx(5 / 6)
     last = untimed(classifiers["two"], SENTENCES[0], "entropy(0.0)")
     assert (last.depth, last.reason) == (6, "last")
-    assert "its entropy never fell under 0 before (lowest 0." in last.why
+    assert "its entropy was never below 0 before (lowest 0." in last.why
     assert last.cost.layers_saved == 0
     assert last.cost.computation_saved < 0  # the head was read at every depth for nothing
     assert untimed(classifiers["two"], SENTENCES[0], "full").cost.computation_saved == 0
@@ -171,16 +171,16 @@ def test_sentences(classifiers):
     def why(spec):
         return untimed(classifiers["two"], SENTENCES[0], spec).why
 
-    assert why("full") == "left at depth 6 of 6 because this policy never lets a text leave early"
-    assert why("depth(2)") == "left at depth 2 of 6 because this policy stops every text at depth 2"
+    assert why("full") == "exited at depth 6 of 6 because this policy has no early exit"
+    assert why("depth(2)") == "exited at depth 2 of 6 because this policy stops every text at depth 2"
     assert why("patience(0)").endswith("because its answer was the same for one depth")
-    assert "fell under 1" in why("entropy(1)")
+    assert "fell below 1" in why("entropy(1)")
     assert "reached 0.1" in why("confidence(0.1)")
     assert "its answer was one and the same at depth 1" in why("window(entropy=0.0, size=1)")
     assert "(at the temperatures of this policy)" in why("tempered(entropy(1), 3.0)")
 
 
-def test_numbers_are_told_apart():
+def test_numbers_are_distinguishable():
     assert format_pair(0.2479, 0.25) == ("0.248", "0.25")
     assert format_pair(0.21, 0.25) == ("0.21", "0.25")
     assert format_pair(0.25, 0.25) == ("0.25", "0.25")
@@ -188,10 +188,10 @@ def test_numbers_are_told_apart():
 
 
 def test_pairs_and_texts_that_are_cut(classifiers):
-    told = untimed(classifiers["two"], ("a good film", "the plot is slow"))
-    assert " ".join(p.shown for p in told.tokens) == "[CLS] a good film [SEP] the plot is slow [SEP]"
-    assert [p.part for p in told.tokens] == [None, 0, 0, 0, None, 1, 1, 1, 1, None]
-    assert not told.truncated
+    explained = untimed(classifiers["two"], ("a good film", "the plot is slow"))
+    assert " ".join(p.shown for p in explained.tokens) == "[CLS] a good film [SEP] the plot is slow [SEP]"
+    assert [p.part for p in explained.tokens] == [None, 0, 0, 0, None, 1, 1, 1, 1, None]
+    assert not explained.truncated
     long = untimed(classifiers["two"], "good " * 200)
     assert long.truncated
     assert len(long.tokens) == 64
@@ -201,15 +201,15 @@ def test_pairs_and_texts_that_are_cut(classifiers):
 
 
 def test_time_and_json(classifiers):
-    told = explain(classifiers["two"], SENTENCES[0], "entropy(0.5)", attention=False, rounds=2)
-    assert told.clock.rounds == told.clock.depth_rounds == 2
-    assert len(told.clock.by_depth) == 6
-    assert min(told.clock.policy, told.clock.full, *told.clock.by_depth) > 0
-    values = json.loads(json.dumps(told.to_dict(), allow_nan=False))
+    explained = explain(classifiers["two"], SENTENCES[0], "entropy(0.5)", attention=False, rounds=2)
+    assert explained.clock.rounds == explained.clock.depth_rounds == 2
+    assert len(explained.clock.by_depth) == 6
+    assert min(explained.clock.policy, explained.clock.full, *explained.clock.by_depth) > 0
+    values = json.loads(json.dumps(explained.to_dict(), allow_nan=False))
     assert values["kind"] == "text"
     assert values["steps"][0]["divergence"] is None
     assert values["rules"][0]["threshold"] == 0.5
-    assert values["cost"]["layers_saved"] == pytest.approx(1 - told.depth / 6)
+    assert values["cost"]["layers_saved"] == pytest.approx(1 - explained.depth / 6)
 
 
 @pytest.mark.parametrize("text", ["", "  \n", ("", " ")])
@@ -234,6 +234,6 @@ def test_wrong_wishes(classifiers, tmp_path):
 
 
 def test_a_multi_label_truth_may_be_empty(classifiers):
-    told = untimed(classifiers["multi"], SENTENCES[2], label="")
-    assert told.truth == ()
-    assert not math.isnan(told.exit_step.score)
+    explained = untimed(classifiers["multi"], SENTENCES[2], label="")
+    assert explained.truth == ()
+    assert not math.isnan(explained.exit_step.score)

@@ -1,4 +1,4 @@
-"""Figures are really written, hold what was said, and leave matplotlib's settings as they were."""
+"""Figures are written, show the explanation's texts, and restore matplotlib's settings."""
 
 import struct
 import xml.etree.ElementTree as ET
@@ -38,28 +38,28 @@ def svg_words(path):
 @pytest.mark.parametrize("kind", ["two", "many", "multi", "shallow"])
 @pytest.mark.parametrize("spec", ["window(entropy=0.1, size=3)", "entropy(0.5)", "divergence(1, 0.05)", "full"])
 def test_one_text(classifiers, tmp_path, kind, spec):
-    told = explain(classifiers[kind], NASTY, spec, attention=False, rounds=0)
+    subject = explain(classifiers[kind], NASTY, spec, attention=False, rounds=0)
     before = dict(matplotlib.rcParams)
     for ending in ("png", "svg"):
-        write_figure(told, tmp_path / f"one.{ending}")
+        write_figure(subject, tmp_path / f"one.{ending}")
     assert dict(matplotlib.rcParams) == before
     width, height = png_size((tmp_path / "one.png").read_bytes())
     assert width == 1300
     assert height > 500
     words = svg_words(tmp_path / "one.svg")
-    for part in ["costs $5 and $6 \\frac{ <b>", "probability", "depth", f"left: {told.reason}"]:
+    for part in ["costs $5 and $6 \\frac{ <b>", "probability", "depth", f"exit: {subject.reason}"]:
         assert part in words
     assert "\x1b" not in words
     first = (tmp_path / "one.svg").read_bytes()
-    write_figure(told, tmp_path / "one.svg")
+    write_figure(subject, tmp_path / "one.svg")
     assert (tmp_path / "one.svg").read_bytes() == first  # the same picture, the same bytes
 
 
 @pytest.mark.parametrize("labels", [None, [i % 2 for i in range(30)]])
 def test_a_data_set(classifiers, tmp_path, labels):
-    told = survey(classifiers["two"], TEXTS, labels, "entropy(0.7)")
+    subject = survey(classifiers["two"], TEXTS, labels, "entropy(0.7)")
     for ending in ("png", "svg"):
-        write_figure(told, tmp_path / f"all.{ending}")
+        write_figure(subject, tmp_path / f"all.{ending}")
     assert png_size((tmp_path / "all.png").read_bytes())[0] == 1300
     words = svg_words(tmp_path / "all.svg")
     for part in ["30 texts", "exit depth", "tokens", "rank correlation"]:
@@ -75,8 +75,8 @@ def test_no_window_on_any_screen():
     code = (
         "import sys, elbert.explain.figures as f; from elbert.classifier import Classifier;"
         "from elbert.explain import explain; from pathlib import Path; import tempfile;"
-        "told = explain(Classifier.load(), 'a film', attention=False, rounds=0);"
-        "f.write_figure(told, Path(tempfile.mkdtemp()) / 'x.svg');"
+        "subject = explain(Classifier.load(), 'a film', attention=False, rounds=0);"
+        "f.write_figure(subject, Path(tempfile.mkdtemp()) / 'x.svg');"
         "sys.exit('matplotlib.pyplot' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

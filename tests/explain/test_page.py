@@ -47,19 +47,21 @@ def two(classifiers):
 
 @pytest.mark.parametrize("name", ["one", "many", "two"])
 def test_a_page_is_one_file_that_asks_for_nothing(request, name):
-    told = request.getfixturevalue(name)
-    parts = Parts(render_explanation(told))
-    assert "<script>document.title" not in render_explanation(told)
-    assert "<!-- include" not in render_explanation(told)
-    assert "<!-- data" not in render_explanation(told)
+    subject = request.getfixturevalue(name)
+    parts = Parts(render_explanation(subject))
+    assert "<script>document.title" not in render_explanation(subject)
+    assert "<!-- include" not in render_explanation(subject)
+    assert "<!-- data" not in render_explanation(subject)
     for tag, attributes in parts.tags:
         assert tag not in ("img", "iframe", "object", "embed")
         assert not {"src", "action", "srcset"} & set(attributes)
         assert attributes.get("href", "data:,").startswith(("data:", "#"))
-    assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}/", render_explanation(told))
+    assert not re.findall(
+        r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}/", render_explanation(subject)
+    )
     assert any("default-src 'none'" in a.get("content", "") for _, a in parts.tags)
     values = json.loads(parts.data)
-    plain = json.loads(json.dumps(told.to_dict()))
+    plain = json.loads(json.dumps(subject.to_dict()))
     assert {key: values[key] for key in plain} == plain
 
 
@@ -76,8 +78,8 @@ def opened(chrome, tmp_path):
     """Open a page from disk; at the end there must have been no complaint and no request but for the file."""
     complaints, pages = [], []
 
-    def open_page(told, **options):
-        write_page(told, tmp_path / "page.html")
+    def open_page(subject, **options):
+        write_page(subject, tmp_path / "page.html")
         page = chrome.new_page(**options)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -125,28 +127,28 @@ def test_one_text_by_keyboard_and_by_pointer(opened, one, scheme, width):
 
 def test_every_kind_of_explanation_draws(opened, classifiers):
     for kind, spec in [("many", "full"), ("multi", "window(0.1, 3, stable)"), ("shallow", None), ("mean", "gap(0.9)")]:
-        told = explain(classifiers[kind], "a film", spec, rounds=0)
-        page = opened(told)
+        subject = explain(classifiers[kind], "a film", spec, rounds=0)
+        page = opened(subject)
         assert page.locator("#chart svg").count() == 1
-        assert f"Depth {told.depth} of {told.depths}" in page.inner_text("#now")
+        assert f"Depth {subject.depth} of {subject.depths}" in page.inner_text("#now")
 
 
 @pytest.mark.parametrize("name", ["many", "two"])
 @pytest.mark.parametrize("width", [320, 1100])
 def test_a_data_set_by_keyboard(opened, request, name, width):
-    told = request.getfixturevalue(name)
-    page = opened(told, viewport={"width": width, "height": 800}, color_scheme="dark")
+    subject = request.getfixturevalue(name)
+    page = opened(subject, viewport={"width": width, "height": 800}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.inner_text("h1") == "How 30 texts exit"
     page.focus("#depth")
     page.keyboard.press("End")
-    assert f"Depth 6 of 6: {told.exits[5]} text" in page.inner_text("#now")
+    assert f"Depth 6 of 6: {subject.exits[5]} text" in page.inner_text("#now")
     assert page.is_visible("#confusion")
-    assert page.locator("#pairs tbody tr").count() == max(1, len(told.confusion.pairs[5]))
+    assert page.locator("#pairs tbody tr").count() == max(1, len(subject.confusion.pairs[5]))
     assert page.locator("#matrix tbody tr").count() == (2 if name == "two" else 0)
     page.keyboard.press("Home")
     assert "All depths" in page.inner_text("#now")
-    shown = sum(map(len, (told.easiest, told.hardest, told.wrong, told.overthought)))
+    shown = sum(map(len, (subject.easiest, subject.hardest, subject.wrong, subject.overthought)))
     assert page.locator("#texts li").count() == shown
     assert page.locator("#lengths svg").count() == 1
     if name == "many":

@@ -143,14 +143,14 @@ def test_the_command(runtime, tmp_path, capsys):
 
 def test_errors_come_before_anything_is_written(bundle_folder, runtime, tmp_path):
     site = tmp_path / "site"
-    with pytest.raises(InputError, match=r"nowhere: no onnxruntime-web there .*npm install onnxruntime-web@"):
+    with pytest.raises(InputError, match=r"nowhere: no onnxruntime-web found .*npm install onnxruntime-web@"):
         write_page(None, None, site, runtime=tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"the pre-tokenizer Whitespace, which a page cannot do \(known: Bert"):
+    with pytest.raises(InputError, match=r"the pre-tokenizer Whitespace, which a page cannot run \(known: Bert"):
         write_page(bundle_folder, None, site, runtime=runtime)
     with pytest.raises(PolicyError, match="no policy is called"):
         write_page(None, "sure", site, runtime=runtime)
     assert not site.exists()
     site.write_text("a file")
-    with pytest.raises(InputError, match="no folder can be made there"):
+    with pytest.raises(InputError, match="the folder cannot be created"):
         write_page(None, None, site, runtime=runtime)
     assert site.read_text() == "a file"
