@@ -5,7 +5,7 @@
 ``albert`` and ``bert`` are of one width (MiniLM's: 6 depths, width 384), random weights; ``bundled`` is the model in
 the package, and ``minilm`` MiniLM's real weights (the recipes extra). All in the same rounds, the fastest of which
 counts (what disturbs a machine only adds); exits by one script. In ALBERT, rows of all depths share a call; in BERT,
-rows that stand at one depth do, and wait in pools until a call is worth it.
+rows at one depth do, and wait in pools until a call is worth it.
 ``shrink`` is FastBERT's way: a batch goes through together and shrinks. Schedules say which pool goes next; besides
 bulk, they are compared under arriving texts on a clock of their own, where a call of n rows takes 8 + n: that part, and
 the rows a call, are the same on every machine. Five minutes.
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from elbert import Classifier
 from elbert.classifier import REFILL
-from elbert.engine import Capacity, Engine, Request, Sweep
+from elbert.engine import Capacity, Engine, Request, SweepQueue
 from elbert.exits import Policy, policy
 from elbert.model import Backend
 from elbert.tokenization import Tokens
@@ -47,15 +47,15 @@ class Served(NamedTuple):
 def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int, schedule: str = "now") -> Served:
     """All texts in bulk by the engine."""
     most, config = Capacity(capacity, capacity * TOKENS), backend.config
-    engine = Engine(backend, most, queue=Sweep(), refill=REFILL)
-    needs = [config.need(depth) for depth in range(config.depths)]
-    engine._scheduler = scheduler(schedule, most, needs, REFILL)  # nothing has been submitted: it knows of no row yet
+    engine = Engine(backend, most, queue=SweepQueue(), refill=REFILL)
+    weights_keys = [config.weights_key(depth) for depth in range(config.depths)]
+    engine._scheduler = scheduler(schedule, most, weights_keys, REFILL)  # before any submission, so it has no row yet
     for identity, each in enumerate(tokens):
         engine.submit(Request(identity, each, chosen))
     depths, calls = 0, 0
     while len(engine):
         depths += sum(int(exits.depth.sum()) for exits in engine.step().exits)
-        calls += engine.latest is not None
+        calls += engine.last_call is not None
     return Served(depths / len(tokens), depths / calls)
 
 
@@ -119,8 +119,8 @@ def main() -> None:
                 result["bulk"].append(row)
                 print(line(row), flush=True)
     ways = [("albert", "aaaaaa", "now"), *(("bert", "abcdef", name) for name in ("now", *PICKS))]
-    for load, capacity, (model, needs, name) in product(LOADS, args.capacities, ways):
-        found = arriving(name, capacity, needs, script(1.5, SIZES["num_hidden_layers"]), load)
+    for load, capacity, (model, weights_keys, name) in product(LOADS, args.capacities, ways):
+        found = arriving(name, capacity, weights_keys, script(1.5, SIZES["num_hidden_layers"]), load)
         result["arriving"].append({"load": load, "capacity": capacity, "model": model, "schedule": name} | found)
         print(
             f"load {load}, capacity {capacity:>3}  {model:<6} {name:<8} {found['rows_a_call']:5.1f} rows a call, "

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from elbert.cli.commands.env import collect_facts
-from elbert.model.cpu import threads
+from elbert.model.cpu import use_threads
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -42,7 +42,7 @@ def _ticks() -> tuple[int, int]:
 
 def pace(times: int = 9) -> float:
     """Seconds of a fixed product on one thread at this moment, the median of some."""
-    with threads(1):
+    with use_threads(1):
         matrix, taken = torch.ones(256, 256), list[float]()
         for _ in range(times):
             begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How others leave early, on our own backend: waiting for the slowest row, or shrinking the batch."""
+"""How others exit early, on our own backend: waiting for the slowest row, or shrinking the batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from elbert.exits import Policy
-from elbert.inference import Rows, admit, deepen, shrink
+from elbert.inference import Rows, admit, deepen, run_shrinking_batch
 from elbert.inference.step import decide
 from elbert.model import Backend
 from elbert.tokenization import Tokens
@@ -18,7 +18,7 @@ Way = Callable[[Rows, Backend], int]  # runs a batch to its end; returns the sum
 
 def by_shrinking(rows: Rows, backend: Backend) -> int:
     """FastBERT (ACL 2020): rows that are done are taken out, their places stay empty."""
-    return sum(int(exits.depth.sum()) for exits in shrink(rows, backend))
+    return sum(int(exits.depth.sum()) for exits in run_shrinking_batch(rows, backend))
 
 
 @torch.inference_mode()
@@ -27,7 +27,7 @@ def by_waiting(rows: Rows, backend: Backend) -> int:
     answered = np.zeros(len(rows), np.int64)
     while not answered.all():
         deeper = deepen(rows, backend)
-        trace = rows.trace.pass_by() if deeper.said is None else rows.trace.hear(deeper.said.hear())
+        trace = rows.trace.skip_depth() if deeper.head_output is None else rows.trace.record(deeper.head_output.wait())
         rows = Rows(rows.identity, rows.policies, deeper.rows.hidden, rows.layout, trace)
         decision, _ = decide(trace, rows.policies, backend.config.depths)
         answered = np.where((answered == 0) & (decision >= 0), trace.depth, answered)

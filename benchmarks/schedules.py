@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
 
-from elbert.engine import Capacity, Scheduler, Sweep
+from elbert.engine import Capacity, Scheduler, SweepQueue
 from simulator import Line, Replica, Text, serve
 
 LOADS = (0.7, 0.9)  # of what full calls could serve, where texts arrive
@@ -18,14 +18,14 @@ Pick = Callable[[Scheduler, list[Hashable]], Hashable]
 
 def finish(scheduler: Scheduler, ready: list[Hashable]) -> Hashable:
     """The deepest pool that fills a call, or else the deepest."""
-    return ([need for need in ready if scheduler._fills(scheduler._pools[need])] or ready)[-1]
+    return ([weights_key for weights_key in ready if scheduler._fills_call(scheduler._pools[weights_key])] or ready)[-1]
 
 
-# Who goes next of the pools with rows, shallowest first. Who has waited too long goes before, always.
+# Which pool with rows goes next, shallowest first. A pool that has waited too long always goes before.
 PICKS: dict[str, Pick] = {
     "deepest": lambda scheduler, ready: ready[-1],
-    "fullest": lambda scheduler, ready: max(ready, key=lambda need: scheduler._pools[need].tokens),
-    "oldest": lambda scheduler, ready: min(ready, key=lambda need: scheduler._pools[need].since),
+    "fullest": lambda scheduler, ready: max(ready, key=lambda weights_key: scheduler._pools[weights_key].tokens),
+    "oldest": lambda scheduler, ready: min(ready, key=lambda weights_key: scheduler._pools[weights_key].since),
     "finish": finish,
 }
 
@@ -35,23 +35,25 @@ class Scheduled(Scheduler):
 
     pick: Pick
 
-    def _next_need(self) -> Hashable | None:
-        ready = [need for need, pool in self._pools.items() if pool.rows]
-        late = [need for need in ready if self._calls - self._pools[need].since >= self.patience]
+    def _next_weights(self) -> Hashable | None:
+        ready = [weights_key for weights_key, pool in self._pools.items() if pool.rows]
+        late = [
+            weights_key for weights_key in ready if self._calls - self._pools[weights_key].since >= self.max_wait_calls
+        ]
         return self.pick(self, late or ready) if ready else None
 
 
-def scheduler(name: str, capacity: Capacity, needs: Sequence[Hashable], refill: float = 0.0) -> Scheduler:
+def scheduler(name: str, capacity: Capacity, weights_keys: Sequence[Hashable], refill: float = 0.0) -> Scheduler:
     """The scheduler of that name: ``now`` is the engine's own."""
     if name not in PICKS:
-        return Scheduler(capacity, needs, queue=Sweep(), refill=refill)
-    other = Scheduled(capacity, needs, queue=Sweep(), refill=refill)
+        return Scheduler(capacity, weights_keys, queue=SweepQueue(), refill=refill)
+    other = Scheduled(capacity, weights_keys, queue=SweepQueue(), refill=refill)
     other.pick = PICKS[name]
     return other
 
 
 def arriving(
-    name: str, capacity: int, needs: str, depths: list[int], load: float, number: int = 4000
+    name: str, capacity: int, weights_keys: str, depths: list[int], load: float, number: int = 4000
 ) -> dict[str, float]:
     """Texts that arrive at random under a load: rows a call, and how long texts stay, in full calls' time."""
     most, rng, clock = Capacity(capacity, capacity), random.Random(0), Line(8.0, 1.0)
@@ -59,7 +61,7 @@ def arriving(
     gap = full_call / capacity * (sum(depths) / len(depths)) / load
     comes = list(accumulate(rng.expovariate(1 / gap) for _ in range(number)))
     texts = [Text(1, depths[identity % len(depths)]) for identity in range(number)]
-    served = serve(texts, comes, [Replica(most, clock, needs, scheduler=scheduler(name, most, needs))])
+    served = serve(texts, comes, [Replica(most, clock, weights_keys, scheduler=scheduler(name, most, weights_keys))])
     return {
         "rows_a_call": served.rows_a_call,
         "mean_stay": float(served.stay.mean()) / full_call,

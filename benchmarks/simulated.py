@@ -1,4 +1,4 @@
-"""Does the simulator say what the engine does? Both run the same texts; its costs come from measurements of their own.
+"""Does the simulator agree with the engine? Both run the same texts; its costs come from measurements of their own.
 
     python benchmarks/simulated.py --threads 1 [--dtype bfloat16] [--rounds 5]
 
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from elbert import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
-from elbert.model.cpu import threads
+from elbert.model.cpu import use_threads
 from elbert.serving.warmup import enlarge_primitive_cache, warm_up
 from machine import keep
 from others import Way, by_shrinking, by_waiting
@@ -31,7 +31,7 @@ from simulator.mixes import all_or_nothing, poisson, skewed
 from simulator.probes import ALWAYS, USUAL, Probes, priced
 from simulator.runs import Work, as_they_come, in_batches, in_bulk, predicted
 
-LOADS = (0.3, 0.5, 0.7, 0.85)  # of what the simulator says of bulk
+LOADS = (0.3, 0.5, 0.7, 0.85)  # of the bulk throughput of the simulator
 # rows of a call, mean depth
 BULK = ((1, 3.0), (4, 3.0), (16, 3.0), (64, 3.0), (16, 1.5), (64, 1.5), (16, 6.0), (64, 6.0))
 LONG = Capacity(128, 2048)  # the classifier's own
@@ -41,7 +41,7 @@ Figures = dict[str, float]  # figures by name: seconds, or texts
 
 
 class Run(NamedTuple):
-    """Something the engine does, and what the simulator says of it on a clock."""
+    """Something the engine does, and what the simulator predicts for it on a clock."""
 
     name: str
     measure: Callable[[], tuple[Figures, Sequence[Timed]]]
@@ -170,7 +170,7 @@ def main() -> None:
     enlarge_primitive_cache()
     classifier = Classifier.load(dtype=args.dtype, threads=args.threads)
     warm_up(classifier, WARM_UP)
-    with threads(args.threads):
+    with use_threads(args.threads):
         probes = Probes(classifier.backend, policy(POLICY))
         probes.round()
         runs = [*bulk_runs(classifier), *batch_runs(classifier), *open_runs(classifier, probes.costs())]

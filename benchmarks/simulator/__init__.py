@@ -1,10 +1,10 @@
-"""The engine without a model: its own queues and scheduler on a clock that says how long every step takes.
+"""The engine without a model: its own queues and scheduler on a clock that knows how long every step takes.
 
     clock = Costs.read(json.loads(path.read_text())["result"]["costs"]["float"])   # measured on one machine
     served = serve([Text(32, 3)] * 1000, [0.0] * 1000, [Replica(Capacity(64, 2048), clock, "a" * 12)])
     served.seconds, served.latency(99)
 
-It stands beside the benchmarks and not in elbert: it needs costs that were measured on a machine, and what it answers
+It is beside the benchmarks and not in elbert: it needs costs that were measured on a machine, and what it answers
 are questions of planning; no command that classifies texts uses it.
 """
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from elbert.model.layout import rounded
+from elbert.model.layout import round_up
 from simulator.replica import Step
 
 # What a step asks of the host besides the model's calls: a measured price for each.
@@ -101,7 +101,7 @@ class Costs:
 
     def call(self, tokens: int, squares: int) -> float:
         """A layer call."""
-        return self.layer(rounded(tokens)) + self.square * (squares - tokens * min(tokens, self.usual))
+        return self.layer(round_up(tokens)) + self.square * (squares - tokens * min(tokens, self.usual))
 
     def to_dict(self) -> dict[str, Any]:
         """For a file."""

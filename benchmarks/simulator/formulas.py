@@ -20,7 +20,7 @@ def mean_of_slowest(depths: Sequence[int], rows: int) -> float:
 
 
 def refill(a: float, b: float, rows: int, depths: Sequence[int]) -> float:
-    """Every place that is left is taken at once: ``(a + bB) E[D]``."""
+    """Every free place is taken at once: ``(a + bB) E[D]``."""
     return (a + b * rows) * mean(depths)
 
 

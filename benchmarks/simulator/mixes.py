@@ -13,7 +13,7 @@ def skewed(number: int, seed: int = 0, median: float = 18.0, spread: float = 0.8
 
 
 def all_or_nothing(mean: float, deepest: int, number: int = 97) -> list[int]:
-    """As many texts as that mean allows leave at depth 1, and all others at the last."""
+    """As many texts as that mean allows exit at depth 1, and all others at the last."""
     late = round(number * (mean - 1) / (deepest - 1))
     depths = [deepest] * late + [1] * (number - late)
     random.Random(0).shuffle(depths)

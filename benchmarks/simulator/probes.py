@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from elbert.engine import Capacity, Engine, Request, Sweep
+from elbert.engine import Capacity, Engine, Request, SweepQueue
 from elbert.exits import Policy, policy
 from elbert.inference import admit
 from elbert.inference.step import advance
 from elbert.model import Backend
-from elbert.model.layout import rounded
+from elbert.model.layout import round_up
 from elbert.tokenization import Tokens
 from scripted import Scripted, script
 from simulator.costs import HOST, Costs, Curve, curve
@@ -135,7 +135,7 @@ def hosted(backend: Backend, chosen: Policy, rows: int, depth: float) -> tuple[f
     """An engine over a hollow model: seconds to take a text in, and of every step without the model's calls."""
     config = backend.config
     watch = Stopwatch(Scripted(Hollow(config), script(depth, config.depths)))
-    engine = Engine(watch, Capacity(rows, rows * USUAL), queue=Sweep())
+    engine = Engine(watch, Capacity(rows, rows * USUAL), queue=SweepQueue())
     texts = [row_of(USUAL - i % 9, i) for i in range(12 * rows + 60)]
     begin = time.perf_counter()
     for identity, tokens in enumerate(texts):
@@ -146,7 +146,7 @@ def hosted(backend: Backend, chosen: Policy, rows: int, depth: float) -> tuple[f
         begin = time.perf_counter()
         left = engine.step()
         seconds = time.perf_counter() - begin - watch.seconds
-        call, gone = engine.latest, left.identities
+        call, gone = engine.last_call, left.identities
         if call is None:
             raise RuntimeError("an engine with rows made no call")
         length = [len(texts[identity].ids) for identity in call.started]
@@ -157,7 +157,7 @@ def hosted(backend: Backend, chosen: Policy, rows: int, depth: float) -> tuple[f
 
 def by_tokens(calls: Sequence[Noted]) -> Curve:
     """Layer calls by the size of the packed tensor."""
-    found = {rounded(call.tokens): call.seconds for call in calls}
+    found = {round_up(call.tokens): call.seconds for call in calls}
     sizes = sorted(found)
     return curve(sizes, [found[size] for size in sizes])
 
@@ -171,7 +171,7 @@ def by_rows(calls: Sequence[Noted]) -> Curve:
 def squares(calls: Sequence[Noted], layer: Curve) -> float:
     """Seconds that attention takes for each squared token more than rows of the usual length have."""
     more = np.array([call.squares - call.tokens * min(call.tokens, USUAL) for call in calls], float)
-    over = np.array([call.seconds - layer(rounded(call.tokens)) for call in calls])
+    over = np.array([call.seconds - layer(round_up(call.tokens)) for call in calls])
     return float(more @ over / (more @ more))
 
 

@@ -9,7 +9,7 @@ from elbert.engine import Capacity, Queue, Scheduler
 
 
 class Text(NamedTuple):
-    """What matters of a text: its tokens, and the depth at which it leaves."""
+    """What matters of a text: its tokens, and the depth at which it exits."""
 
     length: int
     depth: int
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
     @property
     def keeps(self) -> bool:
-        """Whether some rows are kept where others leave."""
+        """Whether some rows are kept where others exit."""
         return 0 < self.left < self.rows
 
     @property
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 def step_of(rows: Iterable[Text], started: Iterable[Text], left: Iterable[Text]) -> Step:
-    """What a step has to do in which these rows took the call, and those of them had just started, and left with it."""
+    """What a step has to do: the rows of the call, those of them that had just started, and those that exit with it."""
     every, new, gone = ([text.length for text in some] for some in (rows, started, left))
     squares = sum(length * length for length in every)
     return Step(len(every), sum(every), squares, len(new), sum(new), len(gone), sum(gone))
@@ -61,21 +61,21 @@ class Clock(Protocol):
 
 
 class Replica:
-    """``Engine`` with one call under way, as on a processor: admit, advance, release. ``needs`` as the scheduler's."""
+    """``Engine`` with one call under way, as on a processor. ``weights_keys`` as the scheduler's."""
 
     def __init__(
         self,
         capacity: Capacity,
         clock: Clock,
-        needs: Sequence[Hashable],
+        weights_keys: Sequence[Hashable],
         *,
         queue: Queue | None = None,
         refill: float = 0.0,
         scheduler: Scheduler | None = None,
     ) -> None:
-        self._scheduler = scheduler or Scheduler(capacity, needs, queue=queue, refill=refill)
+        self._scheduler = scheduler or Scheduler(capacity, weights_keys, queue=queue, refill=refill)
         self._clock = clock
-        self._needs = needs
+        self._needs = weights_keys
         self._texts: dict[int, Text] = {}
         self._depth: dict[int, int] = {}
         self.now = 0.0
@@ -91,14 +91,14 @@ class Replica:
         """A text comes at ``at``; a step under way then is not for it."""
         self.now = max(self.now, at) + self._clock.entry
         self._texts[identity] = text
-        self._scheduler.enter(identity, text.length)
+        self._scheduler.add(identity, text.length)
 
     def step(self) -> list[int]:
-        """Who leaves with this step, at :attr:`now` after it."""
+        """Texts that exit with this step, at :attr:`now` after it."""
         started = self._scheduler.admit()
         self._depth.update(dict.fromkeys(started, 0))
-        self._scheduler.stand(self._needs[0], started)
-        call = self._scheduler.call()
+        self._scheduler.enqueue(self._needs[0], started)
+        call = self._scheduler.next_call()
         if call is None:
             raise RuntimeError("a step without a row: none waits, none is in flight")
         staying, left = self._deeper(call[1])
@@ -111,12 +111,12 @@ class Replica:
         for identity in left:
             del self._texts[identity], self._depth[identity]
         for identity in staying:
-            self._scheduler.stand(self._needs[self._depth[identity]], [identity])
-        self._scheduler.gone(left)
+            self._scheduler.enqueue(self._needs[self._depth[identity]], [identity])
+        self._scheduler.release(left)
         return left
 
     def until(self, moment: float) -> Iterable[tuple[float, int]]:
-        """Steps that begin before ``moment``; yields who left, and when."""
+        """Steps that begin before ``moment``; yields the texts that exit, and when."""
         while self._texts and self.now < moment:
             left = self.step()
             yield from ((self.now, identity) for identity in left)

@@ -10,7 +10,7 @@ import numpy as np
 
 from elbert import Classifier
 from elbert.classifier import REFILL
-from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
+from elbert.engine import ArrivalQueue, Capacity, Engine, Request, SweepQueue
 from elbert.exits import Policy
 from elbert.model import Backend
 from elbert.tokenization import Tokens
@@ -21,7 +21,7 @@ from simulator.costs import Timed
 from simulator.fleet import Served, serve
 from simulator.replica import Clock, Replica, Text, step_of
 
-Taken = tuple[Sequence[int], Sequence[int], float, float]  # who started, who left, when the step began and ended
+Taken = tuple[Sequence[int], Sequence[int], float, float]  # which started, which exited, when the step began and ended
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Work:
 
     @classmethod
     def of(cls, classifier: Classifier, lengths: Sequence[int], depths: Sequence[int]) -> Work:
-        """Texts of these lengths, in tokens; which of the depths each one gets, its tokens say."""
+        """Texts of these lengths, in tokens; its tokens decide the depth of each."""
         words = [texts_of(length - 2, 1, seed)[0] for seed, length in enumerate(lengths)]
         tokens = classifier.tokeniser.encode(words)
         texts = [Text(len(each.ids), depths[sum(each.ids) % len(depths)]) for each in tokens]
@@ -49,13 +49,13 @@ class Work:
 def in_bulk(work: Work, chosen: Policy, capacity: Capacity) -> Served:
     """The engine with everything there at once, as ``Classifier`` runs it."""
     begin = time.perf_counter()
-    engine = Engine(work.backend, capacity, queue=Sweep(), refill=REFILL)
+    engine = Engine(work.backend, capacity, queue=SweepQueue(), refill=REFILL)
     for identity, each in enumerate(work.tokens):
         engine.submit(Request(identity, each, chosen))
     calls = rows = 0
     while len(engine):
         engine.step()
-        calls, rows = calls + 1, rows + (0 if engine.latest is None else engine.latest.rows)
+        calls, rows = calls + 1, rows + (0 if engine.last_call is None else engine.last_call.rows)
     seconds = time.perf_counter() - begin
     return Served(np.full(len(work.tokens), seconds), seconds, calls, rows / calls, 1.0)
 
@@ -65,7 +65,7 @@ def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence
 
     With it every step, as the simulator would have it: all live rows are in every call.
     """
-    engine, left = Engine(work.backend, capacity, queue=Arrival()), np.zeros(len(comes))
+    engine, left = Engine(work.backend, capacity, queue=ArrivalQueue()), np.zeros(len(comes))
     entered, taken = 0, list[Taken]()
     begin = time.perf_counter()
     while entered < len(comes) or len(engine):
@@ -78,7 +78,7 @@ def as_they_come(work: Work, chosen: Policy, capacity: Capacity, comes: Sequence
         gone = engine.step().identities
         ended = time.perf_counter() - begin
         left[gone] = ended
-        taken.append((engine.latest.started if engine.latest else (), gone, now, ended))
+        taken.append((engine.last_call.started if engine.last_call else (), gone, now, ended))
     steps = list(timed(work.texts, taken))
     end, rows, busy = float(left.max()), sum(t.step.rows for t in steps), sum(t.seconds for t in steps)
     return Served(left - np.asarray(comes), end, len(steps), rows / len(steps), busy / end), steps
@@ -102,9 +102,9 @@ def in_batches(work: Work, chosen: Policy, size: int, way: Way) -> float:
 
 
 def predicted(work: Work, clock: Clock, capacity: Capacity, comes: Sequence[float] | None = None) -> Served:
-    """What the simulator says of :func:`in_bulk`, or with ``comes`` of :func:`as_they_come`."""
-    needs = [work.backend.config.need(depth) for depth in range(work.backend.config.depths)]
+    """What the simulator predicts for :func:`in_bulk`, or with ``comes`` of :func:`as_they_come`."""
+    weights_keys = [work.backend.config.weights_key(depth) for depth in range(work.backend.config.depths)]
     if comes is None:
-        replica = Replica(capacity, clock, needs, queue=Sweep(), refill=REFILL)
+        replica = Replica(capacity, clock, weights_keys, queue=SweepQueue(), refill=REFILL)
         return serve(work.texts, [0.0] * len(work.texts), [replica])
-    return serve(work.texts, comes, [Replica(capacity, clock, needs, queue=Arrival())])
+    return serve(work.texts, comes, [Replica(capacity, clock, weights_keys, queue=ArrivalQueue())])

@@ -69,7 +69,7 @@ class Hollow:
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``[tokens] -> [room, 1]``."""
-        return torch.zeros(layout.room, 1)
+        return torch.zeros(layout.size, 1)
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         """``[room, 1] -> [room, 1]``."""

@@ -1,4 +1,4 @@
-"""How others leave early, on the same clock: the batch waits for its slowest row, or shrinks."""
+"""How others exit early, on the same clock: the batch waits for its slowest row, or shrinks."""
 
 from __future__ import annotations
 

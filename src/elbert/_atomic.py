@@ -12,7 +12,7 @@ from elbert.errors import InputError
 
 
 @contextmanager
-def replaced(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def open_atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file for writing under a temporary name beside ``path``; it takes its place only if all went well.
 
     Raises:

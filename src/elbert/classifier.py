@@ -11,22 +11,33 @@ from typing import Literal
 import torch
 
 from elbert.bundle import Bundle, ConditionsWarning
-from elbert.engine import Ahead, Capacity, Engine, Failure, InOrder, Left, Source, Sweep, Whole, drive
+from elbert.engine import (
+    Capacity,
+    Engine,
+    Failure,
+    OrderedResults,
+    Source,
+    StepResult,
+    SweepQueue,
+    TextReader,
+    TokenList,
+    run_engine,
+)
 from elbert.errors import BundleError, InputError
-from elbert.exits import Policy, fitting
-from elbert.inference import Exits, predictions
-from elbert.model import Backend, Precision, TorchBackend, fastest
-from elbert.model.cpu import threads as limited
+from elbert.exits import Policy, check_policy
+from elbert.inference import Exits, build_predictions
+from elbert.model import Backend, Precision, TorchBackend, fastest_precision
+from elbert.model.cpu import use_threads
 from elbert.prediction import Prediction
 from elbert.texts import Text
 from elbert.tokenization import Tokeniser, Tokens
 
 Dtype = Literal["auto"] | Precision
 
-# Enough for every product to run at its full rate, and not more than its caches like.
-CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
-REFILL = 1 / 8  # of the places are free before new texts start
-MOST_THREADS = 1024  # beyond what a machine can start, OpenMP ends the process
+# Enough rows for matrix products at their full rate, and few enough for the caches of the device.
+DEFAULT_CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
+REFILL = 1 / 8  # share of the places that must be free before new texts start
+MAX_THREADS = 1024  # OpenMP ends the process if it cannot start so many
 
 
 class Classifier:
@@ -56,13 +67,13 @@ class Classifier:
         self.policy = policy
         self.dtype = dtype
         self.strict = strict
-        self._compared: set[str] = set()  # operating points whose conditions were held against ours
-        usual = CAPACITY[backend.device.type]
+        self._checked_points: set[str] = set()  # operating points whose conditions have been compared
+        default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
-            usual.rows if max_rows is None else _positive("max_rows", max_rows),
-            usual.tokens if max_tokens is None else _positive("max_tokens", max_tokens),
+            default.rows if max_rows is None else _check_positive("max_rows", max_rows),
+            default.tokens if max_tokens is None else _check_positive("max_tokens", max_tokens),
         )
-        self.threads = None if threads is None else _positive("threads", threads, MOST_THREADS)
+        self.threads = None if threads is None else _check_positive("threads", threads, MAX_THREADS)
 
     @classmethod
     def load(
@@ -77,36 +88,37 @@ class Classifier:
         threads: int | None = None,
         strict: bool = False,
     ) -> Classifier:
-        """Load a folder or hub id; with no argument at all, the bundled model.
+        """Load a folder or hub id; without arguments, the bundled model.
 
-        ``policy`` is a spec or the name of one of the model's operating points; unsaid, the model's default point,
-        or ``full`` where it has none. ``dtype`` is the precision: ``auto`` is the fastest that this machine does
-        well, of float32 and those that were found harmless on this model (``precisions`` in its ``exits.json``).
-        At most ``max_rows`` rows and ``max_tokens`` tokens share a layer call (unsaid: as many as the device likes).
-        ``threads`` holds only inside calls of this classifier. An operating point calibrated with other weights, dtype
-        or length of texts gives a :class:`ConditionsWarning`; ``strict`` refuses it.
+        ``policy`` is a spec or the name of one of the model's operating points; the default is the model's default
+        point, or ``full`` if it has none. ``dtype`` is the precision: ``auto`` is the fastest one on this machine, of
+        float32 and those that keep this model's predictions (``precisions`` in its ``exits.json``). At most
+        ``max_rows`` rows and ``max_tokens`` tokens share a layer call; the defaults depend on the device. ``threads``
+        applies only inside calls of this classifier. An operating point that was calibrated with other weights,
+        another dtype or another text length gives a :class:`ConditionsWarning`, or an error with ``strict``.
 
         Raises:
-            BundleError: the model cannot be used, or under ``strict`` the operating point.
-            PolicyError, InputError: the policy cannot be read, or an option is not acceptable.
+            BundleError: the model, or with ``strict`` the operating point, cannot be used.
+            PolicyError: the policy cannot be read.
+            InputError: an option is out of range.
         """
         bundle = Bundle.open(model)
-        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        tokeniser = bundle.tokeniser()
-        precision = fastest(bundle.harmless, place) if dtype == "auto" else dtype
-        backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=place)
+        device_name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        tokeniser = bundle.load_tokeniser()
+        precision = fastest_precision(bundle.safe_precisions, device_name) if dtype == "auto" else dtype
+        backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=device_name)
         classifier = cls(
             bundle,
             tokeniser,
             backend,
-            bundle.policy(),
+            bundle.resolve_policy(),
             dtype=precision,
             max_rows=max_rows,
             max_tokens=max_tokens,
             threads=threads,
             strict=strict,
         )
-        classifier.policy = classifier.usable(bundle.default if policy is None else policy)
+        classifier.policy = classifier.resolve_policy(bundle.default if policy is None else policy)
         return classifier
 
     @property
@@ -116,86 +128,87 @@ class Classifier:
 
     @property
     def depths(self) -> int:
-        """How deep a text can go."""
+        """The largest depth."""
         return self.bundle.config.depths
 
     def predict(
         self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
     ) -> list[Prediction]:
-        """One prediction per text or pair ``(text, text_pair)``, in order.
+        """Return one prediction per text or pair ``(text, text_pair)``, in order.
 
         Raises:
-            InputError: something among the texts is neither a string nor a pair of strings.
+            InputError: an item is neither a string nor a pair of strings.
             PolicyError: the policy cannot be read.
         """
         if isinstance(texts, str):
-            raise InputError("predict takes several texts: put the one text into a list, [text]")
+            raise InputError("predict expects several texts, got one string: put it into a list, [text]")
         return list(self.stream(texts, policy, trace=trace))
 
     def stream(
         self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
     ) -> Iterator[Prediction]:
-        """Predictions in the order of an iterable of any length, in bounded memory.
+        """Yield predictions in the order of an iterable of any length, in bounded memory.
 
-        Reads some thousands of texts ahead. A ``live`` iterable, which may wait for answers before it gives the next
-        text, is read in a thread of its own, and every text is answered as soon as it has come. What the iterable
-        raises, or a text that cannot be answered, is raised when all texts before it have been answered.
+        Reads some thousands of texts ahead. A ``live`` iterable may wait for predictions before it yields the next
+        text: it is read in a separate thread, and every text is classified as soon as it arrives. An error of the
+        iterable or of one text is raised after the predictions of all texts before it.
         """
-        source, order = Ahead(texts, self.tokeniser, live=live), InOrder[Prediction | Failure]()
-        for left in self.leaving(source, self.usable(policy), remember=trace):
-            for failure in left.failures:
-                order.add(failure.identity, failure)
-            for exits in left.exits:
-                for number, prediction in predictions(exits, self.bundle.config):
-                    order.add(number, prediction)
-            for answer in order.due():
-                if isinstance(answer, Failure):
-                    raise answer.error
-                yield answer
-        source.complain()
+        source, results = TextReader(texts, self.tokeniser, live=live), OrderedResults[Prediction | Failure]()
+        for step in self.early_exit_loop(source, self.resolve_policy(policy), keep_trace=trace):
+            for failure in step.failures:
+                results.add(failure.identity, failure)
+            for exits in step.exits:
+                for identity, prediction in build_predictions(exits, self.bundle.config):
+                    results.add(identity, prediction)
+            for result in results.pop_ready():
+                if isinstance(result, Failure):
+                    raise result.error
+                yield result
+        source.raise_error()
 
-    def exits(self, tokens: Sequence[Tokens], policy: Policy, *, remember: bool = False) -> Iterator[Exits]:
-        """Rows as they leave, in any order; their identity is the index into ``tokens``.
+    def exits(self, tokens: Sequence[Tokens], policy: Policy, *, keep_trace: bool = False) -> Iterator[Exits]:
+        """Yield rows as they exit, in any order; their identity is the index into ``tokens``.
 
         Raises:
-            ElbertError: a row cannot be answered.
+            ElbertError: a row cannot be classified.
         """
-        for left in self.leaving(Whole(tokens), policy, remember=remember):
-            for failure in left.failures:
+        for step in self.early_exit_loop(TokenList(tokens), policy, keep_trace=keep_trace):
+            for failure in step.failures:
                 raise failure.error
-            yield from left.exits
+            yield from step.exits
 
-    def leaving(self, source: Source, policy: Policy, *, remember: bool = False) -> Iterator[Left]:
-        """Who leaves, step by step; identities count the source's texts from 0, and a text that fails fails alone."""
-        # Rows of like length share a call: attention pads within it where no kernel spares it that.
-        engine = Engine(self.backend, self.capacity, remember=remember, queue=Sweep(), refill=REFILL)
-        return drive(engine, source, policy, enough=self.capacity.rows, within=partial(limited, self.threads))
+    def early_exit_loop(self, source: Source, policy: Policy, *, keep_trace: bool = False) -> Iterator[StepResult]:
+        """Yield the result of every engine step; identities count the texts of ``source`` from 0."""
+        # Rows of similar length share a call, because attention pads within a call where no kernel avoids it.
+        engine = Engine(self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL)
+        step_context = partial(use_threads, self.threads)
+        return run_engine(engine, source, policy, min_waiting=self.capacity.rows, step_context=step_context)
 
-    def usable(self, policy: str | Policy | None) -> Policy:
-        """The policy of a spec, a point's name, or this classifier's own, if this model can follow it.
+    def resolve_policy(self, policy: str | Policy | None) -> Policy:
+        """Return the policy of a spec or an operating point's name; None is this classifier's own policy.
 
         Raises:
             PolicyError: the spec cannot be read, or names a depth that the model does not have.
             InputError: the model is a regression, which has no exits.
-            BundleError: under ``strict``, what holds for an operating point does not hold here.
+            BundleError: with ``strict``, the conditions of the operating point do not hold.
         """
         if isinstance(policy, str):
-            self._compare(policy.strip())
-        chosen = self.policy if policy is None else self.bundle.policy(policy)
-        return fitting(chosen, self.depths, regression=self.bundle.config.problem == "regression")
+            self._check_conditions(policy.strip())
+        chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
+        return check_policy(chosen, self.depths, regression=self.bundle.config.problem == "regression")
 
-    def _compare(self, name: str) -> None:
-        if name in self._compared or name not in self.bundle.points:
+    def _check_conditions(self, name: str) -> None:
+        if name in self._checked_points or name not in self.bundle.points:
             return
-        if complaint := self.bundle.complaint(name, self.dtype, self.tokeniser.max_length):
+        if describe_mismatch := self.bundle.describe_mismatch(name, self.dtype, self.tokeniser.max_length):
             if self.strict:
-                raise BundleError(complaint)
-            warnings.warn(complaint, ConditionsWarning, stacklevel=4)
-        self._compared.add(name)
+                raise BundleError(describe_mismatch)
+            warnings.warn(describe_mismatch, ConditionsWarning, stacklevel=4)
+        self._checked_points.add(name)
 
 
-def _positive(name: str, value: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
-        upto = f" to {most}" if most else ""
-        raise InputError(f"{name} is {value!r}, expected a whole number from 1{upto}")
+def _check_positive(name: str, value: int, maximum: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (maximum and value > maximum):
+        limit = f" to {maximum}" if maximum else ""
+        raise InputError(f"{name} is {value!r}, expected a whole number from 1{limit}")
     return value

@@ -1,4 +1,4 @@
-"""What a text's classification is, once it has left."""
+"""The prediction for one text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """What the exit head said after one depth: its probabilities by label, and their normalised entropy."""
+    """Output of the exit head at one depth: the probability of each label, and their normalised entropy."""
 
     depth: int
     scores: Mapping[str, float]
@@ -17,11 +17,11 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one text, and where and why it left.
+    """The predicted label of one text, and where and why the text exited.
 
-    ``label`` is the answer and ``score`` its probability; for a multi-label model ``label`` is the most probable
-    label and ``scores`` holds every label's own probability; for a regression model ``score`` is the value.
-    ``depth`` (from 1) of ``depths`` is where the text left, for ``reason`` (``entropy``, ``window``, …, ``last``).
+    ``label`` is the most probable label and ``score`` its probability. A multi-label model gives every label a
+    probability of its own in ``scores``; a regression model has its value in ``score``. ``depth``, from 1 to
+    ``depths``, is the depth of the exit, and ``reason`` the rule (``entropy``, ``window``, …) or ``last``.
     """
 
     label: str

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))  # benchmarks are scripts: their fo
 
 from elbert import bundled_model  # noqa: E402
 from elbert.bundle import Bundle  # noqa: E402
-from elbert.engine import Arrival, Capacity, Engine, Request, Sweep  # noqa: E402
+from elbert.engine import ArrivalQueue, Capacity, Engine, Request, SweepQueue  # noqa: E402
 from elbert.exits import policy  # noqa: E402
 from scripted import POLICY, Scripted  # noqa: E402
 from simulator import (  # noqa: E402
@@ -49,8 +49,8 @@ def drawn(number, depths=DEPTHS, seed=0):
     return [Text(1, depth) for depth in random.Random(seed).choices(depths, k=number)]
 
 
-def replica(rows, clock, needs=SHARED, **options):
-    return Replica(Capacity(rows, rows), clock, needs, **options)
+def replica(rows, clock, weights_keys=SHARED, **options):
+    return Replica(Capacity(rows, rows), clock, weights_keys, **options)
 
 
 def random_times(number, rate, seed=0):
@@ -124,17 +124,17 @@ def test_it_makes_the_very_calls_that_the_engine_makes(groups, sweep, refill, ro
     draw = random.Random(rows)
     texts = [row_of(draw.randint(3, 40), seed) for seed in range(150)]
     backend, capacity = Scripted(Hollow(config), DEPTHS), Capacity(rows, tokens)
-    engine = Engine(backend, capacity, queue=Sweep() if sweep else Arrival(), refill=refill)
+    engine = Engine(backend, capacity, queue=SweepQueue() if sweep else ArrivalQueue(), refill=refill)
     for identity, each in enumerate(texts):
         engine.submit(Request(identity, each, policy(POLICY)))
     calls = []
     while len(engine):
         gone = engine.step().identities
-        calls.append((engine.latest.rows, engine.latest.tokens, len(engine.latest.started), sorted(gone)))
+        calls.append((engine.last_call.rows, engine.last_call.tokens, len(engine.last_call.started), sorted(gone)))
     numbers = [Text(len(each.ids), DEPTHS[sum(each.ids) % len(DEPTHS)]) for each in texts]
-    needs = [config.need(depth) for depth in range(12)]
+    weights_keys = [config.weights_key(depth) for depth in range(12)]
     seen = Seen(1.0, 0.0)
-    twin = Replica(capacity, seen, needs, queue=Sweep() if sweep else Arrival(), refill=refill)
+    twin = Replica(capacity, seen, weights_keys, queue=SweepQueue() if sweep else ArrivalQueue(), refill=refill)
     for identity, text in enumerate(numbers):
         twin.enter(identity, text, 0.0)
     left = [sorted(twin.step()) for _ in calls]
@@ -145,7 +145,7 @@ def test_it_makes_the_very_calls_that_the_engine_makes(groups, sweep, refill, ro
 def test_a_layer_of_its_own_for_every_depth_costs_waiting():
     texts, clock = drawn(2000), Line(8.0, 1.0)
     comes = random_times(len(texts), 0.7 * 16 / formulas.refill(8.0, 1.0, 16, DEPTHS))
-    shared, each = (serve(texts, comes, [replica(16, clock, needs)]) for needs in (SHARED, EACH))
+    shared, each = (serve(texts, comes, [replica(16, clock, weights_keys)]) for weights_keys in (SHARED, EACH))
     assert each.rows_a_call < shared.rows_a_call
     assert each.stay.mean() > 1.3 * shared.stay.mean()
     assert (each.stay > 0).all()

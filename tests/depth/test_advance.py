@@ -33,12 +33,12 @@ KINDS = {
 def reference_probabilities(folder, classifier, sentences):
     """``[n, depths, classes]`` by the transformers model, one text at a time."""
     model = ElbertForSequenceClassification.from_pretrained(folder).eval()
-    said = []
+    expected_scores = []
     for tokens in classifier.tokeniser.encode(sentences):
         with torch.inference_mode():
             out = model(torch.tensor([tokens.ids]), token_type_ids=torch.tensor([tokens.type_ids]))
-        said.append(classifier.bundle.config.probabilities(out.exit_logits[:, 0]))
-    return torch.stack(said)
+        expected_scores.append(classifier.bundle.config.probabilities(out.exit_logits[:, 0]))
+    return torch.stack(expected_scores)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
@@ -55,9 +55,9 @@ def test_equals_alone_and_replay(tmp_path, kind):
         depths, reasons = replay_exits(reference, spec, multi_label=multi)
         left_early += int((depths < many.depths).sum())
         for i, (a, b) in enumerate(zip(together, alone)):
-            said = reference[i, depths[i] - 1].tolist()
+            expected_scores = reference[i, depths[i] - 1].tolist()
             assert (a.depth, a.reason, a.label) == (b.depth, b.reason, b.label) == (depths[i], reasons[i], a.label)
-            assert list(a.scores.values()) == pytest.approx(said, abs=1e-5)
+            assert list(a.scores.values()) == pytest.approx(expected_scores, abs=1e-5)
             assert list(a.scores.values()) == pytest.approx(list(b.scores.values()), abs=1e-5)
             assert a.label == max(a.scores, key=a.scores.get)
             assert a.score == a.scores[a.label]
@@ -127,14 +127,14 @@ def test_one_string_is_not_taken_for_many(bundle_folder):
 
 
 def test_options_are_checked(bundle_folder):
-    for options, told in [
+    for options, message in [
         ({"dtype": "float64"}, "expected one of auto"),
         ({"max_rows": 0}, "max_rows is 0"),
         ({"threads": True}, "threads is True"),
         ({"device": "cuda:99"}, "device"),
         ({"device": "nonsense"}, "device"),
     ]:
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             Classifier.load(bundle_folder, **options)
     with pytest.raises(PolicyError, match="6 depths"):
         Classifier.load(bundle_folder, "depth(7)")

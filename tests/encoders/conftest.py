@@ -19,5 +19,5 @@ def family(request):
 
 @pytest.fixture(scope="session")
 def folder(family, tmp_path_factory):
-    """One tiny classifier of the family, which nobody changes."""
+    """One tiny classifier of the family, which no test changes."""
     return write_encoder(tmp_path_factory.mktemp("encoders") / family, family, seed=1)

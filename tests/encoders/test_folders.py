@@ -27,21 +27,21 @@ def own(folder, tmp_path):
 def refused(folder, *parts):
     with pytest.raises(BundleError) as caught:
         Classifier.load(folder)
-    told = str(caught.value)
-    assert "\n" not in told
+    message = str(caught.value)
+    assert "\n" not in message
     for part in (str(folder), *parts):
-        assert part in told
+        assert part in message
 
 
 def query_of(family):
-    config = ModelConfig.of({"model_type": family}, "here")
+    config = ModelConfig.from_dict({"model_type": family}, "here")
     return f"{config.backbone.layer(5, 0)}.{config.backbone.parts.query}.weight"
 
 
 @pytest.mark.parametrize("text", ["a good film", "", "the plot and the heart of it " * 20])
 def test_the_classifier_says_at_full_depth_what_transformers_says(folder, text):
     classifier = Classifier.load(folder)
-    assert str(classifier.policy) == "full"  # nobody said that it may leave early
+    assert str(classifier.policy) == "full"  # no operating point lets it exit early
     (tokens,) = classifier.tokeniser.encode([text])
     assert len(tokens.ids) <= LONGEST
     model = plain_class(Bundle.open(folder).config.backbone.model_types[0]).from_pretrained(folder).eval()
@@ -80,7 +80,7 @@ def test_what_a_config_leaves_out_is_as_transformers_has_it(backbone):
     import transformers
 
     theirs = getattr(transformers, f"{backbone.stem}Config")()
-    config = ModelConfig.of({"model_type": backbone.model_types[0]}, "here")
+    config = ModelConfig.from_dict({"model_type": backbone.model_types[0]}, "here")
     for name in backbone.defaults:
         if name != "type_vocab_size" or backbone.segments:
             assert getattr(config, name) == getattr(theirs, backbone.theirs(name)), name
@@ -94,8 +94,8 @@ def test_what_a_config_leaves_out_is_as_transformers_has_it(backbone):
 
 def test_depths_have_layers_of_their_own(folder):
     config = Bundle.open(folder).config
-    assert [config.need(depth) for depth in range(6)] == [(depth, 0) for depth in range(6)]
-    assert not config.all_shared
+    assert [config.weights_key(depth) for depth in range(6)] == [(depth, 0) for depth in range(6)]
+    assert not config.is_all_shared
 
 
 CHANGES = {
@@ -164,16 +164,16 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("values", "told"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_not_computed_here_is_refused(own, values, told):
+@pytest.mark.parametrize(("values", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_unsupported_settings_are_rejected(own, values, message):
     change_config(own, **values)
     with pytest.raises(BundleError) as caught:
         Classifier.load(own)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_null_is_unsaid(own):
+def test_null_means_the_default(own):
     change_config(own, position_embedding_type=None, is_decoder=None)
     assert len(Classifier.load(own).predict(["good"])) == 1
 

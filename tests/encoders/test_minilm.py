@@ -75,8 +75,8 @@ def assert_the_house_serves_it(folder, capsys):
     model, dev = str(folder / "out"), str(folder / "dev.parquet")
     assert main(["calibrate", "--model", model, "--data", dev, "--max-drop", "2", "--name", "fast"]) == 0
     assert main(["predict", "--model", model, "--policy", "fast", "--json", *TEXTS[:2]]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [answer["depths"] for answer in told[-2:]] == [6, 6]
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [answer["depths"] for answer in answers[-2:]] == [6, 6]
     assert main(["evaluate", "--model", model, "--data", dev, "--policy", "fast", "--json"]) == 0
     assert main(["explain", "--model", model, TEXTS[0]]) == 0
     assert main(["export", "--model", model, "--policy", "fast", "--output", str(folder / "m.onnx")]) == 2

@@ -16,16 +16,16 @@ def packed_logits(folder, rows, types=None, **options):
     """``[depths, rows, classes]`` by the backend; ``rows`` are lists of ids."""
     config = Bundle.open(folder).config
     backend = TorchBackend.load(folder, config, **options)
-    layout = Layout.of([len(r) for r in rows])
+    layout = Layout.from_lengths([len(r) for r in rows])
     ids = torch.tensor([i for r in rows for i in r])
     type_ids = torch.zeros_like(ids) if types is None else torch.tensor([t for r in types for t in r])
-    said = []
+    outputs = []
     with torch.inference_mode():
         hidden = backend.embed(ids, type_ids, layout)
         for depth in range(1, config.depths + 1):
             hidden = backend.step(hidden, layout, config.group(depth))
-            said.append(backend.read(hidden, layout, config.head(depth)))
-    return torch.stack(said)
+            outputs.append(backend.read(hidden, layout, config.head(depth)))
+    return torch.stack(outputs)
 
 
 def padded(rows, types=None, pad=0):
@@ -40,7 +40,7 @@ def padded(rows, types=None, pad=0):
 
 
 def pad_of(folder):
-    return Bundle.open(folder).tokeniser().pad_id
+    return Bundle.open(folder).load_tokeniser().pad_id
 
 
 def reference_logits(folder, rows, types=None, dtype=torch.float32):
@@ -124,7 +124,7 @@ def test_settings_of_its_own(tmp_path, family):
 
 
 def test_pairs(folder, family):
-    """BERT looks at which text a token belongs to; DistilBERT is told and does not look."""
+    """BERT reads token types; DistilBERT ignores them."""
     rows = random_rows([8, 20, 3])
     types = [[0] * 4 + [1] * 4, [0] * 15 + [1] * 5, [0, 1, 1]]
     if family == "roberta":
@@ -167,7 +167,7 @@ def test_positions_are_counted_as_by_hand():
     for _ in range(50):
         rows = [draw(0, 4, draw(1, 9)[0]) for _ in range(draw(1, 6)[0])]
         expected = [1 if i == 1 else 1 + sum(j != 1 for j in row[: at + 1]) for row in rows for at, i in enumerate(row)]
-        layout = Layout.of([len(row) for row in rows])
+        layout = Layout.from_lengths([len(row) for row in rows])
         assert counted(torch.tensor([i for row in rows for i in row]), layout, 1).tolist() == expected
 
 

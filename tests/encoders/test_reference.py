@@ -105,7 +105,7 @@ def test_dropout_is_in_training_only(family):
     assert torch.equal(first, second)
 
 
-def test_hidden_states_and_attentions_come_when_asked(family):
+def test_hidden_states_and_attentions_are_returned_on_request(family):
     model = ours_of(plain_model(family, attn_implementation="eager"))
     out = model(**batch(family), output_hidden_states=True, output_attentions=True)
     assert len(out.hidden_states) == 7

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.classifier import Classifier
-from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
+from elbert.engine import ArrivalQueue, Capacity, Engine, Request, SweepQueue
 from elbert.exits import policy, replay_exits
-from elbert.inference import admit, shrink
+from elbert.inference import admit, run_shrinking_batch
 from tiny import texts
 
 POLICIES = ["full", "depth(2)", "entropy(0.4)", "patience(2)", "window(entropy=0.2, size=3)", "gap(0.5) | depth(5)"]
@@ -31,7 +31,7 @@ def by_identity(exits):
 def plain(classifier, tokens, chosen):
     """By the plain loop, all rows in one batch that shrinks."""
     rows = admit(tokens, range(len(tokens)), classifier.backend, chosen)
-    return by_identity(shrink(rows, classifier.backend))
+    return by_identity(run_shrinking_batch(rows, classifier.backend))
 
 
 def served(engine, requests, arrivals):
@@ -62,17 +62,17 @@ def test_equals_the_plain_loop_and_the_replay(classifier):
     def check(seed, rows, tokens, lanes, sweep, arrivals, specs):
         encoded = classifier.tokeniser.encode(texts(COUNT, seed=seed))
         chosen = [policy(specs[i % len(specs)]) for i in range(COUNT)]
-        queue = Sweep() if sweep else Arrival()
+        queue = SweepQueue() if sweep else ArrivalQueue()
         engine = Engine(classifier.backend, Capacity(rows, tokens), queue=queue, lanes=lanes)
         answers = served(engine, [Request(i, encoded[i], chosen[i]) for i in range(COUNT)], arrivals)
         expected = plain(classifier, encoded, chosen)
-        said = np.zeros((COUNT, 6, 2), np.float32)
-        for exits in classifier.exits(encoded, policy("full"), remember=True):
-            said[exits.identity] = exits.said
+        saved = np.zeros((COUNT, 6, 2), np.float32)
+        for exits in classifier.exits(encoded, policy("full"), keep_trace=True):
+            saved[exits.identity] = exits.trace
         for i in range(COUNT):
             assert answers[i][:2] == expected[i][:2]
             assert answers[i][2] == pytest.approx(expected[i][2], abs=2e-5)
-            (depth,), (reason,) = replay_exits(said[i : i + 1], chosen[i], multi_label=False)
+            (depth,), (reason,) = replay_exits(saved[i : i + 1], chosen[i], multi_label=False)
             assert answers[i][:2] == (depth, reason)
 
     check()
@@ -91,7 +91,7 @@ def test_every_call_takes_rows_of_one_depth(classifier):
     calls = []
     while len(engine):
         engine.step()
-        calls += [] if engine.latest is None else [set(engine.latest.depths.tolist())]
+        calls += [] if engine.last_call is None else [set(engine.last_call.depths.tolist())]
     assert all(len(depths) == 1 for depths in calls)
     assert {depth for depths in calls for depth in depths} == set(range(1, 7))
 

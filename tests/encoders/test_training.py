@@ -12,7 +12,7 @@ from elbert.classifier import Classifier
 from elbert.cli.main import main
 from elbert.data import read_examples
 from elbert.errors import InputError
-from elbert.evaluation import collect, evaluate, target
+from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.families import BY_MODEL_TYPE
 from elbert.training.options import ExitOptions
 from elbert.training.run import check_exits
@@ -35,8 +35,8 @@ def write_rows(path, found):
 def run(folder, model, output, *flags):
     """The command itself, on tiny data."""
     files = write_rows(folder / "train.jsonl", rows(48)), write_rows(folder / "dev.jsonl", rows(20, seed=1))
-    given = {"--use_cpu": "True", "--per_device_train_batch_size": "8", "--learning_rate": "2e-3"}
-    shared = [part for pair in given.items() if pair[0] not in flags for part in pair]
+    defaults = {"--use_cpu": "True", "--per_device_train_batch_size": "8", "--learning_rate": "2e-3"}
+    shared = [part for pair in defaults.items() if pair[0] not in flags for part in pair]
     return main(["train", "--model", str(model), "--train", files[0], "--validation", files[1],
                  "--output", str(output), *shared, *flags])  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_every_depth_learns_and_evaluation_finds_what_training_reported(trained)
     classifier = Classifier.load(trained / "out")
     config = classifier.bundle.config
     examples = list(read_examples(str(trained / "dev.jsonl")))
-    labels = [target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.problem) for e in examples]
     found = [m["accuracy"] for m in evaluate(collect(classifier, [e.text for e in examples], labels), {}).by_depth]
     record = json.loads((trained / "out" / "training.json").read_text())
     assert found == pytest.approx([record["metrics"][f"eval_depth_{m}"] for m in range(1, 7)])
@@ -74,8 +74,8 @@ def test_plain_transformers_reads_what_was_trained(trained, family):
     with torch.inference_mode():
         theirs = plain.eval()(**batch).logits.softmax(-1)
     ours = Classifier.load(folder).predict(sentences, "full")
-    said = torch.tensor([list(p.scores.values()) for p in ours])
-    torch.testing.assert_close(said, theirs, atol=1e-5, rtol=1e-5)
+    scores = torch.tensor([list(p.scores.values()) for p in ours])
+    torch.testing.assert_close(scores, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_the_paper_preset_and_resuming(trained, tmp_path):
@@ -89,7 +89,7 @@ def test_the_paper_preset_and_resuming(trained, tmp_path):
     assert first["steps"] == second["steps"] == 6
 
 
-def test_an_encoder_without_a_head_is_given_one(tmp_path, family):
+def test_an_encoder_without_a_head_gets_one(tmp_path, family):
     write_encoder(tmp_path / "encoder", family, task="Model", **MILD)
     assert run(tmp_path, tmp_path / "encoder", tmp_path / "out", "--max_steps", "1", "--learning_rate", "0") == 0
     assert Classifier.load(tmp_path / "out").labels == LABELS
@@ -107,9 +107,9 @@ def test_an_encoder_that_lacks_more_is_refused(tmp_path, family, capsys):
 def test_what_such_a_folder_cannot_say_is_refused(tmp_path, family, flags, capsys):
     write_encoder(tmp_path / "start", family)
     assert run(tmp_path, tmp_path / "start", tmp_path / "out", *flags) != 0
-    told = capsys.readouterr().err
-    assert "that is for ALBERT" in told
-    assert BY_MODEL_TYPE[family].title in told
+    printed = capsys.readouterr().err
+    assert "this is for ALBERT" in printed
+    assert BY_MODEL_TYPE[family].title in printed
     assert not (tmp_path / "out" / "config.json").exists()
 
 

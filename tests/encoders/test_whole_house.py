@@ -17,7 +17,7 @@ LABELS = ("negative", "positive")
 
 @pytest.fixture(scope="module")
 def own(folder, tmp_path_factory):
-    """A copy of the model, which may be given operating points, and labelled data beside it."""
+    """A copy of the model, which may get operating points, and labelled data beside it."""
     where = tmp_path_factory.mktemp("house")
     rows = [{"text": f"{text} x", "label": LABELS[i % 2]} for i, text in enumerate(texts(300, longest=9))]
     (where / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -26,23 +26,23 @@ def own(folder, tmp_path_factory):
 
 
 def test_evaluate_counts_every_depth(own, capsys):
-    given = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--policy", "entropy(0.4)", "--json"]
-    assert main(["evaluate", *given]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["by_depth"]) == 6
+    arguments = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--policy", "entropy(0.4)", "--json"]
+    assert main(["evaluate", *arguments]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["by_depth"]) == 6
 
 
 def test_calibrate_writes_a_point_that_predict_follows(own, capsys):
-    given = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--speedup", "1.3", "--name", "fast"]
-    assert main(["calibrate", *given]) == 0
+    arguments = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--speedup", "1.3", "--name", "fast"]
+    assert main(["calibrate", *arguments]) == 0
     assert main(["predict", "a good film", "--model", str(own / "model"), "--policy", "fast"]) == 0
     assert '"depths": 6' in capsys.readouterr().out
     assert set(Classifier.load(own / "model").bundle.points) == {"fast"}
 
 
-def test_how_a_data_set_leaves_is_told(own, capsys):
-    given = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--policy", "entropy(0.4)", "--json"]
-    assert main(["explain", *given]) == 0
+def test_the_exits_of_a_data_set_are_explained(own, capsys):
+    arguments = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--policy", "entropy(0.4)", "--json"]
+    assert main(["explain", *arguments]) == 0
     assert json.loads(capsys.readouterr().out)
 
 

@@ -29,14 +29,14 @@ def plain_class(family, task="ForSequenceClassification"):
 def tiny_config(family, labels=("negative", "positive"), **changes):
     """Sizes by BERT's names, for every family."""
     names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
-    given = {"vocab_size": 4 + len(WORDS), "initializer_range": 0.4, **SIZES, **names, **changes}
-    given.setdefault("max_position_embeddings", LONGEST + (2 if family == "roberta" else 0))
+    settings = {"vocab_size": 4 + len(WORDS), "initializer_range": 0.4, **SIZES, **names, **changes}
+    settings.setdefault("max_position_embeddings", LONGEST + (2 if family == "roberta" else 0))
     inner = {"distilbert": "hidden_dim"}.get(family, "intermediate_size")
     if family == "distilbert":
-        given = {{"hidden_act": "activation"}.get(name, name): value for name, value in given.items()}
+        settings = {{"hidden_act": "activation"}.get(name, name): value for name, value in settings.items()}
     else:
-        given.setdefault("type_vocab_size", 1 if family == "roberta" else 2)
-    return getattr(transformers, CLASSES[family] + "Config")(**{inner: INNER}, **given)
+        settings.setdefault("type_vocab_size", 1 if family == "roberta" else 2)
+    return getattr(transformers, CLASSES[family] + "Config")(**{inner: INNER}, **settings)
 
 
 def plain_model(family, seed=0, task="ForSequenceClassification", **changes):

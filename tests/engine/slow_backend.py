@@ -12,7 +12,7 @@ class FakeClock:
 
 
 class SlowBackend:
-    """Layer calls of the given durations, one after the other, again and again."""
+    """Layer calls of these durations, one after the other, again and again."""
 
     def __init__(self, backend, clock, durations=(1.0,)):
         self._backend, self._clock, self._durations = backend, clock, cycle(durations)

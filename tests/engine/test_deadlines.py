@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from slow_backend import FakeClock, SlowBackend
 
 from elbert.classifier import Classifier
-from elbert.engine import Arrival, Capacity, Engine, Request, Sweep, Urgency
+from elbert.engine import ArrivalQueue, Capacity, DeadlineQueue, Engine, Request, SweepQueue
 from elbert.exits import policy, replay_exits
 from tiny import texts, write_bundle
 
@@ -27,10 +27,10 @@ def served(request, tmp_path_factory):
     """A classifier, tokenised texts, and what it says of them at every depth."""
     classifier = Classifier.load(write_bundle(tmp_path_factory.mktemp("model"), seed=1, **request.param))
     tokens = classifier.tokeniser.encode(texts(COUNT, seed=7))
-    said = np.zeros((COUNT, 6, len(classifier.labels)), np.float32)
-    for exits in classifier.exits(tokens, policy("full"), remember=True):
-        said[exits.identity] = exits.said
-    return classifier, tokens, said
+    saved = np.zeros((COUNT, 6, len(classifier.labels)), np.float32)
+    for exits in classifier.exits(tokens, policy("full"), keep_trace=True):
+        saved[exits.identity] = exits.trace
+    return classifier, tokens, saved
 
 
 def answers(left):
@@ -38,15 +38,15 @@ def answers(left):
         yield from zip(exits.identity.tolist(), exits.depth.tolist(), exits.reason, exits.probabilities, exits.logits)
 
 
-def test_everybody_is_answered_once_or_was_cancelled_and_nobody_is_late(served):
-    classifier, tokens, said = served
+def test_every_request_is_answered_once_or_cancelled_and_none_is_late(served):
+    classifier, tokens, saved = served
     config = classifier.bundle.config
 
     @settings(max_examples=25, deadline=None)
     @given(
         rows=st.integers(1, 6),
         lanes=st.integers(1, 2),
-        queue=st.sampled_from([Arrival, Sweep, Urgency]),
+        queue=st.sampled_from([ArrivalQueue, SweepQueue, DeadlineQueue]),
         durations=st.lists(st.floats(0.1, 3), min_size=1, max_size=5),
         due=st.lists(st.none() | st.floats(-1, 12), min_size=COUNT, max_size=COUNT),
         arrivals=st.lists(st.integers(0, 4), max_size=10),
@@ -69,14 +69,14 @@ def test_everybody_is_answered_once_or_was_cancelled_and_nobody_is_late(served):
                 engine.cancel(i)
             before, live = clock.now, set(started)
             left = engine.step()
-            started |= set(engine.latest.started) if engine.latest else set()
+            started |= set(engine.last_call.started) if engine.last_call else set()
             assert not left.failures
             for i, depth, reason, p, logits in answers(left):
                 assert i not in done, "answered twice"
                 assert i not in cancelled, "answered after it was cancelled"
                 done[i] = depth, reason, p
                 assert config.probabilities(torch.from_numpy(logits)).numpy() == pytest.approx(p, abs=1e-6)
-                if i in live and deadlines[i] is not None and lanes == 1 and config.all_shared:
+                if i in live and deadlines[i] is not None and lanes == 1 and config.is_all_shared:
                     assert clock.now - deadlines[i] <= clock.now - before + 1e-9, "late by more than one step"
             if lanes == 1:
                 assert cancelled.isdisjoint(engine._requests), "a cancelled row kept its place"
@@ -86,15 +86,15 @@ def test_everybody_is_answered_once_or_was_cancelled_and_nobody_is_late(served):
         assert not (done.keys() & cancelled)
         for i, (depth, reason, p) in done.items():
             (full_depth,), (full_reason,) = replay_exits(
-                said[i : i + 1], POLICIES[i % len(POLICIES)], multi_label=config.multi_label
+                saved[i : i + 1], POLICIES[i % len(POLICIES)], multi_label=config.multi_label
             )
-            assert p == pytest.approx(said[i, depth - 1], abs=1e-5)
+            assert p == pytest.approx(saved[i, depth - 1], abs=1e-5)
             if reason == "deadline":
                 assert deadlines[i] is not None
                 assert 1 <= depth < full_depth
             else:
                 assert (depth, reason) == (full_depth, full_reason)
-        assert (engine._scheduler.live, engine._scheduler.waiting, len(engine._pools)) == (0, 0, 0)
+        assert (engine._scheduler.num_live, engine._scheduler.num_waiting, len(engine._pools)) == (0, 0, 0)
         assert engine._scheduler._live_tokens == 0
         assert (engine._cancelled, engine._deadlines._due) == (set(), {})
 
@@ -107,7 +107,7 @@ def slow(bundle_folder):
     classifier = Classifier.load(bundle_folder)
     clock = FakeClock()
     backend = SlowBackend(classifier.backend, clock)
-    engine = Engine(backend, Capacity(4, 1000), queue=Urgency(), clock=clock)
+    engine = Engine(backend, Capacity(4, 1000), queue=DeadlineQueue(), clock=clock)
     tokens = classifier.tokeniser.encode(["good film"])[0]
 
     def submit(identity, spec="full", deadline=None):
@@ -151,7 +151,7 @@ def test_who_must_start_now_goes_before_who_can_wait(slow):
         submit(i, "full", deadline=clock.now + 1.5)
     left = engine.step()
     assert sorted(answer[0] for answer in answers(left)) == [4, 5, 6, 7]
-    assert {i for call in [engine.latest] for i in call.depths.tolist()} == {1}
+    assert {i for call in [engine.last_call] for i in call.depths.tolist()} == {1}
     assert sorted(answer[0] for answer in answers(engine.step())) == [8]  # more at once than a call holds
     depths = {}
     while len(engine):
@@ -180,10 +180,10 @@ def test_a_cancelled_row_frees_its_place_at_the_next_step(slow):
     engine.step()
     engine.cancel(1)  # live
     engine.cancel(5)  # waiting
-    engine.cancel(77)  # nobody
+    engine.cancel(77)  # unknown
     engine.step()
-    assert engine.latest.started == (4,)
-    assert engine.latest.rows == 4
+    assert engine.last_call.started == (4,)
+    assert engine.last_call.rows == 4
     done = []
     while len(engine):
         done += [answer[0] for answer in answers(engine.step())]
@@ -213,14 +213,14 @@ def test_a_head_that_fails_at_the_deadline_fails_its_row_alone(slow, bundle_fold
     assert sorted(found) == [(0, 2, "deadline"), (1, 2, "deadline")]
 
 
-def test_what_one_request_remembers_is_told_whole(slow, bundle_folder):
+def test_a_kept_trace_is_returned_whole(slow, bundle_folder):
     engine, submit, clock = slow
     submit(0, "full")
     engine.step()
     tokens = Classifier.load(bundle_folder).tokeniser.encode(["bad plot"])[0]
-    engine.submit(Request(1, tokens, policy("depth(3)"), remember=True))
+    engine.submit(Request(1, tokens, policy("depth(3)"), keep_trace=True))
     while len(engine):
         for exits in engine.step().exits:
             if 1 in exits.identity.tolist():
-                said = exits.said[exits.identity.tolist().index(1)]
-    assert (said[:3].sum(-1) == pytest.approx(1, abs=1e-5)) and not said[3:].any()
+                saved = exits.trace[exits.identity.tolist().index(1)]
+    assert (saved[:3].sum(-1) == pytest.approx(1, abs=1e-5)) and not saved[3:].any()

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.classifier import Classifier
-from elbert.engine import Arrival, Capacity, Engine, Request, Sweep
+from elbert.engine import ArrivalQueue, Capacity, Engine, Request, SweepQueue
 from elbert.errors import InputError
 from elbert.exits import policy, replay_exits
-from elbert.inference import admit, shrink
+from elbert.inference import admit, run_shrinking_batch
 from tiny import texts, write_bundle
 
 POLICIES = [
@@ -58,7 +58,7 @@ def plain(classifier, tokens, chosen):
     rows = admit(tokens, range(len(tokens)), classifier.backend, chosen)
     return {
         int(i): (int(depth), reason, p.tolist())
-        for exits in shrink(rows, classifier.backend)
+        for exits in run_shrinking_batch(rows, classifier.backend)
         for i, depth, reason, p in zip(exits.identity, exits.depth, exits.reason, exits.probabilities)
     }
 
@@ -84,22 +84,22 @@ def test_equals_the_plain_loop_and_the_replay(classifier):
     def check(seed, rows, tokens, lanes, sweep, arrivals, specs):
         encoded = classifier.tokeniser.encode(texts(14, seed=seed))
         chosen = [policy(specs[i % len(specs)]) for i in range(14)]
-        queue = Sweep() if sweep else Arrival()
+        queue = SweepQueue() if sweep else ArrivalQueue()
         engine = Engine(classifier.backend, Capacity(rows, tokens), queue=queue, lanes=lanes)
         answers, failures = serve(engine, [Request(i, encoded[i], chosen[i]) for i in range(14)], arrivals)
         assert not failures
-        full = Engine(classifier.backend, Capacity(50, 5000), remember=True)
-        said = np.zeros((14, 6, len(classifier.labels)), np.float32)
+        full = Engine(classifier.backend, Capacity(50, 5000), keep_trace=True)
+        saved = np.zeros((14, 6, len(classifier.labels)), np.float32)
         for i, t in enumerate(encoded):
             full.submit(Request(i, t, policy("full")))
         while len(full):
             for exits in full.step().exits:
-                said[exits.identity] = exits.said
+                saved[exits.identity] = exits.trace
         for own in set(chosen):
             mine = [i for i in range(14) if chosen[i] == own]
             expected = plain(classifier, encoded, own)
             assert_same({i: answers[i] for i in mine}, {i: expected[i] for i in mine})
-            depth, reason = replay_exits(said, own, multi_label=classifier.bundle.config.multi_label)
+            depth, reason = replay_exits(saved, own, multi_label=classifier.bundle.config.multi_label)
             assert [answers[i][:2] for i in mine] == [(depth[i], reason[i]) for i in mine]
 
     check()
@@ -157,7 +157,7 @@ def test_a_failure_reaches_exactly_its_row(bundle_folder, at, lanes):
     assert_same(answers, {i: a for i, a in expected.items() if i not in failures})
 
 
-def test_when_everything_fails_everybody_hears_and_the_engine_goes_on(bundle_folder):
+def test_when_every_call_fails_every_request_fails_and_the_engine_goes_on(bundle_folder):
     classifier = Classifier.load(bundle_folder)
     backend = Faulty(classifier.backend, always=True)
     engine = Engine(backend, Capacity(4, 100))
@@ -187,12 +187,12 @@ def test_nan_is_no_answer(bundle_folder):
     assert "NaN" in str(failures[2])
 
 
-def test_what_is_asked_wrongly_is_refused_at_the_door(bundle_folder):
+def test_bad_requests_are_rejected_on_submission(bundle_folder):
     classifier = Classifier.load(bundle_folder)
     (tokens,) = classifier.tokeniser.encode(["good"])
     engine = Engine(classifier.backend, Capacity(4, 100))
     engine.submit(Request(1, tokens, policy("entropy(0.1)")))
-    with pytest.raises(InputError, match="request 1 is under way"):
+    with pytest.raises(InputError, match="request 1 is already in progress"):
         engine.submit(Request(1, tokens, policy("full")))
     with pytest.raises(InputError, match="the model knows only"):
         engine.submit(Request(3, type(tokens)([2, 4000], [0, 0], False), policy("full")))
@@ -208,6 +208,6 @@ def test_rows_are_let_go_when_they_leave(bundle_folder):
     tokens = classifier.tokeniser.encode(texts(50))
     serve(engine, [Request(i, t, policy("entropy(0.4)")) for i, t in enumerate(tokens)])
     scheduler = engine._scheduler
-    assert (scheduler.live, scheduler.waiting, engine._pools, len(engine._calls)) == (0, 0, {}, 0)
+    assert (scheduler.num_live, scheduler.num_waiting, engine._pools, len(engine._calls)) == (0, 0, {}, 0)
     assert scheduler._live_tokens == 0
     assert all(pool.tokens == 0 for pool in scheduler._pools.values())

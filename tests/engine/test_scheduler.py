@@ -1,4 +1,4 @@
-"""The scheduler alone, with rows that are numbers: capacities, order, and that nobody starves."""
+"""The scheduler alone, with rows that are numbers: capacities, order, and that no row starves."""
 
 from collections import Counter, deque
 
@@ -6,38 +6,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elbert.engine import Arrival, Capacity, Scheduler, Sweep, Urgency
+from elbert.engine import ArrivalQueue, Capacity, DeadlineQueue, Scheduler, SweepQueue
 
 rows_to_come = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 6)), max_size=50)  # (length, exit depth)
 NEEDS = {"one layer": "aaaaaa", "two groups": "aaabbb", "a layer each": "abcdef"}
 
 
-def run(rows, capacity, needs, queue, lanes=1, arrivals=(), refill=0.0):
+def run(rows, capacity, weights_keys, queue, lanes=1, arrivals=(), refill=0.0):
     """Serve rows ``(length, exit depth)`` that arrive so many per step; yields every call, and ends when all left."""
-    scheduler = Scheduler(capacity, needs, queue=queue, lanes=lanes, refill=refill)
+    scheduler = Scheduler(capacity, weights_keys, queue=queue, lanes=lanes, refill=refill)
     depth, under_way, left = {}, [], set()
     coming, arrivals = deque(enumerate(rows)), iter(arrivals)
     for _ in range(10_000):
         for _ in range(min(len(coming), next(arrivals, len(coming)))):
             identity, (length, _) = coming.popleft()
-            scheduler.enter(identity, length)
+            scheduler.add(identity, length)
         started = scheduler.admit()
         depth.update(dict.fromkeys(started, 0))
-        scheduler.stand(needs[0], started)
-        call = scheduler.call()
+        scheduler.enqueue(weights_keys[0], started)
+        call = scheduler.next_call()
         if call is not None:
-            need, identities = call
-            assert {needs[depth[i]] for i in identities} == {need}
+            weights_key, identities = call
+            assert {weights_keys[depth[i]] for i in identities} == {weights_key}
             under_way.append(identities)
             yield [(rows[i][0], i) for i in identities], scheduler
         if under_way and (len(under_way) == lanes or not scheduler.can_call):
             for i in under_way.pop(0):
                 depth[i] += 1
-                if depth[i] >= min(rows[i][1], len(needs)):
+                if depth[i] >= min(rows[i][1], len(weights_keys)):
                     left.add(i)
-                    scheduler.gone([i])
+                    scheduler.release([i])
                 else:
-                    scheduler.stand(needs[depth[i]], [i])
+                    scheduler.enqueue(weights_keys[depth[i]], [i])
         if len(left) == len(rows):
             return
     raise AssertionError("rows starved")
@@ -48,32 +48,38 @@ def run(rows, capacity, needs, queue, lanes=1, arrivals=(), refill=0.0):
     rows=rows_to_come,
     most_rows=st.integers(1, 9),
     most_tokens=st.integers(1, 200),
-    needs=st.sampled_from(list(NEEDS.values())),
+    weights_keys=st.sampled_from(list(NEEDS.values())),
     lanes=st.integers(1, 2),
     sweep=st.booleans(),
     arrivals=st.lists(st.integers(0, 9), max_size=12),
     refill=st.sampled_from([0.0, 0.125, 0.5, 1.0]),
 )
-def test_everybody_is_served_within_the_capacity(rows, most_rows, most_tokens, needs, lanes, sweep, arrivals, refill):
+def test_everybody_is_served_within_the_capacity(
+    rows, most_rows, most_tokens, weights_keys, lanes, sweep, arrivals, refill
+):
     capacity, served = Capacity(most_rows, most_tokens), Counter()
-    for call, scheduler in run(rows, capacity, needs, Sweep() if sweep else Arrival(), lanes, arrivals, refill):
+    for call, scheduler in run(
+        rows, capacity, weights_keys, SweepQueue() if sweep else ArrivalQueue(), lanes, arrivals, refill
+    ):
         assert 1 <= len(call) <= most_rows
         assert len(call) == 1 or sum(length for length, _ in call) <= most_tokens
-        assert scheduler.live <= most_rows * max(lanes, len(set(needs)))
+        assert scheduler.num_live <= most_rows * max(lanes, len(set(weights_keys)))
         served.update(i for _, i in call)
     assert served == {i: exit_depth for i, (_, exit_depth) in enumerate(rows)}
 
 
 def test_with_shared_weights_every_call_is_full_while_rows_wait():
     rows = [(10, 1 + i % 6) for i in range(200)]
-    calls = [len(call) for call, scheduler in run(rows, Capacity(8, 1000), "aaaaaa", Arrival()) if scheduler.waiting]
+    calls = [
+        len(call) for call, scheduler in run(rows, Capacity(8, 1000), "aaaaaa", ArrivalQueue()) if scheduler.num_waiting
+    ]
     assert len(calls) > 50
     assert set(calls) == {8}
 
 
 def test_places_may_be_refilled_several_at_a_time():
     rows = [(10, 1 + i % 6) for i in range(300)]
-    calls = [len(call) for call, _ in run(rows, Capacity(16, 1000), "aaaaaa", Arrival(), refill=0.25)][:-12]
+    calls = [len(call) for call, _ in run(rows, Capacity(16, 1000), "aaaaaa", ArrivalQueue(), refill=0.25)][:-12]
     risen = [b for a, b in zip(calls, calls[1:]) if b > a]
     assert min(calls) > 16 - 4 - 6  # no lower than a quarter free, and who leaves in one call more
     assert set(risen) == {16}
@@ -81,19 +87,19 @@ def test_places_may_be_refilled_several_at_a_time():
 
 def test_requests_start_in_the_order_of_their_arrival():
     rows = [(length, 1) for length in (3, 50, 1, 20, 9)]
-    order = [i for call, _ in run(rows, Capacity(2, 100), "a", Arrival()) for _, i in call]
+    order = [i for call, _ in run(rows, Capacity(2, 100), "a", ArrivalQueue()) for _, i in call]
     assert order == [0, 1, 2, 3, 4]
 
 
 def test_a_sweep_goes_from_long_to_short():
     rows = [(length, 1) for length in (3, 50, 1, 20, 9)]
-    order = [length for call, _ in run(rows, Capacity(2, 100), "a", Sweep()) for length, _ in call]
+    order = [length for call, _ in run(rows, Capacity(2, 100), "a", SweepQueue()) for length, _ in call]
     assert order == [50, 20, 9, 3, 1]
 
 
 @pytest.mark.parametrize("newcomer", [5, 60, 100])
-def test_a_sweep_starves_nobody_whatever_keeps_arriving(newcomer):
-    sweep = Sweep()
+def test_a_sweep_starves_no_row_whatever_keeps_arriving(newcomer):
+    sweep = SweepQueue()
     sweep.put(-1, 60)
     sweep.put(-2, 5)
     taken = []
@@ -107,7 +113,7 @@ def test_a_small_pool_of_deep_rows_is_served_in_time():
     """Rows that go deep are few; shallow ones keep every call full. The deep must not wait for ever."""
     rows = [(1, 6 if i % 50 == 0 else 1) for i in range(2000)]
     last = {}
-    for number, (call, _) in enumerate(run(rows, Capacity(10, 100), "abcdef", Arrival())):
+    for number, (call, _) in enumerate(run(rows, Capacity(10, 100), "abcdef", ArrivalQueue())):
         for _, i in call:
             last.setdefault(i, []).append(number)
     waits = [b - a for steps in last.values() for a, b in zip(steps, steps[1:])]
@@ -116,7 +122,7 @@ def test_a_small_pool_of_deep_rows_is_served_in_time():
 
 def test_a_row_of_more_than_all_tokens_goes_alone():
     rows = [(5, 2), (500, 2), (5, 2)]
-    calls = [[length for length, _ in call] for call, _ in run(rows, Capacity(8, 100), "aa", Arrival())]
+    calls = [[length for length, _ in call] for call, _ in run(rows, Capacity(8, 100), "aa", ArrivalQueue())]
     assert [500] in calls
     assert all(500 not in call or len(call) == 1 for call in calls)
 
@@ -124,36 +130,36 @@ def test_a_row_of_more_than_all_tokens_goes_alone():
 def test_hurried_rows_start_without_room_and_stand_first():
     scheduler = Scheduler(Capacity(2, 100), "aaaaaa")
     for i in range(4):
-        scheduler.enter(i, 10)
-    scheduler.stand("a", scheduler.admit())
+        scheduler.add(i, 10)
+    scheduler.enqueue("a", scheduler.admit())
     assert scheduler.admit() == []
     started = scheduler.admit([(3, 10), (2, 10)])
     assert started == [3, 2]  # as they are named, however they were queued
-    scheduler.stand("a", started, hurried=True)
-    assert (scheduler.call(), scheduler.waiting, scheduler.live) == (("a", [3, 2]), 0, 4)
-    scheduler.gone([3, 2])
-    assert scheduler.call() == ("a", [0, 1])
+    scheduler.enqueue("a", started, is_urgent=True)
+    assert (scheduler.next_call(), scheduler.num_waiting, scheduler.num_live) == (("a", [3, 2]), 0, 4)
+    scheduler.release([3, 2])
+    assert scheduler.next_call() == ("a", [0, 1])
 
 
 def test_withdrawn_rows_neither_wait_nor_stand():
-    for queue in (Arrival(), Sweep(), Urgency()):
+    for queue in (ArrivalQueue(), SweepQueue(), DeadlineQueue()):
         scheduler = Scheduler(Capacity(2, 100), "aaaaaa", queue=queue)
         for i in range(5):
-            scheduler.enter(i, 10 + i)
+            scheduler.add(i, 10 + i)
         first = scheduler.admit()
-        scheduler.stand("a", first)
+        scheduler.enqueue("a", first)
         waiting = [i for i in range(5) if i not in first]
         scheduler.withdraw({first[0], waiting[1]})
-        scheduler.gone([first[0], waiting[1]])
-        assert (scheduler.waiting, scheduler.live) == (2, 1)
-        assert scheduler.call() == ("a", [first[1]])
-        scheduler.gone([first[1]])
+        scheduler.release([first[0], waiting[1]])
+        assert (scheduler.num_waiting, scheduler.num_live) == (2, 1)
+        assert scheduler.next_call() == ("a", [first[1]])
+        scheduler.release([first[1]])
         assert sorted(scheduler.admit()) == sorted([waiting[0], waiting[2]])
         assert scheduler._live_tokens == sum(10 + i for i in (waiting[0], waiting[2]))
 
 
 def test_urgency_goes_by_when_rows_are_due():
-    queue = Urgency()
+    queue = DeadlineQueue()
     for identity, due in enumerate([5.0, 1.0, float("inf"), 1.0]):
         queue.put(identity, 7, due)
     assert [queue.take() for _ in range(4)] == [(1, 7), (3, 7), (0, 7), (2, 7)]

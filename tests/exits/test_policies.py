@@ -72,18 +72,18 @@ def test_live_rows_at_mixed_depths_decide_as_the_replay(seed, cut, spec):
     expected = replay(outputs, chosen)
     ahead = Trace.start(4, 12, 2)
     for depth in range(cut):
-        ahead = ahead.hear(outputs[:4, depth])
+        ahead = ahead.record(outputs[:4, depth])
     trace = Trace.join([ahead, Trace.start(5, 12, 2)])
     rows, seen = np.arange(9), {}
     while len(rows):
-        trace = trace.hear(outputs[rows, trace.depth])
+        trace = trace.record(outputs[rows, trace.depth])
         leaves = chosen.leaves(trace) | (trace.depth == 12)
         for row, depth in zip(rows[leaves].tolist(), trace.depth[leaves].tolist()):
             seen[row] = depth
         rows, trace = rows[~leaves], trace.keep(~leaves)
     started_late = [max(int(expected[r]), cut + 1) if r < 4 else int(expected[r]) for r in range(9)]
     for row in range(9):
-        if row >= 4 or expected[row] > cut:  # rows run ahead without being asked may have missed their exit
+        if row >= 4 or expected[row] > cut:  # rows that skipped decisions may have missed their exit
             assert seen[row] == started_late[row]
 
 
@@ -170,7 +170,7 @@ def test_multi_label_waits_for_the_least_settled_label():
 
 
 def test_decisions_name_their_rule():
-    trace = Trace.of(random_outputs(2)).at(8)
+    trace = Trace.from_outputs(random_outputs(2)).at(8)
     decision = Window(entropy=0.3, size=3).decide(trace)
     assert set(decision.tolist()) == {STAY, 0, 1}
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elbert.errors import InputError, PolicyError
-from elbert.exits import fitting, policy, replay, replay_exits
+from elbert.exits import check_policy, policy, replay, replay_exits
 
 SPEC = "entropy(0.6) | patience(2)"
 
@@ -38,8 +38,8 @@ FORMS = {
 def test_every_form_leaves_at_the_same_depths(outputs, form):
     expected = replay(outputs, SPEC)
     assert 50 < expected.sum() < 300
-    given = form(outputs)
-    assert replay(given, SPEC).tolist() == expected.tolist()
+    converted = form(outputs)
+    assert replay(converted, SPEC).tolist() == expected.tolist()
 
 
 def test_outputs_are_left_as_they_are(outputs):
@@ -67,12 +67,12 @@ def test_what_is_no_output_is_refused(wrong):
 
 def test_a_policy_that_a_model_cannot_follow():
     deep = policy("entropy(0.1) | depth(9)")
-    assert fitting(deep, 9) is deep
+    assert check_policy(deep, 9) is deep
     with pytest.raises(PolicyError, match=r"depth\(9\): this model has 8 depths; accepted is depth\(1\) to depth\(8\)"):
-        fitting(deep, 8)
-    assert fitting(policy("full"), 6, regression=True) == policy("full")
+        check_policy(deep, 8)
+    assert check_policy(policy("full"), 6, regression=True) == policy("full")
     with pytest.raises(InputError, match="use policy 'full' instead of 'patience"):
-        fitting(policy("patience(2)"), 6, regression=True)
+        check_policy(policy("patience(2)"), 6, regression=True)
 
 
 def test_policies_join_only_policies():

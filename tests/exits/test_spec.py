@@ -39,9 +39,9 @@ def test_str_and_parse_are_inverse(p):
 
 
 @given(st.lists(single, min_size=2, max_size=4))
-def test_unions_too(members):
-    union = members[0]
-    for member in members[1:]:
+def test_unions_too(union_members):
+    union = union_members[0]
+    for member in union_members[1:]:
         union = union | member
     assert policy(str(union)) == union
 
@@ -69,7 +69,7 @@ def test_reads(spec, expected):
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ("", "known policies: full, depth"),
         ("entropi(0.1)", "known policies: full, depth"),
@@ -98,10 +98,10 @@ def test_reads(spec, expected):
         ("entropy(0.1)\0", "cannot read"),
     ],
 )
-def test_refuses_with_the_accepted_form(spec, told):
+def test_refuses_with_the_accepted_form(spec, message):
     with pytest.raises(PolicyError) as caught:
         policy(spec)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

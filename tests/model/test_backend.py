@@ -14,16 +14,16 @@ def packed_logits(folder, rows, types=None):
     """``[depths, rows, classes]`` by the backend; ``rows`` are lists of ids."""
     bundle = Bundle.open(folder)
     backend = TorchBackend.load(folder, bundle.config)
-    layout = Layout.of([len(r) for r in rows])
+    layout = Layout.from_lengths([len(r) for r in rows])
     ids = torch.tensor([i for r in rows for i in r])
     type_ids = torch.zeros_like(ids) if types is None else torch.tensor([t for r in types for t in r])
     with torch.inference_mode():
         hidden = backend.embed(ids, type_ids, layout)
-        said = []
+        outputs = []
         for depth in range(1, bundle.config.depths + 1):
             hidden = backend.step(hidden, layout, bundle.config.group(depth))
-            said.append(backend.read(hidden, layout, bundle.config.head(depth)))
-    return torch.stack(said)
+            outputs.append(backend.read(hidden, layout, bundle.config.head(depth)))
+    return torch.stack(outputs)
 
 
 def reference_logits(folder, rows, types=None, dtype=torch.float32):
@@ -116,7 +116,7 @@ def test_bfloat16_is_near(tmp_path):
     folder = write_bundle(tmp_path, initializer_range=0.1)
     bundle = Bundle.open(folder)
     rows = random_rows([5, 1, 12])
-    layout = Layout.of([len(r) for r in rows])
+    layout = Layout.from_lengths([len(r) for r in rows])
     ids = torch.tensor([i for r in rows for i in r])
     backend = TorchBackend.load(folder, bundle.config, precision="bfloat16")
     hidden = backend.step(backend.embed(ids, torch.zeros_like(ids), layout), layout, 0)
@@ -130,5 +130,5 @@ def test_bfloat16_is_near(tmp_path):
 def test_group_of_a_depth_is_transformers_own(depths):
     for groups in range(1, depths + 1):
         values = {"model_type": "albert", "hidden_size": 64, "num_attention_heads": 4}
-        sizes = ModelConfig.of(values | {"num_hidden_layers": depths, "num_hidden_groups": groups}, "here")
+        sizes = ModelConfig.from_dict(values | {"num_hidden_layers": depths, "num_hidden_groups": groups}, "here")
         assert [sizes.group(m) for m in range(1, depths + 1)] == [int(i / (depths / groups)) for i in range(depths)]

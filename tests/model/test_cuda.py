@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from elbert.bundle import Bundle
-from elbert.inference import Said
+from elbert.inference import HeadOutput
 from elbert.model import Layout
-from elbert.model.cuda import Fixed, Replayed, VarlenKernels
+from elbert.model.cuda import Fixed, GraphReplay, VarlenKernels
 from elbert.model.kernels import TorchKernels
 
 
@@ -24,8 +24,8 @@ def attend_by_spans(query, key, value, starts, ends, longest, _):
 
 @pytest.mark.parametrize("lengths", [[1], [7, 1, 30], [16] * 4])
 def test_attention_without_padding(lengths):
-    layout = Layout.of(lengths)
-    qkv = torch.randn(layout.room, 3 * 32).bfloat16()
+    layout = Layout.from_lengths(lengths)
+    qkv = torch.randn(layout.size, 3 * 32).bfloat16()
     ours = VarlenKernels(attend_by_spans).attend(qkv, layout, 4)[: layout.tokens]
     plain = TorchKernels(torch.bfloat16).attend(qkv, layout, 4)[: layout.tokens]
     torch.testing.assert_close(ours, plain, atol=0.03, rtol=0.03)
@@ -44,12 +44,12 @@ def test_a_replay_gives_what_the_step_gives_at_every_size():
         mixed = VarlenKernels(attend_by_spans).attend(hidden.repeat(1, 3), layout, 4)
         return hidden * (group + 1) + mixed
 
-    replayed = Replayed(step, record)
+    replayed = GraphReplay(step, record)
     generator, sizes = torch.Generator().manual_seed(0), 0
     for trial in range(150):
         lengths = torch.randint(1, 40, (int(torch.randint(1, 20, (1,), generator=generator)),), generator=generator)
-        layout = Layout.of(lengths.tolist())
-        hidden = torch.randn(layout.room, 32, generator=generator)
+        layout = Layout.from_lengths(lengths.tolist())
+        hidden = torch.randn(layout.size, 32, generator=generator)
         group = trial % 2
         before = replayed(hidden, layout, group)
         kept = before.clone()
@@ -63,11 +63,11 @@ def test_a_replay_gives_what_the_step_gives_at_every_size():
     assert len(recorded) < 0.8 * sizes  # sizes are met again
 
 
-def test_what_was_said_is_on_the_host():
+def test_the_output_is_on_the_host():
     logits = torch.log(torch.tensor([[0.2, 0.8]]))
-    said = Said.by(logits, Bundle.open().config)
-    assert said.hear().tolist() == [[pytest.approx(0.2), pytest.approx(0.8)]]
-    assert said.logits.tolist() == logits.tolist()
+    output = HeadOutput.start_copy(logits, Bundle.open().config)
+    assert output.wait().tolist() == [[pytest.approx(0.2), pytest.approx(0.8)]]
+    assert output.logits.tolist() == logits.tolist()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

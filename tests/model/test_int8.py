@@ -31,7 +31,7 @@ def test_a_product_is_that_of_whole_numbers(kernels, shape):
     x = torch.randn(tokens, inner, generator=generator)
     x[0] = 0
     quantised = kernels.quantise(x)
-    scaled = Int8Product.of(linear, torch.float32)(quantised)
+    scaled = Int8Product.quantise(linear, torch.float32)(quantised)
     steps = linear.weight.abs().amax(1) / 127
     codes = (linear.weight / steps[:, None]).round().double()
     whole = (quantised.codes.double() - 128) @ codes.T
@@ -46,7 +46,7 @@ def hidden_after(folder, rows, depths=6, **options):
     """``[room, width]`` in float32 after so many depths, and the layout."""
     bundle = Bundle.open(folder)
     backend = TorchBackend.load(folder, bundle.config, **options)
-    layout = Layout.of([len(r) for r in rows])
+    layout = Layout.from_lengths([len(r) for r in rows])
     ids = torch.tensor([i for r in rows for i in r])
     with torch.inference_mode():
         hidden = backend.embed(ids, torch.zeros_like(ids), layout)
@@ -79,12 +79,12 @@ def test_a_row_does_not_depend_on_its_neighbours(tmp_path):
 def test_what_this_machine_does_well_decides(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(precision, "processor_flags", lambda: frozenset({"avx512_bf16", "avx512_vnni"}))
-    assert precision.fastest([], "cpu") == "float32"
-    assert precision.fastest(["bfloat16"], "cpu") == "bfloat16"
-    assert precision.fastest(["bfloat16", "int8"], "cpu") == "int8"
+    assert precision.fastest_precision([], "cpu") == "float32"
+    assert precision.fastest_precision(["bfloat16"], "cpu") == "bfloat16"
+    assert precision.fastest_precision(["bfloat16", "int8"], "cpu") == "int8"
     assert precision.hidden_dtype("int8", cpu) == torch.bfloat16
     monkeypatch.setattr(precision, "processor_flags", lambda: frozenset({"avx2"}))
-    assert precision.fastest(["bfloat16", "int8"], "cpu") == "float32"
+    assert precision.fastest_precision(["bfloat16", "int8"], "cpu") == "float32"
     assert precision.hidden_dtype("int8", cpu) == torch.float32
 
 

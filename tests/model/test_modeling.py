@@ -124,7 +124,7 @@ def test_what_plain_albert_cannot_compute_is_refused_by_it(tmp_path, changes):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["model_type"] == "elbert"
     assert config["architectures"] == ["ElbertForSequenceClassification"]
-    read = ModelConfig.of(config, "config.json")
+    read = ModelConfig.from_dict(config, "config.json")
     assert (read.pooling, read.exit_heads) == (changes.get("pooling", "cls"), changes.get("exit_heads", 1))
     with pytest.raises(ValueError, match="elbert"):
         AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -210,10 +210,10 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-@pytest.mark.parametrize("said", [True, False], ids=["problem said", "problem inferred"])
-def test_the_loss_is_the_sum_over_depths(kind, said):
+@pytest.mark.parametrize("is_declared", [True, False], ids=["problem declared", "problem inferred"])
+def test_the_loss_is_the_sum_over_depths(kind, is_declared):
     labels, names, problem = ANSWERS[kind]
-    model = tiny_model(labels=names, problem_type=problem if said else None)
+    model = tiny_model(labels=names, problem_type=problem if is_declared else None)
     plain = AlbertForSequenceClassification(model.config).eval()
     plain.load_state_dict(model.state_dict())
     out = model(**batch(), labels=labels)
@@ -223,7 +223,7 @@ def test_the_loss_is_the_sum_over_depths(kind, said):
     assert model.config.problem_type == problem
 
 
-def test_outputs_come_as_asked():
+def test_outputs_come_in_the_requested_form():
     model, rows = tiny_model(), batch()
     labels = torch.tensor([0, 1, 1, 0, 1])
     named = model(**rows, labels=labels)
@@ -241,7 +241,7 @@ def test_outputs_come_as_asked():
     assert isinstance(model(**rows), tuple)
 
 
-def test_attentions_come_when_asked():
+def test_attentions_are_returned_on_request():
     model = tiny_model(attn_implementation="eager")
     attentions = model(**batch(), output_attentions=True).attentions
     assert [a.shape for a in attentions] == [(5, 4, 20, 20)] * 6
@@ -284,13 +284,13 @@ def test_dropout_is_in_training_only():
     assert torch.equal(first, second)
 
 
-def test_embeddings_may_be_given():
+def test_embeddings_are_accepted():
     model, rows = tiny_model(), batch()
     embeddings = model.get_input_embeddings()(rows["input_ids"])
     with torch.inference_mode():
-        given = model(inputs_embeds=embeddings, attention_mask=rows["attention_mask"]).exit_logits
+        from_embeddings = model(inputs_embeds=embeddings, attention_mask=rows["attention_mask"]).exit_logits
         looked_up = model(rows["input_ids"], attention_mask=rows["attention_mask"]).exit_logits
-    assert torch.equal(given, looked_up)
+    assert torch.equal(from_embeddings, looked_up)
 
 
 def test_an_encoder_loads_with_a_new_head(tmp_path):

@@ -184,5 +184,5 @@ from elbert.model import native
 native.load().add_norm(torch.ones(300, 64), torch.ones(300, 64), torch.ones(64), torch.ones(64), 1e-6)
 print(len(set(re.findall(r"\\S*lib[gi]?omp[^/ ]*[.]so\\S*", open("/proc/self/maps").read()))))
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout == "1\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

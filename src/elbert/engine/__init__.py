@@ -1,29 +1,29 @@
-"""The engine: rows at different depths share every layer call, and places that rows leave are filled at once."""
+"""The engine: rows at different depths share every layer call, and places that rows free are filled at once."""
 
 from __future__ import annotations
 
 from elbert.engine.engine import Engine
-from elbert.engine.offline import Ahead, InOrder, Source, Whole, drive
-from elbert.engine.queues import Arrival, Queue, Sweep, Urgency
-from elbert.engine.requests import Call, Failure, Left, NoNumber, Request
+from elbert.engine.offline import OrderedResults, Source, TextReader, TokenList, run_engine
+from elbert.engine.queues import ArrivalQueue, DeadlineQueue, Queue, SweepQueue
+from elbert.engine.requests import Failure, LayerCall, NonFiniteOutput, Request, StepResult
 from elbert.engine.scheduler import Capacity, Scheduler
 
 __all__ = [
-    "Ahead",
-    "Arrival",
-    "Call",
+    "ArrivalQueue",
     "Capacity",
+    "DeadlineQueue",
     "Engine",
     "Failure",
-    "InOrder",
-    "Left",
-    "NoNumber",
+    "LayerCall",
+    "NonFiniteOutput",
+    "OrderedResults",
     "Queue",
     "Request",
     "Scheduler",
     "Source",
-    "Sweep",
-    "Urgency",
-    "Whole",
-    "drive",
+    "StepResult",
+    "SweepQueue",
+    "TextReader",
+    "TokenList",
+    "run_engine",
 ]

@@ -1,4 +1,7 @@
-"""Pools: the rows that stand ready, with their hidden states. The scheduler keeps the same pools as numbers."""
+"""The engine: classifies requests that arrive at any time. Rows at different depths share every layer call.
+
+The scheduler decides with numbers only; :class:`RowPools` holds the tensors of the same rows in the same order.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +14,32 @@ import torch
 
 from elbert.engine.deadlines import Deadlines
 from elbert.engine.queues import Queue
-from elbert.engine.requests import Call, Failure, Left, Request, Requests, answered
-from elbert.engine.retry import surviving
+from elbert.engine.requests import Failure, LayerCall, Request, Requests, StepResult, check_outputs
+from elbert.engine.retry import run_bisecting
 from elbert.engine.scheduler import Capacity, Scheduler
 from elbert.errors import InputError
-from elbert.inference import Deeper, Rows, admit, call_off, check_tokens, deepen, same_weights, settle
+from elbert.inference import (
+    PendingRows,
+    Rows,
+    admit,
+    check_tokens,
+    deepen,
+    exit_at_deadline,
+    group_by_weights,
+    settle,
+)
 from elbert.model import Backend
 
-
-class Pools(dict[Hashable, Rows]):
-    """Rows by the weights that they need next, in the scheduler's order."""
-
-    def stand(self, need: Hashable, rows: Rows, *, first: bool) -> None:
-        """More rows are ready, before or behind those that are there."""
-        there = [self[need]] if need in self else []
-        self[need] = Rows.join([rows, *there] if first else [*there, rows])
-
-    def take(self, need: Hashable, count: int) -> Rows:
-        """The first rows of a pool."""
-        rows = self.pop(need)
-        if count < len(rows):
-            rows, self[need] = rows.cut(count)
-        return rows
-
-    def pull(self, identities: Collection[int], from_depth: int) -> list[Rows]:
-        """The rows of these requests that are here and so deep, out of their pools."""
-        pulled, among = list[Rows](), list(identities)
-        for need, rows in list(self.items()):
-            wanted = np.isin(rows.identity, among) & (rows.trace.depth >= from_depth)
-            if wanted.any():
-                pulled.append(rows.keep(np.flatnonzero(wanted)))
-                self[need] = rows.keep(np.flatnonzero(~wanted))
-            if wanted.all():
-                del self[need]
-        return pulled
-
-
-PATIENCE = 1.0  # seconds after which whoever has no deadline is as urgent as who has one
+DEFAULT_DUE = 1.0  # seconds; a request without a deadline waits as if it had this one
 
 
 class Engine:
-    """Classifies requests that may arrive at any time.
+    """Classifies requests that may arrive at any time: :meth:`submit` them, then call :meth:`step` until it is empty.
 
-    ``remember`` keeps what every depth said. ``lanes`` is how many calls are under way at once: on an accelerator
-    two, so that the host decides about one while the other computes. ``refill`` is the share of places that must be
-    free before new rows start (see :class:`Scheduler`). Deadlines are seconds on ``clock``. ``latest`` is the last
-    step's layer call, if it made one.
+    ``keep_trace`` keeps the probabilities of every depth, for every request. ``lanes`` is the number of layer calls in
+    progress at once: two on an accelerator, so that the host decides about one call while the device computes the
+    other. ``refill`` is the share of places that must be free before new rows start (see :class:`Scheduler`).
+    Deadlines are seconds on ``clock``. ``last_call`` is the layer call of the last step, or None if it made none.
     """
 
     def __init__(
@@ -64,7 +47,7 @@ class Engine:
         backend: Backend,
         capacity: Capacity,
         *,
-        remember: bool = False,
+        keep_trace: bool = False,
         queue: Queue | None = None,
         lanes: int | None = None,
         refill: float = 0.0,
@@ -72,125 +55,127 @@ class Engine:
     ) -> None:
         config = backend.config
         self._backend = backend
-        self._remember = remember
+        self._keep_trace = keep_trace
         self._lanes = (1 if backend.device.type == "cpu" else 2) if lanes is None else lanes
-        needs = [config.need(depth) for depth in range(config.depths)]
-        self._scheduler = Scheduler(capacity, needs, queue=queue, lanes=self._lanes, refill=refill)
+        weights_keys = [config.weights_key(depth) for depth in range(config.depths)]
+        self._scheduler = Scheduler(capacity, weights_keys, queue=queue, lanes=self._lanes, refill=refill)
         self._requests: dict[int, Request] = {}
-        self._pools = Pools()
-        self._calls: deque[tuple[float, list[Deeper]]] = deque()  # under way since then, the oldest first
+        self._pools = RowPools()
+        self._calls: deque[tuple[float, list[PendingRows]]] = deque()  # (start time, rows) in progress, oldest first
         self._deadlines = Deadlines(capacity, clock)
         self._cancelled: set[int] = set()
-        self.latest: Call | None = None
+        self.last_call: LayerCall | None = None
 
     def __len__(self) -> int:
-        """How many requests are waiting or live."""
+        """Number of requests that are waiting or live."""
         return len(self._requests)
 
     @property
-    def waiting(self) -> int:
-        """How many requests have not started."""
-        return self._scheduler.waiting
+    def num_waiting(self) -> int:
+        """Number of requests that have not started."""
+        return self._scheduler.num_waiting
 
     def submit(self, request: Request) -> None:
-        """Take a request in; its answer comes out of a later :meth:`step`.
+        """Add a request; a later :meth:`step` returns its result.
 
         Raises:
-            InputError: the model has no embedding of a token, or a request of that identity is here already.
+            InputError: the model has no embedding for a token, or a request of that identity is in progress.
         """
         check_tokens(request.tokens, self._backend.config)
         if request.identity in self._requests:
-            raise InputError(f"request {request.identity} is under way already; identities must differ")
+            raise InputError(f"request {request.identity} is already in progress; use a different identity")
         self._requests[request.identity] = request
         self._deadlines.add(request)
-        due = self._deadlines.clock() + PATIENCE if request.deadline is None else request.deadline
-        self._scheduler.enter(request.identity, len(request.tokens.ids), due)
+        due = self._deadlines.clock() + DEFAULT_DUE if request.deadline is None else request.deadline
+        self._scheduler.add(request.identity, len(request.tokens.ids), due)
 
     def cancel(self, identity: int) -> None:
-        """Nobody wants this request's answer any more: the next :meth:`step` frees its place and says nothing of it.
+        """Drop a request: the next :meth:`step` frees its place, and no result is returned for it.
 
-        Whoever has left already, or was never here, is no error: cancellations and answers cross.
+        An unknown identity is ignored, because a cancellation can arrive after the result.
         """
         if identity in self._requests:
             self._cancelled.add(identity)
 
     @torch.inference_mode()
-    def step(self) -> Left:
-        """One layer call: admit whom there is room for, advance, release who leaves or must not wait any longer."""
+    def step(self) -> StepResult:
+        """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
         self._drop_cancelled()
         started, failures = self._admit()
-        left = Left((), (*failures, *self._advance(started)))
+        result = StepResult((), (*failures, *self._start_call(started)))
         if len(self._calls) == self._lanes or not self._scheduler.can_call:
-            left += self._release()
-        left += self._call_off()
-        self._forget(left.identities)
-        unheard = self._cancelled.intersection(left.identities)
-        self._cancelled -= unheard
-        return left.without(unheard)
+            result += self._finish_call()
+        result += self._exit_overdue()
+        self._forget(result.identities)
+        # Rows that were cancelled during their last call exit like all others, but are not returned.
+        discarded = self._cancelled.intersection(result.identities)
+        self._cancelled -= discarded
+        return result.without(discarded)
 
     def _drop_cancelled(self) -> None:
-        """Free the places of who was cancelled; who is under way is freed when the call comes back."""
+        """Free the places of cancelled rows; those in a running call are freed when the call returns."""
         if not self._cancelled:
             return
-        under_way = {int(i) for _, call in self._calls for deeper in call for i in deeper.rows.identity}
-        free = self._cancelled - under_way
-        self._pools.pull(free, from_depth=0)
-        self._scheduler.withdraw(free)
-        self._forget(free)
-        self._cancelled -= free
+        running = {int(i) for _, call in self._calls for pending in call for i in pending.rows.identity}
+        removable = self._cancelled - running
+        self._pools.remove(removable, min_depth=0)
+        self._scheduler.withdraw(removable)
+        self._forget(removable)
+        self._cancelled -= removable
 
     def _admit(self) -> tuple[list[int], list[Failure]]:
-        hurried = self._deadlines.hurried()
-        started = self._scheduler.admit(hurried)
+        urgent = self._deadlines.find_urgent()
+        started = self._scheduler.admit(urgent)
         if not started:
             return started, []
-        self._deadlines.started(started)
-        admitted, failed = surviving(Requests(map(self._requests.__getitem__, started)), self._embed)
-        for rows in admitted:
-            self._stand(rows, hurried=bool(hurried))
+        self._deadlines.mark_started(started)
+        batches, failed = run_bisecting(Requests(map(self._requests.__getitem__, started)), self._embed)
+        for rows in batches:
+            self._enqueue(rows, is_urgent=bool(urgent))
         return started, [Failure(request.identity, error) for (request,), error in failed]
 
-    def _advance(self, started: list[int]) -> list[Failure]:
-        call, began = self._scheduler.call(), self._deadlines.clock()
-        self.latest = None
+    def _start_call(self, started: list[int]) -> list[Failure]:
+        call, start_time = self._scheduler.next_call(), self._deadlines.clock()
+        self.last_call = None
         if call is None:
             return []
-        need, identities = call
-        rows = self._pools.take(need, len(identities))
-        self.latest = Call(tuple(started), len(rows), rows.layout.tokens, rows.trace.depth + 1)
-        under_way, failed = surviving(rows, lambda some: deepen(some, self._backend))
-        self._calls.append((began, under_way))
+        weights_key, identities = call
+        rows = self._pools.take(weights_key, len(identities))
+        self.last_call = LayerCall(tuple(started), len(rows), rows.layout.tokens, rows.trace.depth + 1)
+        pending, failed = run_bisecting(rows, lambda part: deepen(part, self._backend))
+        self._calls.append((start_time, pending))
         return [Failure(int(row.identity[0]), error) for row, error in failed]
 
-    def _release(self) -> Left:
-        left = Left()
+    def _finish_call(self) -> StepResult:
+        """Wait for the oldest call; enqueue the rows that stay, return those that exit."""
+        result = StepResult()
         if not self._calls:
-            return left
-        began, call = self._calls.popleft()
-        for deeper in call:
-            staying, exits = settle(deeper, self._backend.config)
-            for rows in same_weights(staying, self._backend.config):
-                self._stand(rows)
-            left += answered(exits)
-        self._deadlines.took(began)
-        return left
+            return result
+        start_time, call = self._calls.popleft()
+        for pending in call:
+            staying, exits = settle(pending, self._backend.config)
+            for rows in group_by_weights(staying, self._backend.config):
+                self._enqueue(rows)
+            result += check_outputs(exits)
+        self._deadlines.record_call(start_time)
+        return result
 
-    def _call_off(self) -> Left:
-        """Who has been a layer deep at least, and would be late with another, leaves."""
-        left, over = Left(), self._deadlines.over()
-        for rows in self._pools.pull(over, from_depth=1) if over else ():
+    def _exit_overdue(self) -> StepResult:
+        """Exit the rows that have reached depth 1 and would miss their deadline in another call."""
+        result, overdue = StepResult(), self._deadlines.find_overdue()
+        for rows in self._pools.remove(overdue, min_depth=1) if overdue else ():
             self._scheduler.withdraw(set(rows.identity.tolist()))
-            done, failed = surviving(rows, lambda some: call_off(some, self._backend))
-            left += Left((), tuple(Failure(int(row.identity[0]), error) for row, error in failed))
+            done, failed = run_bisecting(rows, lambda part: exit_at_deadline(part, self._backend))
+            result += StepResult((), tuple(Failure(int(row.identity[0]), error) for row, error in failed))
             for exits in done:
-                left += answered(exits)
-        return left
+                result += check_outputs(exits)
+        return result
 
-    def _forget(self, left: Collection[int]) -> None:
-        for identity in left:
+    def _forget(self, identities: Collection[int]) -> None:
+        for identity in identities:
             del self._requests[identity]
-        self._deadlines.remove(left)
-        self._scheduler.gone(left)
+        self._deadlines.remove(identities)
+        self._scheduler.release(identities)
 
     def _embed(self, requests: Requests) -> Rows:
         return admit(
@@ -198,13 +183,41 @@ class Engine:
             [request.identity for request in requests],
             self._backend,
             [request.policy for request in requests],
-            remember=self._remember or any(request.remember for request in requests),
+            keep_trace=self._keep_trace or any(request.keep_trace for request in requests),
         )
 
-    def _stand(self, rows: Rows, *, hurried: bool = False) -> None:
-        """The rows stand ready for the weights that they need next."""
+    def _enqueue(self, rows: Rows, *, is_urgent: bool = False) -> None:
+        """Put rows into the pool of their next weights, here and in the scheduler, in the same order."""
         if not len(rows):
             return
-        need = self._backend.config.need(int(rows.trace.depth[0]))
-        self._scheduler.stand(need, rows.identity.tolist(), hurried=hurried)
-        self._pools.stand(need, rows, first=hurried)
+        weights_key = self._backend.config.weights_key(int(rows.trace.depth[0]))
+        self._scheduler.enqueue(weights_key, rows.identity.tolist(), is_urgent=is_urgent)
+        self._pools.enqueue(weights_key, rows, at_front=is_urgent)
+
+
+class RowPools(dict[Hashable, Rows]):
+    """Rows that are ready for a layer call, by the weights that they need next, in the scheduler's order."""
+
+    def enqueue(self, weights_key: Hashable, rows: Rows, *, at_front: bool) -> None:
+        """Add rows behind those of the pool, or before them."""
+        present = [self[weights_key]] if weights_key in self else []
+        self[weights_key] = Rows.join([rows, *present] if at_front else [*present, rows])
+
+    def take(self, weights_key: Hashable, count: int) -> Rows:
+        """Remove and return the first ``count`` rows of a pool."""
+        rows = self.pop(weights_key)
+        if count < len(rows):
+            rows, self[weights_key] = rows.split(count)
+        return rows
+
+    def remove(self, identities: Collection[int], min_depth: int) -> list[Rows]:
+        """Remove and return the rows of these requests that have reached ``min_depth``."""
+        removed, candidates = list[Rows](), list(identities)
+        for weights_key, rows in list(self.items()):
+            matches = np.isin(rows.identity, candidates) & (rows.trace.depth >= min_depth)
+            if matches.any():
+                removed.append(rows.keep(np.flatnonzero(matches)))
+                self[weights_key] = rows.keep(np.flatnonzero(~matches))
+            if matches.all():
+                del self[weights_key]
+        return removed

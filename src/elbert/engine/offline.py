@@ -10,33 +10,160 @@ from threading import Thread
 from typing import Generic, Protocol, TypeVar
 
 from elbert.engine.engine import Engine
-from elbert.engine.requests import Failure, Left, Request
+from elbert.engine.requests import Failure, Request, StepResult
 from elbert.errors import InputError
 from elbert.exits import Policy
-from elbert.texts import Text, checked
+from elbert.texts import Text, check_text
 from elbert.tokenization import Tokeniser, Tokens
 
+BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to use all cores for tokenising
+
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class End(Exception):
-    """The source has ended, or failed with its cause."""
+class Source(Protocol):
+    """Where tokenised texts come from, block by block."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether :meth:`read_block` may have to wait, so that rows in the engine should be completed first."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there are no more texts."""
+
+    def read_block(self) -> Sequence[Tokens]:
+        """Return the next texts."""
 
 
-class Live(Generic[Item]):
-    """Items as they come: waits for one, then gives whatever else is there."""
+def run_engine(
+    engine: Engine,
+    source: Source,
+    policy: Policy,
+    *,
+    min_waiting: int,
+    step_context: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[StepResult]:
+    """Classify all texts of a source; yields the result of every step. Identities count the texts from 0.
 
-    def __init__(self, source: Iterable[Item], most: int) -> None:
-        """Hold at most ``most`` items that nobody has taken."""
-        self._items: Queue[Item | End] = Queue(most)
+    Reads a block when fewer than ``min_waiting`` texts wait; from a live source only when the engine is empty. Every
+    step runs inside ``step_context()``.
+    """
+    identities = count()
+    while True:
+        should_read = engine.num_waiting < min_waiting and not (source.is_live and len(engine))
+        if should_read and not source.has_ended:
+            yield from submit_all(engine, [Request(next(identities), tokens, policy) for tokens in source.read_block()])
+        if len(engine):
+            with step_context():
+                result = engine.step()
+            yield result
+        elif source.has_ended:
+            return
+
+
+def submit_all(engine: Engine, requests: Sequence[Request]) -> Iterator[StepResult]:
+    """Submit requests; yields a failure for each one that the engine rejects."""
+    for request in requests:
+        try:
+            engine.submit(request)
+        except InputError as error:
+            yield StepResult(failures=(Failure(request.identity, error),))
+
+
+class OrderedResults(Generic[Result]):
+    """Puts results into the order of their numbers, which count from 0."""
+
+    def __init__(self) -> None:
+        self._results: dict[int, Result] = {}
+        self._next = 0
+
+    def add(self, number: int, result: Result) -> None:
+        """Add a result."""
+        self._results[number] = result
+
+    def pop_ready(self) -> Iterator[Result]:
+        """Remove and yield the results whose predecessors have all been yielded."""
+        while self._next in self._results:
+            self._next += 1
+            yield self._results.pop(self._next - 1)
+
+
+class TokenList:
+    """A source of tokenised texts that are all in memory."""
+
+    is_live = False
+
+    def __init__(self, tokens: Sequence[Tokens]) -> None:
+        self._tokens = tokens
+        self.has_ended = False
+
+    def read_block(self) -> Sequence[Tokens]:
+        """Return all texts."""
+        self.has_ended = True
+        return self._tokens
+
+
+class TextReader:
+    """A source that reads and tokenises an iterable of texts block by block.
+
+    An error of the iterable ends the source; :meth:`raise_error` raises it when the texts before it are done. A
+    ``live`` iterable may itself wait for predictions before it yields the next text, as a program at the other end of
+    a pipe does: it is read in a thread, and a block is whatever has arrived.
+    """
+
+    def __init__(self, texts: Iterable[object], tokeniser: Tokeniser, *, live: bool = False) -> None:
+        source = (check_text(text, number) for number, text in enumerate(texts))
+        self._source: Iterable[Text] = ThreadedReader(source, BLOCK) if live else source
+        self._tokeniser = tokeniser
+        self._error: Exception | None = None
+        self.is_live = live
+        self.has_ended = False
+
+    def read_block(self) -> list[Tokens]:
+        """Return the next texts: a full block, or those that a live source has ready; an empty list at the end."""
+        texts: list[Text] = []
+        try:
+            for text in islice(self._source, BLOCK):
+                texts.append(text)
+            self.has_ended = not texts
+        except EndOfSource:
+            self.has_ended = True
+        except Exception as error:
+            self._error = error
+            self.has_ended = True
+        return self._tokeniser.encode(texts)
+
+    def raise_error(self) -> None:
+        """Raise the error of the iterable, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+
+class EndOfSource(Exception):
+    """The source of a :class:`ThreadedReader` has ended, or failed with the cause of this exception."""
+
+
+class ThreadedReader(Generic[Item]):
+    """Reads an iterable in a thread. Each iteration waits for one item, then yields all others that have arrived."""
+
+    def __init__(self, source: Iterable[Item], max_items: int) -> None:
+        """Read at most ``max_items`` items ahead."""
+        self._items: Queue[Item | EndOfSource] = Queue(max_items)
         Thread(target=self._read, args=(source,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Item]:
-        """The items that are there, the first of them waited for; fewer than asked for means: no more for now."""
+        """Yield at least one item, and stop where the next would have to be waited for.
+
+        Raises:
+            EndOfSource: the source has ended.
+            Exception: the error of the source.
+        """
         item = self._items.get()
         while True:
-            if isinstance(item, End):
-                self._items.put(item)  # it stays the end
+            if isinstance(item, EndOfSource):
+                self._items.put(item)  # the next iteration must find it too
                 if item.__cause__ is not None:
                     raise item.__cause__
                 raise item
@@ -47,134 +174,10 @@ class Live(Generic[Item]):
                 return
 
     def _read(self, source: Iterable[Item]) -> None:
-        end = End()
+        end = EndOfSource()
         try:
             for item in source:
                 self._items.put(item)
         except Exception as error:
             end.__cause__ = error
         self._items.put(end)
-
-
-BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to keep all cores tokenising
-
-
-class Ahead:
-    """Blocks of tokenised texts; what their source raises is kept until everything before it is done.
-
-    A ``live`` source may itself wait for answers before it gives the next text, as a person or a program at the other
-    end of a pipe does: it is read in a thread, and what has come is taken.
-    """
-
-    def __init__(self, texts: Iterable[object], tokeniser: Tokeniser, *, live: bool = False) -> None:
-        source = (checked(text, number) for number, text in enumerate(texts))
-        self._source: Iterable[Text] = Live(source, BLOCK) if live else source
-        self._tokeniser = tokeniser
-        self._error: Exception | None = None
-        self.slow = live  # whoever has work should do it before a block is waited for
-        self.ended = False
-
-    def block(self) -> list[Tokens]:
-        """The next texts: as many as a block holds, or as a live source has ready; none at the end."""
-        texts: list[Text] = []
-        try:
-            for text in islice(self._source, BLOCK):
-                texts.append(text)
-            self.ended = not texts
-        except End:
-            self.ended = True
-        except Exception as error:
-            self._error = error
-            self.ended = True
-        return self._tokeniser.encode(texts)
-
-    def complain(self) -> None:
-        """Raise what the source raised, if it did."""
-        if self._error is not None:
-            raise self._error
-
-
-Answer = TypeVar("Answer")
-
-
-class InOrder(Generic[Answer]):
-    """Holds answers by their number, from 0, until all before them are there."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, Answer] = {}
-        self._due = 0
-
-    def add(self, number: int, answer: Answer) -> None:
-        """An answer is there."""
-        self._held[number] = answer
-
-    def due(self) -> Iterator[Answer]:
-        """The answers whose turn has come."""
-        while self._due in self._held:
-            self._due += 1
-            yield self._held.pop(self._due - 1)
-
-
-class Source(Protocol):
-    """Where tokenised texts come from, block by block."""
-
-    @property
-    def slow(self) -> bool:
-        """Whether the next block may have to be waited for."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing more."""
-
-    def block(self) -> Sequence[Tokens]:
-        """The next texts."""
-
-
-class Whole:
-    """Tokenised texts that are all there."""
-
-    slow = False
-
-    def __init__(self, tokens: Sequence[Tokens]) -> None:
-        self._tokens = tokens
-        self.ended = False
-
-    def block(self) -> Sequence[Tokens]:
-        """All of them."""
-        self.ended = True
-        return self._tokens
-
-
-def drive(
-    engine: Engine,
-    source: Source,
-    policy: Policy,
-    *,
-    enough: int,
-    within: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> Iterator[Left]:
-    """Who leaves, step by step; identities count the texts from 0.
-
-    Reads on when fewer than ``enough`` texts wait, but from a slow source only when nobody else is to be served.
-    ``within`` surrounds every step.
-    """
-    numbers = count()
-    while True:
-        hungry = engine.waiting < enough and not (source.slow and len(engine))
-        if hungry and not source.ended:
-            yield from submit(engine, [Request(next(numbers), tokens, policy) for tokens in source.block()])
-        if len(engine):
-            with within():
-                left = engine.step()
-            yield left
-        elif source.ended:
-            return
-
-
-def submit(engine: Engine, requests: Sequence[Request]) -> Iterator[Left]:
-    """Hand the requests in; those that the engine does not take leave at once."""
-    for request in requests:
-        try:
-            engine.submit(request)
-        except InputError as error:
-            yield Left(failures=(Failure(request.identity, error),))

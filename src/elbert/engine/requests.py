@@ -1,4 +1,4 @@
-"""What goes into the engine, and what comes out."""
+"""Inputs and results of the engine."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from elbert.inference import Exits
 from elbert.tokenization import Tokens
 
 
-class NoNumber(InputError):
-    """The model answered NaN or infinity, which is no answer."""
+class NonFiniteOutput(InputError):
+    """The model's output for a text is NaN or infinity."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One text to classify: the caller's number of it, its tokens, and the policy that lets it leave.
+    """One text to classify: an identity chosen by the caller, the tokens, and the exit policy.
 
-    ``deadline``, in seconds on the engine's clock, is when it leaves at the latest, with the best it has by then.
-    ``remember`` keeps what every depth says of it.
+    ``deadline``, in seconds on the engine's clock, is when it exits at the latest, with the prediction of the depth
+    reached by then. ``keep_trace`` keeps the probabilities of every depth.
     """
 
     identity: int
     tokens: Tokens
     policy: Policy
     deadline: float | None = None
-    remember: bool = False
+    keep_trace: bool = False
 
 
 class Requests(tuple[Request, ...]):
-    """Several requests."""
+    """Several requests, which :func:`run_bisecting` can halve."""
 
-    def halves(self) -> tuple[Requests, Requests]:
-        """The first half and the rest."""
+    def halve(self) -> tuple[Requests, Requests]:
+        """Split into the first half and the rest."""
         middle = len(self) // 2
         return Requests(self[:middle]), Requests(self[middle:])
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that could not be answered, and why."""
+    """A request without a prediction, and the reason."""
 
     identity: int
     error: Exception
 
 
 @dataclass(frozen=True)
-class Call:
-    """A layer call: who started with it, how many rows and tokens took it, and the depth ``[rows]`` each came to."""
+class LayerCall:
+    """One layer call: the requests that started with it, its rows and tokens, and the new depth ``[rows]`` of each."""
 
     started: tuple[int, ...]
     rows: int
@@ -61,36 +61,38 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Left:
-    """Who left the engine in a step: with an answer, or without one."""
+class StepResult:
+    """The requests that a step completed: exits with predictions, and failures."""
 
     exits: tuple[Exits, ...] = ()
     failures: tuple[Failure, ...] = ()
 
-    def __add__(self, other: Left) -> Left:
-        """Who left in either."""
-        return Left((*self.exits, *other.exits), (*self.failures, *other.failures))
+    def __add__(self, other: StepResult) -> StepResult:
+        """Concatenate two results."""
+        return StepResult((*self.exits, *other.exits), (*self.failures, *other.failures))
 
     @property
     def identities(self) -> list[int]:
-        """Everybody who left."""
-        answered = [identity for exits in self.exits for identity in exits.identity.tolist()]
-        return [*answered, *(failure.identity for failure in self.failures)]
+        """All completed requests."""
+        exited = [identity for exits in self.exits for identity in exits.identity.tolist()]
+        return [*exited, *(failure.identity for failure in self.failures)]
 
-    def without(self, gone: Collection[int]) -> Left:
-        """The same, but for some whom nobody wants to hear of."""
-        if not gone:
+    def without(self, identities: Collection[int]) -> StepResult:
+        """Return the result without some requests."""
+        if not identities:
             return self
-        exits = (exits.keep(~np.isin(exits.identity, list(gone))) for exits in self.exits)
-        failures = (failure for failure in self.failures if failure.identity not in gone)
-        return Left(tuple(some for some in exits if len(some)), tuple(failures))
+        kept = (exits.keep(~np.isin(exits.identity, list(identities))) for exits in self.exits)
+        failures = (failure for failure in self.failures if failure.identity not in identities)
+        return StepResult(tuple(exits for exits in kept if len(exits)), tuple(failures))
 
 
-def answered(exits: Exits) -> Left:
-    """Rows that left, told apart by whether what they say is an answer."""
-    sound = np.isfinite(exits.probabilities).all(-1)
-    if sound.all():
-        return Left((exits,) if len(exits) else ())
-    error = NoNumber("the model answered NaN for this text: a weight or an activation overflowed; try dtype float32")
-    wrong = tuple(Failure(identity, error) for identity in exits.identity[~sound].tolist())
-    return Left((exits.keep(sound),), wrong)
+def check_outputs(exits: Exits) -> StepResult:
+    """Turn rows whose probabilities are NaN or infinity into failures."""
+    is_finite = np.isfinite(exits.probabilities).all(-1)
+    if is_finite.all():
+        return StepResult((exits,) if len(exits) else ())
+    error = NonFiniteOutput(
+        "the model's output for this text is NaN or infinity: a weight or an activation overflowed; try dtype float32"
+    )
+    failures = tuple(Failure(identity, error) for identity in exits.identity[~is_finite].tolist())
+    return StepResult((exits.keep(is_finite),), failures)

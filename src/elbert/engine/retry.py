@@ -1,4 +1,4 @@
-"""A call that fails is tried again in halves, so that a failure reaches exactly the rows that it concerns."""
+"""Retry by bisection: a batch that fails is run again in halves, until only the rows at fault fail."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 
-class Several(Protocol):
-    """Something that can be halved."""
+class Batch(Protocol):
+    """A batch that can be halved."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of items."""
 
-    def halves(self) -> tuple[Self, Self]:
-        """The first half and the rest."""
+    def halve(self) -> tuple[Self, Self]:
+        """Split into the first half and the rest."""
 
 
-Some = TypeVar("Some", bound=Several)
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
 Result = TypeVar("Result")
 
 
-def surviving(some: Some, attempt: Callable[[Some], Result]) -> tuple[list[Result], list[tuple[Some, Exception]]]:
-    """The results of all that can be done, and what cannot, one by one, each with its error.
+def run_bisecting(
+    batch: AnyBatch, run: Callable[[AnyBatch], Result]
+) -> tuple[list[Result], list[tuple[AnyBatch, Exception]]]:
+    """Return the results of the parts that succeed, and each single item that fails, with its error.
 
-    Costs nothing where nothing fails; one bad row among n costs 2 log2 n calls.
+    It costs nothing where no call fails; one bad item among n costs 2 log2 n calls.
     """
     try:
-        return [attempt(some)], []
+        return [run(batch)], []
     except Exception as error:
-        if len(some) == 1:
-            return [], [(some, error)]
-    first, rest = (surviving(half, attempt) for half in some.halves())
+        if len(batch) == 1:
+            return [], [(batch, error)]
+    first, rest = (run_bisecting(half, run) for half in batch.halve())
     return [*first[0], *rest[0]], [*first[1], *rest[1]]

@@ -1,8 +1,8 @@
-"""The scheduler: who starts, and who takes the next layer call. It holds no tensor.
+"""The scheduler: which rows start, and which rows take the next layer call. It holds no tensor.
 
-A row waits in a queue, then stands ready in the pool of the weights that it needs next, takes a call, and is back
-in a pool or gone. ALBERT's depths share one layer, so there is one pool, and every call takes all of it: rows at
-different depths side by side, and a place that one leaves is filled at once.
+A row waits in a queue, then is ready in the pool of the weights that it needs next, takes a layer call, and returns
+to a pool or exits. ALBERT's depths share one layer, so there is one pool and every call takes all of it: rows at
+different depths share the call, and a place is filled again as soon as its row exits.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from elbert.engine.queues import NEVER, Arrival, Queue
+from elbert.engine.queues import NEVER, ArrivalQueue, Queue
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """The most that may share one layer call. A row of more than ``tokens`` goes alone: it must go some time."""
+    """The most rows and tokens that share one layer call. A row of more than ``tokens`` takes a call alone."""
 
     rows: int
     tokens: int
@@ -28,26 +28,26 @@ class Pool:
 
     rows: deque[int] = field(default_factory=deque)
     tokens: int = 0
-    since: int = 0  # the call at which its first row came, or it was last served
-    hurried: bool = False  # whether its first rows must have the next call
+    since: int = 0  # number of the call at which it got its first row or was last served
+    is_urgent: bool = False  # whether its first rows must take the next call
 
 
 class Scheduler:
-    """Queue, pools, capacity. ``needs[d]`` names the weights that take a row from depth d to d + 1.
+    """Queue, pools and capacity. ``weights_keys[d]`` names the weights that take a row from depth d to d + 1.
 
-    ``lanes`` is how many calls may be under way at once. Where there are several needs, live rows may fill a call of
-    each: a pool is served when it can fill one, deepest first, since that finishes rows; the fullest where none can;
-    and before all others one that has waited for ``patience`` calls, so that nothing starves.
+    ``lanes`` is the number of calls in progress at once. A model with several weights has a pool for each. A pool is
+    served when it can fill a call, deepest first, because that completes rows; if none can, the fullest is served. A
+    pool that has waited for ``max_wait_calls`` calls goes before all others, so that no row waits forever.
 
-    ``refill`` is the share of places that must be free before new rows start. With 0 every place is filled at once, as
-    requests want it; where nobody waits for a single row, a call with an eighth fewer rows costs an eighth less, and
-    the cost of admitting, which hardly depends on how many come, is paid less often.
+    ``refill`` is the share of places that must be free before new rows start. With 0 a free place is filled at once,
+    which gives single requests the shortest wait. Bulk input is faster with an eighth: a call with an eighth fewer
+    rows costs an eighth less, and the cost of starting rows, almost the same for one row or many, is paid less often.
     """
 
     def __init__(
         self,
         capacity: Capacity,
-        needs: Sequence[Hashable],
+        weights_keys: Sequence[Hashable],
         *,
         queue: Queue | None = None,
         lanes: int = 1,
@@ -55,53 +55,52 @@ class Scheduler:
     ) -> None:
         self._capacity = capacity
         self._refill = refill
-        self._pools = {need: Pool() for need in needs}
-        self._start = self._pools[needs[0]]
-        self._queue: Queue = Arrival() if queue is None else queue
-        self._live: dict[int, int] = {}  # tokens of each row that has started
+        self._pools = {key: Pool() for key in weights_keys}
+        self._start = self._pools[weights_keys[0]]
+        self._queue: Queue = ArrivalQueue() if queue is None else queue
+        self._live: dict[int, int] = {}  # tokens of each live row
         self._live_tokens = 0
-        self._most_calls = max(lanes, len(self._pools))
+        self._max_calls = max(lanes, len(self._pools))
         self._calls = 0
-        self.patience = 4 * len(self._pools)
+        self.max_wait_calls = 4 * len(self._pools)
 
     @property
-    def waiting(self) -> int:
-        """How many rows have not started."""
+    def num_waiting(self) -> int:
+        """Number of rows that have not started."""
         return len(self._queue)
 
     @property
-    def live(self) -> int:
-        """How many rows have started and not left."""
+    def num_live(self) -> int:
+        """Number of rows that have started and not exited."""
         return len(self._live)
 
     @property
     def can_call(self) -> bool:
-        """Whether a call could be made now, with rows that stand ready or may start."""
+        """Whether a call can be made now, with rows that are ready or may start."""
         return any(pool.rows for pool in self._pools.values()) or (
-            len(self._queue) > 0 and self._has_room_for(self._queue.first()[1], 0, 0)
+            len(self._queue) > 0 and self._can_start(self._queue.peek()[1], 0, 0)
         )
 
-    def enter(self, identity: int, length: int, due: float = NEVER) -> None:
-        """A row of ``length`` tokens waits to start."""
+    def add(self, identity: int, length: int, due: float = NEVER) -> None:
+        """Add a waiting row of ``length`` tokens."""
         self._queue.put(identity, length, due)
 
-    def admit(self, hurried: Sequence[tuple[int, int]] = ()) -> list[int]:
-        """The rows that start now; they take their place in a pool with :meth:`stand`.
+    def admit(self, urgent: Sequence[tuple[int, int]] = ()) -> list[int]:
+        """Choose the rows that start now; :meth:`enqueue` must add them to a pool.
 
-        Those who are ``hurried``, ``(identity, length)``, start even where there is no room for them, up to a call of
-        them at once.
+        The rows ``urgent``, ``(identity, length)``, start even beyond the capacity for live rows, up to one full call.
         """
         started, tokens = list[int](), 0
-        for identity, length in hurried:
+        for identity, length in urgent:
             if not self._fits(len(started), tokens, length):
                 break
             started.append(identity)
             tokens += length
         if started:
             self._queue.drop(set(started))
-            self._live.update(hurried[: len(started)])
+            self._live.update(urgent[: len(started)])
             self._live_tokens += tokens
-        while len(self._queue) and self._has_room_for(self._queue.first()[1], len(started), tokens):
+        while len(self._queue) and self._can_start(self._queue.peek()[1], len(started), tokens):
             identity, length = self._queue.take()
             self._live[identity] = length
             self._live_tokens += length
@@ -109,52 +108,52 @@ class Scheduler:
             started.append(identity)
         return started
 
-    def stand(self, need: Hashable, identities: Sequence[int], *, hurried: bool = False) -> None:
-        """Rows stand ready for the weights that they need; hurried ones stand before all others."""
-        pool = self._pools[need]
+    def enqueue(self, weights_key: Hashable, identities: Sequence[int], *, is_urgent: bool = False) -> None:
+        """Add live rows to the pool of the weights that they need next; urgent rows go to its front."""
+        pool = self._pools[weights_key]
         if not pool.rows:
             pool.since = self._calls
-        if hurried:
-            pool.hurried = True
+        if is_urgent:
+            pool.is_urgent = True
             pool.rows.extendleft(reversed(identities))
         else:
             pool.rows.extend(identities)
         pool.tokens += sum(map(self._live.__getitem__, identities))
 
-    def call(self) -> tuple[Hashable, list[int]] | None:
-        """The weights that run next and the rows that take them, in their order in the pool; None if none is ready."""
-        need = self._next_need()
-        if need is None:
+    def next_call(self) -> tuple[Hashable, list[int]] | None:
+        """Choose the weights that run next and their rows, in pool order; None if no row is ready."""
+        weights_key = self._next_weights()
+        if weights_key is None:
             return None
-        pool = self._pools[need]
-        taken = self._all_of(pool) if self._fits_whole(pool) else self._some_of(pool)
+        pool = self._pools[weights_key]
+        taken = self._take_all(pool) if self._fits_whole(pool) else self._take_some(pool)
         self._calls += 1
         pool.since = self._calls
-        pool.hurried = False
-        return need, taken
+        pool.is_urgent = False
+        return weights_key, taken
 
     def withdraw(self, identities: Collection[int]) -> None:
-        """These rows wait no longer and stand ready no longer; who had started keeps its place until it is gone."""
+        """Take rows out of the queue and the pools; live rows keep their places until :meth:`release`."""
         self._queue.drop(identities)
         for pool in self._pools.values():
             pool.rows = deque(identity for identity in pool.rows if identity not in identities)
             pool.tokens = sum(map(self._live.__getitem__, pool.rows))
 
-    def gone(self, left: Iterable[int]) -> None:
-        """Rows that stand in no pool have left; their places, if they had started, are free."""
-        for identity in left:
+    def release(self, identities: Iterable[int]) -> None:
+        """Free the places of rows that are in no pool."""
+        for identity in identities:
             self._live_tokens -= self._live.pop(identity, 0)
 
     def _fits_whole(self, pool: Pool) -> bool:
         return len(pool.rows) <= self._capacity.rows and pool.tokens <= self._capacity.tokens
 
-    def _all_of(self, pool: Pool) -> list[int]:
+    def _take_all(self, pool: Pool) -> list[int]:
         taken = list(pool.rows)
         pool.rows.clear()
         pool.tokens = 0
         return taken
 
-    def _some_of(self, pool: Pool) -> list[int]:
+    def _take_some(self, pool: Pool) -> list[int]:
         taken, tokens = list[int](), 0
         while pool.rows and self._fits(len(taken), tokens, self._live[pool.rows[0]]):
             taken.append(pool.rows.popleft())
@@ -162,36 +161,36 @@ class Scheduler:
         pool.tokens -= tokens
         return taken
 
-    def _has_room_for(self, length: int, rows: int, tokens: int) -> bool:
+    def _can_start(self, length: int, rows: int, tokens: int) -> bool:
         if not self._live:
             return True
-        most, capacity = self._most_calls, self._capacity
+        calls, capacity = self._max_calls, self._capacity
         if not rows and self._live_share() > 1 - self._refill:
             return False
         return (
-            len(self._live) < capacity.rows * most
-            and self._live_tokens + length <= capacity.tokens * most
+            len(self._live) < capacity.rows * calls
+            and self._live_tokens + length <= capacity.tokens * calls
             and self._fits(len(self._start.rows) + rows, self._start.tokens + tokens, length)
         )
 
     def _live_share(self) -> float:
-        capacity, most = self._capacity, self._most_calls
-        return max(len(self._live) / capacity.rows, self._live_tokens / capacity.tokens) / most
+        capacity, calls = self._capacity, self._max_calls
+        return max(len(self._live) / capacity.rows, self._live_tokens / capacity.tokens) / calls
 
     def _fits(self, rows: int, tokens: int, length: int) -> bool:
         return rows == 0 or (rows < self._capacity.rows and tokens + length <= self._capacity.tokens)
 
-    def _next_need(self) -> Hashable | None:
-        ready = [need for need, pool in self._pools.items() if pool.rows]
+    def _next_weights(self) -> Hashable | None:
+        ready = [key for key, pool in self._pools.items() if pool.rows]
         if len(ready) < 2:
             return ready[0] if ready else None
-        if hurried := [need for need in ready if self._pools[need].hurried]:
-            return hurried[0]
-        late = min(ready, key=lambda need: self._pools[need].since)
-        if self._calls - self._pools[late].since >= self.patience:
-            return late
-        full = [need for need in ready if self._fills(self._pools[need])]
-        return full[-1] if full else max(ready, key=lambda need: self._pools[need].tokens)
+        if urgent := [key for key in ready if self._pools[key].is_urgent]:
+            return urgent[0]
+        oldest = min(ready, key=lambda key: self._pools[key].since)
+        if self._calls - self._pools[oldest].since >= self.max_wait_calls:
+            return oldest
+        full = [key for key in ready if self._fills_call(self._pools[key])]
+        return full[-1] if full else max(ready, key=lambda key: self._pools[key].tokens)
 
-    def _fills(self, pool: Pool) -> bool:
+    def _fills_call(self, pool: Pool) -> bool:
         return len(pool.rows) >= self._capacity.rows or pool.tokens >= self._capacity.tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from elbert.exits.policies import Depth, Full, Tempered, Window
 from elbert.exits.replay import LAST, Replay, replay, replay_exits
 from elbert.exits.rules import STAY, Policy, Rule
-from elbert.exits.spec import POLICIES, fitting, policy
+from elbert.exits.spec import POLICIES, check_policy, policy
 from elbert.exits.trace import Trace
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Tempered",
     "Trace",
     "Window",
-    "fitting",
+    "check_policy",
     "policy",
     "replay",
     "replay_exits",

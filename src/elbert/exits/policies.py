@@ -11,16 +11,16 @@ from typing import ClassVar
 import numpy as np
 
 from elbert.errors import PolicyError
-from elbert.exits.rules import Policy, Rule, dial, form
+from elbert.exits.rules import Policy, Rule, describe_spec, dial
 from elbert.exits.signals import Array
 from elbert.exits.trace import Trace
 
-DEEPEST = 1000  # no ALBERT is deeper; keeps a stranger's spec from asking for a window of a billion depths
+MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
 
 
 @dataclass(frozen=True)
 class Full(Policy):
-    """Never leave early."""
+    """Run to the last depth."""
 
     name: ClassVar[str] = "full"
 
@@ -32,10 +32,10 @@ class Full(Policy):
 
 @dataclass(frozen=True)
 class Depth(Rule):
-    """Leave at a fixed depth: the shallower model, the honest baseline."""
+    """Exit at a fixed depth: the baseline of a shallower model."""
 
     name: ClassVar[str] = "depth"
-    depth: int = dial(int, 1, DEEPEST)
+    depth: int = dial(int, 1, MAX_DEPTH)
 
     def fires(self, trace: Trace) -> Array:
         """At the depth, and after it for rows that were deeper already."""
@@ -51,7 +51,7 @@ class Entropy(Rule):
     threshold: float = dial(float, 0, 1)
 
     def fires(self, trace: Trace) -> Array:
-        """Where the head is sure now."""
+        """Where the entropy is below the threshold at the current depth."""
         return trace.now("entropy") < self.threshold
 
 
@@ -64,7 +64,7 @@ class Confidence(Rule):
     threshold: float = dial(float, 0, 1)
 
     def fires(self, trace: Trace) -> Array:
-        """Where the top class is probable enough now."""
+        """Where the confidence reaches the threshold at the current depth."""
         return trace.now("confidence") >= self.threshold
 
 
@@ -77,20 +77,20 @@ class Gap(Rule):
     threshold: float = dial(float, 0, 1)
 
     def fires(self, trace: Trace) -> Array:
-        """Where the runner-up is far enough behind now."""
+        """Where the gap reaches the threshold at the current depth."""
         return trace.now("gap") >= self.threshold
 
 
 @dataclass(frozen=True)
 class Patience(Rule):
-    """The answer has stayed the same ``times`` times in a row (PABEE, NeurIPS 2020)."""
+    """The predicted label has stayed the same ``times`` times in a row (PABEE, NeurIPS 2020)."""
 
     name: ClassVar[str] = "patience"
     reads: ClassVar[tuple[str, ...]] = ("same",)
-    times: int = dial(int, 0, DEEPEST)
+    times: int = dial(int, 0, MAX_DEPTH)
 
     def fires(self, trace: Trace) -> Array:
-        """Where the last ``times + 1`` answers are one."""
+        """Where the last ``times + 1`` predicted labels are equal."""
         if self.times == 0:
             return trace.depth >= 1
         patient: Array = (trace.window("same", self.times) == 1).all(-1)
@@ -103,11 +103,11 @@ class PatientConfidence(Rule):
 
     name: ClassVar[str] = "patient_confidence"
     reads: ClassVar[tuple[str, ...]] = ("entropy",)
-    times: int = dial(int, 1, DEEPEST)
+    times: int = dial(int, 1, MAX_DEPTH)
     threshold: float = dial(float, 0, 1)
 
     def fires(self, trace: Trace) -> Array:
-        """Where the head has been sure for a while."""
+        """Where the entropy was below the threshold at the last ``times`` depths."""
         return (trace.depth >= self.times) & (trace.window("entropy", self.times) < self.threshold).all(-1)
 
 
@@ -117,11 +117,11 @@ class Divergence(Rule):
 
     name: ClassVar[str] = "divergence"
     reads: ClassVar[tuple[str, ...]] = ("divergence",)
-    times: int = dial(int, 1, DEEPEST)
+    times: int = dial(int, 1, MAX_DEPTH)
     threshold: float = dial(float, 0, math.log(2))
 
     def fires(self, trace: Trace) -> Array:
-        """Where nothing much has moved for a while."""
+        """Where the divergence was below the threshold at the last ``times`` steps."""
         return (trace.depth > self.times) & (trace.window("divergence", self.times) < self.threshold).all(-1)
 
 
@@ -129,11 +129,11 @@ AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")
 
 
 @dataclass(frozen=True)
-class Settled(Rule):
+class WindowRule(Rule):
     """The second stage alone, over the last ``size`` depths.
 
-    agree:  one answer throughout, and every gap above 2 ``margin`` (the authors' bias_1)
-    trend:  one answer throughout, the first gap above 2 ``margin``, its probability never falls (bias_2)
+    agree:  one predicted label throughout, and every gap above 2 ``margin`` (the authors' bias_1)
+    trend:  one predicted label throughout, the first gap above 2 ``margin``, its probability never falls (bias_2)
     stable: agree, and its probability moves by at most ``range`` (bias_3)
     """
 
@@ -146,36 +146,36 @@ class Settled(Rule):
 
     def fires(self, trace: Trace) -> Array:
         """Where the window is full and the rule holds in it."""
-        # Cheapest first, and no further than needed: at most depths nobody is settled.
+        # Cheapest first, and no further than needed: at most depths no row fulfils the rule.
         settled: Array = np.greater_equal(trace.depth, self.size)
-        for holds in (self._far_apart, self._one_answer, *self._more):
+        for holds in (self._has_gap, self._has_one_label, *self._extra_conditions):
             if not settled.any():
                 break
             settled = settled & holds(trace)
         return settled
 
     @property
-    def _more(self) -> tuple[Callable[[Trace], Array], ...]:
-        return {AGREE: (), TREND: (self._never_falls,), STABLE: (self._still,)}[self.rule]
+    def _extra_conditions(self) -> tuple[Callable[[Trace], Array], ...]:
+        return {AGREE: (), TREND: (self._is_rising,), STABLE: (self._is_steady,)}[self.rule]
 
-    def _far_apart(self, trace: Trace) -> Array:
+    def _has_gap(self, trace: Trace) -> Array:
         gap = trace.window("gap", self.size)
         looked_at = gap[:, :1] if self.rule == TREND else gap
         apart: Array = np.all(looked_at > 2 * self.margin, axis=-1)
         return apart
 
-    def _one_answer(self, trace: Trace) -> Array:
-        # The first depth of the window has nothing before it to agree with.
+    def _has_one_label(self, trace: Trace) -> Array:
+        # The first depth of the window has no predecessor in it.
         one: Array = (trace.window("same", self.size)[:, 1:] == 1).all(-1)
         return one
 
-    def _never_falls(self, trace: Trace) -> Array:
-        # Under one answer throughout, the probability of that answer is the confidence.
+    def _is_rising(self, trace: Trace) -> Array:
+        # With one label throughout, the probability of that label is the confidence.
         confidence = trace.window("confidence", self.size)
         never: Array = np.all(confidence[:, 1:] >= confidence[:, :-1], axis=-1)
         return never
 
-    def _still(self, trace: Trace) -> Array:
+    def _is_steady(self, trace: Trace) -> Array:
         confidence = trace.window("confidence", self.size)
         moves: Array = confidence.max(-1) - confidence.min(-1)
         return moves <= self.range
@@ -183,11 +183,11 @@ class Settled(Rule):
 
 @dataclass(frozen=True)
 class Window(Policy):
-    """Entropy now, or settled over a window: the policy this package is named after."""
+    """Entropy at the current depth, or a window rule over the last depths: the policy of the ELBERT paper."""
 
     name: ClassVar[str] = "window"
     entropy: float = dial(float, 0, 1, default=0.1)
-    size: int = dial(int, 1, DEEPEST, default=6)
+    size: int = dial(int, 1, MAX_DEPTH, default=6)
     rule: str = field(default=AGREE, metadata={"choices": RULES})
     margin: float = dial(float, 0, 0.5, default=0.0)
     range: float = dial(float, 0, 1, default=0.05)
@@ -196,31 +196,31 @@ class Window(Policy):
         """Hold every dial to its range, and the rule to the three there are."""
         super().__post_init__()
         if self.rule not in RULES:
-            raise PolicyError(f"rule={self.rule!r} in window: accepted is {form(Window)}")
+            raise PolicyError(f"rule={self.rule!r} in window: accepted is {describe_spec(Window)}")
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The two stages."""
-        return (Entropy(self.entropy), Settled(self.size, self.rule, self.margin, self.range))
+        return (Entropy(self.entropy), WindowRule(self.size, self.rule, self.margin, self.range))
 
     def __str__(self) -> str:
-        """Every dial by its name: five numbers in a row say nothing."""
+        """The spec, with every dial named, because five bare numbers are unreadable."""
         return (
             f"window(entropy={self.entropy}, size={self.size}, rule={self.rule}, "
             f"margin={self.margin}, range={self.range})"
         )
 
 
-COLDEST, HOTTEST, MOST = 0.05, 20.0, 64
-FORM = (
-    f"tempered(policy, T1, T2, …) with 1 to {MOST} temperatures from {COLDEST:g} to {HOTTEST:g}, "
-    "the last of which holds for all deeper depths"
+MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_TEMPERATURES = 0.05, 20.0, 64
+TEMPERED_FORM = (
+    f"tempered(policy, T1, T2, …) with 1 to {MAX_TEMPERATURES} temperatures from {MIN_TEMPERATURE:g} to "
+    f"{MAX_TEMPERATURE:g}, the last of which holds for all deeper depths"
 )
 
 
 @dataclass(frozen=True)
 class TemperedRule(Rule):
-    """A rule that hears every depth at its own temperature."""
+    """A rule on the trace with a temperature for each depth."""
 
     rule: Rule
     temperatures: tuple[float, ...]
@@ -244,7 +244,7 @@ class TemperedRule(Rule):
 class Tempered(Policy):
     """A policy whose exit head is calibrated depth by depth, so that one threshold means the same at every depth.
 
-    It changes when rows leave; what they answer stays the head's own probabilities.
+    It changes when rows exit; their predictions keep the head's own probabilities.
     """
 
     name: ClassVar[str] = "tempered"
@@ -254,11 +254,11 @@ class Tempered(Policy):
     def __post_init__(self) -> None:
         """Hold the temperatures to their range."""
         numbers = all(isinstance(t, (int, float)) and not isinstance(t, bool) for t in self.temperatures)
-        if not numbers or not 1 <= len(self.temperatures) <= MOST:
-            raise PolicyError(f"{len(self.temperatures)} temperatures in tempered: accepted is {FORM}")
-        wrong = [t for t in self.temperatures if not COLDEST <= t <= HOTTEST]
+        if not numbers or not 1 <= len(self.temperatures) <= MAX_TEMPERATURES:
+            raise PolicyError(f"{len(self.temperatures)} temperatures in tempered: accepted is {TEMPERED_FORM}")
+        wrong = [t for t in self.temperatures if not MIN_TEMPERATURE <= t <= MAX_TEMPERATURE]
         if wrong:
-            raise PolicyError(f"temperature {wrong[0]!r} in tempered: accepted is {FORM}")
+            raise PolicyError(f"temperature {wrong[0]!r} in tempered: accepted is {TEMPERED_FORM}")
         object.__setattr__(self, "temperatures", tuple(map(float, self.temperatures)))
 
     @cached_property

@@ -1,7 +1,7 @@
 """Replay: run policies over saved outputs, as if the rows were live.
 
-A row leaves at the first depth at which any rule of its policy fires. So a policy's exit is the earliest of its
-rules' exits, and each rule need be tried once, however many policies hold it: thousands of policies cost little more
+A row exits at the first depth at which any rule of its policy fires. So a policy's exit is the earliest of its
+rules' exits, and each rule is evaluated once, however many policies hold it: thousands of policies cost little more
 than the few hundred rules they are made of.
 """
 
@@ -17,7 +17,7 @@ from elbert.exits.rules import Policy, Rule
 from elbert.exits.spec import policy as read
 from elbert.exits.trace import Trace
 
-LAST = "last"  # a row at the last depth answers, whatever the policy says
+LAST = "last"  # the reason of rows at the last depth, whatever the policy
 
 Depths = NDArray[np.int16]
 
@@ -30,28 +30,28 @@ class Replay:
     """
 
     def __init__(self, probabilities: ArrayLike, *, multi_label: bool = False) -> None:
-        said = as_floats(probabilities)
-        if said.ndim != 3 or 0 in said.shape[1:]:
-            raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(said.shape)}")
-        self.rows, self.depths = said.shape[:2]
-        self._trace = Trace.of(said, multi_label=multi_label)
+        outputs = as_floats(probabilities)
+        if outputs.ndim != 3 or 0 in outputs.shape[1:]:
+            raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(outputs.shape)}")
+        self.rows, self.depths = outputs.shape[:2]
+        self._trace = Trace.from_outputs(outputs, multi_label=multi_label)
         self._tried: dict[Rule, Depths] = {}
 
     def exits(self, policy: Policy) -> Depths:
-        """``[n]``: the depth (from 1) at which each row leaves."""
+        """``[n]``: the depth (from 1) at which each row exits."""
         exits = np.full(self.rows, self.depths, np.int16)
         for rule in policy.rules:
             np.minimum(exits, self.fires(rule), out=exits)
         return exits
 
     def reasons(self, policy: Policy) -> list[str]:
-        """``[n]``: why each row leaves there: the first of the rules that fire, or the last depth."""
+        """``[n]``: why each row exits there: the first of the rules that fire, or the last depth."""
         exits = self.exits(policy)
         reasons = np.full(self.rows, LAST, object)
         for rule in reversed(policy.rules):
             reasons[(self.fires(rule) == exits) & (exits < self.depths)] = rule.reason
-        told: list[str] = reasons.tolist()
-        return told
+        names: list[str] = reasons.tolist()
+        return names
 
     def fires(self, rule: Rule) -> Depths:
         """``[n]``: the first depth at which a rule holds; the last depth where it never does."""
@@ -61,7 +61,7 @@ class Replay:
 
     def _first(self, rule: Rule) -> Depths:
         first = np.full(self.rows, self.depths, np.int16)
-        for depth in range(self.depths - 1, 0, -1):  # backwards, so that the earliest is the one that stands
+        for depth in range(self.depths - 1, 0, -1):  # backwards, so that the earliest depth wins
             first[rule.fires(self._trace.at(depth))] = depth
         return first
 
@@ -79,13 +79,13 @@ def replay(probabilities: ArrayLike, policy: str | Policy, *, multi_label: bool 
 def replay_exits(
     probabilities: ArrayLike, policy: str | Policy, *, multi_label: bool = False
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """``(exit depths [n], reasons [n])`` under a policy; the last depth answers for the reason ``last``."""
+    """``(exit depths [n], reasons [n])`` under a policy; rows at the last depth have the reason ``last``."""
     replayed, chosen = Replay(probabilities, multi_label=multi_label), read(policy)
     return replayed.exits(chosen).astype(np.int64), replayed.reasons(chosen)
 
 
 def as_floats(probabilities: Any) -> NDArray[Any]:
-    """The outputs as a floating-point array; a torch tensor may come from anywhere.
+    """The outputs as a floating-point array; a torch tensor may be on any device.
 
     Raises:
         InputError: they are no numbers.

@@ -1,4 +1,4 @@
-"""What a policy is: rules, each of which lets rows leave for one reason."""
+"""The base classes of policies: a policy is a list of rules, each with one reason to exit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAY = -1
 
 
 class Policy(ABC):
-    """Decides from a trace which rows leave. Knows no model; the same object serves live rows and saved outputs."""
+    """Decides from a trace which rows exit. Knows no model; the same object serves live rows and saved outputs."""
 
     name: ClassVar[str]
 
@@ -34,46 +34,46 @@ class Policy(ABC):
 
     @cached_property
     def signals(self) -> frozenset[str]:
-        """The signals that this policy reads; none, and it looks at nothing but depth."""
+        """The signals that this policy reads; empty if it depends on depth only."""
         return frozenset(name for rule in self.rules for name in rule.reads)
 
     def decide(self, trace: Trace) -> Array:
-        """``[rows]``: the index of the rule that lets the row leave, or :data:`STAY`."""
+        """``[rows]``: the index of the rule by which the row exits, or :data:`STAY`."""
         decision = np.full_like(trace.depth, STAY)
         for index, rule in reversed(list(enumerate(self.rules))):
             decision[rule.fires(trace)] = index
         return decision
 
     def leaves(self, trace: Trace) -> Array:
-        """``[rows]`` bool: which rows leave at the depth where they stand."""
+        """``[rows]`` bool: which rows exit at their current depth."""
         return np.asarray(self.decide(trace) != STAY)
 
     def __or__(self, other: Policy) -> Policy:
-        """Leave when either says so."""
-        if not isinstance(other, Policy):  # a caller without types must not learn it rows later
+        """Exit when either policy exits."""
+        if not isinstance(other, Policy):  # fail here for callers without type checks
             return NotImplemented
-        return Either((*members(self), *members(other)))
+        return Either((*union_members(self), *union_members(other)))
 
     def __str__(self) -> str:
         """The spec, which :func:`elbert.policy` reads back."""
-        dials = policy_dials(type(self))
+        dials = get_dials(type(self))
         return f"{self.name}({', '.join(str(getattr(self, d.name)) for d in dials)})" if dials else self.name
 
     def __post_init__(self) -> None:
         """Hold every dial to its range."""
-        for dial in policy_dials(type(self)):
+        for dial in get_dials(type(self)):
             if "low" in dial.metadata:
-                object.__setattr__(self, dial.name, checked(self, dial))
+                object.__setattr__(self, dial.name, check_dial(self, dial))
 
 
 class Rule(Policy):
-    """A policy with one reason to leave."""
+    """A policy with one reason to exit."""
 
     reads: ClassVar[tuple[str, ...]] = ()
 
     @property
     def reason(self) -> str:
-        """What a row that leaves by this rule says."""
+        """The reason of rows that exit by this rule."""
         return self.name
 
     @property
@@ -88,7 +88,7 @@ class Rule(Policy):
 
 @dataclass(frozen=True)
 class Either(Policy):
-    """Several policies, any of which lets a row leave; written ``a | b``."""
+    """A union: a row exits when any of several policies exits; written ``a | b``."""
 
     name: ClassVar[str] = "|"
     several: tuple[Policy, ...]
@@ -103,13 +103,13 @@ class Either(Policy):
         return " | ".join(str(policy) for policy in self.several)
 
 
-def members(policy: Policy) -> tuple[Policy, ...]:
+def union_members(policy: Policy) -> tuple[Policy, ...]:
     """The policies that a union is made of; a plain policy is its own only member."""
     return policy.several if isinstance(policy, Either) else (policy,)
 
 
-def policy_dials(policy: type[Policy]) -> tuple[dataclasses.Field[Any], ...]:
-    """What a kind of policy is set by; a policy that is set by nothing need be no dataclass."""
+def get_dials(policy: type[Policy]) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the dials of a policy class; a policy without dials need not be a dataclass."""
     return dataclasses.fields(policy) if dataclasses.is_dataclass(policy) else ()
 
 
@@ -118,7 +118,7 @@ def dial(kind: type, low: float, high: float, default: Any = dataclasses.MISSING
     return field(default=default, metadata={"kind": kind, "low": low, "high": high})
 
 
-def checked(policy: Policy, dial: dataclasses.Field[Any]) -> float:
+def check_dial(policy: Policy, dial: dataclasses.Field[Any]) -> float:
     """The value of a dial, in its own type.
 
     Raises:
@@ -128,14 +128,14 @@ def checked(policy: Policy, dial: dataclasses.Field[Any]) -> float:
     low, high = dial.metadata["low"], dial.metadata["high"]
     right_type = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
     if not right_type or not low <= value <= high:
-        raise PolicyError(f"{dial.name}={value!r} in {policy.name}: accepted is {form(type(policy))}")
+        raise PolicyError(f"{dial.name}={value!r} in {policy.name}: accepted is {describe_spec(type(policy))}")
     number: float = kind(value)
     return number
 
 
-def form(policy: type[Policy]) -> str:
+def describe_spec(policy: type[Policy]) -> str:
     """How a policy is written, with the range of each dial, for people."""
-    dials = [d for d in policy_dials(policy) if d.metadata]
+    dials = [d for d in get_dials(policy) if d.metadata]
     if not dials:
         return policy.name
     return f"{policy.name}({', '.join(d.name for d in dials)}) with {', '.join(_range(d) for d in dials)}"

@@ -1,4 +1,4 @@
-"""Specs: policies as people write them, ``window(entropy=0.1, size=6) | depth(9)``."""
+"""Specs: the text form of policies, ``window(entropy=0.1, size=6) | depth(9)``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from elbert.errors import InputError, PolicyError
 from elbert.exits.policies import (
-    FORM,
+    TEMPERED_FORM,
     Confidence,
     Depth,
     Divergence,
@@ -21,13 +21,13 @@ from elbert.exits.policies import (
     Tempered,
     Window,
 )
-from elbert.exits.rules import Policy, form, policy_dials
+from elbert.exits.rules import Policy, describe_spec, get_dials
 
-LONGEST = 500  # characters; a spec may come from a stranger
+MAX_SPEC_LENGTH = 500  # characters; a spec may come from a client
 
 
 def policy(spec: str | Policy, names: Mapping[str, Policy] | None = None) -> Policy:
-    """Read a policy spec; ``names`` are operating points that may stand wherever a spec may.
+    """Read a policy spec; ``names`` are operating points that a spec may name.
 
     A :class:`Policy` passes through. ``policy(str(p)) == p`` for every policy ``p``.
 
@@ -37,14 +37,16 @@ def policy(spec: str | Policy, names: Mapping[str, Policy] | None = None) -> Pol
     """
     if isinstance(spec, Policy):
         return spec
-    if not isinstance(spec, str) or len(spec) > LONGEST:
-        raise PolicyError(f"a policy spec is a text of at most {LONGEST} characters; {accepted(names)}")
+    if not isinstance(spec, str) or len(spec) > MAX_SPEC_LENGTH:
+        raise PolicyError(
+            f"a policy spec is a text of at most {MAX_SPEC_LENGTH} characters; {describe_accepted(names)}"
+        )
     if names and spec.strip() in names:
-        return names[spec.strip()]  # a name need not be a word: "sst2-fast"
+        return names[spec.strip()]  # a name need not be an identifier: "sst2-fast"
     try:
         tree = ast.parse(spec.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise PolicyError(f"cannot read the policy {spec!r}; {accepted(names)}") from error
+        raise PolicyError(f"cannot read the policy {spec!r}; {describe_accepted(names)}") from error
     return _read(tree, spec, names or {})
 
 
@@ -56,12 +58,12 @@ def _read(node: ast.expr, spec: str, names: Mapping[str, Policy]) -> Policy:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(k.arg for k in node.keywords):
         dials = {str(k.arg): _value(k.value, spec) for k in node.keywords}
         if len(dials) < len(node.keywords):
-            raise PolicyError(f"a dial stands twice in the policy {spec!r}")
+            raise PolicyError(f"a dial is set twice in the policy {spec!r}")
         if node.func.id == Tempered.name and node.args and not dials:
             temperatures = tuple(_value(a, spec) for a in node.args[1:])
             return Tempered(_read(node.args[0], spec, names), temperatures)
         return _make(node.func.id, [_value(a, spec) for a in node.args], dials, names)
-    raise PolicyError(f"cannot read the policy {spec!r}; {accepted(names)}")
+    raise PolicyError(f"cannot read the policy {spec!r}; {describe_accepted(names)}")
 
 
 def _value(node: ast.expr, spec: str) -> Any:
@@ -75,28 +77,28 @@ def _value(node: ast.expr, spec: str) -> Any:
 
 def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[str, Policy]) -> Policy:
     if name == Tempered.name:
-        raise PolicyError(f"these dials do not fit {name}: accepted is {FORM}")
+        raise PolicyError(f"these dials do not fit {name}: accepted is {TEMPERED_FORM}")
     if name not in POLICIES:
-        raise PolicyError(f"no policy is called {name!r}; {accepted(names)}")
+        raise PolicyError(f"no policy is called {name!r}; {describe_accepted(names)}")
     kind = POLICIES[name]
-    known = [d.name for d in policy_dials(kind)]
-    given = dict(zip(known, values, strict=False))
-    missing = [d.name for d in policy_dials(kind) if d.default is dataclasses.MISSING]
+    known = [d.name for d in get_dials(kind)]
+    positional = dict(zip(known, values, strict=False))
+    missing = [d.name for d in get_dials(kind) if d.default is dataclasses.MISSING]
     wrong = (
         len(values) > len(known)
-        or given.keys() & dials.keys()
+        or positional.keys() & dials.keys()
         or dials.keys() - set(known)
-        or set(missing) - given.keys() - dials.keys()
+        or set(missing) - positional.keys() - dials.keys()
     )
     if wrong:
-        raise PolicyError(f"these dials do not fit {name}: accepted is {form(kind)}")
-    return kind(**given, **dials)
+        raise PolicyError(f"these dials do not fit {name}: accepted is {describe_spec(kind)}")
+    return kind(**positional, **dials)
 
 
-def accepted(names: Mapping[str, Policy] | None = None) -> str:
+def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     """The names that a spec may use, for an error message."""
     points = f", or an operating point: {', '.join(names)}" if names else ""
-    return f"known policies: {', '.join(POLICIES)}, {Tempered.name}; 'a | b' leaves when either does{points}"
+    return f"known policies: {', '.join(POLICIES)}, {Tempered.name}; 'a | b' exits when either does{points}"
 
 
 POLICIES: dict[str, type[Policy]] = {
@@ -104,7 +106,7 @@ POLICIES: dict[str, type[Policy]] = {
 }
 
 
-def fitting(policy: Policy, depths: int, *, regression: bool = False) -> Policy:
+def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Policy:
     """The policy, if a model of that many depths can follow it.
 
     Raises:

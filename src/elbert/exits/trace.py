@@ -1,8 +1,8 @@
-"""The trace: what the exit head has said about each live row so far.
+"""The trace: the probabilities of each row at each depth so far.
 
-It lives on the host, in numpy: a decision over a few dozen rows is a matter of microseconds there, ten times less
-than as many small tensor operations, and on an accelerator it can be taken while other rows compute. It keeps
-probabilities and works out a signal when a policy asks for it: most rows leave before most signals are needed.
+It is on the host, in numpy: a decision over a few dozen rows takes microseconds there, a tenth of the time of small
+tensor operations, and on an accelerator other rows can compute meanwhile. It keeps probabilities and computes a
+signal when a policy reads it: most rows exit before most signals are needed.
 """
 
 from __future__ import annotations
@@ -15,109 +15,114 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.exits.signals import AT_FIRST, SIGNALS, Array, at_temperatures, questions
+from elbert.exits.signals import FIRST_DEPTH_VALUES, SIGNALS, Array, apply_temperatures, to_distributions
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What was said about rows that may stand at different depths.
+    """Probabilities of rows that may be at different depths.
 
-    depth:       ``[rows]``, how often the layer has been applied to each row; 0 before the first depth
-    said:        ``[rows, depths, classes]``, all probabilities so far, filled up to each row's depth
-    multi_label: whether every label is a question of its own
-    remember:    whether somebody wants all that was said, not only the answer
-    whole:       signals over all depths ``[rows, depths]`` by name, where all depths are known (saved outputs)
+    depth:         ``[rows]``, how many times a layer has been applied to each row; 0 before the first depth
+    probabilities: ``[rows, depths, classes]``, filled up to each row's depth
+    multi_label:   whether every label has a probability of its own
+    keep_trace:    whether the caller needs the probabilities of every depth, not only of the exit
+    signals:       cache ``[rows, depths]`` by signal, where all depths are known (saved outputs); else None
+    common_depth:  the depth of all rows, where they share one and it is known
     """
 
     depth: Ints
-    said: Array
+    probabilities: Array
     multi_label: bool = False
-    remember: bool = False
-    whole: dict[str, Array] | None = None
-    level: int | None = None  # the depth at which all rows stand, where they do and it is known
-    others: dict[tuple[float, ...], Trace] = field(default_factory=dict)  # what was said, at other temperatures
+    keep_trace: bool = False
+    signals: dict[str, Array] | None = None
+    common_depth: int | None = None
+    tempered_traces: dict[tuple[float, ...], Trace] = field(default_factory=dict)  # cache
 
     @classmethod
-    def start(cls, rows: int, depths: int, classes: int, *, multi_label: bool = False, remember: bool = False) -> Trace:
-        """The trace of ``rows`` rows about which nothing has been said yet."""
-        said = np.zeros((rows, depths, classes), np.float32)
-        return cls(np.zeros(rows, np.int64), said, multi_label, remember)
+    def start(
+        cls, rows: int, depths: int, classes: int, *, multi_label: bool = False, keep_trace: bool = False
+    ) -> Trace:
+        """Return an empty trace for ``rows`` rows at depth 0."""
+        probabilities = np.zeros((rows, depths, classes), np.float32)
+        return cls(np.zeros(rows, np.int64), probabilities, multi_label, keep_trace)
 
     @classmethod
-    def of(cls, probabilities: Array, *, multi_label: bool = False) -> Trace:
-        """The complete trace of saved outputs ``[rows, depths, classes]``; look at a depth with :meth:`at`."""
+    def from_outputs(cls, probabilities: Array, *, multi_label: bool = False) -> Trace:
+        """Return the complete trace of saved outputs ``[rows, depths, classes]``; :meth:`at` selects a depth."""
         rows, depths, _ = probabilities.shape
-        return cls(np.full(rows, depths), probabilities, multi_label, whole={})
+        return cls(np.full(rows, depths), probabilities, multi_label, signals={})
 
-    def hear(self, probabilities: Array) -> Trace:
-        """The trace after every row's head has spoken once more: ``probabilities [rows, classes]``."""
-        # In place: a row's past is never rewritten, so views of an earlier depth stay true.
-        self.said[np.arange(len(self.depth)), self.depth] = probabilities
-        return self.pass_by()
+    def record(self, probabilities: Array) -> Trace:
+        """Add the next depth of every row: ``probabilities [rows, classes]``; the buffer is shared with the result."""
+        # In place: earlier depths of a row are never rewritten, so traces of an earlier depth stay valid.
+        self.probabilities[np.arange(len(self.depth)), self.depth] = probabilities
+        return self.skip_depth()
 
-    def pass_by(self) -> Trace:
-        """The trace one depth deeper where nobody listened: for policies that read nothing."""
-        return replace(self, depth=self.depth + 1, level=None, others={})
+    def skip_depth(self) -> Trace:
+        """Go one depth deeper without probabilities, for policies that read no signal."""
+        return replace(self, depth=self.depth + 1, common_depth=None, tempered_traces={})
 
     def at(self, depth: int) -> Trace:
-        """The trace as it stood when every row was at ``depth``."""
-        return replace(self, depth=np.full_like(self.depth, depth), level=depth)
+        """Return the trace with every row at ``depth``."""
+        return replace(self, depth=np.full_like(self.depth, depth), common_depth=depth)
 
     def tempered(self, temperatures: tuple[float, ...]) -> Trace:
-        """The trace as if the logits of depth m were divided by ``temperatures[m - 1]``; the last holds beyond."""
-        if temperatures not in self.others:
-            said = at_temperatures(self.said, temperatures, self.multi_label)
-            saved = self.whole is not None
-            other = Trace.of(said, multi_label=self.multi_label) if saved else replace(self, said=said, others={})
-            self.others[temperatures] = other
-        return replace(self.others[temperatures], depth=self.depth, level=self.level)
+        """Divide the logits of depth m by ``temperatures[m - 1]``; the last temperature holds for deeper depths."""
+        if temperatures not in self.tempered_traces:
+            probabilities = apply_temperatures(self.probabilities, temperatures, self.multi_label)
+            if self.signals is None:
+                tempered = replace(self, probabilities=probabilities, tempered_traces={})
+            else:
+                tempered = Trace.from_outputs(probabilities, multi_label=self.multi_label)
+            self.tempered_traces[temperatures] = tempered
+        return replace(self.tempered_traces[temperatures], depth=self.depth, common_depth=self.common_depth)
 
     @cached_property
     def last(self) -> Array:
-        """``[rows, classes]``: what was said at each row's own depth."""
-        last: Array = self.said[np.arange(len(self.depth)), np.maximum(self.depth - 1, 0)]
+        """``[rows, classes]``: the probabilities at each row's own depth."""
+        last: Array = self.probabilities[np.arange(len(self.depth)), np.maximum(self.depth - 1, 0)]
         return last
 
     def now(self, name: str) -> Array:
         """``[rows]``: a signal at each row's own depth."""
-        if self.whole is not None or name in AT_FIRST:
+        if self.signals is not None or name in FIRST_DEPTH_VALUES:
             return self.window(name, 1)[:, 0]
-        now = questions(self.last, self.multi_label)
+        now = to_distributions(self.last, self.multi_label)
         return SIGNALS[name](now, now)
 
     def window(self, name: str, size: int) -> Array:
         """``[rows, size]``: a signal over each row's last ``size`` depths, oldest first.
 
-        Rows that are not that deep yet repeat their first depth; policies rule them out by :attr:`depth`.
+        Rows that are not that deep repeat their first depth; policies exclude them by :attr:`depth`.
         """
         rows = np.arange(len(self.depth))[:, None]
         steps = np.maximum(self.depth[:, None] + np.arange(-size, 0), 0)
-        if self.whole is None:
+        if self.signals is None:
             return self._signal(name, rows, steps)
-        if name not in self.whole:
-            self.whole[name] = self._signal(name, rows, np.arange(self.said.shape[1]))
-        if self.level is not None and self.level >= size:  # a view, where a general window is a copy
-            return self.whole[name][:, self.level - size : self.level]
-        window: Array = self.whole[name][rows, steps]
+        if name not in self.signals:
+            self.signals[name] = self._signal(name, rows, np.arange(self.probabilities.shape[1]))
+        if self.common_depth is not None and self.common_depth >= size:  # a view, where a general window is a copy
+            return self.signals[name][:, self.common_depth - size : self.common_depth]
+        window: Array = self.signals[name][rows, steps]
         return window
 
     def _signal(self, name: str, rows: Ints, steps: Ints) -> Array:
-        now = questions(self.said[rows, steps], self.multi_label)
-        if name not in AT_FIRST:
+        now = to_distributions(self.probabilities[rows, steps], self.multi_label)
+        if name not in FIRST_DEPTH_VALUES:
             return SIGNALS[name](now, now)
-        before = questions(self.said[rows, np.maximum(steps - 1, 0)], self.multi_label)
-        return np.where(steps == 0, AT_FIRST[name], SIGNALS[name](now, before))
+        before = to_distributions(self.probabilities[rows, np.maximum(steps - 1, 0)], self.multi_label)
+        return np.where(steps == 0, FIRST_DEPTH_VALUES[name], SIGNALS[name](now, before))
 
     def keep(self, index: Array) -> Trace:
-        """The trace of some of the rows, by their numbers or a mask."""
-        whole = None if self.whole is None else {name: values[index] for name, values in self.whole.items()}
-        return Trace(self.depth[index], self.said[index], self.multi_label, self.remember, whole)
+        """Return the trace of the rows ``index``, numbers or a mask."""
+        signals = None if self.signals is None else {name: values[index] for name, values in self.signals.items()}
+        return Trace(self.depth[index], self.probabilities[index], self.multi_label, self.keep_trace, signals)
 
     @staticmethod
     def join(traces: Sequence[Trace]) -> Trace:
-        """One trace of the live rows of several, in order."""
+        """Concatenate traces of live rows."""
         depth = np.concatenate([t.depth for t in traces])
-        said: NDArray[Any] = np.concatenate([t.said for t in traces])
-        return Trace(depth, said, traces[0].multi_label, any(t.remember for t in traces))
+        probabilities: NDArray[Any] = np.concatenate([t.probabilities for t in traces])
+        return Trace(depth, probabilities, traces[0].multi_label, any(t.keep_trace for t in traces))

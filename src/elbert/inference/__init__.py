@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from elbert.inference.head_output import Said
-from elbert.inference.predictions import predictions
+from elbert.inference.head_output import HeadOutput
+from elbert.inference.predictions import build_predictions
 from elbert.inference.rows import Rows, admit, check_tokens
-from elbert.inference.step import DEADLINE, Deeper, Exits, advance, call_off, deepen, same_weights, settle, shrink
+from elbert.inference.step import (
+    DEADLINE,
+    Exits,
+    PendingRows,
+    advance,
+    deepen,
+    exit_at_deadline,
+    group_by_weights,
+    run_shrinking_batch,
+    settle,
+)
 
 __all__ = [
     "DEADLINE",
-    "Deeper",
     "Exits",
+    "HeadOutput",
+    "PendingRows",
     "Rows",
-    "Said",
     "admit",
     "advance",
-    "call_off",
+    "build_predictions",
     "check_tokens",
     "deepen",
-    "predictions",
-    "same_weights",
+    "exit_at_deadline",
+    "group_by_weights",
+    "run_shrinking_batch",
     "settle",
-    "shrink",
 ]

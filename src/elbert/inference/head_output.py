@@ -1,4 +1,4 @@
-"""What the exit head said, on its way to the host."""
+"""The output of the exit head, on its way to the host."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from elbert.model import ModelConfig
 
 
 @dataclass(frozen=True)
-class Said:
-    """Probabilities ``[rows, classes]``, and the logits behind them, that are, or soon will be, on the host.
+class HeadOutput:
+    """Probabilities and logits ``[rows, classes]``, on the host or being copied to it.
 
-    On an accelerator the copy is asked for and not waited for, so that other rows can compute meanwhile.
+    On an accelerator the copy is asynchronous, so that other rows can compute until :meth:`wait` is called.
     """
 
     probabilities: Tensor
-    raw: Tensor
-    arrived: torch.cuda.Event | None
+    raw_logits: Tensor
+    copied: torch.cuda.Event | None
 
     @classmethod
-    def by(cls, logits: Tensor, config: ModelConfig) -> Said:
-        """Ask for what ``logits [rows, classes]`` mean on the host."""
+    def start_copy(cls, logits: Tensor, config: ModelConfig) -> HeadOutput:
+        """Start to copy ``logits [rows, classes]`` and their probabilities to the host."""
         probabilities = config.probabilities(logits)
         if logits.device.type == "cpu":
             return cls(probabilities, logits, None)
         host = torch.empty((2, *logits.shape), dtype=logits.dtype, pin_memory=True)
-        host.copy_(torch.stack((probabilities, logits)), non_blocking=True)  # one copy: each has its price
-        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record()
-        return cls(host[0], host[1], arrived)
+        host.copy_(torch.stack((probabilities, logits)), non_blocking=True)  # one copy, because each has a fixed cost
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        return cls(host[0], host[1], copied)
 
-    def hear(self) -> NDArray[Any]:
-        """Wait for the probabilities."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
+    def wait(self) -> NDArray[Any]:
+        """Wait for the copy and return the probabilities ``[rows, classes]``."""
+        if self.copied is not None:
+            self.copied.synchronize()
         array: NDArray[Any] = self.probabilities.numpy()
         return array
 
     @property
     def logits(self) -> NDArray[Any]:
-        """The logits, once the probabilities have been heard."""
-        array: NDArray[Any] = self.raw.numpy()
+        """The logits ``[rows, classes]``; valid after :meth:`wait`."""
+        array: NDArray[Any] = self.raw_logits.numpy()
         return array

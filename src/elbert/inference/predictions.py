@@ -1,4 +1,4 @@
-"""Answers: what rows that left say to people."""
+"""Predictions from rows that have exited."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from elbert.exits.signals import entropy, questions
+from elbert.exits.signals import entropy, to_distributions
 from elbert.inference.step import Exits
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction, TraceStep
 
 
-def predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Prediction]]:
-    """``(identity, prediction)`` of every row that left; with a trace where one was remembered."""
-    depths, answers = exits.depth.tolist(), exits.probabilities.tolist()
-    for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), answers, depths, strict=True)):
+def build_predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Prediction]]:
+    """Yield ``(identity, prediction)`` of every row, with its trace where one was kept."""
+    depths, probabilities = exits.depth.tolist(), exits.probabilities.tolist()
+    for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), probabilities, depths, strict=True)):
         best = max(range(len(scores)), key=scores.__getitem__)
         yield (
             identity,
@@ -27,16 +27,16 @@ def predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Predic
                 depths=config.depths,
                 reason=exits.reason[row],
                 scores=dict(zip(config.labels, scores, strict=True)),
-                trace=None if exits.said is None else trace_steps(exits.said[row, :depth], config),
+                trace=None if exits.trace is None else build_trace_steps(exits.trace[row, :depth], config),
             ),
         )
 
 
-def trace_steps(said: NDArray[Any], config: ModelConfig) -> tuple[TraceStep, ...]:
-    """The steps of a row that said ``said [depths so far, classes]``."""
-    asked = questions(said, config.multi_label)
-    entropies = entropy(asked, asked).tolist()
+def build_trace_steps(probabilities: NDArray[Any], config: ModelConfig) -> tuple[TraceStep, ...]:
+    """Return one step per depth from a row's ``probabilities [depths so far, classes]``."""
+    distributions = to_distributions(probabilities, config.multi_label)
+    entropies = entropy(distributions, distributions).tolist()
     return tuple(
         TraceStep(depth, dict(zip(config.labels, scores, strict=True)), entropies[depth - 1])
-        for depth, scores in enumerate(said.tolist(), 1)
+        for depth, scores in enumerate(probabilities.tolist(), 1)
     )

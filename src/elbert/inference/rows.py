@@ -1,4 +1,4 @@
-"""Rows: texts inside a live batch, each at its own depth. What belongs to a row leaves together, by one verb."""
+"""Rows: texts inside a live batch, each at its own depth. One method, :meth:`Rows.keep`, removes rows everywhere."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Rows:
 
     identity: ``[rows]``, the caller's number of each row
     policies: the policy of each row
-    hidden:   ``[room, width]``, packed as ``layout`` says
-    trace:    the depth of each row, and what its heads have said
+    hidden:   ``[size, width]``, packed as in ``layout``
+    trace:    the depth of each row, and its probabilities so far
     """
 
     identity: NDArray[np.int64]
@@ -35,14 +35,14 @@ class Rows:
     trace: Trace
 
     def __len__(self) -> int:
-        """How many rows are live."""
+        """Number of rows."""
         return len(self.layout)
 
     def keep(self, index: NDArray[Any]) -> Rows:
-        """Some of the rows, in the order of ``index [kept]``."""
-        if not len(index):  # the end of every batch, and of every text served alone
-            nothing = Layout.of([], self.layout.device)
-            return Rows(self.identity[:0], (), self.hidden[:0], nothing, self.trace.keep(index))
+        """Return the rows ``index [kept]``, in that order."""
+        if not len(index):  # at the end of every batch, and of every single text
+            empty = Layout.from_lengths([], self.layout.device)
+            return Rows(self.identity[:0], (), self.hidden[:0], empty, self.trace.keep(index))
         layout, tokens = self.layout.keep(index)
         return Rows(
             identity=self.identity[index],
@@ -52,18 +52,18 @@ class Rows:
             trace=self.trace.keep(index),
         )
 
-    def cut(self, count: int) -> tuple[Rows, Rows]:
-        """The first ``count`` rows, and the rest."""
+    def split(self, count: int) -> tuple[Rows, Rows]:
+        """Split into the first ``count`` rows and the rest."""
         index = np.arange(len(self))
         return self.keep(index[:count]), self.keep(index[count:])
 
-    def halves(self) -> tuple[Rows, Rows]:
-        """The first half and the rest."""
-        return self.cut(len(self) // 2)
+    def halve(self) -> tuple[Rows, Rows]:
+        """Split into the first half and the rest."""
+        return self.split(len(self) // 2)
 
     @staticmethod
     def join(parts: Sequence[Rows]) -> Rows:
-        """The rows of several batches in one, in order."""
+        """Concatenate batches."""
         parts = [part for part in parts if len(part)] or parts[:1]
         if len(parts) == 1:
             return parts[0]
@@ -71,15 +71,15 @@ class Rows:
         return Rows(
             identity=np.concatenate([p.identity for p in parts]),
             policies=tuple(policy for p in parts for policy in p.policies),
-            hidden=torch.cat([*(p.hidden[: p.layout.tokens] for p in parts), filler(layout, parts[0].hidden)]),
+            hidden=torch.cat([*(p.hidden[: p.layout.tokens] for p in parts), make_filler(layout, parts[0].hidden)]),
             layout=layout,
             trace=Trace.join([p.trace for p in parts]),
         )
 
 
-def filler(layout: Layout, hidden: Tensor) -> Tensor:
-    """``[room - tokens, width]``, of the kind that ``hidden`` is."""
-    return hidden.new_zeros(layout.room - layout.tokens, hidden.shape[1])
+def make_filler(layout: Layout, hidden: Tensor) -> Tensor:
+    """``[size - tokens, width]`` zeros, of the type and on the device of ``hidden``."""
+    return hidden.new_zeros(layout.size - layout.tokens, hidden.shape[1])
 
 
 def admit(
@@ -88,39 +88,39 @@ def admit(
     backend: Backend,
     policies: Policy | Sequence[Policy],
     *,
-    remember: bool = False,
+    keep_trace: bool = False,
 ) -> Rows:
-    """Rows at depth 0 for tokenised texts, under one policy or one each.
+    """Embed tokenised texts: rows at depth 0, under one policy or one each.
 
-    ``remember`` asks for what every depth said, so that it is read even where no policy needs it. Strangers' tokens
-    are to be seen by :func:`check_tokens` first.
+    With ``keep_trace`` the exit head is read at every depth, even where no policy needs it. Tokens that come from
+    outside must pass :func:`check_tokens` first.
     """
     config = backend.config
     policies = (policies,) * len(tokens) if isinstance(policies, Policy) else tuple(policies)
-    layout = Layout.of([len(t.ids) for t in tokens], backend.device)
-    ids = flat((t.ids for t in tokens), layout.tokens)
-    type_ids = flat((t.type_ids for t in tokens), layout.tokens)
+    layout = Layout.from_lengths([len(t.ids) for t in tokens], backend.device)
+    ids = concatenate((t.ids for t in tokens), layout.tokens)
+    type_ids = concatenate((t.type_ids for t in tokens), layout.tokens)
     trace = Trace.start(
         len(tokens),
         config.depths,
         len(config.labels),
         multi_label=config.multi_label,
-        remember=remember,
+        keep_trace=keep_trace,
     )
-    hidden = backend.embed(layout.placed(ids), layout.placed(type_ids), layout)
+    hidden = backend.embed(layout.to_device(ids), layout.to_device(type_ids), layout)
     return Rows(np.asarray(identity, np.int64), policies, hidden, layout, trace)
 
 
-def flat(lists: Iterable[list[int]], total: int) -> NDArray[np.int64]:
-    """``[total]``: one list after another."""
+def concatenate(lists: Iterable[list[int]], total: int) -> NDArray[np.int64]:
+    """Join lists of ``total`` numbers into one array ``[total]``."""
     return np.fromiter(chain.from_iterable(lists), np.int64, total)
 
 
 def check_tokens(tokens: Tokens, config: ModelConfig) -> None:
-    """Look at one text's tokens before it joins others: on an accelerator they would take the whole process down.
+    """Check that the model has an embedding for every token: on an accelerator an unknown one ends the process.
 
     Raises:
-        InputError: it holds a token or a segment that the model has no embedding of.
+        InputError: a token or a segment is out of range.
     """
     if max(tokens.ids) >= config.vocab_size:
         raise InputError(f"a text has the token {max(tokens.ids)}, and the model knows only {config.vocab_size}")

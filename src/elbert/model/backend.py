@@ -12,7 +12,7 @@ from torch import Tensor
 from elbert.errors import InputError
 from elbert.model import native
 from elbert.model.config import ModelConfig
-from elbert.model.cuda import Replayed, VarlenKernels, record_graph, varlen_attention
+from elbert.model.cuda import GraphReplay, VarlenKernels, record_graph, varlen_attention
 from elbert.model.int8 import build_int8_layer
 from elbert.model.kernels import Kernels, NativeKernels, TorchKernels
 from elbert.model.layer import (
@@ -30,7 +30,7 @@ from elbert.model.precision import Precision, hidden_dtype
 from elbert.model.weights import group_layers, load_weights
 
 
-def kernels_for(dtype: torch.dtype, device: torch.device, *, head_width: int) -> Kernels:
+def choose_kernels(dtype: torch.dtype, device: torch.device, *, head_width: int) -> Kernels:
     """The fastest that there are for hidden values of this type on this device."""
     if device.type == "cuda":
         attend = varlen_attention() if dtype == torch.bfloat16 and head_width % 8 == 0 else None
@@ -74,8 +74,8 @@ class TorchBackend:
         self._groups = groups
         self._heads = heads
         self._run: Callable[[Tensor, Layout, int], Tensor] = self._layers
-        if replayable(groups):
-            self._run = Replayed(self._layers, record_graph)
+        if can_replay(groups):
+            self._run = GraphReplay(self._layers, record_graph)
 
     @classmethod
     def load(
@@ -99,7 +99,7 @@ class TorchBackend:
         place = next(iter(exact.values())).device
         dtype = hidden_dtype(precision, place)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
-        kernels = kernels_for(dtype, place, head_width=config.hidden_size // config.num_attention_heads)
+        kernels = choose_kernels(dtype, place, head_width=config.hidden_size // config.num_attention_heads)
 
         def layer(name: str) -> Layer:
             if precision == "int8":
@@ -121,7 +121,7 @@ class TorchBackend:
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``ids, type_ids [tokens] -> [room, width]``."""
-        return self._embedding(layout.filled(ids), layout.filled(type_ids), layout)
+        return self._embedding(layout.add_filler(ids), layout.add_filler(type_ids), layout)
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         """``[room, width] -> [room, width]``."""
@@ -137,7 +137,7 @@ class TorchBackend:
         return hidden
 
 
-def replayable(groups: list[list[Layer]]) -> bool:
+def can_replay(groups: list[list[Layer]]) -> bool:
     """Whether steps are free of padding on a device with graphs, so that they can be recorded."""
     layers = [layer for group in groups for layer in group]
     return all(isinstance(layer, FloatLayer) and isinstance(layer.kernels, VarlenKernels) for layer in layers)

@@ -12,7 +12,7 @@ from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
 
 
-def backbone_of(values: Mapping[str, Any], source: str) -> Backbone:
+def find_backbone(values: Mapping[str, Any], source: str) -> Backbone:
     """The family of a ``config.json``.
 
     Raises:
@@ -42,7 +42,7 @@ def backbone_of(values: Mapping[str, Any], source: str) -> Backbone:
     return backbone
 
 
-def sizes_of(values: Mapping[str, Any], backbone: Backbone, source: str) -> dict[str, int]:
+def read_sizes(values: Mapping[str, Any], backbone: Backbone, source: str) -> dict[str, int]:
     """The sizes by our names.
 
     Raises:
@@ -63,7 +63,7 @@ def sizes_of(values: Mapping[str, Any], backbone: Backbone, source: str) -> dict
     return sizes | {"embedding_size": width, "num_hidden_groups": sizes["num_hidden_layers"], "inner_group_num": 1}
 
 
-def padding_of(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[str, int], source: str) -> int | None:
+def read_padding(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[str, int], source: str) -> int | None:
     """The id and the position that positions are counted behind; None where they are counted from 0.
 
     Raises:
@@ -113,15 +113,15 @@ class ModelConfig:
     padding: int | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
+    def from_dict(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
         """From the contents of a ``config.json``; ``source`` names the file in errors.
 
         Raises:
             BundleError: it is of no family that is known, asks for what is not computed here, or a size is missing or
                 out of range.
         """
-        backbone = backbone_of(values, source)
-        sizes = sizes_of(values, backbone, source)
+        backbone = find_backbone(values, source)
+        sizes = read_sizes(values, backbone, source)
         pooling, heads = values.get("pooling", "cls"), values.get("exit_heads", 1)
         if (
             pooling not in get_args(Pooling)
@@ -136,17 +136,17 @@ class ModelConfig:
         eps = values.get("layer_norm_eps", 1e-12)
         if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < 1:
             raise BundleError(f"{source}: layer_norm_eps is {eps!r}, expected a small number such as 1e-12")
-        labels = labels_of(values, source)
+        labels = read_labels(values, source)
         return cls(
             **sizes,
             hidden_act=str(values.get(backbone.theirs("hidden_act"), backbone.hidden_act)),
             layer_norm_eps=float(eps),
             labels=labels,
-            problem=problem_of(values.get("problem_type"), len(labels), source),
+            problem=read_problem(values.get("problem_type"), len(labels), source),
             pooling=pooling,
             exit_heads=heads,
             backbone=backbone,
-            padding=padding_of(values, backbone, sizes, source),
+            padding=read_padding(values, backbone, sizes, source),
         )
 
     @property
@@ -174,11 +174,11 @@ class ModelConfig:
         return (depth - 1) * self.exit_heads // self.num_hidden_layers
 
     @property
-    def all_shared(self) -> bool:
+    def is_all_shared(self) -> bool:
         """Whether one layer group and one head serve all depths, so that all rows may share every call."""
         return self.num_hidden_groups == 1 and self.exit_heads == 1
 
-    def need(self, depth: int) -> tuple[int, int]:
+    def weights_key(self, depth: int) -> tuple[int, int]:
         """What takes a row that stands at ``depth`` (from 0) one deeper: rows of one need may share a call."""
         return self.group(depth + 1), self.head(depth + 1)
 
@@ -189,7 +189,7 @@ class ModelConfig:
         return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
 
-def labels_of(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
+def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     """Label names in index order; transformers' ``LABEL_i`` where none are given.
 
     Raises:
@@ -208,7 +208,7 @@ def labels_of(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     return tuple(by_index[index] for index in range(len(by_index)))
 
 
-def problem_of(problem: str | None, labels: int, source: str) -> Problem:
+def read_problem(problem: str | None, labels: int, source: str) -> Problem:
     """The kind of question, by transformers' rule: unsaid, one label is a regression and more are classes."""
     if problem is None:
         return "regression" if labels == 1 else "single_label_classification"

@@ -22,7 +22,7 @@ def processor_flags() -> frozenset[str]:
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
+def use_threads(count: int | None) -> Iterator[None]:
     """Let torch use so many threads inside; None leaves it as it is."""
     if count is None:
         yield

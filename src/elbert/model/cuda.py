@@ -62,7 +62,7 @@ class Recording:
     result: Tensor
 
 
-class Replayed:
+class GraphReplay:
     """``step(hidden, spans, group)``, recorded once for every rounded size and replayed from then on."""
 
     def __init__(self, step: Callable[[Tensor, Layout, int], Tensor], record: Record) -> None:
@@ -72,7 +72,7 @@ class Replayed:
 
     def __call__(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         """``[room, width] -> [room, width]``."""
-        size = layout.room, power_of_two(len(layout)), power_of_two(layout.longest)
+        size = layout.size, power_of_two(len(layout)), power_of_two(layout.longest)
         if (group, *size) not in self._recordings:
             self._recordings[group, *size] = self._recorded(hidden, group, *size)
         recording, rows = self._recordings[group, *size], len(layout)

@@ -35,7 +35,7 @@ class Int8Product:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, linear: Linear, dtype: torch.dtype) -> Int8Product:
+    def quantise(cls, linear: Linear, dtype: torch.dtype) -> Int8Product:
         """Quantise the weights, each output channel on its own scale; values come out in ``dtype``."""
         weight = linear.weight.float()
         scales = weight.abs().amax(1).clamp(min=1e-30) / 127
@@ -83,18 +83,18 @@ def build_int8_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernel
     """The layer from float32 weights, hidden values in ``dtype``."""
     return Int8Layer(
         heads=config.num_attention_heads,
-        qkv=Int8Product.of(weights.qkv, dtype),
-        dense=Int8Product.of(weights.dense, dtype),
+        qkv=Int8Product.quantise(weights.qkv, dtype),
+        dense=Int8Product.quantise(weights.dense, dtype),
         attention_norm=weights.attention_norm.to(kernels.norm_dtype),
-        widen=Int8Product.of(weights.widen, dtype),
-        activate=activation_quantised(config.hidden_act, kernels),
-        narrow=Int8Product.of(weights.narrow, dtype),
+        widen=Int8Product.quantise(weights.widen, dtype),
+        activate=make_quantised_activation(config.hidden_act, kernels),
+        narrow=Int8Product.quantise(weights.narrow, dtype),
         norm=weights.norm.to(kernels.norm_dtype),
         kernels=kernels,
     )
 
 
-def activation_quantised(name: str, kernels: Kernels) -> Callable[[Scaled], Quantised]:
+def make_quantised_activation(name: str, kernels: Kernels) -> Callable[[Scaled], Quantised]:
     """The activation that transformers knows by ``name``, and its result quantised."""
     if FUSED.get(name) == ("gelu", "tanh"):
         return kernels.gelu_quantise
@@ -108,7 +108,7 @@ def can_int8() -> bool:
     codes = torch.arange(64, dtype=torch.uint8).view(2, 32) * 3
     linear = Linear(torch.linspace(-1, 1, 32 * 16).view(16, 32), torch.zeros(16))
     try:
-        made = Int8Product.of(linear, torch.float32)(Quantised(codes, torch.ones(2)))
+        made = Int8Product.quantise(linear, torch.float32)(Quantised(codes, torch.ones(2)))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     expected = (codes.float() - ZERO) @ linear.weight.T

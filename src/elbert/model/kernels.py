@@ -76,7 +76,7 @@ class TorchKernels:
 
     def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
         """Attention is the only place where rows must stand side by side, so the only one that pads."""
-        packed = qkv.view(layout.room, 3, heads, -1)
+        packed = qkv.view(layout.size, 3, heads, -1)
         query, key, value = layout.pad(packed).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
         return layout.pack(mixed.transpose(1, 2)).reshape(qkv.shape[0], -1)

@@ -29,7 +29,7 @@ class Embedding:
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``ids, type_ids [room] -> [room, width]``."""
         position = layout.position if self.padding is None else counted(ids[: layout.tokens], layout, self.padding)
-        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.filled(position))
+        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.add_filler(position))
         if self.segments is not None:
             small += self.segments.index_select(0, type_ids)
         normed = self.norm(small)

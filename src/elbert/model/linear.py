@@ -30,7 +30,7 @@ class Linear(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedLinear:
     """The same, and an activation after it, by oneDNN: more than twice as fast as MKL on processors not Intel's."""
 
     weight: Tensor  # in oneDNN's own layout
@@ -39,7 +39,7 @@ class Packed:
     form: str = ""
 
     @classmethod
-    def of(cls, linear: Linear, activation: str = "none", form: str = "") -> Packed:
+    def pack(cls, linear: Linear, activation: str = "none", form: str = "") -> PackedLinear:
         """Lay out the weights; once, when the model is loaded."""
         return cls(torch.ops.mkldnn._reorder_linear_weight(linear.weight), linear.bias, activation, form)
 
@@ -51,7 +51,7 @@ class Packed:
 
 def product(linear: Linear) -> Product:
     """The fastest form of a product here."""
-    return Packed.of(linear) if can_pack(linear.weight.dtype, linear.weight.device) else linear.__call__
+    return PackedLinear.pack(linear) if can_pack(linear.weight.dtype, linear.weight.device) else linear.__call__
 
 
 def activated(linear: Linear, name: str) -> Product:
@@ -64,8 +64,8 @@ def activated(linear: Linear, name: str) -> Product:
     if not can_pack(linear.weight.dtype, linear.weight.device):
         return lambda x: function(linear(x))
     if name in FUSED:
-        return Packed.of(linear, *FUSED[name])
-    packed = Packed.of(linear)
+        return PackedLinear.pack(linear, *FUSED[name])
+    packed = PackedLinear.pack(linear)
     return lambda x: function(packed(x))
 
 
@@ -82,7 +82,7 @@ def _packs(dtype: torch.dtype) -> bool:
     linear = Linear(torch.eye(16, dtype=dtype), torch.zeros(16, dtype=dtype))
     x = torch.ones(3, 16, dtype=dtype)
     try:
-        return bool(torch.equal(Packed.of(linear)(x), x))
+        return bool(torch.equal(PackedLinear.pack(linear)(x), x))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
 

@@ -29,10 +29,10 @@ def hidden_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         return torch.float32 if precision == "float32" else torch.bfloat16
     if device.type != "cpu" or not can_int8():
         raise InputError("dtype int8 needs an x86 processor and torch with oneDNN; use bfloat16 or float32 here")
-    return torch.bfloat16 if does_well("bfloat16", device) else torch.float32
+    return torch.bfloat16 if is_fast("bfloat16", device) else torch.float32
 
 
-def does_well(precision: Precision, device: torch.device) -> bool:
+def is_fast(precision: Precision, device: torch.device) -> bool:
     """Whether this precision is faster here than those of more bits."""
     if device.type == "cuda":
         return precision == "float32" or (precision == "bfloat16" and torch.cuda.is_bf16_supported())
@@ -43,8 +43,8 @@ def does_well(precision: Precision, device: torch.device) -> bool:
     return True
 
 
-def fastest(checked: Collection[str], device: str) -> Precision:
+def fastest_precision(checked: Collection[str], device: str) -> Precision:
     """The fastest precision that this machine does well, of float32 and those whose accuracy was ``checked``."""
     order: tuple[Precision, ...] = ("int8", "bfloat16")
     usable = [precision for precision in order if precision in checked]
-    return next((p for p in usable if does_well(p, torch.device(device))), "float32")
+    return next((p for p in usable if is_fast(p, torch.device(device))), "float32")

@@ -13,7 +13,7 @@ from transformers import AlbertConfig, AlbertForSequenceClassification
 from elbert.errors import BundleError, InputError
 from elbert.model.config import Pooling
 from elbert.model.families import ALBERT
-from elbert.model.reference.all_depths import EveryDepth
+from elbert.model.reference.all_depths import AllDepthsMixin
 
 
 class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook carries no types
@@ -70,7 +70,7 @@ class ExitHead(nn.Module):
         self.classifier = nn.Linear(width, classes)
 
 
-class ElbertForSequenceClassification(EveryDepth, AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
+class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """ALBERT with its one layer's every depth read by its one exit head (Xie et al. 2021, section 2.1).
 
     Adds no parameter to ALBERT's classifier, and loads and saves its folders.

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from elbert.model.reference.losses import depth_losses, inferred_problem
+from elbert.model.reference.losses import depth_losses, infer_problem
 
 
 @dataclass
@@ -19,7 +19,7 @@ class ElbertOutput(SequenceClassifierOutput):
     exit_logits: Tensor | None = None
 
 
-class EveryDepth:
+class AllDepthsMixin:
     """Stands before one of transformers' classifiers: its head reads every depth, and it gains no parameter by that.
 
     A family says how its head reads (:meth:`read`); its encoder is transformers' own.
@@ -27,7 +27,7 @@ class EveryDepth:
 
     config: Any
     base_model: Any
-    takes_segments = True  # whether the encoder knows which text of a pair a token belongs to
+    has_segments = True  # whether the encoder knows which text of a pair a token belongs to
 
     def forward(
         self,
@@ -45,7 +45,7 @@ class EveryDepth:
 
         ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Trainers weigh the depths themselves.
         """
-        if self.takes_segments:
+        if self.has_segments:
             kwargs["token_type_ids"] = token_type_ids
         out = self.base_model(
             input_ids=input_ids,
@@ -59,7 +59,7 @@ class EveryDepth:
         exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
         loss = None
         if labels is not None:
-            problem = inferred_problem(self.config.problem_type, exit_logits.shape[-1], labels)
+            problem = infer_problem(self.config.problem_type, exit_logits.shape[-1], labels)
             self.config.problem_type = problem
             loss = depth_losses(exit_logits, labels, problem).sum()
         told = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states

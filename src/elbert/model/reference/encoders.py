@@ -13,10 +13,10 @@ import torch
 import transformers
 from torch import Tensor
 
-from elbert.model.reference.all_depths import EveryDepth
+from elbert.model.reference.all_depths import AllDepthsMixin
 
 
-class BertForSequenceClassification(EveryDepth, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # transformers' hook carries no types
+class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # transformers' hook carries no types
     """BERT, every depth read by its pooler and classifier."""
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
@@ -26,7 +26,7 @@ class BertForSequenceClassification(EveryDepth, transformers.BertForSequenceClas
         return cast(Tensor, self.classifier(self.dropout(pooled)))
 
 
-class RobertaForSequenceClassification(EveryDepth, transformers.RobertaForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
+class RobertaForSequenceClassification(AllDepthsMixin, transformers.RobertaForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """RoBERTa, every depth read by its classification head."""
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
@@ -36,10 +36,10 @@ class RobertaForSequenceClassification(EveryDepth, transformers.RobertaForSequen
         return cast(Tensor, said.view(*rows.shape[:2], -1))
 
 
-class DistilBertForSequenceClassification(EveryDepth, transformers.DistilBertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
+class DistilBertForSequenceClassification(AllDepthsMixin, transformers.DistilBertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """DistilBERT, every depth read by its two classifying maps."""
 
-    takes_segments = False
+    has_segments = False
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """``[depths, rows, classes]``."""

@@ -36,7 +36,7 @@ def depth_losses(exit_logits: Tensor, labels: Tensor, problem: Problem, smoothin
     return apart.mean((1, 2))
 
 
-def inferred_problem(configured: str | None, classes: int, labels: Tensor) -> Problem:
+def infer_problem(configured: str | None, classes: int, labels: Tensor) -> Problem:
     """The problem type, by transformers' rule where the configuration leaves it open."""
     if configured is not None:
         return cast(Problem, configured)
