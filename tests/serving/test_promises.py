@@ -15,7 +15,7 @@ SPECS = ["safe", "fast", "full", "patience(2)", "entropy(0.4) | depth(5)"]
 
 
 class Traffic(RuleBasedStateMachine):
-    """Clients connect and disconnect, backends fail: every accepted text is answered once, or its client has disconnected."""
+    """Clients connect and disconnect, backends fail: each accepted text is answered once, or its client disconnected."""
 
     def __init__(self):
         super().__init__()
