@@ -1,9 +1,9 @@
-"""One ONNX file that leaves early against the unrolled graph: time, loading, size, memory.
+"""One ONNX file that exits early against the unrolled graph: time, loading, size, memory.
 
     python benchmarks/onnx_loop.py [--shape bundled] [--data FILE] [--texts 256] [--rounds 5] [--threads 2]
 
 ``unrolled`` is transformers' model as torch.onnx writes it, quantised dynamically for int8 (scales per tensor);
-``full`` our loop to the last depth; ``exits`` our loop with the model's own policy. Random shapes leave at a quarter of
+``full`` our loop to the last depth; ``exits`` our loop with the model's own policy. Random shapes exit at a quarter of
 the depths, by a policy that reads what a window reads. Batches are of like length, tokenised beforehand. Loading and
 memory are measured in processes of their own, which load the file and answer one batch of 32 rows of 128 tokens;
 ``runtime`` is such a process without a file. Memory is read from Linux's /proc.
@@ -24,7 +24,7 @@ from typing import Any, get_args
 from elbert.bundle import Bundle
 from elbert.data import read_examples
 from elbert.export import Dtype, export
-from elbert.export.session import Session, chunks, padded
+from elbert.export.session import Session, pad_batch, split_chunks
 from elbert.tokenization import Tokeniser, Tokens
 from machine import keep
 from peers import Workshop
@@ -38,7 +38,7 @@ PROBE = """
 import json, re, sys, time
 from pathlib import Path
 import numpy as np, onnxruntime
-def peak():  # getrusage would tell of the process that started this one
+def peak():  # getrusage would report the process that started this one
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
 result = {}
 if sys.argv[1]:
@@ -62,7 +62,9 @@ def files_of(folder: Path, cache: Path, threads: int) -> dict[str, Path]:
     files = {"unrolled float32": exported(folder, workshop), "unrolled int8": quantised(folder, workshop)}
     bundle = Bundle.open(folder)
     depths = bundle.config.depths
-    own = str(bundle.policy()) if bundle.default else f"window(entropy=0.0, size={depths}) | depth({depths // 4})"
+    own = (
+        str(bundle.resolve_policy()) if bundle.default else f"window(entropy=0.0, size={depths}) | depth({depths // 4})"
+    )
     for dtype in get_args(Dtype):
         for name, policy in (("full", "full"), ("exits", own)):
             path = cache / f"{name}_{dtype}.onnx"
@@ -76,7 +78,7 @@ def contest(files: dict[str, Path], tokens: list[Tokens], rounds: int, threads: 
     result: dict[str, Any] = {"milliseconds_a_text": {}, "mean_depth": {}}
     for rows in BATCHES:
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
-        batches = [padded([tokens[i] for i in some]) for some in chunks(order, rows)]
+        batches = [pad_batch([tokens[i] for i in some]) for some in split_chunks(order, rows)]
         runs = {name: partial(all_of, session, batches) for name, session in sessions.items()}
         seconds = interleaved(runs, rounds)
         result["milliseconds_a_text"][rows] = {name: taken / len(tokens) * 1e3 for name, taken in seconds.items()}

@@ -1,4 +1,4 @@
-"""The file that leaves early in a browser: onnxruntime-web in the system's Chromium, beside native onnxruntime.
+"""The file that exits early in a browser: onnxruntime-web in the system's Chromium, beside native onnxruntime.
 
     python benchmarks/onnx_web.py --onnxruntime-web FOLDER [--data FILE] [--texts 24] [--rounds 3]
 
@@ -25,7 +25,7 @@ from typing import Any
 from elbert.bundle import Bundle
 from elbert.data import read_examples
 from elbert.export import export
-from elbert.export.browser import RUNTIME_FILES, runtime_folder
+from elbert.export.browser import RUNTIME_FILES, find_runtime
 from elbert.export.session import Session
 from elbert.tokenization import Tokens
 from machine import keep
@@ -118,7 +118,7 @@ def loads(browser: Any, address: str, files: dict[str, Path], tokens: list[Token
 
 
 def contest(browser: Any, addresses: dict[str, str], files: dict[str, Path], tokens: list[Tokens], rounds: int) -> Any:
-    """Milliseconds a text of everybody in turn, and the mean depth that each says."""
+    """Milliseconds a text of every runtime in turn, and the mean depth that each reports."""
     runs: dict[str, Callable[[], object]] = {}
     depths: dict[str, float] = {}
     for name, file in files.items():
@@ -142,7 +142,7 @@ def measured(args: argparse.Namespace, tokens: list[Tokens]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         folder = Path(place)
         for name in RUNTIME_FILES:
-            shutil.copy(runtime_folder(Path(args.onnxruntime_web)) / name, folder)
+            shutil.copy(find_runtime(Path(args.onnxruntime_web)) / name, folder)
         (folder / "page.html").write_text(PAGE)
         files = files_of(folder)
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     texts = [e.content() for e in read_examples(args.data)] if args.data else texts_of(20, args.texts)
-    tokens = Bundle.open().tokeniser().encode(texts[: args.texts])
+    tokens = Bundle.open().load_tokeniser().encode(texts[: args.texts])
     about = {"texts": len(tokens), "mean_tokens": statistics.mean(len(row.ids) for row in tokens)}
     result = {**about, "rounds": args.rounds, **measured(args, tokens)}
     show(result)

@@ -15,7 +15,7 @@ from typing import Any
 
 from elbert import Classifier
 from elbert.classifier import REFILL
-from elbert.engine import Capacity, Engine, Request, Sweep
+from elbert.engine import Capacity, Engine, Request, SweepQueue
 from elbert.exits import Policy, policy
 from elbert.model import Backend
 from elbert.tokenization import Tokens
@@ -32,7 +32,7 @@ SECONDS = 0.7  # about which a run at full depth should take
 
 def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int) -> float:
     """Mean depth of all, served by the engine."""
-    engine = Engine(backend, Capacity(capacity, capacity * TOKENS), queue=Sweep(), refill=REFILL)
+    engine = Engine(backend, Capacity(capacity, capacity * TOKENS), queue=SweepQueue(), refill=REFILL)
     for identity, each in enumerate(tokens):
         engine.submit(Request(identity, each, chosen))
     depths = 0

@@ -1,4 +1,4 @@
-"""What the simulator says of questions that one machine cannot answer: a thousand replicas, lengths, mixes of exits.
+"""What the simulator predicts where one machine is not enough: a thousand replicas, lengths, mixes of exits.
 
     python benchmarks/scaling.py [--costs benchmarks/results/simulator.json] [--replicas 1000] [--price 0.10]
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from elbert.classifier import REFILL
-from elbert.engine import Arrival, Capacity, Queue, Sweep
+from elbert.engine import ArrivalQueue, Capacity, Queue, SweepQueue
 from machine import RESULTS, keep
 from scripted import script
 from simulator import Costs, Replica, Served, Text, fewest_of, random_one, serve, shrinking, turn_by_turn, waiting
@@ -52,7 +52,9 @@ def replica(costs: Costs, capacity: Capacity, queue: Queue, refill: float = 0.0)
 
 def bulk(costs: Costs, texts: Sequence[Text], capacity: Capacity, queue: Queue | None = None) -> Served:
     """Everything there at once, as the classifier runs it."""
-    return serve(texts, [0.0] * len(texts), [replica(costs, capacity, Sweep() if queue is None else queue, REFILL)])
+    return serve(
+        texts, [0.0] * len(texts), [replica(costs, capacity, SweepQueue() if queue is None else queue, REFILL)]
+    )
 
 
 def money(costs: Costs, price: float) -> list[dict[str, Any]]:
@@ -89,15 +91,15 @@ def mixes(costs: Costs) -> list[dict[str, Any]]:
 
 
 def lengths(costs: Costs, number: int = 6000) -> list[dict[str, Any]]:
-    """Lengths that are alike and lengths that are not: bulk, and at 0.7 of it who stays how long."""
+    """Lengths that are alike and lengths that are not: bulk, and at 0.7 of its load how long each stays."""
     rows = list[dict[str, Any]]()
     spread = skewed(number)
     even = round(mean(spread))
     for name, found in {"alike": [even], "skewed": spread}.items():
         texts = drawn(number, script(3.0, DEEPEST), found)
-        sweeps, comes_first = (bulk(costs, texts, LONG, queue) for queue in (Sweep(), Arrival()))
+        sweeps, comes_first = (bulk(costs, texts, LONG, queue) for queue in (SweepQueue(), ArrivalQueue()))
         rate = 0.7 * number / comes_first.seconds
-        live = serve(texts, poisson(number, rate), [replica(costs, LONG, Arrival())])
+        live = serve(texts, poisson(number, rate), [replica(costs, LONG, ArrivalQueue())])
         size = np.array([text.length for text in texts])
         short, long = size <= np.percentile(size, 50), size >= np.percentile(size, 95)
         row = {"lengths": name, "mean": float(size.mean()), "longest": int(size.max())}
@@ -109,7 +111,7 @@ def lengths(costs: Costs, number: int = 6000) -> list[dict[str, Any]]:
 
 
 def fleet(costs: Costs, replicas: int, each: int) -> list[dict[str, Any]]:
-    """Many replicas behind a balancer: how long texts stay, by load and by who takes the next one."""
+    """Many replicas behind a balancer: how long texts stay, by load and by which replica takes the next one."""
     number = replicas * each
     texts = drawn(number, script(3.0, DEEPEST), skewed(number))
     most = 4000 / bulk(costs, texts[:4000], LONG).seconds
@@ -122,7 +124,7 @@ def fleet(costs: Costs, replicas: int, each: int) -> list[dict[str, Any]]:
             "fewer of two": fewest_of(2, replicas),
         }
         for name, route in routes.items():
-            served = serve(texts, comes, [replica(costs, LONG, Arrival()) for _ in range(replicas)], route)
+            served = serve(texts, comes, [replica(costs, LONG, ArrivalQueue()) for _ in range(replicas)], route)
             stay = served.stay[number // 4 :]  # the first ones find everything empty
             p50, p99 = np.percentile(stay, (50, 99)) * 1e3
             row = {"load": load, "route": name, "texts_a_second": load * most * replicas, "mean_ms": stay.mean() * 1e3}

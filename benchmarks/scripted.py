@@ -1,4 +1,4 @@
-"""Exits by a script: a real model computes everything, and rows leave at depths that were fixed beforehand.
+"""Exits by a script: a real model computes everything, and rows exit at depths that were fixed beforehand.
 
 The script travels with the row, in the first value of its [CLS] token, counted down by every layer; when it reaches 0
 the head's logits are made certain. So layer, head, trace and policy cost what they cost, whatever the weights are.
@@ -19,7 +19,7 @@ POLICY = "window(entropy=0.1, size=6)"  # its second stage never fires here: und
 
 
 class Scripted(Wrapped):
-    """A backend whose rows leave at ``depths[sum of their ids modulo their number]``."""
+    """A backend whose rows exit at ``depths[sum of their ids modulo their number]``."""
 
     def __init__(self, backend: Backend, depths: Sequence[int]) -> None:
         super().__init__(backend)
@@ -52,7 +52,7 @@ class Scripted(Wrapped):
 
 
 def script(mean: float, deepest: int, number: int = 97, seed: int = 0) -> list[int]:
-    """``number`` exit depths from 1 to ``deepest`` of that mean: most rows leave early, some late, as they do."""
+    """``number`` exit depths from 1 to ``deepest`` of that mean: most rows exit early, some late, as in real data."""
     rng = random.Random(seed)
     depths = [1 + min(int(rng.expovariate(1 / max(mean - 1, 1e-9))), deepest - 1) for _ in range(number)]
     while abs(sum(depths) / number - mean) > 0.5 / number:  # the tail was cut off: nudge until the mean is right

@@ -9,7 +9,7 @@ server runs at a time, the others are stopped; rounds are interleaved; medians o
 the same precision. Where a server has several settings (threads, batches), the one with the greater capacity is taken,
 by a look before the contest; ours run as `elbert serve` does by itself.
 
-With every round at a rate stands how much of the machine its host took away meanwhile (``stolen``, Linux) and how
+Every round at a rate records how much of the machine its host took away meanwhile (``stolen``, Linux) and how
 long a fixed product took just before and after (``pace_ms``); over 5 % stolen, a round counts only where no other is.
 
 ``sustained`` is the rate at which p99 passes five times the unloaded median latency (or more than 1 % is not answered),
@@ -93,13 +93,13 @@ def main() -> None:
     }
     result |= {"quick": args.quick, "rows": list(rows.values()), "ratios": verdict}
     if args.quick:
-        print("not kept: a quick run says that it works, not how fast")
+        print("not kept: a quick run shows that it works, not how fast")
     else:
         print(f"kept in {keep('serving', result)}")
 
 
 def options() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", help="labelled texts for the bundled model (default: examples/reviews.txt, no labels)"

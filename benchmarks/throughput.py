@@ -36,7 +36,7 @@ def ours(folder: Path, shape: str, precision: str) -> dict[str, tuple[Classifier
     """Our ways over a folder: full depth, and exits at two operating points."""
     full = Classifier.load(folder, "full", dtype=precision)
     if shape == "bundled":
-        points = {name: full.bundle.policy(name) for name in ("safe", "fast")}
+        points = {name: full.bundle.resolve_policy(name) for name in ("safe", "fast")}
         return {"full depth": (full, None)} | {f"exits, {name}": (full, spec) for name, spec in points.items()}
     ways: dict[str, tuple[Classifier, Any]] = {"full depth": (full, None)}
     for part in (4, 2):
@@ -51,7 +51,7 @@ def go_ours(classifier: Classifier, spec: Any) -> Go:
 
 
 def go_others(classifier: Classifier, spec: Any, way: Any) -> Go:
-    """Texts to mean depth, by another way of leaving early."""
+    """Texts to mean depth, by another way of early exit."""
     return lambda texts: run(way, classifier.tokeniser.encode(texts), classifier.backend, spec, 32)
 
 
@@ -63,7 +63,7 @@ def scores(answer: Any) -> NDArray[np.float64] | None:
 
 
 def contest(folder: Path, shape: str, cache: Path, calibration: Sequence[str], names: Sequence[str]) -> dict[str, Go]:
-    """Everybody who takes part, ready to run."""
+    """Every contestant, ready to run."""
     workshop = Workshop(cache=cache, calibration=tuple(calibration))
     everybody: dict[str, Go] = {}
     for peer in PEERS:

@@ -23,14 +23,14 @@ from lab.variants import shallower
 
 
 def main(argv: list[str] | None) -> None:
-    """Plan, or make what is missing; then study what is there."""
+    """Plan, or make the missing runs; then study the finished ones."""
     reader = build_parser(__doc__)
     reader.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET")
     reader.add_argument("--variant", default="equal", metavar="WAY", help="the way to train whose exits are studied")
     reader.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
     reader.add_argument("--alone-seeds", nargs="*", type=int, metavar="N", help="of classifiers trained alone")
     reader.add_argument("--families", nargs="+", metavar="FAMILY", help="default: all")
-    reader.add_argument("--plan", action="store_true", help="only say what is missing")
+    reader.add_argument("--plan", action="store_true", help="only list what is missing")
     reader.add_argument("--tables", action="store_true", help="only study what is there")
     reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
     command.add_base(reader)
@@ -54,8 +54,8 @@ def main(argv: list[str] | None) -> None:
         return
     if not arguments.tables:
         one = partial(command.make_one, arguments=arguments)
-        left = plan.make_missing(runs, is_missing, arguments.minutes, machine, one)
-        print_line(f"{len(runs) - left} of {len(runs)} runs are there")
+        missing = plan.make_missing(runs, is_missing, arguments.minutes, machine, one)
+        print_line(f"{len(runs) - missing} of {len(runs)} runs are there")
     linear = measure_baselines(here, [command.prepare_once(each, here) for each in data])
     found = run_study(ours, alone, arguments.families, arguments.variant, start, print_line)
     save_study(here, found)

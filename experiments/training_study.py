@@ -43,7 +43,7 @@ def main(argv: list[str] | None) -> None:
     reader.add_argument("--variants", nargs="+", default=WAYS, metavar="WAY")
     reader.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), metavar="N")
     reader.add_argument("--reference", default="equal", metavar="WAY", help="what areas are compared with")
-    reader.add_argument("--plan", action="store_true", help="only say what is missing")
+    reader.add_argument("--plan", action="store_true", help="only list what is missing")
     reader.add_argument("--tables", action="store_true", help="only collect and show")
     reader.add_argument("--minutes", type=float, metavar="M", help="begin no run that would end later")
     command.add_base(reader)
@@ -59,8 +59,8 @@ def main(argv: list[str] | None) -> None:
         return
     if not arguments.tables:
         one = partial(command.make_one, arguments=arguments)
-        left = plan.make_missing(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
-        print_line(f"{len(runs) - left} of {len(runs)} runs are there")
+        missing = plan.make_missing(runs, lambda run: run.record() is None, arguments.minutes, machine, one)
+        print_line(f"{len(runs) - missing} of {len(runs)} runs are there")
     study = training_results.collect(runs, arguments.reference)
     training_results.save_study(here, study)
     for name, each in study["sets"].items():

@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, types: Tensor) -> Tensor:
-    """Tokens against the teacher's layers, [CLS] of every depth against what the teacher says of the whole text.
+    """Tokens against the teacher's layers, [CLS] of every depth against the teacher's vector of the whole text.
 
     Rows ``[rows, tokens]`` are of one length, without padding. One target for [CLS] at all depths, because one exit
     head reads them all.
@@ -72,7 +72,7 @@ def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: T
 
 
 def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) -> Tensor:
-    """How often each word stands in some passages."""
+    """How often each word occurs in some passages."""
     counts = torch.zeros(vocabulary)
     for _ in range(SAMPLE):
         counts += torch.bincount(torch.tensor(next(rows)[0]), minlength=vocabulary)

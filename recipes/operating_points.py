@@ -20,20 +20,20 @@ import numpy as np
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, OperatingPoint, write_points
 from elbert.data import read_examples
-from elbert.evaluation import Outputs, collect, target
-from elbert.evaluation.metrics import right
-from elbert.evaluation.report import score
+from elbert.evaluation import Outputs, collect, parse_target
+from elbert.evaluation.metrics import find_correct
+from elbert.evaluation.report import score_policy
 from elbert.exits import Policy, Window, policy, replay
 
 LOSSES = {"safe": 0.5, "balanced": 1.0, "fast": 2.0}  # points of accuracy
 SIGMAS = 1.645  # one-sided 95 %
-DEFAULT = "safe"  # who chose nothing must not lose accuracy
+DEFAULT = "safe"  # without a choice no accuracy is lost
 
 
 def outputs_of(classifier: Classifier, path: str) -> Outputs:
     examples = list(read_examples(path))
     config = classifier.bundle.config
-    labels = [target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.problem) for e in examples]
     return collect(classifier, [e.content() for e in examples], labels)
 
 
@@ -48,14 +48,14 @@ def candidates(depths: int) -> list[Policy]:
 
 def highest_loss(outputs: Outputs, chosen: Policy) -> float:
     """The upper confidence limit of the accuracy lost against full depth, as a share."""
-    correct = right(outputs).astype(float)
+    correct = find_correct(outputs).astype(float)
     depth = replay(outputs.probabilities, chosen)
     lost = correct[:, -1] - correct[np.arange(len(outputs)), depth - 1]
     return float(lost.mean() + SIGMAS * lost.std() / np.sqrt(len(lost)))
 
 
 def figures(outputs: Outputs, chosen: Policy) -> dict[str, Any]:
-    found, full = score(outputs, str(chosen), chosen), score(outputs, "full", policy("full"))
+    found, full = score_policy(outputs, str(chosen), chosen), score_policy(outputs, "full", policy("full"))
     return {
         "n": len(outputs),
         "accuracy": round(found.metrics["accuracy"], 4),
@@ -75,7 +75,7 @@ def main() -> None:
     classifier = Classifier.load(args.model, "full")
     held = outputs_of(classifier, args.held_out)
     reports = {name: outputs_of(classifier, path) for name, path in (r.split("=", 1) for r in args.report)}
-    scored = [(p, score(held, str(p), p), highest_loss(held, p)) for p in candidates(held.depths)]
+    scored = [(p, score_policy(held, str(p), p), highest_loss(held, p)) for p in candidates(held.depths)]
     points = {}
     for name, limit in LOSSES.items():
         good = [(p, s) for p, s, loss in scored if loss <= limit / 100]

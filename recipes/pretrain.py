@@ -65,7 +65,7 @@ def losses(model: AlbertForPreTraining, batch: Batch, depths: list[int], device:
 
 
 def started(args: argparse.Namespace, tokenizer: AutoTokenizer) -> AlbertForPreTraining:
-    """A model with random weights, or the one that an earlier piece left."""
+    """A model with random weights, or the one that an earlier piece saved."""
     torch.manual_seed(args.seed)
     model = AlbertForPreTraining(
         AlbertConfig(

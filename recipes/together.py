@@ -14,7 +14,7 @@ from torch import Tensor, distributed
 
 
 class Together:
-    """This process among its like, as torchrun's environment says; alone where it says nothing.
+    """This process among its like, from torchrun's environment; alone where it is not set.
 
     They must part before the process ends, for gloo's threads do not end by themselves: it is a ``with`` block.
     """
@@ -36,7 +36,7 @@ class Together:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that tells and writes."""
+        """Whether this is the process that prints and writes."""
         return self.rank == 0
 
     def average(self, gradients: Sequence[Tensor]) -> None:

@@ -45,7 +45,7 @@ def chunks(tokens: Sequence[Sequence[int]], order: Sequence[int], rows: int) -> 
 
 
 def padded(rows: Sequence[Sequence[int]], padding: int) -> Batch:
-    """Rows filled up to the longest of them; the mask says which tokens are real."""
+    """Rows filled up to the longest of them; the mask marks the real tokens."""
     shape = (len(rows), max(len(row) for row in rows))
     ids, mask = np.full(shape, padding, np.int64), np.zeros(shape, np.int64)
     for at, row in enumerate(rows):

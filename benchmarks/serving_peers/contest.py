@@ -78,7 +78,7 @@ class Running:
             os.killpg(self.process.pid, signal.SIGSTOP)
 
     def load(self, texts: Sequence[str], kind: str, *, first: int = 0, **job: Any) -> Any:
-        """What the load generator, in a process of its own, says of a job; see ``serving_peers.openloop``."""
+        """What the load generator, in a process of its own, reports for a job; see ``serving_peers.openloop``."""
         request = {"port": self.port, "texts": list(texts), "kind": kind, "first": first} | job
         command = [sys.executable, "-m", "serving_peers.openloop"]
         with self.awake():

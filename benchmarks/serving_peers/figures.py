@@ -20,7 +20,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def medians(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per rate: the median of its rounds, without those that the host disturbed where others are left."""
+    """One row per rate: the median of its rounds, without those that the host disturbed where others remain."""
     by_share: dict[Any, list[dict[str, Any]]] = {}
     for found in rounds:
         by_share.setdefault(found["share"], []).append(found)

@@ -15,7 +15,7 @@ def add_batching(parser: argparse.ArgumentParser) -> None:
 
 
 def options(doc: str | None) -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)

@@ -3,7 +3,7 @@
     python -m serving_peers.static_batches --batch 32 --window 0.005 --operating-point safe  # and all of elbert serve's
 
 A batch starts when --batch requests wait, or the first has waited for --window seconds, and no row joins it: rows that
-are done leave, as in FastBERT, and the next batch starts when the last one has left. What is missing is what the
+are done exit, as in FastBERT, and the next batch starts when the last one has exited. What is missing is what the
 engine adds.
 """
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elbert.cli.main import main
-from elbert.engine import Capacity, StepResult, Request
+from elbert.engine import Capacity, Request, StepResult
 from elbert.engine.offline import submit
 from elbert.model import Backend
 from elbert.serving import service
@@ -27,7 +27,7 @@ LOOK = 0.0005  # seconds between looks at whether the window is over or the batc
 
 
 class Batches(Engines):
-    """Engines whose requests start together, or wait until all have left."""
+    """Engines whose requests start together, or wait until all have exited."""
 
     batch, window = BATCH, WINDOW
 

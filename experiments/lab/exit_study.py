@@ -139,7 +139,7 @@ def needs_run(run: Run, ours: Run) -> bool:
 
 
 def check_same_texts(run: Run, test: Outputs, plain: Mapping[int, Outputs]) -> None:
-    """Hold the outputs that are compared text by text to the same texts.
+    """Check that outputs which are compared text by text are of the same texts.
 
     Raises:
         DataError: labels or lengths differ.

@@ -45,7 +45,7 @@ class Machine:
 def fit(
     folder: Path, prepared: Prepared, variant: Variant, seed: int, output: Path, machine: Machine
 ) -> dict[str, Any]:
-    """Train from ``folder`` and leave the best checkpoint, by the stopping part, in ``output``; tells what it took.
+    """Train from ``folder``; save the best checkpoint, by the stopping part, in ``output``; return time and steps.
 
     Best is by the area over depths, or for a plain classifier by its last depth.
     """

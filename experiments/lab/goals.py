@@ -29,7 +29,7 @@ def check_goals(pooled: Record, timed: Record | None, simple: float | None) -> l
 
 
 def goal(title: str, met: bool | None, found: str) -> Record:
-    """A goal, whether it is met (None: not measured yet, or it says nothing), and what was found."""
+    """A goal, whether it is met (None: not measured yet, or without meaning), and what was found."""
     return {"goal": title, "met": met, "found": found}
 
 
@@ -88,7 +88,7 @@ def depth_matters(pooled: Record) -> Record:
 
 
 def learned(pooled: Record, simple: float | None) -> Record:
-    """The model is worth leaving early: at full depth it beats a linear SVM on the same rows, and a constant."""
+    """Early exit has a meaning: at full depth the model beats a linear SVM on the same rows, and a constant."""
     full = pooled["full"]["mean"]
     result = percent(full) if simple is None else f"{percent(full)}, the better of the two {percent(simple)}"
     return goal(
@@ -97,7 +97,7 @@ def learned(pooled: Record, simple: float | None) -> Record:
 
 
 def bundled_goal(exits: Mapping[str, Any] | None) -> Record:
-    """The bundled model's own goal, by what its exits.json says was measured."""
+    """The bundled model's own goal, by the measurements in its exits.json."""
     title = "bundled model: SST-2 validation at least 88 % at full depth"
     point = next(iter((exits or {}).get("points", {}).values()), None)
     validation = None if point is None else point["measured"].get("validation")

@@ -71,7 +71,7 @@ def prepare(data: DataSet, places: Places) -> Prepared:
     about = {"version": VERSION, "cut": data.cut, "source": source_hash(source)}
     if manifest is None or any(manifest.get(name) != value for name, value in about.items()):
         manifest = about | write_parts(data, source, folder)
-        write_record(folder / "manifest.json", manifest)  # last: it says that all the others are whole
+        write_record(folder / "manifest.json", manifest)  # last: it marks all the others as complete
     return Prepared(data, folder, manifest)
 
 
@@ -84,7 +84,7 @@ def source_hash(source: Path) -> str:
 
 
 def write_parts(data: DataSet, source: Path, folder: Path) -> dict[str, Any]:
-    """Cut and write; returns what the manifest says of it."""
+    """Cut and write; returns its part of the manifest."""
     labels = json.loads((source / "labels.json").read_text(encoding="utf-8"))
     train, test = published(data, source)
     parts = cut(data, train, test)
@@ -137,10 +137,12 @@ def cut(data: DataSet, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
         DataError: there are too few texts for what is to be held out.
     """
     tested = {key(row) for row in test}
-    left = [row for row in train if key(row) not in tested]
-    drawn, gone = (sample_sentences if data.by_sentence else sample_texts)(left, data.stopping + data.calibration)
+    allowed = [row for row in train if key(row) not in tested]
+    drawn, is_removed = (sample_sentences if data.by_sentence else sample_texts)(
+        allowed, data.stopping + data.calibration
+    )
     parts = {
-        "train": shuffle([row for row in left if not gone(row)])[: data.most_train],
+        "train": shuffle([row for row in allowed if not is_removed(row)])[: data.most_train],
         "stopping": drawn[: data.stopping],
         "calibration": drawn[data.stopping :],
         "test": shuffle(test)[: data.most_test],
@@ -150,7 +152,7 @@ def cut(data: DataSet, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
 
 
 def sample_texts(rows: Sequence[Row], count: int) -> tuple[list[Row], Callable[[Row], bool]]:
-    """Distinct texts drawn at random, and what tells the rows that must leave the training part for them."""
+    """Distinct texts drawn at random, and a test for the rows that must be removed from training for them."""
     first = {key(row): row for row in reversed(rows)}
     drawn = sample_keys(sorted(first), count)
     held = set(drawn)
@@ -158,15 +160,15 @@ def sample_texts(rows: Sequence[Row], count: int) -> tuple[list[Row], Callable[[
 
 
 def sample_sentences(rows: Sequence[Row], count: int) -> tuple[list[Row], Callable[[Row], bool]]:
-    """Whole sentences drawn at random; every row that is words of a drawn sentence, and of no other, must leave."""
+    """Whole sentences drawn at random; every row that is words of a drawn sentence, and of no other, is removed."""
     cutter = load_held_out()
     first = {key(row): row for row in reversed(rows)}
     sentences = cutter.maximal(sorted(first))
     drawn = sample_keys([s for s in sentences if len(s.split()) >= cutter.SHORTEST], count)
     held = set(drawn)
     kept: set[str] = set().union(*(cutter.word_runs(s) for s in sentences if s not in held))
-    gone = set().union(*(cutter.word_runs(s) for s in drawn)) - kept
-    return [first[each] for each in drawn], lambda row: key(row) in gone
+    removed = set().union(*(cutter.word_runs(s) for s in drawn)) - kept
+    return [first[each] for each in drawn], lambda row: key(row) in removed
 
 
 def sample_keys(keys: Sequence[str], count: int) -> list[str]:
@@ -186,7 +188,7 @@ def shuffle(rows: Sequence[Row]) -> list[Row]:
 
 
 def check(name: str, parts: Mapping[str, Sequence[Row]]) -> None:
-    """Hold the parts to what is promised of them.
+    """Check that no part is empty and no text is in two parts.
 
     Raises:
         DataError: a text is in two parts, or a part is empty.

@@ -1,4 +1,4 @@
-"""Where things lie, and records that are written whole or not at all."""
+"""The folders of the experiments, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 @contextmanager
 def claim_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder against another process that would do the same work; the hold ends with the process, killed or not.
+    """Lock a folder against other processes that would do the same work; the lock ends with the process.
 
     Raises:
         InputError: another process holds it.
@@ -78,7 +78,7 @@ def claim_folder(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise InputError(f"{folder}: another process is at work on it; wait, or take another run") from error
+                raise InputError(f"{folder}: another process is at work on it; wait, or choose another run") from error
         yield
 
 

@@ -56,7 +56,7 @@ def find_finished(runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any]]]:
 
 
 def print_plan(runs: Sequence[Run], missing: Sequence[Run], machine: Machine) -> None:
-    """Say what is missing and how long it will take."""
+    """Print the missing runs and how long each will take."""
     known = find_finished(runs)
     each = [minutes(run, known, machine) for run in missing]
     for run, estimate in zip(missing, each, strict=True):

@@ -65,7 +65,7 @@ def common(seeds: Sequence[Record], *names: str) -> list[str]:
 
 
 def means(records: Sequence[Record]) -> Record:
-    """Numbers as means over seeds; what all seeds agree on stays; specs, which differ, are left out."""
+    """Numbers as means over seeds; what all seeds agree on stays; specs, which differ, are omitted."""
     found: Record = {}
     for name in records[0]:
         values = [record[name] for record in records]

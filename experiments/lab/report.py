@@ -113,7 +113,7 @@ def area(trials: Trials, front: Sequence[tuple[float, Policy]]) -> float:
 def efficiency(trials: Trials, policy: Policy) -> dict[str, Any]:
     """How many of the depths that the oracle saves at full depth's accuracy a policy saves, and what it loses.
 
-    The oracle leaves at the earliest depth that answers as the last does, so its accuracy is full depth's.
+    The oracle exits at the earliest depth whose prediction is that of the last, so its accuracy is full depth's.
     """
     found = test_figures(trials, policy)
     (best,) = (o for o in compute_oracles(trials.outputs) if o.name == "earliest as the last")
@@ -123,7 +123,7 @@ def efficiency(trials: Trials, policy: Policy) -> dict[str, Any]:
 
 
 def check_promise(trials: Trials, promise: Promise) -> dict[str, Any]:
-    """What was promised, and what the test part says of it."""
+    """The promised risk and the risk on the test part."""
     about = {"loss": promise.loss, "promised": promise.risk, "n": promise.n}
     if promise.policy is None:
         return about | {"needed": promise.needed}

@@ -80,7 +80,7 @@ SAVED = ("calibration", "test")
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning, and where what it leaves lies."""
+    """One fine-tuning, and the places of its results."""
 
     prepared: Prepared
     variant: Variant
@@ -143,7 +143,7 @@ class Run:
 
 
 def make(run: Run, machine: Machine, *, keep_model: bool, command: str) -> dict[str, Any]:
-    """Train, save outputs of every depth, measure; the record comes last, so a killed run leaves none.
+    """Train, save outputs of every depth, measure; the record comes last, so a killed run has none.
 
     Raises:
         InputError: another process is making this run.
@@ -197,7 +197,7 @@ def keep(trained: Path, model: Path, keep_model: bool) -> None:
 
 
 def collect_outputs(classifier: Classifier, file: Path) -> Outputs:
-    """What every depth says of every text of a file."""
+    """The probabilities of every depth for every text of a file."""
     examples = list(read_examples(str(file)))
     config = classifier.bundle.config
     labels = [parse_target(example, config.labels, config.problem) for example in examples]

@@ -108,7 +108,7 @@ def build_candidates(depths: int, names: Sequence[str] | None) -> dict[str, list
 
 
 def pick_policies(places: Mapping[str, int | None], swept: Mapping[str, SweepResult]) -> dict[str, Policy]:
-    """The policies at some places of their sweeps; families that cannot be that fast are left out."""
+    """The policies at some places of their sweeps; families that cannot be that fast are omitted."""
     return {name: swept[name].policies[i] for name, i in places.items() if i is not None}
 
 

@@ -1,7 +1,7 @@
 """The data sets: which part is the test, how much is held out, where sizes are capped, and how long is trained.
 
 Caps are there so that a run is minutes on two processor cores. Epochs and rates were set once for all variants, not
-tuned for any; what a run was made with stands in its record.
+tuned for any; the settings of a run are in its record.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from elbert.errors import InputError
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 
-SETTLED = 0.1  # normalised entropy under which a text would leave, the paper's default
+SETTLED = 0.1  # normalised entropy under which a text would exit, the paper's default
 REACH = 2.0  # depths over which a text's weight falls to a third around its exit
 LEAST = 0.25  # of the mean weight: no depth stops learning
 
@@ -48,7 +48,7 @@ class Alternating(ExitObjective):
 
 
 class Centred(ExitObjective):
-    """Each text weighs the depths around the one where it would leave now, so that training sees what inference asks.
+    """Each text weighs the depths around the one where it would exit now, so that training sees what inference uses.
 
     After the idea of learning to weigh samples for early exits (Han et al., ECCV 2022), without their second network:
     the exit is that of the entropy rule on the batch's own answers. Every text's weights sum to the number of depths.
@@ -63,14 +63,14 @@ class Centred(ExitObjective):
 
 
 def centred_weights(logits: Tensor) -> Tensor:
-    """``[depths, rows]`` from ``logits [depths, rows, classes]``: largest where each text would leave, mean 1."""
+    """``[depths, rows]`` from ``logits [depths, rows, classes]``: largest where each text would exit, mean 1."""
     depths, _, classes = logits.shape
     log = logits.log_softmax(-1)
     entropy = -(log.exp() * log).sum(-1) / torch.tensor(float(classes)).log()
     settled = entropy < SETTLED
     settled[-1] = True
-    leaving = settled.int().argmax(0)
-    apart = (torch.arange(depths, device=logits.device)[:, None] - leaving).abs()
+    exit_depth = settled.int().argmax(0)
+    apart = (torch.arange(depths, device=logits.device)[:, None] - exit_depth).abs()
     near = (-apart / REACH).exp()
     return LEAST + (1 - LEAST) * near / near.mean(0)
 
@@ -159,7 +159,7 @@ def parse_variant(name: str, depths: int) -> Variant:
         )
     objective, options = WEIGHTINGS[weighting]
     if "distilled" in changes and objective is Centred:
-        raise InputError(f"{name}: centred weights have no teaching by the last depth")
+        raise InputError(f"{name}: centred weights do not combine with distillation")
     for change in changes:
         options = options | CHANGES[change]
     return Variant(name, objective, ExitOptions(**options), own_gradients=weighting == "own")

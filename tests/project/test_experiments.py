@@ -435,7 +435,8 @@ def chosen_by(places):
     return found
 
 
-def test_the_pages_in_the_repository_are_those_of_the_records(tmp_path):
+def test_the_pages_in_the_repository_are_those_of_the_records(tmp_path, monkeypatch):
+    monkeypatch.undo()  # the sets in their real sizes
     results = HERE / "results"
     shutil.copytree(results, tmp_path / "results")
     places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "results")
