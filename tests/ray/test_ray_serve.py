@@ -236,7 +236,7 @@ def test_plain_values_make_a_deployment():
         ({"threads": True}, "threads: expected a whole number from 1 to 1024, got True"),
         ({"replicas": [1]}, "replicas is .1., expected a number, or .min, max."),
         ({"auto_truncate": "perhaps"}, "auto_truncate: expected true or false, got 'perhaps'"),
-        ({"revision": "main"}, "revision: replicas load a folder"),
+        ({"revision": "main"}, "revision: replicas load a shared folder"),
     ],
 )
 def test_values_that_do_not_fit(wrong, why):

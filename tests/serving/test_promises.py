@@ -15,7 +15,7 @@ SPECS = ["safe", "fast", "full", "patience(2)", "entropy(0.4) | depth(5)"]
 
 
 class Traffic(RuleBasedStateMachine):
-    """Clients connect and disconnect, backends fail: each accepted text is answered once, or its client disconnected."""
+    """Clients connect and disconnect, backends fail: an accepted text is answered once, or its client disconnected."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +37,7 @@ class Traffic(RuleBasedStateMachine):
         trace=st.booleans(),
         raw=st.booleans(),
     )
-    def somebody_asks(self, numbers, spec, deadline, trace, raw):
+    def client_asks(self, numbers, spec, deadline, trace, raw):
         received, disconnected = {}, []
 
         def deliver(item):
@@ -58,7 +58,7 @@ class Traffic(RuleBasedStateMachine):
         self.parts.run_once()
 
     @rule(which=st.integers(0, 50))
-    def somebody_goes_away(self, which):
+    def client_goes_away(self, which):
         if not self.requests:
             return
         rows, _, _, received, disconnected, *_ = self.requests[which % len(self.requests)]
