@@ -88,7 +88,7 @@ def test_reads(spec, expected):
         ("window(entropy=0.1, entropy=0.2)", "twice"),
         ("window(0.1, entropy=0.2)", "accepted is window"),
         ("window(delta=0.2)", "accepted is window"),
-        ("entropy(0.1) & depth(2)", "leaves when either does"),
+        ("entropy(0.1) & depth(2)", "exits when either does"),
         ("__import__('os').system('true')", "cannot read"),
         ("entropy(*[1])", "cannot read"),
         ("entropy(**{})", "cannot read"),

@@ -89,7 +89,7 @@ export function describeForm(name) {
 function accepted(points) {
   const names = Object.keys(points);
   const more = names.length ? `, or an operating point: ${names.join(", ")}` : "";
-  return `known policies: ${[...Object.keys(POLICY_KINDS), TEMPERED].join(", ")}; 'a | b' leaves when either does${more}`;
+  return `known policies: ${[...Object.keys(POLICY_KINDS), TEMPERED].join(", ")}; 'a | b' exits when either does${more}`;
 }
 
 // ---------------------------------------------------------------- reading
@@ -196,7 +196,7 @@ export function parsePolicy(spec, points = {}) {
       if (rest[0]?.kind === "name" && is("=", 1)) {
         const dial = rest.shift().text;
         rest.shift();
-        if (dial in dials) refuse(`a dial stands twice in the policy ${quoted(spec)}`);
+        if (dial in dials) refuse(`a dial is set twice in the policy ${quoted(spec)}`);
         dials[dial] = value();
       } else {
         if (Object.keys(dials).length) unreadable();
