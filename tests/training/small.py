@@ -48,7 +48,7 @@ def run(folder, output, *, model=None, found=None, validation=None, labels=LABEL
             write_bundle(model, **STILL, **MILD)
     train_file = write_rows(folder / "train.jsonl", rows(48) if found is None else found)
     validation_file = write_rows(folder / "dev.jsonl", rows(20, seed=1) if validation is None else validation)
-    output = io.StringIO()
+    printed = io.StringIO()
     metrics = train(
         str(model),
         train_file,
@@ -56,10 +56,10 @@ def run(folder, output, *, model=None, found=None, validation=None, labels=LABEL
         labels,
         ExitOptions(**(options or {})),
         arguments(output, **changes),
-        console=Console(file=output),
+        console=Console(file=printed),
         **({} if task is None else {"problem": task}),
     )
-    return metrics, output.getvalue()
+    return metrics, printed.getvalue()
 
 
 def weights_of(folder):

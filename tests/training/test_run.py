@@ -15,7 +15,7 @@ from elbert.errors import BadRow, BundleError, DataError, InputError
 from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.reference.albert import ElbertForSequenceClassification
 from elbert.training import run as checks
-from elbert.training import run as room
+from elbert.training import run as run_module
 from elbert.training.trainer import EXIT_WEIGHTS
 from tiny import SIZES, rewrite_weights, write_bundle, write_tokenizer
 
@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
 
 
 def evaluated(model, file):
-    """By-depth metrics of a folder, by the evaluation room."""
+    """By-depth metrics of a folder, by the evaluation run_module."""
     classifier = Classifier.load(model)
     config = classifier.bundle.config
     examples = list(read_examples(str(file)))
@@ -219,11 +219,11 @@ def test_the_best_area_is_kept_though_the_last_depth_disagrees(tmp_path, monkeyp
     """The second of three epochs has the best area, the third the best last depth."""
     areas, lasts = iter([0.6, 0.9, 0.5, 0.9]), iter([0.1, 0.2, 0.9, 0.2])
 
-    def made_up(problem):
+    def constant_metrics(problem):
         depths = {f"depth_{m}": 0.5 for m in range(1, 7)}
         return lambda _: depths | {"area": next(areas), "accuracy": next(lasts), "one_class": 0.0}
 
-    monkeypatch.setattr(room, "metrics_for", made_up)
+    monkeypatch.setattr(run_module, "build_metrics", constant_metrics)
     learned = {"weighting": "learned", "weight_rate": 0.3}
     run(tmp_path, tmp_path / "out", options=learned, num_train_epochs=3, save_total_limit=3)
     state = json.loads((tmp_path / "out" / "checkpoint-18" / "trainer_state.json").read_text())
