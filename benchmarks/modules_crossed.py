@@ -21,7 +21,7 @@ ROOT = Path(elbert.__file__).parent
 
 @contextmanager
 def record_modules() -> Iterator[set[str]]:
-    """Collect the files, relative to the package, whose functions are called inside, in this thread and in threads started inside."""
+    """Collect the files, relative to the package, whose functions run inside, in this thread and its threads."""
     entered: set[str] = set()
 
     def profile(frame: FrameType, event: str, _: Any) -> None:

@@ -1,14 +1,14 @@
 """What can go wrong, as one tree::
 
     ElbertError
-    ├── PolicyError        a policy spec that cannot be read, a dial out of range, a name nobody knows
+    ├── PolicyError        a policy spec that cannot be read, a dial out of range, an unknown name
     ├── BundleError        a folder that is no ALBERT classifier, or whose parts do not fit each other
     ├── DataError          a data file that cannot be used at all
     │   └── BadRow         one row of a data file, named by file and line
-    ├── InputError         an argument or a call that cannot be served as asked
+    ├── InputError         an argument or a call that cannot be served
     └── MissingExtra       an optional package that is not installed, with the command that installs it
 
-Every message says what was expected, what came, and what to do.
+Every message has what was expected, what was received, and the remedy.
 """
 
 from __future__ import annotations

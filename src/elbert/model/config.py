@@ -202,14 +202,14 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
         by_index = {int(index): str(name) for index, name in names.items()}
     except (AttributeError, TypeError, ValueError):
         by_index = {}
-    # Scores go by label: two of one name could not be told apart.
+    # Scores go by label: two labels of one name would be one key.
     if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
         raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')
     return tuple(by_index[index] for index in range(len(by_index)))
 
 
 def read_problem(problem: str | None, labels: int, source: str) -> Problem:
-    """The kind of question, by transformers' rule: unsaid, one label is a regression and more are classes."""
+    """The kind of question, by transformers' default: one label is a regression, more are classes."""
     if problem is None:
         return "regression" if labels == 1 else "single_label_classification"
     for known in get_args(Problem):

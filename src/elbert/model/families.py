@@ -30,7 +30,7 @@ class HeadNames:
     classifier: str
 
 
-@dataclass(frozen=True, eq=False)  # one of each: they are told apart by who they are
+@dataclass(frozen=True, eq=False)  # one object of each, compared by identity
 class Backbone:
     """One family, as transformers saves its sequence classifier.
 
@@ -47,7 +47,7 @@ class Backbone:
     padding:     the setting whose value no position goes below: the token of that id stands there, the first other
                  one at the next (RoBERTa); None where positions are counted from 0
     renamed:     their names of sizes and settings, where they are not ours
-    fixed:       settings that must have this value, if they are said
+    fixed:       settings that must have this value where they are present
     """
 
     title: str

@@ -131,7 +131,7 @@ class NativeKernels:
         return self._run.add_norm(x, y, *norm)
 
     def dequantise(self, scaled: Scaled) -> Tensor:
-        """In place: nobody else has seen the values."""
+        """In place: no other code holds the values."""
         return self._run.dequantise(*scaled, out=scaled.y)
 
     def gelu_quantise(self, scaled: Scaled) -> Quantised:

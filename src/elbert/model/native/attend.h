@@ -185,9 +185,9 @@ INLINE int attend(const void *qkv, const int64_t *starts, long tokens, long rows
     char *space = scratch(threads, bytes);
     if (!space) return NO_MEMORY;
     // Few heads and many threads: a head's queries are dealt out too, at the price of packing its keys again.
-    const long pairs = rows * heads, wanted = (4L * threads + pairs - 1) / (pairs ? pairs : 1);
+    const long pairs = rows * heads, needed = (4L * threads + pairs - 1) / (pairs ? pairs : 1);
     const long together = rows >= 4L * threads ? heads : 1;  // one thread takes a row's heads: they share cache lines
-    const long pieces = pairs >= 2L * threads ? 1 : least(wanted, longest / 48 + 1);
+    const long pieces = pairs >= 2L * threads ? 1 : least(needed, longest / 48 + 1);
 #pragma omp parallel num_threads(threads)
     {
         uint32_t *mine = (uint32_t *)(space + omp_get_thread_num() * bytes);

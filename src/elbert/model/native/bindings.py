@@ -155,7 +155,7 @@ def _call(doors: dict[torch.dtype, Door], dtype: torch.dtype, *arguments: float 
 
 
 def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
-    """The C code believes what it is told: anything else than this would read or write foreign memory."""
+    """The C code does not check: another type or size would read or write outside the tensor."""
     if tensor.dtype is not dtype or tensor.numel() != size or not tensor.is_contiguous() or not tensor.is_cpu:
         raise ValueError(
             f"expected {size} contiguous {dtype} values on the CPU, "

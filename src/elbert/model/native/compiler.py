@@ -61,7 +61,7 @@ def _compiler() -> tuple[list[str], str]:
 
 
 def _compile(compiler: Sequence[str], folder: Path, name: str) -> None:
-    """Into a folder of its own, then renamed: whoever else builds it meanwhile renames an equal file."""
+    """Into a folder of its own, then renamed: another process that builds it meanwhile renames an equal file."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         made, linked = f"{place}/kernels.o", f"{place}/{name}"
         _run([*compiler, *FLAGS, "-fopenmp", "-c", str(SOURCE), "-o", made])
@@ -98,7 +98,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _private(folder: Path) -> bool:
-    """Whether nobody else can put a library there: code from it runs as this user."""
+    """Whether no other user can put a library there: code from it runs as this user."""
     about = folder.lstat()
     return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
 

@@ -27,7 +27,7 @@ typedef struct {
     const float *weight, *shift;
     float eps;
     void *out;
-    uint8_t *codes;  // NULL where nobody asks for them
+    uint8_t *codes;  // NULL where not needed
     float *steps;
 } Norm;
 

@@ -97,11 +97,11 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
         heads = [(h.pooler, h.classifier) for h in getattr(self, "earlier_heads", ())]
         heads.append((self.albert.pooler, self.classifier))
         block = [m * len(heads) // len(hidden) for m in range(len(hidden))]
-        said = []
+        logits = []
         for index, (pooler, classifier) in enumerate(heads):
             rows = pooled[block.index(index) : len(hidden) - block[::-1].index(index)]
-            said.append(classifier(self.dropout(torch.tanh(pooler(rows)))))
-        return torch.cat(said)
+            logits.append(classifier(self.dropout(torch.tanh(pooler(rows)))))
+        return torch.cat(logits)
 
     def _depths(self, hidden_states: tuple[Tensor, ...]) -> list[Tensor]:
         # transformers records every inner layer, after the embedding's own rows.

@@ -62,11 +62,11 @@ class AllDepthsMixin:
             problem = infer_problem(self.config.problem_type, exit_logits.shape[-1], labels)
             self.config.problem_type = problem
             loss = depth_losses(exit_logits, labels, problem).sum()
-        told = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        keep_hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         result = ElbertOutput(
             loss=loss,
             logits=exit_logits[-1],
-            hidden_states=out.hidden_states if told else None,
+            hidden_states=out.hidden_states if keep_hidden else None,
             attentions=out.attentions,
             exit_logits=exit_logits,
         )

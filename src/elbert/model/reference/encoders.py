@@ -32,8 +32,8 @@ class RobertaForSequenceClassification(AllDepthsMixin, transformers.RobertaForSe
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """``[depths, rows, classes]``."""
         rows = first_tokens(hidden)
-        said = self.classifier(rows.flatten(0, 1).unsqueeze(1))  # it looks for the first token by itself
-        return cast(Tensor, said.view(*rows.shape[:2], -1))
+        logits = self.classifier(rows.flatten(0, 1).unsqueeze(1))  # it looks for the first token by itself
+        return cast(Tensor, logits.view(*rows.shape[:2], -1))
 
 
 class DistilBertForSequenceClassification(AllDepthsMixin, transformers.DistilBertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
