@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
 
 
 def evaluated(model, file):
-    """By-depth metrics of a folder, by the evaluation run_module."""
+    """By-depth metrics of a folder, with the evaluation package."""
     classifier = Classifier.load(model)
     config = classifier.bundle.config
     examples = list(read_examples(str(file)))
