@@ -8,7 +8,7 @@ from mapie.risk_control.fwer_control import control_fwer
 from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
 from populations import population
 
-from elbert.calibration import certify, compute_losses, compute_p_value, order_candidates, min_texts
+from elbert.calibration import certify, compute_losses, compute_p_value, min_texts, order_candidates
 from elbert.calibration.certify import check_enough
 from elbert.errors import InputError
 from elbert.evaluation.sweep import Trials, build_families

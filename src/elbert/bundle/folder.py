@@ -39,7 +39,7 @@ class Bundle:
             BundleError: there is no such model, or it is not a classifier of a supported family.
         """
         folder = bundled_model() if model is None else locate_model(str(model))
-        config = ModelConfig.of(read_json(folder / "config.json"), str(folder / "config.json"))
+        config = ModelConfig.from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
         points, default = read_points(folder / EXITS_FILE)
         return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
