@@ -1,11 +1,14 @@
-"""Count the modules of elbert that one text enters.
+"""Count the modules of elbert that one text and one request enter: whose functions are called, in any thread.
 
-Counts the modules whose functions are called from ``Classifier.predict`` of one text to its ``Prediction``, with the
-model loaded. Imports do not count. Run it with ``python benchmarks/modules_crossed.py``.
+    python benchmarks/modules_crossed.py
+
+A text goes from ``Classifier.predict`` to its ``Prediction``, a request from the ASGI application to its answer; the
+model is loaded and the service runs. Imports do not count.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Iterator
@@ -46,6 +49,55 @@ def count_for_one_text() -> list[str]:
     return sorted(entered)
 
 
+async def request_once(application: Any) -> None:
+    """Send one ``POST /v1/classify`` to an ASGI application."""
+    body = b'{"input": "A charming and often affecting journey."}'
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"}
+    scope |= {"path": "/v1/classify", "raw_path": b"/v1/classify", "query_string": b"", "root_path": ""}
+    scope |= {"headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    answers: list[Any] = []
+    answered = asyncio.Event()
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    await application(scope, receive, send)
+    answered.set()
+    if answers[0]["status"] != 200:
+        raise RuntimeError(f"the request failed: {answers}")
+
+
+def count_for_one_request() -> list[str]:
+    """The modules that one request to ``/v1/classify`` enters, from the application to the answer."""
+    from elbert.serving.http import Metrics, application
+    from elbert.serving.service import Service
+
+    async def run() -> set[str]:
+        with record_modules() as entered:  # before the service starts its threads
+            classifier = elbert.Classifier.load()
+            metrics = Metrics(classifier)
+            service = Service(classifier, observer=metrics)
+            app = application(service, metrics=metrics)
+            await service.start()
+            try:
+                await request_once(app)
+                entered.clear()
+                await request_once(app)
+                return set(entered)
+            finally:
+                await service.stop()
+
+    return sorted(asyncio.run(run()))
+
+
 if __name__ == "__main__":
-    modules = count_for_one_text()
-    print(f"one text: {len(modules)}", *modules, sep="\n  ")
+    for name, modules in (("one text", count_for_one_text()), ("one request", count_for_one_request())):
+        print(f"{name}: {len(modules)}", *modules, sep="\n  ")

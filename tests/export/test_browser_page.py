@@ -14,6 +14,7 @@ from elbert.data import read_examples
 from elbert.export.browser import write_page
 from elbert.export.session import Session
 
+SST2 = DATA / "sst2" / "validation.parquet"
 SHOWN = """() => {
   const text = (id) => document.getElementById(id).textContent;
   return [text("answer"), Number(text("where").match(/depth (\\d+) of/)[1]), text("why"), text("answer-score")];
@@ -81,9 +82,8 @@ def classify(page, text):
 
 def sentences():
     """Sixty real ones, where the data is; else those of the examples, whole and in parts."""
-    file = DATA / "sst2" / "validation.parquet"
-    if file.is_file():
-        return [example.text for example in read_examples(str(file))][5:65]
+    if SST2.is_file():
+        return [example.text for example in read_examples(str(SST2))][5:65]
     return [*SENTENCES, *(" ".join(text.split()[cut:]) for text in SENTENCES for cut in (1, 2, 3, 4))][:60]
 
 
@@ -104,10 +104,18 @@ def test_sixty_real_sentences_in_int8(opened, dialled):
     session, bundle = Session(dialled / "onnx" / "model.onnx", threads=1), Bundle.open()
     about = json.loads(page.evaluate("document.getElementById('data').textContent"))
     dials = {dial["name"]: dial["value"] for dial in about["dials"]}
-    native = session.answer(bundle.load_tokeniser().encode(texts), rows=1, **dials)
+    tokens = bundle.load_tokeniser().encode(texts)
+    native = session.answer(tokens, rows=1, **dials)
     found = [classify(page, text) for text in texts]
     labels = [bundle.config.labels[i] for i in native.logits.argmax(-1)]
-    assert [(label, depth) for label, depth, *_ in found] == list(zip(labels, native.depth.tolist()))
+    # int8 differs between onnxruntime's builds by up to 0.003 of entropy. The sixty of SST-2 have no text that near to
+    # the threshold; of the examples, texts that exit elsewhere under a threshold 0.01 away are not compared.
+    entropy = dials["window_entropy"]
+    near = [session.answer(tokens, rows=1, **dials | {"window_entropy": entropy + by}).depth for by in (-0.01, 0.01)]
+    clear = [SST2.is_file() or low == high for low, high in zip(*near)]
+    assert sum(clear) >= 50
+    expected = zip(labels, native.depth.tolist())
+    assert [x[:2] for x, use in zip(found, clear) if use] == [list(x) for x, use in zip(expected, clear) if use]
 
 
 def test_dials_turn_the_policy_inside_the_file(opened, dialled):

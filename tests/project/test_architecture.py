@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md agrees with the code: its paths exist, and its table of changes names the files that a change touches."""
+"""ARCHITECTURE.md agrees with the code: its paths exist, and its table names the files that a change touches."""
 
 import re
 from pathlib import Path
