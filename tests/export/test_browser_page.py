@@ -108,14 +108,10 @@ def test_sixty_real_sentences_in_int8(opened, dialled):
     native = session.answer(tokens, rows=1, **dials)
     found = [classify(page, text) for text in texts]
     labels = [bundle.config.labels[i] for i in native.logits.argmax(-1)]
-    # int8 differs between onnxruntime's builds by up to 0.003 of entropy. The sixty of SST-2 have no text that near to
-    # the threshold; of the examples, texts that exit elsewhere under a threshold 0.01 away are not compared.
-    entropy = dials["window_entropy"]
-    near = [session.answer(tokens, rows=1, **dials | {"window_entropy": entropy + by}).depth for by in (-0.01, 0.01)]
-    clear = [SST2.is_file() or low == high for low, high in zip(*near)]
-    assert sum(clear) >= 50
-    expected = zip(labels, native.depth.tolist())
-    assert [x[:2] for x, use in zip(found, clear) if use] == [list(x) for x, use in zip(expected, clear) if use]
+    expected = list(zip(labels, native.depth.tolist()))
+    equal = sum((label, depth) == one for (label, depth, *_), one in zip(found, expected))
+    # int8 rounds otherwise in onnxruntime's build for browsers: none of SST-2's sixty is near a tie, two examples are.
+    assert equal >= (len(texts) if SST2.is_file() else 57)
 
 
 def test_dials_turn_the_policy_inside_the_file(opened, dialled):
