@@ -193,7 +193,7 @@ def main() -> None:
     print(f"within 10 %: {sum(abs(row['off']) <= 0.1 for row in rows)} of {len(rows)}")
     print(f"with the measured pace where texts arrive: {sum(abs(off) <= 0.1 for off in errors)}; line {line(costs)}")
     result = {"dtype": args.dtype, "rounds": args.rounds, "threads": args.threads, "rows": rows}
-    keep("simulator", result | {"line": line(costs), "costs": costs.figures()})
+    keep("simulator", result | {"line": line(costs), "costs": costs.to_dict()})
     print("kept in benchmarks/results/simulator.json")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elbert.cli.main import main
 from elbert.engine import Capacity, Request, StepResult
-from elbert.engine.offline import submit
+from elbert.engine.offline import submit_all
 from elbert.model import Backend
 from elbert.serving import service
 from elbert.serving.worker import Engines, Step
@@ -31,8 +31,8 @@ class Batches(Engines):
 
     batch, window = BATCH, WINDOW
 
-    def __init__(self, backend: Backend, capacity: Capacity, harmless: Tokens, clock: Callable[[], float]) -> None:
-        super().__init__(backend, capacity, harmless, clock)
+    def __init__(self, backend: Backend, capacity: Capacity, probe: Tokens, clock: Callable[[], float]) -> None:
+        super().__init__(backend, capacity, probe, clock)
         self._next: list[Request] = []
         self._since = 0.0
 
@@ -63,7 +63,7 @@ class Batches(Engines):
             time.sleep(LOOK)
             return Step(StepResult(), now, self._clock())
         starting, self._next, self._since = self._next[: self.batch], self._next[self.batch :], now
-        refused = _together(submit(self._requests, starting))
+        refused = _together(submit_all(self._requests, starting))
         return Step(refused, now, self._clock()) if refused.identities else super().step()
 
 

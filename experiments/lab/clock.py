@@ -16,7 +16,7 @@ from elbert.classifier import Dtype
 from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
 from elbert.exits import Full, Policy
-from elbert.texts import Text
+from elbert.tokenization.tokenizer import Text
 from lab.exit_study import study_name
 from lab.runs import Run
 from lab.selection import OURS
