@@ -29,8 +29,8 @@ from elbert.inference import Exits, build_predictions
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
 from elbert.model.cpu import use_threads
 from elbert.prediction import Prediction
-from elbert.texts import Text
 from elbert.tokenization import Tokeniser, Tokens
+from elbert.tokenization.tokenizer import Text
 
 Dtype = Literal["auto"] | Precision
 

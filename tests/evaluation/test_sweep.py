@@ -21,7 +21,7 @@ from elbert.evaluation.sweep import (
 )
 from elbert.evaluation.temperature import fit_temperatures, negative_log_likelihood
 from elbert.exits import Depth, Full, Window, policy, replay
-from elbert.exits.signals import apply_temperatures
+from elbert.exits.trace import apply_temperatures
 
 
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from elbert.errors import PolicyError
 from elbert.exits import Trace, policy, replay, replay_exits
-from elbert.exits.signals import apply_temperatures
+from elbert.exits.trace import apply_temperatures
 
 INNER = ["entropy(0.4)", "window(entropy=0.2, size=2, margin=0.1)", "gap(0.5) | patience(2)", "divergence(1, 0.02)"]
 

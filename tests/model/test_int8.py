@@ -9,7 +9,7 @@ from elbert.model import Layout, TorchBackend, native, precision
 from elbert.model.config import ModelConfig
 from elbert.model.int8 import Int8Product, can_int8
 from elbert.model.kernels import NativeKernels, TorchKernels
-from elbert.model.linear import Linear
+from elbert.model.layer import Linear
 from tiny import write_bundle
 
 pytestmark = pytest.mark.skipif(not can_int8(), reason="needs oneDNN's int8 products")

@@ -10,8 +10,8 @@ import pytest
 from troubled import FakeClock, tiny_classifier, troubled_classifier
 
 from elbert.errors import InputError, PolicyError
+from elbert.serving.dispatcher import NullObserver
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
-from elbert.serving.observer import NullObserver
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
 from elbert.serving.tokenizer_pool import tokenize_texts

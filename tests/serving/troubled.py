@@ -11,8 +11,7 @@ from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
 from elbert.serving.admission import Admission
-from elbert.serving.dispatcher import Dispatcher, Row
-from elbert.serving.observer import NullObserver
+from elbert.serving.dispatcher import Dispatcher, NullObserver, Row
 from elbert.serving.point_selection import PointSelector
 from elbert.serving.shadow import Shadow
 from elbert.serving.worker import Engines, Worker

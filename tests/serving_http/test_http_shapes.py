@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
+from elbert.serving.http.body import CHARACTERS_PER_TOKEN, ParsedRequest, count_characters, limit_characters
 from elbert.serving.http.errors import MAX_MESSAGE, STATUS, ApiError, one_line, to_api_error
 from elbert.serving.http.headers import quote_header
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
-from elbert.serving.http.schemas.common import CHARACTERS_PER_TOKEN, ParsedRequest, count_characters, limit_characters
 from elbert.serving.http.schemas.tei import apply_activation, rank_labels
 
 json_values = st.recursive(

@@ -8,7 +8,7 @@ import pytest
 from elbert.errors import PolicyError
 from elbert.exits import Trace, check_policy, policy, replay_exits
 from elbert.exits.policies import RULES, Full, TemperedRule, WindowRule
-from elbert.exits.signals import apply_temperatures
+from elbert.exits.trace import apply_temperatures
 
 LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
   const signals = $policies.computeSignals(steps, {multiLabel, entropy});

@@ -16,7 +16,7 @@ from elbert.evaluation import Outputs, collect, split_indices
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.texts import Text
+    from elbert.tokenization.tokenizer import Text
 
 
 @dataclass(frozen=True)

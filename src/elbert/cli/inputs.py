@@ -15,7 +15,7 @@ from elbert.errors import BadRow, DataError
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.data import Example
-    from elbert.texts import Text
+    from elbert.tokenization.tokenizer import Text
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

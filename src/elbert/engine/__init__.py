@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from elbert.engine.engine import Engine
 from elbert.engine.offline import OrderedResults, Source, TextReader, TokenList, run_engine
-from elbert.engine.queues import ArrivalQueue, DeadlineQueue, Queue, SweepQueue
 from elbert.engine.requests import Failure, LayerCall, NonFiniteOutput, Request, StepResult
-from elbert.engine.scheduler import Capacity, Scheduler
+from elbert.engine.scheduler import ArrivalQueue, Capacity, DeadlineQueue, Queue, Scheduler, SweepQueue
 
 __all__ = [
     "ArrivalQueue",

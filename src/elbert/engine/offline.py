@@ -13,8 +13,8 @@ from elbert.engine.engine import Engine
 from elbert.engine.requests import Failure, Request, StepResult
 from elbert.errors import InputError
 from elbert.exits import Policy
-from elbert.texts import Text, check_text
 from elbert.tokenization import Tokeniser, Tokens
+from elbert.tokenization.tokenizer import Text, check_text
 
 BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to use all cores for tokenising
 

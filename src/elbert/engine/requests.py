@@ -1,9 +1,10 @@
-"""Inputs and results of the engine."""
+"""Inputs and results of the engine, and the retry of a failed call in halves, which finds the rows that cause it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,3 +97,33 @@ def check_outputs(exits: Exits) -> StepResult:
     )
     failures = tuple(Failure(identity, error) for identity in exits.identity[~is_finite].tolist())
     return StepResult((exits.keep(is_finite),), failures)
+
+
+class Batch(Protocol):
+    """A batch that can be halved."""
+
+    def __len__(self) -> int:
+        """Number of items."""
+
+    def halve(self) -> tuple[Self, Self]:
+        """Split into the first half and the rest."""
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+Result = TypeVar("Result")
+
+
+def run_bisecting(
+    batch: AnyBatch, run: Callable[[AnyBatch], Result]
+) -> tuple[list[Result], list[tuple[AnyBatch, Exception]]]:
+    """Return the results of the parts that succeed, and each single item that fails, with its error.
+
+    It costs nothing where no call fails; one bad item among n costs 2 log2 n calls.
+    """
+    try:
+        return [run(batch)], []
+    except Exception as error:
+        if len(batch) == 1:
+            return [], [(batch, error)]
+    first, rest = (run_bisecting(half, run) for half in batch.halve())
+    return [*first[0], *rest[0]], [*first[1], *rest[1]]

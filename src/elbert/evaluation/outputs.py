@@ -17,7 +17,7 @@ from elbert.data import Example, resolve_label, resolve_labels_multi, resolve_va
 from elbert.errors import DataError, InputError
 from elbert.exits import Full
 from elbert.model.config import Problem
-from elbert.texts import Text
+from elbert.tokenization.tokenizer import Text
 
 Target = int | float | list[float]
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from elbert.errors import PolicyError
 from elbert.exits.rules import Policy, Rule, describe_spec, dial
-from elbert.exits.signals import Array
-from elbert.exits.trace import Trace
+from elbert.exits.trace import Array, Trace
 
 MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
 

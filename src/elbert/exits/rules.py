@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from elbert.errors import PolicyError
-from elbert.exits.signals import Array
-from elbert.exits.trace import Trace
+from elbert.exits.trace import Array, Trace
 
 STAY = -1
 

@@ -24,7 +24,7 @@ from elbert.explain.pieces import split_pieces
 from elbert.explain.rule_tracks import describe_exit, finite_or_none, read_signal, track_rules
 from elbert.explain.wall_clock import ROUNDS, measure_wall_clock
 from elbert.model import ModelConfig
-from elbert.texts import Text, check_text
+from elbert.tokenization.tokenizer import Text, check_text
 
 POINT, RIVAL, ORACLE = "point", "rival", "oracle"
 RIVAL_SPECS = (

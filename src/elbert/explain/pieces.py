@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tokenizers import Encoding
 
-from elbert.texts import Text
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import split_budget
+from elbert.tokenization.tokenizer import Text, split_budget
 from elbert.tokenization.tokenizer_files import load_tokenizer
 
 

@@ -17,8 +17,7 @@ from elbert.export.graph import BOOL, FLOAT, Graph, Value
 from elbert.export.quantization import Float32, Floats, Form, Inside
 from elbert.model import ModelConfig
 from elbert.model.kernels import Norm
-from elbert.model.layer import layer_weights, norm
-from elbert.model.linear import Linear, linear
+from elbert.model.layer import Linear, layer_weights, linear, norm
 from elbert.model.weights import group_layers
 
 LOWEST = float(np.finfo(np.float32).min)  # added to attention scores at padding

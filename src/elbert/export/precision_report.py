@@ -21,8 +21,8 @@ from elbert.evaluation.outputs import Target
 from elbert.export.onnx_file import export
 from elbert.export.quantization import Dtype
 from elbert.export.session import Session
-from elbert.texts import Text
 from elbert.tokenization import Tokens
+from elbert.tokenization.tokenizer import Text
 
 BATCHES = (1, 32)
 LOADS = 3

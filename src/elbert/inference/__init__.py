@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from elbert.inference.head_output import HeadOutput
-from elbert.inference.predictions import build_predictions
 from elbert.inference.rows import Rows, admit, check_tokens
 from elbert.inference.step import (
     DEADLINE,
     Exits,
+    HeadOutput,
     PendingRows,
     advance,
+    build_predictions,
     deepen,
     exit_at_deadline,
     group_by_weights,

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from elbert.exits import LAST, STAY, Policy, Trace
-from elbert.inference.head_output import HeadOutput
+from elbert.exits.trace import entropy, to_distributions
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
+from elbert.prediction import Prediction, TraceStep
 
 DEADLINE = "deadline"  # the reason of rows that exit because their deadline comes
 
@@ -196,4 +198,70 @@ def join_exits(parts: list[Exits]) -> Exits:
         depth=np.concatenate([part.depth for part in parts]),
         reason=[reason for part in parts for reason in part.reason],
         trace=np.concatenate(traces) if traces else None,
+    )
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """Probabilities and logits ``[rows, classes]``, on the host or being copied to it.
+
+    On an accelerator the copy is asynchronous, so that other rows can compute until :meth:`wait` is called.
+    """
+
+    probabilities: Tensor
+    raw_logits: Tensor
+    copied: torch.cuda.Event | None
+
+    @classmethod
+    def start_copy(cls, logits: Tensor, config: ModelConfig) -> HeadOutput:
+        """Start to copy ``logits [rows, classes]`` and their probabilities to the host."""
+        probabilities = config.probabilities(logits)
+        if logits.device.type == "cpu":
+            return cls(probabilities, logits, None)
+        host = torch.empty((2, *logits.shape), dtype=logits.dtype, pin_memory=True)
+        host.copy_(torch.stack((probabilities, logits)), non_blocking=True)  # one copy, because each has a fixed cost
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        return cls(host[0], host[1], copied)
+
+    def wait(self) -> NDArray[Any]:
+        """Wait for the copy and return the probabilities ``[rows, classes]``."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        array: NDArray[Any] = self.probabilities.numpy()
+        return array
+
+    @property
+    def logits(self) -> NDArray[Any]:
+        """The logits ``[rows, classes]``; valid after :meth:`wait`."""
+        array: NDArray[Any] = self.raw_logits.numpy()
+        return array
+
+
+def build_predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Prediction]]:
+    """Yield ``(identity, prediction)`` of every row, with its trace where one was kept."""
+    depths, probabilities = exits.depth.tolist(), exits.probabilities.tolist()
+    for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), probabilities, depths, strict=True)):
+        best = max(range(len(scores)), key=scores.__getitem__)
+        yield (
+            identity,
+            Prediction(
+                label=config.labels[best],
+                score=scores[best],
+                depth=depth,
+                depths=config.depths,
+                reason=exits.reason[row],
+                scores=dict(zip(config.labels, scores, strict=True)),
+                trace=None if exits.trace is None else build_trace_steps(exits.trace[row, :depth], config),
+            ),
+        )
+
+
+def build_trace_steps(probabilities: NDArray[Any], config: ModelConfig) -> tuple[TraceStep, ...]:
+    """Return one step per depth from a row's ``probabilities [depths so far, classes]``."""
+    distributions = to_distributions(probabilities, config.multi_label)
+    entropies = entropy(distributions, distributions).tolist()
+    return tuple(
+        TraceStep(depth, dict(zip(config.labels, scores, strict=True)), entropies[depth - 1])
+        for depth, scores in enumerate(probabilities.tolist(), 1)
     )

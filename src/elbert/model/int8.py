@@ -15,9 +15,8 @@ from torch import Tensor
 
 from elbert.model.config import ModelConfig
 from elbert.model.kernels import Kernels, Norm, Scaled
-from elbert.model.layer import LayerWeights
+from elbert.model.layer import FUSED, LayerWeights, Linear, activation
 from elbert.model.layout import Layout
-from elbert.model.linear import FUSED, Linear, activation
 from elbert.model.native.bindings import Quantised
 
 ZERO = 128  # activations are unsigned around this, as the processor's int8 products want them

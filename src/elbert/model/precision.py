@@ -10,7 +10,7 @@ import torch
 from elbert.errors import InputError
 from elbert.model.cpu import processor_flags
 from elbert.model.int8 import can_int8
-from elbert.model.linear import can_pack
+from elbert.model.layer import can_pack
 
 Precision = Literal["float32", "bfloat16", "int8"]
 

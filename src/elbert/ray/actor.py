@@ -20,8 +20,8 @@ from elbert.exits import Policy
 from elbert.inference import build_predictions
 from elbert.prediction import Prediction
 from elbert.ray.columns import column_names, to_columns
-from elbert.texts import Text, check_text
 from elbert.tokenization import Tokens
+from elbert.tokenization.tokenizer import Text, check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ from typing import Any
 from elbert import __version__
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
-from elbert.exits.signals import entropy, to_distributions
-from elbert.texts import Text
+from elbert.exits.trace import entropy, to_distributions
+from elbert.tokenization.tokenizer import Text
 
 MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
 

@@ -14,9 +14,8 @@ from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
 from elbert.serving.admission import Admission
-from elbert.serving.dispatcher import Dispatcher, Row
+from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, notify
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded
-from elbert.serving.observer import NullObserver, Observer, notify
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.settings import Settings
@@ -24,9 +23,8 @@ from elbert.serving.shadow import Shadow
 from elbert.serving.tokenizer_pool import TokenizerPool
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
-from elbert.texts import Text
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import Direction
+from elbert.tokenization.tokenizer import Direction, Text
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from elbert.errors import ElbertError, InputError
 from elbert.serving.errors import TokenizerFailure, TooLong
-from elbert.texts import Text, check_text
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokenizer import Direction
+from elbert.tokenization.tokenizer import Direction, Text, check_text
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.evaluation import Latency, Timing
     from elbert.exits import Policy
-    from elbert.texts import Text
+    from elbert.tokenization.tokenizer import Text
 
 COMMON_WORDS = (
     *("the", "a", "film", "of", "and", "story", "is", "slow", "but", "warm", "it", "never", "quite", "what", "one"),

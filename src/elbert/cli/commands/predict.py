@@ -191,7 +191,7 @@ def name_source(arguments: argparse.Namespace) -> str:
 def build_dataset(arguments: argparse.Namespace) -> Any:
     """Return the input as a Ray dataset: workers read a file; arguments and standard input are sent to them."""
     from elbert.ray.dataset_files import dataset_from_rows, open_dataset, read_rows, to_row
-    from elbert.texts import check_text
+    from elbert.tokenization.tokenizer import check_text
 
     if arguments.texts:
         for number, text in enumerate(arguments.texts):

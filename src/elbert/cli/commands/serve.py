@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with bind_socket(arguments.hostname, arguments.port) as place:
         from elbert.serving.http import Metrics, application
-        from elbert.serving.http.access_log import configure_logging
+        from elbert.serving.http.middleware import configure_logging
         from elbert.serving.http.server import run as serve
         from elbert.serving.service import Service
         from elbert.serving.warmup import enlarge_primitive_cache, freeze_objects

@@ -14,12 +14,11 @@ from starlette.routing import Route
 
 from elbert.errors import InputError
 from elbert.serving.explorer import Evaluation, model_name
-from elbert.serving.http.access_log import log_exchange
 from elbert.serving.http.errors import to_routing_error
 from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
 from elbert.serving.http.health import StateHandlers
 from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.middleware import CorsMiddleware, RequestMiddleware
+from elbert.serving.http.middleware import CorsMiddleware, RequestMiddleware, log_exchange
 from elbert.serving.http.openapi import OPEN_PATHS, ServerFacts, openapi_document
 from elbert.serving.http.pages import PageHandlers
 from elbert.serving.http.schemas.open_inference import VERSION

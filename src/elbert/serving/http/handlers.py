@@ -10,12 +10,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from elbert.bundle.folder import read_json
-from elbert.serving.http.body import BodyReader
+from elbert.serving.http.body import BodyReader, ParsedRequest, count_characters, limit_characters
 from elbert.serving.http.errors import to_api_error
 from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_header
 from elbert.serving.http.middleware import DisconnectWatch, exchange_of
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
-from elbert.serving.http.schemas.common import ParsedRequest, count_characters, limit_characters
 from elbert.serving.results import ResultStream, TextResult
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import msgspec
 
 from elbert import __version__
+from elbert.serving.http.body import MAX_TEXTS
 from elbert.serving.http.errors import STATUS, Error
 from elbert.serving.http.headers import OPERATING_POINT, TIMES
 from elbert.serving.http.schemas.classify import ClassifyItem, ClassifyRequest, ClassifyResponse, ModelList
-from elbert.serving.http.schemas.common import MAX_TEXTS
 from elbert.serving.http.schemas.hugging_face import HuggingFaceRequest
 from elbert.serving.http.schemas.open_inference import (
     VERSION,

@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from elbert.serving.http.body import decode_json
-from elbert.serving.http.errors import ApiError, error_kind, one_line
-from elbert.serving.http.schemas.common import (
+from elbert.serving.http.body import (
     MAX_TEXTS,
     Milliseconds,
     ParsedRequest,
@@ -19,9 +17,11 @@ from elbert.serving.http.schemas.common import (
     TextPair,
     TopK,
     check_count,
+    decode_json,
     to_text,
     to_whole_number,
 )
+from elbert.serving.http.errors import ApiError, error_kind, one_line
 from elbert.serving.results import TextResult
 
 FORM = (

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from elbert.serving.http.body import decode_json
-from elbert.serving.http.schemas.common import (
+from elbert.serving.http.body import (
     MAX_TEXTS,
     ParsedRequest,
     TextPair,
     TopK,
     check_count,
     check_not_empty,
+    decode_json,
     to_text,
     to_whole_number,
 )

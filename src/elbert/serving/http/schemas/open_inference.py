@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from elbert.serving.http.body import decode_json
+from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count, decode_json
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.schemas.common import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count
 from elbert.serving.results import TextResult
-from elbert.texts import Text
+from elbert.tokenization.tokenizer import Text
 
 FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
 VERSION = "1"  # the only version of the model that is served

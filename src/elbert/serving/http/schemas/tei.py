@@ -10,12 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from elbert.model import ModelConfig
-from elbert.serving.http.body import decode_json
+from elbert.serving.http.body import MAX_TEXTS, ParsedRequest, check_count, check_not_empty, decode_json
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.schemas.common import MAX_TEXTS, ParsedRequest, check_count, check_not_empty
 from elbert.serving.results import TextResult
-from elbert.texts import Text
-from elbert.tokenization.tokenizer import Direction
+from elbert.tokenization.tokenizer import Direction, Text
 
 FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
 TextOrPair = Annotated[list[str], Meta(min_length=1, max_length=2, description="a text, or a pair of texts")]
