@@ -1,4 +1,7 @@
-"""What stands between a layer's matrix products: attention, norms, quantising. In torch here; in C in ``native``."""
+"""Operations between a layer's matrix products: attention, layer norm, quantisation.
+
+This module has the torch implementation and the adapter for the C implementation in ``native``.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ class Norm(NamedTuple):
     eps: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Same shape out as in."""
+        """Normalise ``x [..., width]``; the result has the same shape."""
         return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
     def to(self, dtype: torch.dtype) -> Norm:
-        """With weights of that type."""
+        """Return a copy whose weight and bias have type ``dtype``."""
         return Norm(self.weight.to(dtype), self.bias.to(dtype), self.eps)
 
 
 class Scaled(NamedTuple):
-    """Values that are still to be multiplied, token by token, and shifted: ``scale y + bias``.
+    """Values before their scale and bias are applied: they represent ``scale * y + bias``.
 
-    y ``[tokens, width]`` in the hidden type; scale ``[tokens]`` and bias ``[width]`` float32.
+    ``y [tokens, width]`` has the hidden type; ``scale [tokens]`` and ``bias [width]`` are float32.
     """
 
     y: Tensor
@@ -42,9 +45,9 @@ class Scaled(NamedTuple):
 
 
 class Kernels(Protocol):
-    """Everything works on packed rows, and a row's result does not depend on its neighbours."""
+    """Operations on packed rows (no padding); the result of a row does not depend on the other rows of its batch."""
 
-    norm_dtype: torch.dtype  # what the weights of norms must be
+    norm_dtype: torch.dtype  # the type that norm weights and biases must have
 
     def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
         """Attention within each row: ``[tokens, 3 width] -> [tokens, width]``."""
@@ -53,59 +56,65 @@ class Kernels(Protocol):
         """``norm(x + y)``, all ``[tokens, width]``."""
 
     def quantise(self, x: Tensor) -> Quantised:
-        """Each token on its own scale."""
+        """Quantise ``[tokens, width]`` to 8 bits, with one scale per token."""
 
     def dequantise(self, scaled: Scaled) -> Tensor:
-        """``[tokens, width]`` in the hidden type."""
+        """Apply scale and bias: ``[tokens, width]`` in the hidden type."""
 
     def gelu_quantise(self, scaled: Scaled) -> Quantised:
-        """The tanh form of GELU, quantised."""
+        """Apply scale and bias, then GELU (tanh approximation), and quantise the result."""
 
     def scaled_add_norm(self, x: Tensor, scaled: Scaled, norm: Norm) -> Tensor:
-        """``norm(x + scaled)``."""
+        """``norm(x + scale * y + bias)``: ``[tokens, width]`` in the type of ``x``."""
 
     def scaled_add_norm_quantise(self, x: Tensor, scaled: Scaled, norm: Norm) -> tuple[Tensor, Quantised]:
-        """The same, and its quantised form."""
+        """Return the result of ``scaled_add_norm`` and its quantised form."""
 
 
 class TorchKernels:
-    """In plain torch, on any device: what runs where no compiler is, and the twin of what is compiled."""
+    """Kernels in plain torch, for any device.
+
+    They run where no C compiler is available, and they are the reference for the compiled kernels.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.norm_dtype = dtype
 
     def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
-        """Attention is the only place where rows must stand side by side, so the only one that pads."""
+        """Attention within each row.
+
+        Torch's attention takes rows of equal length, so this is the only operation that pads.
+        """
         packed = qkv.view(layout.size, 3, heads, -1)
         query, key, value = layout.pad(packed).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
         return layout.pack(mixed.transpose(1, 2)).reshape(qkv.shape[0], -1)
 
     def add_norm(self, x: Tensor, y: Tensor, norm: Norm) -> Tensor:
-        """``norm(x + y)``."""
+        """``norm(x + y)``, computed in the type of the inputs."""
         return norm(x + y)
 
     def quantise(self, x: Tensor) -> Quantised:
-        """Symmetric, 127 steps to each token's largest magnitude."""
+        """Symmetric quantisation: 127 steps between zero and the largest magnitude of each token."""
         x = x.float()
         largest = x.abs().amax(-1, keepdim=True)
         steps = torch.where(largest > 0, 127 / largest, 0)
         return Quantised((x * steps).round_().add_(128).to(torch.uint8), largest[:, 0] / 127)
 
     def dequantise(self, scaled: Scaled) -> Tensor:
-        """Computed in float32."""
+        """``scale * y + bias``, computed in float32 and rounded to the hidden type."""
         return self._value(scaled).to(scaled.y.dtype)
 
     def gelu_quantise(self, scaled: Scaled) -> Quantised:
-        """Computed in float32."""
+        """Computed in float32; the quantised values are not rounded to the hidden type first."""
         return self.quantise(functional.gelu(self._value(scaled), approximate="tanh"))
 
     def scaled_add_norm(self, x: Tensor, scaled: Scaled, norm: Norm) -> Tensor:
-        """Computed in float32."""
+        """Computed in float32 and rounded to the type of ``x``."""
         return norm.to(torch.float32)(x.float() + self._value(scaled)).to(x.dtype)
 
     def scaled_add_norm_quantise(self, x: Tensor, scaled: Scaled, norm: Norm) -> tuple[Tensor, Quantised]:
-        """Computed in float32."""
+        """Computed in float32; quantised before the result is rounded to the type of ``x``."""
         exact = norm.to(torch.float32)(x.float() + self._value(scaled))
         return exact.to(x.dtype), self.quantise(exact)
 
@@ -114,7 +123,7 @@ class TorchKernels:
 
 
 class NativeKernels:
-    """In C: no padding anywhere, one pass over memory each."""
+    """Kernels in C: no operation pads, and each makes one pass over memory."""
 
     norm_dtype = torch.float32
 
@@ -123,25 +132,25 @@ class NativeKernels:
         self.quantise: Callable[[Tensor], Quantised] = kernels.quantise
 
     def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
-        """Attention within each row."""
+        """Attention within each row, without padding."""
         return self._run.attend(qkv, layout.spans, heads)
 
     def add_norm(self, x: Tensor, y: Tensor, norm: Norm) -> Tensor:
-        """``norm(x + y)``."""
+        """``norm(x + y)``, computed in float32."""
         return self._run.add_norm(x, y, *norm)
 
     def dequantise(self, scaled: Scaled) -> Tensor:
-        """In place: no other code holds the values."""
+        """Works in place: no other code refers to ``scaled.y``, so its memory is used for the result."""
         return self._run.dequantise(*scaled, out=scaled.y)
 
     def gelu_quantise(self, scaled: Scaled) -> Quantised:
-        """GELU and quantised."""
+        """GELU (tanh approximation) and quantisation in one pass."""
         return self._run.gelu_quantise(*scaled)
 
     def scaled_add_norm(self, x: Tensor, scaled: Scaled, norm: Norm) -> Tensor:
-        """``norm(x + scaled)``."""
+        """``norm(x + scale * y + bias)``, computed in float32."""
         return self._run.scaled_add_norm(x, *scaled, *norm)
 
     def scaled_add_norm_quantise(self, x: Tensor, scaled: Scaled, norm: Norm) -> tuple[Tensor, Quantised]:
-        """The same, and its quantised form."""
+        """Quantised before the result is rounded to the type of ``x``."""
         return self._run.scaled_add_norm_quantise(x, *scaled, *norm)
