@@ -1,7 +1,8 @@
-"""The layer with all its products of weights in int8: weights per channel, activations per token, as they come.
+"""The layer with all its weight products in int8: one scale per weight channel, one scale per activation token.
 
-Activations are scaled token by token and not tensor by tensor, as others do it, because a row's answer must not
-depend on its neighbours. Attention's own products, of activations with activations, stay in the hidden type.
+Activation scales are computed at run time (dynamic quantisation). They are per token and not per tensor, which is
+more common, because the result of a row must not depend on the other rows of its batch. The products inside attention,
+of activations with activations, are computed in the hidden type.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from elbert.model.layer import FUSED, LayerWeights, Linear, activation
 from elbert.model.layout import Layout
 from elbert.model.native.bindings import Quantised
 
-ZERO = 128  # activations are unsigned around this, as the processor's int8 products want them
+ZERO = 128  # zero point of activations: the processor's int8 products need unsigned activations
 
 
 @dataclass(frozen=True)
 class Int8Product:
-    """``x @ weight.T + bias`` on quantised activations; the token's scale and the bias are left to be applied."""
+    """``x @ weight.T + bias`` on quantised activations; the result still needs the token scale and the bias applied."""
 
-    weight: Tensor  # in oneDNN's own layout
-    scales: Tensor  # [out], of the weights
-    zeros: Tensor  # [out], all 0: weights are symmetric
-    correction: Tensor  # [out], takes off what ZERO adds
-    bias: Tensor
-    dtype: torch.dtype
+    weight: Tensor  # prepacked in the memory layout of oneDNN
+    scales: Tensor  # [out], one scale per output channel of the weights
+    zeros: Tensor  # [out], all 0: weights are quantised symmetrically
+    correction: Tensor  # [out], removes the contribution of ZERO to each product
+    bias: Tensor  # [out] float32
+    dtype: torch.dtype  # of the result
 
     @classmethod
     def quantise(cls, linear: Linear, dtype: torch.dtype) -> Int8Product:
-        """Quantise the weights, each output channel on its own scale; values come out in ``dtype``."""
+        """Quantise the weights with one scale per output channel; the product's results have type ``dtype``."""
         weight = linear.weight.float()
         scales = weight.abs().amax(1).clamp(min=1e-30) / 127
         codes = (weight / scales[:, None]).round().to(torch.int8)
@@ -49,7 +50,7 @@ class Int8Product:
         )
 
     def __call__(self, x: Quantised) -> Scaled:
-        """``[tokens, in] -> [tokens, out]``."""
+        """Multiply by the weights: ``[tokens, in] -> [tokens, out]``."""
         y = torch.ops.onednn.qlinear_pointwise(
             x.codes, 1.0, 0, self.weight, self.scales, self.zeros, self.correction, 1.0, 0, self.dtype, "none", [], ""
         )
@@ -58,7 +59,7 @@ class Int8Product:
 
 @dataclass(frozen=True)
 class Int8Layer:
-    """The layer on quantised activations."""
+    """One transformer layer on quantised activations."""
 
     heads: int
     qkv: Int8Product
@@ -71,7 +72,7 @@ class Int8Layer:
     kernels: Kernels
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
+        """Apply the layer once to hidden values: ``[tokens, width] -> [tokens, width]``."""
         run = self.kernels
         mixed = run.attend(run.dequantise(self.qkv(run.quantise(hidden))), layout, self.heads)
         attended, codes = run.scaled_add_norm_quantise(hidden, self.dense(run.quantise(mixed)), self.attention_norm)
@@ -79,7 +80,7 @@ class Int8Layer:
 
 
 def build_int8_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernels, dtype: torch.dtype) -> Int8Layer:
-    """The layer from float32 weights, hidden values in ``dtype``."""
+    """Build the layer from float32 weights; its hidden values have type ``dtype``."""
     return Int8Layer(
         heads=config.num_attention_heads,
         qkv=Int8Product.quantise(weights.qkv, dtype),
@@ -94,7 +95,7 @@ def build_int8_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernel
 
 
 def make_quantised_activation(name: str, kernels: Kernels) -> Callable[[Scaled], Quantised]:
-    """The activation that transformers knows by ``name``, and its result quantised."""
+    """Return a function that applies the activation ``name`` (as in transformers) and quantises the result."""
     if FUSED.get(name) == ("gelu", "tanh"):
         return kernels.gelu_quantise
     function = activation(name)
@@ -103,12 +104,15 @@ def make_quantised_activation(name: str, kernels: Kernels) -> Callable[[Scaled],
 
 @cache
 def can_int8() -> bool:
-    """Whether products in int8 work here, and give what whole numbers give."""
+    """Whether int8 products run on this machine and agree with the exact product.
+
+    Some builds of torch have no oneDNN operators, so this runs a small product and compares it (tolerance 2 %).
+    """
     codes = torch.arange(64, dtype=torch.uint8).view(2, 32) * 3
     linear = Linear(torch.linspace(-1, 1, 32 * 16).view(16, 32), torch.zeros(16))
     try:
-        made = Int8Product.quantise(linear, torch.float32)(Quantised(codes, torch.ones(2)))
+        scaled = Int8Product.quantise(linear, torch.float32)(Quantised(codes, torch.ones(2)))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     expected = (codes.float() - ZERO) @ linear.weight.T
-    return bool(torch.allclose(made.y, expected, rtol=0.02, atol=0.02 * float(expected.abs().max())))
+    return bool(torch.allclose(scaled.y, expected, rtol=0.02, atol=0.02 * float(expected.abs().max())))
