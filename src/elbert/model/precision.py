@@ -1,4 +1,4 @@
-"""Precisions: in which numbers the layer computes, and which of them this machine does well."""
+"""Precisions: the number types in which the layer computes, and which of them are fast on this machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from elbert.model.layer import can_pack
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
-# Where bfloat16 products are instructions of the processor, not an emulation slower than float32.
+# Processors with bfloat16 instructions. Elsewhere bfloat16 is emulated and slower than float32.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+# Processors with int8 dot-product instructions.
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def hidden_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of hidden values under a precision.
+    """Return the type of hidden values at this precision.
 
     Raises:
-        InputError: the precision cannot be had on this device.
+        InputError: this device does not support the precision.
     """
     if precision != "int8":
         return torch.float32 if precision == "float32" else torch.bfloat16
@@ -33,7 +34,7 @@ def hidden_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def is_fast(precision: Precision, device: torch.device) -> bool:
-    """Whether this precision is faster here than those of more bits."""
+    """Whether this precision is faster on ``device`` than precisions with more bits."""
     if device.type == "cuda":
         return precision == "float32" or (precision == "bfloat16" and torch.cuda.is_bf16_supported())
     if precision == "bfloat16":
@@ -44,7 +45,7 @@ def is_fast(precision: Precision, device: torch.device) -> bool:
 
 
 def fastest_precision(checked: Collection[str], device: str) -> Precision:
-    """The fastest precision that this machine does well, of float32 and those whose accuracy was ``checked``."""
+    """Return the fastest precision for ``device``: float32 or one of ``checked``, whose accuracy was measured."""
     order: tuple[Precision, ...] = ("int8", "bfloat16")
     usable = [precision for precision in order if precision in checked]
     return next((p for p in usable if is_fast(p, torch.device(device))), "float32")
