@@ -1,4 +1,4 @@
-"""The processor: its instruction sets, and how many threads torch uses."""
+"""The processor: its instruction sets and the number of threads that torch uses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import torch
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """The processor's instruction sets by Linux's names; none where the system does not tell."""
+    """Return the processor's instruction sets by their Linux names; empty where ``/proc/cpuinfo`` cannot be read."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return frozenset()
+    # x86 kernels name the line "flags", Arm kernels "Features".
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
     return frozenset(flags.split())
 
 
 @contextmanager
 def use_threads(count: int | None) -> Iterator[None]:
-    """Let torch use so many threads inside; None leaves it as it is."""
+    """Set torch's number of threads to ``count`` inside the block and restore it after; None changes nothing."""
     if count is None:
         yield
         return
