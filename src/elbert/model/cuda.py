@@ -1,8 +1,8 @@
-"""On a CUDA device: attention over rows of any length without padding, and steps replayed from recorded graphs.
+"""CUDA devices: attention over rows of different lengths without padding, and steps replayed from CUDA graphs.
 
-At a batch's sizes the launches of a layer's dozen kernels cost the host more than their work costs the device. A graph
-replays them as one, but only at the sizes at which it was recorded: so sizes are rounded up, and what is beyond a
-batch's own tokens belongs to no row.
+At the usual batch sizes, launching the dozen kernels of a layer takes the host more time than their work takes the
+device. A graph launches them as one, but only at the sizes at which it was recorded. So sizes are rounded up, and the
+positions after the tokens of a batch belong to no row.
 """
 
 from __future__ import annotations
@@ -23,28 +23,31 @@ Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 
 @dataclass(frozen=True)
 class Fixed:
-    """As much of a layout as a step without padding looks at, always in the same place in memory."""
+    """The part of a layout that a step without padding reads.
+
+    ``bounds [rows + 1]`` keeps its memory address between replays, as a CUDA graph requires.
+    """
 
     bounds: Tensor
     longest: int
 
 
 class VarlenKernels(TorchKernels):
-    """With torch's variable-length flash attention (torch 2.10), in bfloat16."""
+    """Kernels with torch's variable-length flash attention (torch 2.10), in bfloat16."""
 
     def __init__(self, attend: Attend) -> None:
         super().__init__(torch.bfloat16)
         self._attend = attend
 
     def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
-        """Attention within each row, no padding."""
+        """Attention within each row, without padding: ``[tokens, 3 width] -> [tokens, width]``."""
         query, key, value = qkv.view(qkv.shape[0], 3, heads, -1).unbind(1)
         bounds = layout.bounds.to(torch.int32)
         return self._attend(query, key, value, bounds, bounds, layout.longest, layout.longest).flatten(1)
 
 
 def varlen_attention() -> Attend | None:
-    """Torch's own, where this release has it."""
+    """Return torch's variable-length attention, or None where this release of torch does not have it."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -54,7 +57,7 @@ def varlen_attention() -> Attend | None:
 
 @dataclass(frozen=True)
 class Recording:
-    """A step at fixed sizes: what goes in, how to run it, what comes out."""
+    """A step recorded at fixed sizes: its input buffers, the function that replays it, and its result buffer."""
 
     hidden: Tensor
     bounds: Tensor
@@ -63,7 +66,7 @@ class Recording:
 
 
 class GraphReplay:
-    """``step(hidden, spans, group)``, recorded once for every rounded size and replayed from then on."""
+    """Runs ``step(hidden, spans, group)``: records it once per group and rounded size, then replays the recording."""
 
     def __init__(self, step: Callable[[Tensor, Layout, int], Tensor], record: Record) -> None:
         self._step = step
@@ -71,36 +74,39 @@ class GraphReplay:
         self._recordings: dict[tuple[int, ...], Recording] = {}
 
     def __call__(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[room, width] -> [room, width]``."""
+        """Run one step: ``[layout.size, width] -> [layout.size, width]``."""
         size = layout.size, power_of_two(len(layout)), power_of_two(layout.longest)
         if (group, *size) not in self._recordings:
-            self._recordings[group, *size] = self._recorded(hidden, group, *size)
+            self._recordings[group, *size] = self._record_sizes(hidden, group, *size)
         recording, rows = self._recordings[group, *size], len(layout)
         recording.hidden.copy_(hidden)
         recording.bounds[: rows + 1].copy_(layout.bounds)
-        recording.bounds[rows + 1 :].fill_(layout.tokens)  # rows that are not there have no tokens
+        recording.bounds[rows + 1 :].fill_(layout.tokens)  # the unused rows are empty
         recording.replay()
-        return recording.result.clone()  # the next replay writes over it
+        return recording.result.clone()  # a copy: the next replay overwrites the result buffer
 
-    def _recorded(self, hidden: Tensor, group: int, tokens: int, rows: int, longest: int) -> Recording:
+    def _record_sizes(self, hidden: Tensor, group: int, tokens: int, rows: int, longest: int) -> Recording:
         static = hidden.new_zeros(tokens, hidden.shape[1])
         bounds = torch.zeros(rows + 1, dtype=torch.int64, device=hidden.device)
-        spans = cast(Layout, Fixed(bounds, longest))  # nothing else of a layout is read where nothing is padded
+        spans = cast(Layout, Fixed(bounds, longest))  # a step without padding reads only these fields
         replay, result = self._record(lambda: self._step(static, spans, group))
         return Recording(static, bounds, replay, result)
 
 
 def power_of_two(size: int) -> int:
-    """The next one; for sizes that cost nothing when they are too large."""
+    """Round ``size`` up to a power of two.
+
+    Used for sizes that cost no time when they are too large, so that few sizes are recorded.
+    """
     return 1 << (size - 1).bit_length()
 
 
 def record_graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """Record ``run`` as a CUDA graph: what replays it, and where its result will lie each time."""
+    """Record ``run`` as a CUDA graph; return the function that replays it and the buffer that holds each result."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(2):  # libraries choose their kernels and take their memory before the recording
+        for _ in range(2):  # libraries must select kernels and allocate memory before the recording
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
