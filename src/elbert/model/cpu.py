@@ -17,7 +17,7 @@ def processor_flags() -> frozenset[str]:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return frozenset()
-    # x86 kernels name the line "flags", Arm kernels "Features".
+    # The line is named "flags" on x86 and "Features" on Arm.
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
     return frozenset(flags.split())
 
