@@ -1,4 +1,4 @@
-"""The embedding, one layer and the exit head, over packed rows, and their products with weights (torch or oneDNN)."""
+"""The embedding, a transformer layer and the exit head on packed rows, with matrix products in torch or oneDNN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from elbert.model.layout import Layout
 
 @dataclass(frozen=True)
 class Embedding:
-    """Words, positions and segments, normed; in ALBERT then mapped to the hidden width (its section 3.1)."""
+    """The normalised sum of word, position and segment embeddings.
+
+    ALBERT then maps it to the hidden width with ``map`` (section 3.1 of its paper); ``map`` is None in other families.
+    ``padding`` is the id of padding and the position before the first one (RoBERTa), or None if they start at 0.
+    """
 
     words: Tensor
     positions: Tensor
@@ -31,44 +35,47 @@ class Embedding:
     padding: int | None
 
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [room] -> [room, width]``."""
+        """``ids, type_ids [size] -> [size, width]``."""
         position = layout.position if self.padding is None else counted(ids[: layout.tokens], layout, self.padding)
-        small = self.words.index_select(0, ids) + self.positions.index_select(0, layout.add_filler(position))
+        embedded = self.words.index_select(0, ids) + self.positions.index_select(0, layout.add_filler(position))
         if self.segments is not None:
-            small += self.segments.index_select(0, type_ids)
-        normed = self.norm(small)
+            embedded += self.segments.index_select(0, type_ids)
+        normed = self.norm(embedded)
         return normed if self.map is None else self.map(normed)
 
 
 def counted(ids: Tensor, layout: Layout, padding: int) -> Tensor:
-    """``[tokens]``: RoBERTa's positions, from ``padding + 1``; tokens of that id are not counted, even in a text."""
+    """Compute RoBERTa's positions, ``[tokens]``: they start at ``padding + 1`` in each row.
+
+    Tokens with the id ``padding`` have the position ``padding`` and are not counted, even inside a text.
+    """
     real = (ids != padding).long()
     before = real.cumsum(0) - real
     return padding + real * (1 + before - before.index_select(0, layout.starts).index_select(0, layout.row))
 
 
 class Layer(Protocol):
-    """One transformer layer: attention within each row, then the feed-forward part, each normed after its sum."""
+    """A transformer layer: attention within each row, then the feed-forward part, each with a residual and a norm."""
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
+        """``[size, width] -> [size, width]``."""
 
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """The layer in float32 or bfloat16."""
+    """A layer that computes in float32 or bfloat16."""
 
     heads: int
-    qkv: Product  # the three projections in one product
+    qkv: Product  # the query, key and value projections in one product
     dense: Product
     attention_norm: Norm
-    widen: Product  # with the activation
+    widen: Product  # includes the activation
     narrow: Product
     norm: Norm
     kernels: Kernels
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [tokens, width]``."""
+        """``[size, width] -> [size, width]``."""
         mixed = self.kernels.attend(self.qkv(hidden), layout, self.heads)
         attended = self.kernels.add_norm(hidden, self.dense(mixed), self.attention_norm)
         return self.kernels.add_norm(attended, self.narrow(self.widen(attended)), self.norm)
@@ -76,7 +83,7 @@ class FloatLayer:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """A layer's weights, the projections to queries, keys and values stacked."""
+    """The weights of a layer; ``qkv`` stacks the projections to queries, keys and values."""
 
     qkv: Linear
     dense: Linear
@@ -87,7 +94,7 @@ class LayerWeights:
 
 
 def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embedding:
-    """The embedding of the weights by their names on disk."""
+    """Build the embedding from ``weights``, which have their names on disk."""
     family = config.backbone
     return Embedding(
         words=weights[f"{family.embedding('word_embeddings')}.weight"],
@@ -100,7 +107,7 @@ def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embed
 
 
 def build_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernels) -> FloatLayer:
-    """The layer in the type that its weights have."""
+    """Build a layer that computes in the type of its weights."""
     return FloatLayer(
         heads=config.num_attention_heads,
         qkv=product(weights.qkv),
@@ -114,11 +121,11 @@ def build_layer(weights: LayerWeights, config: ModelConfig, kernels: Kernels) ->
 
 
 def layer_weights(weights: Mapping[str, Tensor], name: str, config: ModelConfig) -> LayerWeights:
-    """Those whose names begin with ``name``."""
+    """Select the weights of the layer with the prefix ``name``."""
     parts = config.backbone.parts
-    three = [linear(weights, f"{name}.{part}") for part in (parts.query, parts.key, parts.value)]
+    projections = [linear(weights, f"{name}.{part}") for part in (parts.query, parts.key, parts.value)]
     return LayerWeights(
-        qkv=Linear(torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three])),
+        qkv=Linear(torch.cat([p.weight for p in projections]), torch.cat([p.bias for p in projections])),
         dense=linear(weights, f"{name}.{parts.dense}"),
         attention_norm=norm(weights, f"{name}.{parts.attention_norm}", config.layer_norm_eps),
         widen=linear(weights, f"{name}.{parts.widen}"),
@@ -128,32 +135,40 @@ def layer_weights(weights: Mapping[str, Tensor], name: str, config: ModelConfig)
 
 
 def norm(weights: Mapping[str, Tensor], name: str, eps: float) -> Norm:
-    """The layer norm of that name."""
+    """Build the layer norm with the prefix ``name``."""
     return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
 
 
 @dataclass(frozen=True)
 class Head:
-    """``classifier(activation(pooler(row)))``, where the row is its first token, [CLS], or the mean of its tokens."""
+    """An exit head: ``classifier(activation(pooler(x)))`` for each row.
+
+    ``x`` is the hidden state of the row's first token, [CLS], or the mean over the row's tokens, by ``pooling``.
+    """
 
     pooling: Pooling
-    pooler: Product  # with the activation, in the hidden type
-    classifier: Linear  # in float32, where thresholds are compared; oneDNN's calls cost more than so few outputs
+    pooler: Product  # includes the activation; in the hidden type
+    # In float32, because policies compare its results with thresholds. In torch, because for these few outputs the
+    # overhead of a oneDNN call is larger than the gain.
+    classifier: Linear
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[tokens, width] -> [rows, classes]``, float32."""
-        means = self.pooling == "mean"
-        row = layout.mean(hidden).to(hidden.dtype) if means else hidden.index_select(0, layout.starts)
-        return self.classifier(self.pooler(row).float())
+        """``[size, width] -> [rows, classes]``: logits in float32."""
+        is_mean = self.pooling == "mean"
+        pooled = layout.mean(hidden).to(hidden.dtype) if is_mean else hidden.index_select(0, layout.starts)
+        return self.classifier(self.pooler(pooled).float())
 
 
 def build_heads(weights: Mapping[str, Tensor], exact: Mapping[str, Tensor], config: ModelConfig) -> list[Head]:
-    """The exit heads, shallowest block first, the classifier's own last. ``exact`` are the weights in float32."""
+    """Build the exit heads, from the shallowest block of depths to the deepest.
+
+    The last one is the classifier's original head. ``weights`` are in the hidden type, ``exact`` in float32.
+    """
     earlier = [(f"earlier_heads.{i}.pooler", f"earlier_heads.{i}.classifier") for i in range(config.exit_heads - 1)]
-    own = config.backbone.head
-    names = [*earlier, (own.pooler, own.classifier)]
+    last = config.backbone.head
+    names = [*earlier, (last.pooler, last.classifier)]
     return [
-        Head(config.pooling, activated(linear(weights, pooler), own.activation), linear(exact, classifier))
+        Head(config.pooling, activated(linear(weights, pooler), last.activation), linear(exact, classifier))
         for pooler, classifier in names
     ]
 
@@ -174,34 +189,35 @@ class Linear(NamedTuple):
 
 @dataclass(frozen=True)
 class PackedLinear:
-    """The same, and an activation after it, by oneDNN: more than twice as fast as MKL on processors not Intel's."""
+    """``activation(x @ weight.T + bias)`` in oneDNN: more than twice as fast as MKL on non-Intel processors."""
 
-    weight: Tensor  # in oneDNN's own layout
+    weight: Tensor  # in oneDNN's internal layout
     bias: Tensor
-    activation: str = "none"
-    form: str = ""
+    activation: str = "none"  # oneDNN's name
+    form: str = ""  # the variant of the activation, such as "tanh" for GELU
 
     @classmethod
     def pack(cls, linear: Linear, activation: str = "none", form: str = "") -> PackedLinear:
-        """Lay out the weights; once, when the model is loaded."""
+        """Convert the weights to oneDNN's layout; done once, when the model is loaded."""
         return cls(torch.ops.mkldnn._reorder_linear_weight(linear.weight), linear.bias, activation, form)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``[rows, in] -> [rows, out]``."""
+        """``[n, in] -> [n, out]``."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], self.form)
         return product
 
 
 def product(linear: Linear) -> Product:
-    """The fastest form of a product here."""
+    """Return the fastest available implementation of ``linear`` for its type and device."""
     return PackedLinear.pack(linear) if can_pack(linear.weight.dtype, linear.weight.device) else linear.__call__
 
 
 def activated(linear: Linear, name: str) -> Product:
-    """A product and the activation that transformers knows by ``name`` after it, in one call where that is possible.
+    """Return ``linear`` followed by the activation with transformers' ``name``, fused into one call if possible.
 
     Raises:
         BundleError: the activation is unknown.
+        MissingExtra: the activation is rare, and transformers is not installed.
     """
     function = activation(name)
     if not can_pack(linear.weight.dtype, linear.weight.device):
@@ -213,13 +229,13 @@ def activated(linear: Linear, name: str) -> Product:
 
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether oneDNN multiplies this type well on this device."""
-    return device.type == "cpu" and _packs(dtype)
+    """Whether oneDNN's packed products are available for this type on this device."""
+    return device.type == "cpu" and _has_packed_linear(dtype)
 
 
 @cache
-def _packs(dtype: torch.dtype) -> bool:
-    # The operators are torch.compile's own and not promised to anybody: use them only where they work.
+def _has_packed_linear(dtype: torch.dtype) -> bool:
+    # The operators are internal to torch.compile, without a stability guarantee: use them only if a test product works.
     if platform.machine() not in ("x86_64", "AMD64") or not torch._C._has_mkldnn:
         return False
     linear = Linear(torch.eye(16, dtype=dtype), torch.zeros(16, dtype=dtype))
@@ -231,20 +247,20 @@ def _packs(dtype: torch.dtype) -> bool:
 
 
 def linear(weights: Mapping[str, Tensor], name: str) -> Linear:
-    """The linear map of that name."""
+    """Build the linear map with the prefix ``name``."""
     return Linear(weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The activation that transformers knows by this name.
+    """Return the activation with transformers' ``name``.
 
     Raises:
-        BundleError: it knows none.
-        MissingExtra: it is a rare one, and transformers is not installed.
+        BundleError: transformers has no activation of this name.
+        MissingExtra: the activation is rare, and transformers is not installed.
     """
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    # The rare ones only: importing transformers takes seconds, and it is an optional package.
+    # Only for rare activations: transformers is an optional package, and its import takes seconds.
     known = require("transformers.activations", "train").ACT2FN
     if name not in known:
         raise BundleError(f"config.json: hidden_act {name!r} is unknown; known are {', '.join(sorted(known))}")
@@ -264,7 +280,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 
-# What oneDNN can do on the way out of a product, in its words.
+# Activations that oneDNN can fuse into a product, with its names: (activation, form).
 FUSED = {
     "gelu": ("gelu", "none"),
     "gelu_new": ("gelu", "tanh"),
