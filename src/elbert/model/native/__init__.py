@@ -1,7 +1,7 @@
-"""What stands between a layer's matrix products, in C for AVX-512 CPUs; compiled on the user's machine, or absent.
+"""Operations between a layer's matrix products, in C for AVX-512 CPUs, compiled on the user's machine.
 
-``load()`` says which. Absence is no fault: everything here has a plain twin in torch. ``ELBERT_NATIVE=0`` switches
-it off.
+``load()`` returns the kernels or the reason why they are not available. Without them the engine uses the torch
+implementation of the same operations. ``ELBERT_NATIVE=0`` in the environment disables the kernels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ __all__ = ["Kernels", "NoKernels", "Quantised", "load"]
 
 @cache
 def load() -> Kernels | NoKernels:
-    """The kernels, compiled at the first call on this machine (seconds), or the reason why there are none."""
+    """Return the kernels, or the reason why there are none.
+
+    The first call on a machine compiles them, which takes seconds; the result is cached per user and per process.
+    """
     if os.environ.get("ELBERT_NATIVE") == "0":
         return NoKernels("switched off by ELBERT_NATIVE=0")
     try:
