@@ -1,4 +1,4 @@
-"""The C functions, over torch tensors."""
+"""Bindings: the C functions called on torch tensors, with their sizes and types checked."""
 
 from __future__ import annotations
 
@@ -18,46 +18,50 @@ SIGNATURES = {
     "dequantise": (*[POINTER] * 4, LONG, LONG, INT),
 }
 SUFFIXES = {torch.float32: "f32", torch.bfloat16: "bf16"}
-NO_MEMORY = 1  # as in lanes.h
+NO_MEMORY = 1  # the return code of lanes.h when scratch memory cannot be allocated
 
-Door = Callable[..., int]
-Scaling = tuple[Tensor, Tensor] | None  # scale [tokens] and bias [width] of a product
+Function = Callable[..., int]  # a C function; returns 0 or an error code
+Scaling = tuple[Tensor, Tensor] | None  # scale [tokens] and bias [width] to apply to a product
 
 
 @dataclass(frozen=True)
 class NoKernels:
-    """There are none on this machine, for this reason."""
+    """The kernels are not available on this machine; ``reason`` is why, in one line."""
 
     reason: str
 
 
 class Quantised(NamedTuple):
-    """``codes [tokens, width]`` uint8 around 128; a value is ``(code - 128) * scale``, ``scale [tokens]`` float32."""
+    """Values in 8 bits: ``codes [tokens, width]`` uint8 with zero point 128, and ``scale [tokens]`` float32.
+
+    A value is ``(code - 128) * scale``.
+    """
 
     codes: Tensor
     scale: Tensor
 
 
 class Kernels:
-    """Kernels for hidden values of ``dtypes``, on as many threads as torch has.
+    """Kernels for hidden values of the types in ``dtypes``; they use torch's number of threads.
 
-    Tensors are contiguous and on the CPU; ``hidden`` types are float32 or bfloat16, everything is computed in float32,
-    and a token's (in ``attend``, a row's) answer is the same bits whatever stands beside it. No gradients.
-    All methods raise ``ValueError`` for tensors of another type, size or memory layout than they say.
+    Tensors must be contiguous and on the CPU. Hidden values are float32 or bfloat16, and all computation is in
+    float32. The result of a token (in ``attend``, of a row) is bitwise the same whatever the rest of the batch is.
+    There are no gradients. All methods raise ``ValueError`` for tensors whose type, size or memory layout is not the
+    documented one.
     """
 
     def __init__(self, library: ctypes.CDLL) -> None:
         suffixes = {dtype: suffix for dtype, suffix in SUFFIXES.items() if hasattr(library, f"attend_{suffix}")}
         self.dtypes = frozenset(suffixes)
         self._attend, self._norm, self._quantise, self._dequantise = (
-            {dtype: _door(library, name, suffix) for dtype, suffix in suffixes.items()} for name in SIGNATURES
+            {dtype: _bind_function(library, name, suffix) for dtype, suffix in suffixes.items()} for name in SIGNATURES
         )
 
     def attend(self, qkv: Tensor, starts: Tensor, heads: int) -> Tensor:
         """Attention within each row: ``qkv [tokens, 3 width], starts [rows + 1] int64 -> [tokens, width]``.
 
-        Queries, keys and values of a head lie at its place in each third; scores are scaled by 1/sqrt(head width).
-        Row r is tokens ``starts[r]`` to ``starts[r + 1]``.
+        The three thirds of the last axis are queries, keys and values, each divided into heads. Scores are scaled by
+        1/sqrt(head width). Row r has the tokens ``starts[r]`` to ``starts[r + 1]``.
         """
         dtype, (tokens, wide) = qkv.dtype, qkv.shape
         width = wide // 3
@@ -71,32 +75,35 @@ class Kernels:
         return out
 
     def add_norm(self, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        """``layer_norm(x + y)``: ``[tokens, width], [tokens, width]``; float32 ``[width]``, ``[width]``."""
+        """``layer_norm(x + y)``: ``x, y [tokens, width]`` in the hidden type; ``weight, bias [width]`` float32."""
         return self._run_norm(x, y, None, (weight, bias, eps), None)
 
     def scaled_add_norm(
         self, x: Tensor, y: Tensor, scale: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
     ) -> Tensor:
-        """``layer_norm(x + scale y + bias)``; ``scale [tokens]`` and ``bias [width]`` float32, the rest as above."""
+        """``layer_norm(x + scale * y + bias)``: ``scale [tokens]``, ``bias [width]`` float32; see ``add_norm``."""
         return self._run_norm(x, y, (scale, bias), (norm_weight, norm_bias, eps), None)
 
     def scaled_add_norm_quantise(
         self, x: Tensor, y: Tensor, scale: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
     ) -> tuple[Tensor, Quantised]:
-        """``scaled_add_norm`` and its quantised form, taken before rounding to the hidden type."""
+        """``scaled_add_norm`` and its quantised form, which is computed before rounding to the hidden type."""
         quantised = _codes_for(x)
         return self._run_norm(x, y, (scale, bias), (norm_weight, norm_bias, eps), quantised), quantised
 
     def quantise(self, x: Tensor) -> Quantised:
-        """Each token on its own scale, largest magnitude / 127: ``[tokens, width]``, hidden type."""
+        """Quantise ``x [tokens, width]``; the scale of a token is its largest magnitude / 127."""
         return self._run_quantise(x, None)
 
     def gelu_quantise(self, y: Tensor, scale: Tensor, bias: Tensor) -> Quantised:
-        """``quantise(gelu_tanh(scale y + bias))``: ``y [tokens, width]``, ``scale [tokens]``, ``bias [width]``."""
+        """``quantise(gelu_tanh(scale * y + bias))``: ``y [tokens, width]``, ``scale [tokens]``, ``bias [width]``."""
         return self._run_quantise(y, (scale, bias))
 
     def dequantise(self, y: Tensor, scale: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
-        """``scale y + bias`` in y's type, into ``out`` if given, which may be ``y``: sizes as in ``gelu_quantise``."""
+        """``scale * y + bias`` in the type of ``y``; the sizes are those of ``gelu_quantise``.
+
+        The result is written to ``out`` if it is not None; ``out`` may be ``y``.
+        """
         dtype, (tokens, width) = y.dtype, y.shape
         out = torch.empty_like(y) if out is None else out
         _expect(y, dtype, tokens * width)
@@ -123,10 +130,10 @@ class Kernels:
     def _run_quantise(self, x: Tensor, scaling: Scaling) -> Quantised:
         dtype, (tokens, width) = x.dtype, x.shape
         _expect(x, dtype, tokens * width)
-        made = _codes_for(x)
-        pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), made.codes.data_ptr(), made.scale.data_ptr())
+        quantised = _codes_for(x)
+        pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), quantised.codes.data_ptr(), quantised.scale.data_ptr())
         _call(self._quantise, dtype, *pointers, tokens, width)
-        return made
+        return quantised
 
 
 def _scaling(scaling: Scaling, tokens: int, width: int) -> tuple[int | None, int | None]:
@@ -138,24 +145,35 @@ def _scaling(scaling: Scaling, tokens: int, width: int) -> tuple[int | None, int
     return scale.data_ptr(), bias.data_ptr()
 
 
-def _door(library: ctypes.CDLL, name: str, suffix: str) -> Door:
-    function: Door = getattr(library, f"{name}_{suffix}")
+def _bind_function(library: ctypes.CDLL, name: str, suffix: str) -> Function:
+    function: Function = getattr(library, f"{name}_{suffix}")
     function.argtypes, function.restype = SIGNATURES[name], INT  # type: ignore[attr-defined]
     return function
 
 
-def _call(doors: dict[torch.dtype, Door], dtype: torch.dtype, *arguments: float | None) -> None:
-    """Call the function of this type, on torch's number of threads, which OpenMP would tell only of some threads."""
-    if dtype not in doors:
-        raise ValueError(f"expected hidden values of type {' or '.join(map(str, doors))}, got {dtype}")
-    if answer := doors[dtype](*arguments, torch.get_num_threads()):
-        if answer == NO_MEMORY:
+def _call(functions: dict[torch.dtype, Function], dtype: torch.dtype, *arguments: float | None) -> None:
+    """Call the function for ``dtype`` with torch's number of threads.
+
+    OpenMP keeps its own number per calling thread, so it is correct only in some threads; hence the argument.
+
+    Raises:
+        ValueError: there is no kernel for ``dtype``, or ``starts`` is not valid.
+        MemoryError: the scratch memory cannot be allocated.
+    """
+    if dtype not in functions:
+        raise ValueError(f"expected hidden values of type {' or '.join(map(str, functions))}, got {dtype}")
+    if code := functions[dtype](*arguments, torch.get_num_threads()):
+        if code == NO_MEMORY:
             raise MemoryError("no memory for the kernels' scratch space")
         raise ValueError("starts must rise from 0 to the number of tokens")
 
 
 def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
-    """The C code does not check: another type or size would read or write outside the tensor."""
+    """Check a tensor before its address goes to C, which would otherwise read or write outside the tensor.
+
+    Raises:
+        ValueError: type, size, memory layout or device is wrong.
+    """
     if tensor.dtype is not dtype or tensor.numel() != size or not tensor.is_contiguous() or not tensor.is_cpu:
         raise ValueError(
             f"expected {size} contiguous {dtype} values on the CPU, "
