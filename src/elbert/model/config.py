@@ -1,4 +1,4 @@
-"""The shape of a model, read from ``config.json`` without transformers (which takes seconds to import)."""
+"""The model configuration, read from ``config.json`` without transformers, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
 
 
 def find_backbone(values: Mapping[str, Any], source: str) -> Backbone:
-    """The family of a ``config.json``.
+    """Find the model family of a ``config.json``; ``source`` names the file in errors.
 
     Raises:
-        BundleError: it is none of ours, its parts name two, or it is used in a way that is not computed here.
+        BundleError: the family is not supported, ``model_type`` and ``architectures`` name two families, or a setting
+            has a value that is not supported.
     """
-    kind, usual = values.get("model_type"), [backbone.model_types[0] for backbone in BACKBONES]
-    backbone = BY_MODEL_TYPE.get(kind) if isinstance(kind, str) else None
+    model_type, supported = values.get("model_type"), [backbone.model_types[0] for backbone in BACKBONES]
+    backbone = BY_MODEL_TYPE.get(model_type) if isinstance(model_type, str) else None
     if backbone is None:
         raise BundleError(
-            f"{source}: model_type is {kind!r}, expected {', '.join(map(repr, usual))}; "
+            f"{source}: model_type is {model_type!r}, expected {', '.join(map(repr, supported))}; "
             "give the folder or hub id of such a classifier"
         )
-    named = values.get("architectures")
-    for name in named if isinstance(named, list) else []:
+    architectures = values.get("architectures")
+    for name in architectures if isinstance(architectures, list) else []:
         other = next((b for b in BACKBONES if str(name).startswith(b.stem)), backbone)
         if other is not backbone:
             raise BundleError(
-                f"{source}: model_type is {kind!r}, expected {other.model_types[0]!r}, because architectures names "
-                f"{name!s:.80}; give the folder or hub id of one classifier, as transformers saved it"
+                f"{source}: model_type is {model_type!r}, expected {other.model_types[0]!r}, because architectures "
+                f"names {name!s:.80}; give the folder or hub id of one classifier, as transformers saved it"
             )
     for name, value in backbone.fixed.items():
         if values.get(name, value) not in (value, None):
             raise BundleError(
                 f"{source}: {name} is {values[name]!r:.80}, expected {value!r}: "
-                f"no other {backbone.title} is computed here"
+                f"other {backbone.title} models are not supported"
             )
     return backbone
 
 
 def read_sizes(values: Mapping[str, Any], backbone: Backbone, source: str) -> dict[str, int]:
-    """The sizes by our names.
+    """Read the sizes of a ``config.json``, with ALBERT's names as keys; a missing size has the family's default.
 
     Raises:
-        BundleError: one is no whole number from 1, or they do not fit each other.
+        BundleError: a size is not a whole number from 1, or the hidden width is not a multiple of the attention heads.
     """
     sizes = {name: values.get(backbone.theirs(name), default) for name, default in backbone.defaults.items()}
     for name, size in sizes.items():
@@ -55,7 +56,7 @@ def read_sizes(values: Mapping[str, Any], backbone: Backbone, source: str) -> di
     width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     if width % heads:
         raise BundleError(
-            f"{source}: {backbone.theirs('hidden_size')} {width} is no multiple of "
+            f"{source}: {backbone.theirs('hidden_size')} {width} is not a multiple of "
             f"{backbone.theirs('num_attention_heads')} {heads}"
         )
     if backbone.shared:
@@ -64,10 +65,10 @@ def read_sizes(values: Mapping[str, Any], backbone: Backbone, source: str) -> di
 
 
 def read_padding(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[str, int], source: str) -> int | None:
-    """The id and the position that positions are counted behind; None where they are counted from 0.
+    """Read the id of padding, which is also the position before a row's first one; None if positions start at 0.
 
     Raises:
-        BundleError: it is no position.
+        BundleError: the value is not a position, or no position remains after it.
     """
     if backbone.padding is None:
         return None
@@ -86,11 +87,12 @@ Pooling = Literal["cls", "mean"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes of a classifier, in ALBERT's words, plus what its exit heads read.
+    """The configuration of a classifier, with ALBERT's names, and of its exit heads.
 
-    ``pooling`` is ``cls`` (every family's own) or ``mean`` over the row's tokens; ``exit_heads`` is 1 where all
-    depths share the classifier's head, or k where each block of depths has its own. Where depths have layers of their
-    own, every depth is a group. ``padding`` is the id and the position that positions are counted behind, if they are.
+    ``pooling`` is the input of the exit heads: ``cls``, the first token (the default of every family), or ``mean`` over
+    the row's tokens. ``exit_heads`` is 1 if all depths share the classifier's head, or k if each of k blocks of depths
+    has a separate head. In a family without shared layers, every depth is a layer group. ``padding`` is the id of
+    padding and the position before a row's first one (RoBERTa), or None if positions start at 0.
     """
 
     vocab_size: int
@@ -114,11 +116,10 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
-        """From the contents of a ``config.json``; ``source`` names the file in errors.
+        """Create the configuration from the contents of a ``config.json``; ``source`` names the file in errors.
 
         Raises:
-            BundleError: it is of no family that is known, asks for what is not computed here, or a size is missing or
-                out of range.
+            BundleError: the family or a setting is not supported, or a size or the labels are invalid.
         """
         backbone = find_backbone(values, source)
         sizes = read_sizes(values, backbone, source)
@@ -151,49 +152,52 @@ class ModelConfig:
 
     @property
     def depths(self) -> int:
-        """How many times a layer is applied at most."""
+        """The maximum number of times that a layer is applied to a row."""
         return self.num_hidden_layers
 
     @property
     def max_length(self) -> int:
-        """The most tokens that a row can have."""
+        """The maximum number of tokens of a row."""
         return self.max_position_embeddings - (0 if self.padding is None else self.padding + 1)
 
     @property
     def multi_label(self) -> bool:
-        """Whether every label is a question of its own."""
+        """Whether each label is predicted independently, so that a text can have several."""
         return self.problem == "multi_label_classification"
 
     def group(self, depth: int) -> int:
-        """Which layer group takes a row to ``depth`` (from 1)."""
-        # transformers' own expression, rounding included: with 18 depths and 14 groups exact division differs.
+        """Return the index of the layer group that computes ``depth`` (from 1)."""
+        # The expression of transformers, with its rounding: for 18 depths and 14 groups, exact division differs.
         return int((depth - 1) / (self.num_hidden_layers / self.num_hidden_groups))
 
     def head(self, depth: int) -> int:
-        """Which exit head reads a row at ``depth`` (from 1)."""
+        """Return the index of the exit head for ``depth`` (from 1)."""
         return (depth - 1) * self.exit_heads // self.num_hidden_layers
 
     @property
     def is_all_shared(self) -> bool:
-        """Whether one layer group and one head serve all depths, so that all rows may share every call."""
+        """Whether all depths share one layer group and one exit head, so that any rows can share a call."""
         return self.num_hidden_groups == 1 and self.exit_heads == 1
 
     def weights_key(self, depth: int) -> tuple[int, int]:
-        """What takes a row that stands at ``depth`` (from 0) one deeper: rows of one need may share a call."""
+        """Return the layer group and exit head of the step from ``depth`` (from 0) to the next depth.
+
+        Rows with equal keys can share a call.
+        """
         return self.group(depth + 1), self.head(depth + 1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """``[..., classes]``: softmax, or per-label sigmoid, or for regression the values as they are."""
+        """Convert logits ``[..., classes]``: softmax, or sigmoid per label; for regression, the unchanged values."""
         if self.problem == "regression":
             return logits
         return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
 
 def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """Label names in index order; transformers' ``LABEL_i`` where none are given.
+    """Read the label names in index order; without names, ``LABEL_i`` as in transformers.
 
     Raises:
-        BundleError: they are not names by index, one each.
+        BundleError: the names are not a mapping from each index to a distinct name.
     """
     names, count = values.get("id2label"), values.get("num_labels", 2)
     if not names:
@@ -202,18 +206,22 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
         by_index = {int(index): str(name) for index, name in names.items()}
     except (AttributeError, TypeError, ValueError):
         by_index = {}
-    # Scores go by label: two labels of one name would be one key.
+    # Scores have the labels as keys, so two labels of the same name would collide.
     if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
         raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')
     return tuple(by_index[index] for index in range(len(by_index)))
 
 
 def read_problem(problem: str | None, labels: int, source: str) -> Problem:
-    """The kind of question, by transformers' default: one label is a regression, more are classes."""
+    """Check the problem type; the default is that of transformers: regression for one label, else single-label.
+
+    Raises:
+        BundleError: the problem type is unknown.
+    """
     if problem is None:
         return "regression" if labels == 1 else "single_label_classification"
     for known in get_args(Problem):
         if problem == known:
-            kind: Problem = known
-            return kind
+            checked: Problem = known
+            return checked
     raise BundleError(f"{source}: problem_type is {problem!r}, expected one of {', '.join(get_args(Problem))}")
