@@ -1,4 +1,4 @@
-"""The safetensors of a classifier, checked name by name and shape by shape."""
+"""Load the weights of a classifier from safetensors; every name, shape and type is checked."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from elbert.errors import BundleError
 from elbert.model.config import ModelConfig
 from elbert.model.families import Backbone
 
-# Buffers of the embedding that older releases of transformers saved; they hold no weight.
+# Buffers of the embedding that older releases of transformers saved; they are not weights.
 BUFFERS = ("position_ids", "token_type_ids")
 
 
 def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
-    """Every weight of the classifier in ``folder`` in float32, by its name in transformers.
+    """Load all weights of the classifier in ``folder`` in float32; the keys are their names in transformers.
 
     Raises:
-        BundleError: no safetensors, an unreadable file, missing or surplus weights, a wrong shape, NaN.
+        BundleError: there is no safetensors file, a file cannot be read, weights are missing or surplus, or a weight
+            has a wrong shape or type, NaN or infinity.
     """
     files = weight_files(folder)
     found = {name: weight for file in files for name, weight in read_tensors(file).items()}
@@ -32,20 +33,20 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of one safetensors file.
+    """Read all tensors of a safetensors file.
 
     Raises:
-        BundleError: it cannot be read.
+        BundleError: the file cannot be read.
     """
     try:
         with safe_open(file, framework="pt") as tensors:
-            return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - no dict
+            return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise BundleError(f"{file}: not a readable safetensors file ({error}); download or save it again") from error
 
 
 def today(name: str) -> str:
-    """A weight's name without TensorFlow's words for a norm's, which old releases and transformers 5.0 write."""
+    """Convert TensorFlow's names of a norm's weights (gamma, beta), which old releases and transformers 5.0 write."""
     for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
         if name.endswith(old):
             return name.removesuffix(old) + new
@@ -55,21 +56,23 @@ def today(name: str) -> str:
 def check_weights(
     found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str, backbone: Backbone
 ) -> None:
-    """Hold the weights found to those expected; what the family is known to leave behind is no surplus.
+    """Check the weights ``found`` against the expected ``shapes``; ``where`` names the file in errors.
+
+    Weights of other tasks and of older releases (``backbone.surplus``) are ignored.
 
     Raises:
-        BundleError: missing or surplus weights, a wrong shape or type, NaN.
+        BundleError: weights are missing or surplus, or a weight has a wrong shape or type, NaN or infinity.
     """
     resave = f"save it again from {backbone.classifier} with transformers' save_pretrained"
     missing = sorted(shapes.keys() - found.keys())
     buffers = {backbone.embedding(part) for part in BUFFERS}
     surplus = sorted(n for n in found.keys() - shapes.keys() - buffers if not n.startswith(backbone.surplus))
     if missing:
-        remedy = TRAIN if _lacks_only_a_head(missing, found, backbone) else resave
-        raise BundleError(f"{where}: missing {_some(missing)}; {remedy}")
+        remedy = TRAIN if _is_only_head_missing(missing, found, backbone) else resave
+        raise BundleError(f"{where}: missing {_list_names(missing)}; {remedy}")
     if surplus:
         raise BundleError(
-            f"{where}: {_some(surplus)} belong to no {backbone.title} classifier of this config.json; {resave}"
+            f"{where}: {_list_names(surplus)} belong to no {backbone.title} classifier of this config.json; {resave}"
         )
     for name, shape in shapes.items():
         weight = found[name]
@@ -84,10 +87,10 @@ def check_weights(
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, in order.
+    """List the safetensors files of a folder, sorted by name.
 
     Raises:
-        BundleError: there are none.
+        BundleError: there are none, or the index of weights cannot be read or names a file outside the folder.
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
@@ -104,37 +107,37 @@ def weight_files(folder: Path) -> list[Path]:
     if single.exists():
         return [single]
     pickled = " (pytorch_model.bin is a pickle, which can run code and is never loaded)"
-    had = pickled if (folder / "pytorch_model.bin").exists() else ""
+    hint = pickled if (folder / "pytorch_model.bin").exists() else ""
     raise BundleError(
-        f"{folder}: no model.safetensors{had}; save the model once with transformers: model.save_pretrained(folder)"
+        f"{folder}: no model.safetensors{hint}; save the model once with transformers: model.save_pretrained(folder)"
     )
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every weight that a classifier of this configuration has."""
+    """Return the name and shape of every weight of a classifier with this configuration."""
     e, h, classes, family = config.embedding_size, config.hidden_size, len(config.labels), config.backbone
     shapes: dict[str, tuple[int, ...]] = {
         f"{family.embedding('word_embeddings')}.weight": (config.vocab_size, e),
         f"{family.embedding('position_embeddings')}.weight": (config.max_position_embeddings, e),
-        **_pair(family.embedding("LayerNorm"), e),
-        **_pair(family.head.pooler, h, h),
-        **_pair(family.head.classifier, classes, h),
+        **_weight_and_bias(family.embedding("LayerNorm"), e),
+        **_weight_and_bias(family.head.pooler, h, h),
+        **_weight_and_bias(family.head.classifier, classes, h),
     }
     if family.segments:
         shapes[f"{family.embedding(family.segments)}.weight"] = (config.type_vocab_size, e)
     if family.projection:
-        shapes |= _pair(family.projection, h, e)
+        shapes |= _weight_and_bias(family.projection, h, e)
     for layer in layer_names(config):
         for part, shape in layer_shapes(config).items():
-            shapes |= _pair(f"{layer}.{part}", *shape)
+            shapes |= _weight_and_bias(f"{layer}.{part}", *shape)
     for head in range(config.exit_heads - 1):
-        shapes |= _pair(f"earlier_heads.{head}.pooler", h, h)
-        shapes |= _pair(f"earlier_heads.{head}.classifier", classes, h)
+        shapes |= _weight_and_bias(f"earlier_heads.{head}.pooler", h, h)
+        shapes |= _weight_and_bias(f"earlier_heads.{head}.classifier", classes, h)
     return shapes
 
 
 def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every part of one layer."""
+    """Return the name and weight shape of every part of a layer; a bias has the first dimension of the weight."""
     width, inner, parts = config.hidden_size, config.intermediate_size, config.backbone.parts
     shapes: dict[str, tuple[int, ...]] = {parts.widen: (inner, width), parts.narrow: (width, inner)}
     shapes |= dict.fromkeys((parts.query, parts.key, parts.value, parts.dense), (width, width))
@@ -142,28 +145,28 @@ def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def layer_names(config: ModelConfig) -> list[str]:
-    """The prefixes of all layers, group by group."""
+    """Return the name prefixes of all layers, group by group."""
     return [name for group in range(config.num_hidden_groups) for name in group_layers(config, group)]
 
 
 def group_layers(config: ModelConfig, group: int) -> list[str]:
-    """The prefixes of the layers of one group, in the order in which they are applied."""
+    """Return the name prefixes of the layers of a group, in the order in which they are applied."""
     return [config.backbone.layer(group, inner) for inner in range(config.inner_group_num)]
 
 
-def _pair(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
+def _weight_and_bias(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
 
 
-def _some(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _lacks_only_a_head(missing: list[str], found: Container[str], backbone: Backbone) -> bool:
-    of_the_head = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.")
-    # An encoder saved by itself has no prefix before its names.
-    return all(name.startswith(of_the_head) for name in missing) or "embeddings.word_embeddings.weight" in found
+def _is_only_head_missing(missing: list[str], found: Container[str], backbone: Backbone) -> bool:
+    head_prefixes = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.")
+    # The weight names of an encoder that was saved without a classifier have no prefix.
+    return all(name.startswith(head_prefixes) for name in missing) or "embeddings.word_embeddings.weight" in found
 
 
 TRAIN = "this is an encoder without a trained classifier: train one with elbert train --model FOLDER"
