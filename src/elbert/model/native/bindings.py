@@ -131,7 +131,8 @@ class Kernels:
         dtype, (tokens, width) = x.dtype, x.shape
         _expect(x, dtype, tokens * width)
         quantised = _codes_for(x)
-        pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), quantised.codes.data_ptr(), quantised.scale.data_ptr())
+        codes = (quantised.codes.data_ptr(), quantised.scale.data_ptr())
+        pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), *codes)
         _call(self._quantise, dtype, *pointers, tokens, width)
         return quantised
 
