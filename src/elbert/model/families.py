@@ -1,4 +1,4 @@
-"""Families of encoders, as data: how each names its sizes in ``config.json`` and its weights on disk."""
+"""The supported families of encoders, as data: their names of sizes in ``config.json`` and of weights on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LayerNames:
-    """The parts of one layer, in the order in which a row meets them; each has a weight and a bias."""
+    """The names of the parts of a layer, in the order of computation; each part has a weight and a bias."""
 
     query: str
     key: str
@@ -23,31 +23,35 @@ class LayerNames:
 
 @dataclass(frozen=True)
 class HeadNames:
-    """``classifier(activation(pooler(row)))``: the two maps' names, and the activation by transformers' name."""
+    """The names of the parts of a head, ``classifier(activation(pooler(x)))``; the activation is transformers' name."""
 
     pooler: str
     activation: str
     classifier: str
 
 
-@dataclass(frozen=True, eq=False)  # one object of each, compared by identity
+@dataclass(frozen=True, eq=False)  # one instance per family, compared by identity
 class Backbone:
-    """One family, as transformers saves its sequence classifier.
+    """A family of encoders, as transformers saves its sequence classifier.
 
-    stem:        what the names of transformers' classes begin with
-    prefix:      what the names of the encoder's weights begin with
-    defaults:    our names of the sizes that ``config.json`` gives, and what holds where it leaves one out
-    layers:      the prefix of a layer of group ``{group}``, by its place ``{inner}`` in the group
-    surplus:     prefixes of what other tasks and older releases saved beside a classifier
-    hidden_act:  the activation where ``config.json`` leaves it out
-    projection:  the map from the embedding's width to the hidden width; None where these are one
-    segments:    the embedding of which text of a pair a token belongs to; None where there is none
-    shared:      whether depths may share layers, and heads be of several kinds; else every depth has its own layer,
-                 and one head reads the first token
-    padding:     the setting whose value no position goes below: the token of that id stands there, the first other
-                 one at the next (RoBERTa); None where positions are counted from 0
-    renamed:     their names of sizes and settings, where they are not ours
-    fixed:       settings that must have this value where they are present
+    title:       the name of the family in messages
+    model_types: accepted values of ``model_type`` in ``config.json``, the usual one first
+    stem:        the prefix of the names of transformers' classes
+    prefix:      the prefix of the names of the encoder's weights
+    defaults:    the sizes in ``config.json``, by ALBERT's names, with the value of each if it is missing
+    layers:      the prefix of a layer's weights, with the layer group ``{group}`` and the index ``{inner}`` within it
+    parts:       the names of the parts of a layer
+    head:        the names of the parts of the classifier's head
+    surplus:     prefixes of weights to ignore, which other tasks and older releases saved with a classifier
+    hidden_act:  the activation if ``config.json`` has none
+    projection:  the map from the embedding width to the hidden width; None if the widths are equal
+    segments:    the embedding of the segment of a token (the first or second text of a pair); None without segments
+    shared:      whether depths can share layers, exit heads can be separate for blocks of depths, and pooling can be
+                 ``mean``; if not, every depth has a separate layer, and one head uses the first token
+    padding:     the setting with the id of padding. Tokens with this id have the position of the same number, and the
+                 first other token has the next position (RoBERTa); None if positions start at 0
+    renamed:     the family's names of sizes and settings where they differ from ALBERT's
+    fixed:       settings that must have this value if they are present
     """
 
     title: str
@@ -69,25 +73,25 @@ class Backbone:
 
     @property
     def classifier(self) -> str:
-        """transformers' class of such a classifier."""
+        """The name of transformers' class for sequence classifiers of this family."""
         return f"{self.stem}ForSequenceClassification"
 
     def theirs(self, name: str) -> str:
-        """A size's or setting's name in ``config.json``."""
+        """Return the name in ``config.json`` of a size or setting, from ALBERT's name."""
         return self.renamed.get(name, name)
 
     def layer(self, group: int, inner: int) -> str:
-        """The prefix of one layer's weights."""
+        """Return the prefix of the weights of layer ``inner`` in ``group``, both from 0."""
         return self.layers.format(group=group, inner=inner)
 
     def embedding(self, part: str) -> str:
-        """The name of a part of the embedding."""
+        """Return the full name of a part of the embedding."""
         return f"{self.prefix}.embeddings.{part}"
 
 
-# What would change the numbers, and the only value of each that is computed here.
+# Settings that change the computation, with the only supported value of each.
 ENCODER_ONLY = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
-BASE = {  # BertConfig's own: a config.json leaves out what equals them
+BASE = {  # the defaults of BertConfig: a config.json can omit values that equal them
     "vocab_size": 30522,
     "hidden_size": 768,
     "num_hidden_layers": 12,
@@ -109,11 +113,11 @@ BERT_PARTS = LayerNames(
 
 ALBERT = Backbone(
     title="ALBERT",
-    model_types=("albert", "elbert"),  # elbert: what plain ALBERT cannot express, so that other tools refuse it
+    model_types=("albert", "elbert"),  # elbert: has settings that ALBERT lacks, so other tools must reject it
     stem="Albert",
     prefix="albert",
     fixed=ENCODER_ONLY,
-    defaults={  # AlbertConfig's own
+    defaults={  # the defaults of AlbertConfig
         "vocab_size": 30000,
         "embedding_size": 128,
         "hidden_size": 4096,
@@ -172,7 +176,7 @@ DISTILBERT = Backbone(
     model_types=("distilbert",),
     stem="DistilBert",
     prefix="distilbert",
-    # Its tokenizer may tell the texts of a pair apart as BERT's does; the model does not look at it.
+    # The tokenizer may return segment ids for a pair of texts, as BERT's does; the model does not use them.
     defaults=BASE | {"num_hidden_layers": 6},
     layers="distilbert.transformer.layer.{group}",
     parts=LayerNames(
@@ -195,7 +199,7 @@ DISTILBERT = Backbone(
         "intermediate_size": "hidden_dim",
         "hidden_act": "activation",
     },
-    fixed=ENCODER_ONLY | {"layer_norm_eps": 1e-12},  # not a setting of it
+    fixed=ENCODER_ONLY | {"layer_norm_eps": 1e-12},  # not a setting of DistilBertConfig
 )
 BACKBONES = (ALBERT, BERT, ROBERTA, DISTILBERT)
 BY_MODEL_TYPE = {model_type: backbone for backbone in BACKBONES for model_type in backbone.model_types}
