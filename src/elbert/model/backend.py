@@ -1,4 +1,4 @@
-"""Which kernels: the fastest that there are for a type on a device."""
+"""The backend that computes a model in torch, with the fastest kernels for its type and device."""
 
 from __future__ import annotations
 
@@ -31,113 +31,121 @@ from elbert.model.weights import group_layers, load_weights
 
 
 def choose_kernels(dtype: torch.dtype, device: torch.device, *, head_width: int) -> Kernels:
-    """The fastest that there are for hidden values of this type on this device."""
+    """Return the fastest kernels for hidden states of ``dtype`` on ``device``; ``head_width`` is per attention head."""
     if device.type == "cuda":
         attend = varlen_attention() if dtype == torch.bfloat16 and head_width % 8 == 0 else None
         return TorchKernels(dtype) if attend is None else VarlenKernels(attend)
-    found = native.load()
-    if isinstance(found, native.Kernels) and dtype in found.dtypes and (head_width % 2 == 0 or dtype == torch.float32):
-        return NativeKernels(found)
+    library = native.load()
+    if (
+        isinstance(library, native.Kernels)
+        and dtype in library.dtypes
+        and (head_width % 2 == 0 or dtype == torch.float32)
+    ):
+        return NativeKernels(library)
     return TorchKernels(dtype)
 
 
-DEVICES = ("cpu", "cuda")  # where this has been tried
+DEVICES = ("cpu", "cuda")  # the types of device that are tested
 
 
 class Backend(Protocol):
-    """What runs a model: ``embed`` rows, ``step`` them one depth deeper, ``read`` what the exit head says."""
+    """The interface to a model: ``embed`` rows, ``step`` to the next depth, ``read`` logits with an exit head."""
 
     @property
     def config(self) -> ModelConfig:
-        """The model's sizes."""
+        """The configuration of the model."""
 
     @property
     def device(self) -> torch.device:
-        """Where hidden rows live."""
+        """The device of the hidden states."""
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [tokens] -> [room, width]``: rows at depth 0."""
+        """``ids, type_ids [tokens] -> [size, width]``: the hidden states at depth 0."""
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[room, width] -> [room, width]``: one depth deeper, by the layer of ``group``."""
+        """``[size, width] -> [size, width]``: the hidden states one depth deeper, with the layers of ``group``."""
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
-        """``[room, width] -> [rows, classes]``: logits in float32, by exit head ``head``."""
+        """``[size, width] -> [rows, classes]``: logits in float32, with exit head ``head``."""
 
 
 class TorchBackend:
-    """The packed model in torch; on a processor with oneDNN's products, and what is compiled where it can be."""
+    """The model on packed rows in torch.
+
+    On a CPU it uses oneDNN's matrix products and the compiled kernels, if they are available. On a CUDA device it
+    replays recorded graphs, if the kernels need no padding.
+    """
 
     def __init__(self, config: ModelConfig, embedding: Embedding, groups: list[list[Layer]], heads: list[Head]) -> None:
         self._config = config
         self._embedding = embedding
         self._groups = groups
         self._heads = heads
-        self._run: Callable[[Tensor, Layout, int], Tensor] = self._layers
+        self._run: Callable[[Tensor, Layout, int], Tensor] = self._apply_layers
         if can_replay(groups):
-            self._run = GraphReplay(self._layers, record_graph)
+            self._run = GraphReplay(self._apply_layers, record_graph)
 
     @classmethod
     def load(
         cls, folder: Path, config: ModelConfig, *, precision: Precision = "float32", device: str = "cpu"
     ) -> TorchBackend:
-        """From the safetensors of a folder; logits are float32 always.
+        """Load the model from the safetensors of a folder; logits are always in float32.
 
         Raises:
-            BundleError: the weights do not fit the configuration.
-            InputError: the device cannot be used, or not with this precision.
+            BundleError: the weights cannot be read or do not match the configuration.
+            InputError: the precision is unknown, or the device cannot be used, alone or with this precision.
         """
         if precision not in get_args(Precision):
             raise InputError(f"dtype is {precision!r}, expected one of auto, {', '.join(get_args(Precision))}")
-        found = load_weights(folder, config)
+        loaded = load_weights(folder, config)
         try:
             if torch.device(device).type not in DEVICES:
                 raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
-            exact = {name: weight.to(device) for name, weight in found.items()}
+            exact = {name: weight.to(device) for name, weight in loaded.items()}
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
-        place = next(iter(exact.values())).device
-        dtype = hidden_dtype(precision, place)
+        resolved = next(iter(exact.values())).device  # with an index, such as cuda:0
+        dtype = hidden_dtype(precision, resolved)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
-        kernels = choose_kernels(dtype, place, head_width=config.hidden_size // config.num_attention_heads)
+        kernels = choose_kernels(dtype, resolved, head_width=config.hidden_size // config.num_attention_heads)
 
-        def layer(name: str) -> Layer:
+        def build(name: str) -> Layer:
             if precision == "int8":
                 return build_int8_layer(layer_weights(exact, name, config), config, kernels, dtype)
             return build_layer(layer_weights(weights, name, config), config, kernels)
 
-        groups = [[layer(name) for name in group_layers(config, group)] for group in range(config.num_hidden_groups)]
+        groups = [[build(name) for name in group_layers(config, group)] for group in range(config.num_hidden_groups)]
         return cls(config, build_embedding(weights, config), groups, build_heads(weights, exact, config))
 
     @property
     def config(self) -> ModelConfig:
-        """The model's sizes."""
+        """The configuration of the model."""
         return self._config
 
     @property
     def device(self) -> torch.device:
-        """Where hidden rows live."""
+        """The device of the hidden states."""
         return self._embedding.words.device
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [tokens] -> [room, width]``."""
+        """``ids, type_ids [tokens] -> [size, width]``."""
         return self._embedding(layout.add_filler(ids), layout.add_filler(type_ids), layout)
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
-        """``[room, width] -> [room, width]``."""
+        """``[size, width] -> [size, width]``."""
         return self._run(hidden, layout, group)
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
-        """``[room, width] -> [rows, classes]``."""
+        """``[size, width] -> [rows, classes]``."""
         return self._heads[head](hidden, layout)
 
-    def _layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
+    def _apply_layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         for layer in self._groups[group]:
             hidden = layer(hidden, layout)
         return hidden
 
 
 def can_replay(groups: list[list[Layer]]) -> bool:
-    """Whether steps are free of padding on a device with graphs, so that they can be recorded."""
+    """Whether steps can be recorded as CUDA graphs: all layers are float layers with kernels that need no padding."""
     layers = [layer for group in groups for layer in group]
     return all(isinstance(layer, FloatLayer) and isinstance(layer.kernels, VarlenKernels) for layer in layers)
