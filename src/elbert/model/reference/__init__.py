@@ -1,4 +1,4 @@
-"""The reference models: classifiers of transformers, read at every depth (extra ``train``).
+"""The reference models: classifiers from transformers with logits at every depth (extra ``train``).
 
 Training uses them, and tests compare the engine with them.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from elbert._optional import require
 
-require("transformers", "train")  # before the modules that import it, so that its absence is one line with the remedy
+require("transformers", "train")  # before the imports below, so that the error names the remedy
 
 from elbert.model.families import Backbone
 from elbert.model.reference import encoders
@@ -18,7 +18,10 @@ from elbert.model.reference.albert import ElbertForSequenceClassification
 
 
 def reference_class(backbone: Backbone) -> Any:
-    """The class to train a model of that family with, or to compare it with; its ``from_pretrained`` reads folders."""
+    """Return the class that trains a model of this family or computes its reference logits.
+
+    Its ``from_pretrained`` loads model folders.
+    """
     if backbone.shared:
         return ElbertForSequenceClassification
     return getattr(encoders, backbone.classifier)
