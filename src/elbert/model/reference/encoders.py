@@ -1,7 +1,7 @@
-"""The reference for encoders whose depths have layers of their own: transformers' classifiers, read at every depth.
+"""The reference for encoders with separate layers per depth: transformers' classifiers with logits at every depth.
 
-The classes are called as transformers calls its own, because that is what they save: plain folders, with no name of
-ours and no other weights, which transformers loads at full depth.
+The classes have the names of their transformers counterparts, because transformers saves the class name in
+``config.json``. So a saved folder is a plain one, with the same weights, and transformers loads it at full depth.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from torch import Tensor
 from elbert.model.reference.all_depths import AllDepthsMixin
 
 
-class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # transformers' hook carries no types
-    """BERT, every depth read by its pooler and classifier."""
+class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # transformers' hook has no type annotations
+    """BERT; the exit head of every depth is its pooler and its classifier."""
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
-        """``[depths, rows, classes]``."""
-        pooler: Any = self.bert.pooler  # a classifier's BERT always has one
+        """Compute logits ``[depths, rows, classes]`` from the first token of each row."""
+        pooler: Any = self.bert.pooler  # typed optional, but BERT in a classifier always has a pooler
         pooled = torch.tanh(pooler.dense(first_tokens(hidden)))
         return cast(Tensor, self.classifier(self.dropout(pooled)))
 
 
 class RobertaForSequenceClassification(AllDepthsMixin, transformers.RobertaForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
-    """RoBERTa, every depth read by its classification head."""
+    """RoBERTa; the exit head of every depth is its classification head."""
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
-        """``[depths, rows, classes]``."""
+        """Compute logits ``[depths, rows, classes]`` from the first token of each row."""
         rows = first_tokens(hidden)
-        logits = self.classifier(rows.flatten(0, 1).unsqueeze(1))  # it looks for the first token by itself
+        logits = self.classifier(rows.flatten(0, 1).unsqueeze(1))  # the head itself selects token 0 of each row
         return cast(Tensor, logits.view(*rows.shape[:2], -1))
 
 
 class DistilBertForSequenceClassification(AllDepthsMixin, transformers.DistilBertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
-    """DistilBERT, every depth read by its two classifying maps."""
+    """DistilBERT; the exit head of every depth is its two linear maps, ``pre_classifier`` and ``classifier``."""
 
     has_segments = False
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
-        """``[depths, rows, classes]``."""
+        """Compute logits ``[depths, rows, classes]`` from the first token of each row."""
         pooled = torch.relu(self.pre_classifier(first_tokens(hidden)))
         return cast(Tensor, self.classifier(self.dropout(pooled)))
 
 
 def first_tokens(hidden: Sequence[Tensor]) -> Tensor:
-    """``[depths, rows, width]``: what the heads read."""
+    """Return the hidden states of each row's first token, the input of the heads: ``[depths, rows, width]``."""
     return torch.stack([rows[:, 0] for rows in hidden])
