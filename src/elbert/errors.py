@@ -1,25 +1,25 @@
-"""What can go wrong, as one tree::
+"""The errors that elbert raises::
 
     ElbertError
-    ├── PolicyError        a policy spec that cannot be read, a dial out of range, an unknown name
-    ├── BundleError        a folder that is no ALBERT classifier, or whose parts do not fit each other
-    ├── DataError          a data file that cannot be used at all
-    │   └── BadRow         one row of a data file, named by file and line
-    ├── InputError         an argument or a call that cannot be served
-    └── MissingExtra       an optional package that is not installed, with the command that installs it
+    ├── PolicyError        a policy spec cannot be parsed, a dial is out of range, or a policy name is unknown
+    ├── BundleError        a folder has no supported classifier, or its files contradict each other
+    ├── DataError          a data file cannot be used at all
+    │   └── BadRow         one row of a data file cannot be used; names the file and the line
+    ├── InputError         an argument or a call is not valid
+    └── MissingExtra       an optional package is not installed; shows the command that installs it
 
-Every message has what was expected, what was received, and the remedy.
+Every message states what was expected, what was received, and the remedy.
 """
 
 from __future__ import annotations
 
 
 class ElbertError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base class of the errors that this package raises; any other exception is a bug or comes from a dependency."""
 
 
 class PolicyError(ElbertError, ValueError):
-    """A policy spec or dial is not acceptable; the message shows the accepted form."""
+    """A policy spec or dial is not valid; the message shows the accepted form."""
 
 
 class BundleError(ElbertError):
@@ -27,11 +27,11 @@ class BundleError(ElbertError):
 
 
 class DataError(ElbertError):
-    """A data file cannot be used; the message names the file and what was expected of it."""
+    """A data file cannot be used; the message names the file and the expected content."""
 
 
 class BadRow(DataError):
-    """One row cannot be used; ``source`` and ``line`` say which, ``why`` says what is wrong with it."""
+    """One row cannot be used: line ``line`` (from 1) of file ``source``, for the reason ``why``."""
 
     def __init__(self, source: str, line: int, why: str) -> None:
         super().__init__(f"{source}:{line}: {why}")
@@ -40,13 +40,13 @@ class BadRow(DataError):
         self.why = why
 
     def __reduce__(self) -> tuple[type[BadRow], tuple[str, int, str]]:
-        """Pickle by its three parts: the error must survive the way back from a worker process."""
+        """Pickle the three arguments: worker processes send this error, and the default passes only the message."""
         return type(self), (self.source, self.line, self.why)
 
 
 class InputError(ElbertError, ValueError):
-    """A call or an argument cannot be served; the message says what is accepted."""
+    """An argument or a call is not valid; the message shows what is accepted."""
 
 
 class MissingExtra(ElbertError, ImportError):
-    """An optional package is missing; the message is the command that installs it."""
+    """An optional package is not installed; the message has the command that installs it."""
