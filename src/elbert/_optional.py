@@ -1,4 +1,4 @@
-"""Optional packages, each with the command that installs it."""
+"""Import of optional packages, with an error that shows the command to install them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from elbert.errors import MissingExtra
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import ``module``, or say which extra brings it.
+    """Import and return ``module``, which the extra ``extra`` of elbert installs.
 
     Raises:
-        MissingExtra: the module is not installed.
+        MissingExtra: the package is not installed. If a dependency of the package is missing, its own error is raised.
     """
     try:
         return import_module(module)
