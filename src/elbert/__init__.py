@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Loaded on first use: importing elbert must not cost the seconds that torch and transformers take.
-_HOMES = {
+# Imported on first use, because importing torch and transformers takes seconds.
+_MODULES = {
     "Classifier": "elbert.classifier",
     "ConditionsWarning": "elbert.bundle",
     "ElbertForSequenceClassification": "elbert.model.reference.albert",
@@ -52,8 +52,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'elbert' has no attribute {name!r}")
 
 
