@@ -1,4 +1,4 @@
-"""``python -m elbert``: the command line."""
+"""Run the command line with ``python -m elbert``."""
 
 from __future__ import annotations
 
