@@ -1,4 +1,7 @@
-"""The reference: transformers' own ALBERT classifier, read at every depth. Training uses it; speed is elsewhere."""
+"""The ALBERT reference: the classifier of transformers with logits at every depth.
+
+Training uses it. It computes all depths of every row; the fast path with early exit is in ``elbert.engine``.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ from elbert.model.families import ALBERT
 from elbert.model.reference.all_depths import AllDepthsMixin
 
 
-class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook carries no types
-    """ALBERT's configuration with what the exit heads read.
+class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook has no type annotations
+    """ALBERT's configuration plus the settings of the exit heads.
 
-    Saved as plain ``albert`` where plain ALBERT can express it, else as ``elbert``, so that other tools refuse the
-    folder rather than answer wrongly.
+    It is saved with model type ``albert`` where plain ALBERT computes the same, otherwise with ``elbert``: other tools
+    then reject the folder instead of computing wrong predictions.
     """
 
     model_type: ClassVar[str] = "albert"
@@ -36,10 +39,10 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[Any], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """transformers' hook for reading ``config.json``: accepts our two model types and no others.
+        """Read ``config.json``, as transformers' hook; accept only the model types ``albert`` and ``elbert``.
 
         Raises:
-            BundleError: the configuration is of another kind of model.
+            BundleError: the configuration has another model type.
         """
         values, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if values.get("model_type", "albert") not in ALBERT.model_types:
@@ -50,7 +53,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
         return values | {"model_type": cls.model_type}, rest
 
     def to_dict(self) -> dict[str, Any]:
-        """What goes into ``config.json``."""
+        """Return the content of ``config.json``."""
         values: dict[str, Any] = super().to_dict()
         if self.is_plain_albert:
             values.pop("pooling", None)
@@ -62,7 +65,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
 
 
 class ExitHead(nn.Module):
-    """A pooler and a classifier, for models whose blocks of depths have heads of their own (an ablation)."""
+    """A pooler and a classifier for one block of depths, in models with several exit heads (an ablation)."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -71,9 +74,9 @@ class ExitHead(nn.Module):
 
 
 class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
-    """ALBERT with its one layer's every depth read by its one exit head (Xie et al. 2021, section 2.1).
+    """ALBERT whose exit head computes logits at every depth of its shared layer (Xie et al. 2021, section 2.1).
 
-    Adds no parameter to ALBERT's classifier, and loads and saves its folders.
+    With one exit head it has exactly the parameters of ALBERT's classifier, and it loads and saves the same folders.
     """
 
     config_class = ElbertConfig
@@ -89,13 +92,14 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
         if heads > 1:
             width, classes = self.classifier.in_features, self.classifier.out_features
             self.earlier_heads = nn.ModuleList(ExitHead(width, classes) for _ in range(heads - 1))
-            self.post_init()  # type: ignore[no-untyped-call]  # transformers' own
+            self.post_init()  # type: ignore[no-untyped-call]  # transformers' method has no type annotations
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
-        """``[depths, rows, classes]`` from the hidden rows ``[rows, tokens, width]`` of every depth."""
+        """Compute logits ``[depths, rows, classes]`` from hidden states ``[rows, tokens, width]``, one per depth."""
         pooled = torch.stack([self._pool(h, attention_mask) for h in hidden])
         heads = [(h.pooler, h.classifier) for h in getattr(self, "earlier_heads", ())]
         heads.append((self.albert.pooler, self.classifier))
+        # block[m] is the exit head of depth m + 1: the depths are divided into blocks of nearly equal size.
         block = [m * len(heads) // len(hidden) for m in range(len(hidden))]
         logits = []
         for index, (pooler, classifier) in enumerate(heads):
@@ -104,7 +108,7 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
         return torch.cat(logits)
 
     def _depths(self, hidden_states: tuple[Tensor, ...]) -> list[Tensor]:
-        # transformers records every inner layer, after the embedding's own rows.
+        # transformers records the embeddings first, then the output of every inner layer; a depth is a whole group.
         return list(hidden_states[self.config.inner_group_num :: self.config.inner_group_num])
 
     def _pool(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
