@@ -1,4 +1,4 @@
-"""What makes a sequence classifier of transformers answer at every depth: the reference, whatever the family."""
+"""A mixin that adds logits at every depth to a sequence classifier of transformers, for all model families."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from elbert.model.reference.losses import depth_losses, infer_problem
 
 @dataclass
 class ElbertOutput(SequenceClassifierOutput):
-    """transformers' classifier output with ``exit_logits [depths, rows, classes]``; ``logits`` are the last depth's."""
+    """transformers' classifier output plus ``exit_logits [depths, rows, classes]``.
+
+    ``logits [rows, classes]`` are those of the last depth.
+    """
 
     exit_logits: Tensor | None = None
 
 
 class AllDepthsMixin:
-    """Stands before one of transformers' classifiers: its head reads every depth, and it gains no parameter by that.
+    """Applies the head of a transformers classifier to every depth; it adds no parameters.
 
-    A family says how its head reads (:meth:`read`); its encoder is transformers' own.
+    It comes before the classifier in the list of base classes. A family implements :meth:`read`, which applies its
+    head; the encoder is the one of transformers.
     """
 
     config: Any
     base_model: Any
-    has_segments = True  # whether the encoder knows which text of a pair a token belongs to
+    has_segments = True  # whether the encoder takes token_type_ids, the index of a token's text in a pair
 
     def forward(
         self,
@@ -41,9 +45,10 @@ class AllDepthsMixin:
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> ElbertOutput | tuple[Any, ...]:
-        """Logits of every depth; with ``labels``, the sum over depths of the task loss (all weights 1).
+        """Compute the logits of every depth and, with ``labels``, the task loss summed over depths (all weights 1).
 
-        ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Trainers weigh the depths themselves.
+        ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Training objectives with other weights use
+        ``depth_losses`` on ``exit_logits`` instead of this loss.
         """
         if self.has_segments:
             kwargs["token_type_ids"] = token_type_ids
@@ -70,12 +75,12 @@ class AllDepthsMixin:
             attentions=out.attentions,
             exit_logits=exit_logits,
         )
-        named = self.config.return_dict if return_dict is None else return_dict
-        return result if named else result.to_tuple()
+        as_dict = self.config.return_dict if return_dict is None else return_dict
+        return result if as_dict else result.to_tuple()
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
-        """``[depths, rows, classes]`` from the hidden rows ``[rows, tokens, width]`` of every depth."""
+        """Compute logits ``[depths, rows, classes]`` from hidden states ``[rows, tokens, width]``, one per depth."""
         raise NotImplementedError
 
     def _depths(self, hidden_states: tuple[Tensor, ...]) -> list[Tensor]:
-        return list(hidden_states[1:])  # before them, the embedding's own rows
+        return list(hidden_states[1:])  # the first entry is the output of the embeddings
