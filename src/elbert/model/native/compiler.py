@@ -118,5 +118,6 @@ def _is_private(folder: Path) -> bool:
 
 
 def _summarise(text: str) -> str:
+    """Return the first line with "error" in it, or else the first line that is not blank."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no reason reported")
