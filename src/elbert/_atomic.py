@@ -54,4 +54,4 @@ def _is_write_error(error: BaseException, partial: Path) -> bool:
 
 def _write_error(path: Path, error: BaseException) -> InputError:
     why = getattr(error, "strerror", None) or error
-    return InputError(f"{path}: cannot be written ({why}); check the folder, its permissions and the space left")
+    return InputError(f"{path}: cannot be written ({why}); check the folder, its permissions and the free disk space")
