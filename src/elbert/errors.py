@@ -4,7 +4,7 @@
     ├── PolicyError        a policy spec cannot be parsed, a dial is out of range, or a policy name is unknown
     ├── BundleError        a folder has no supported classifier, or its files contradict each other
     ├── DataError          a data file cannot be used at all
-    │   └── BadRow         one row of a data file cannot be used; names the file and the line
+    │   └── BadRow         one row of a data file cannot be used; the message names the file and the line
     ├── InputError         an argument or a call is not valid
     └── MissingExtra       an optional package is not installed; shows the command that installs it
 
