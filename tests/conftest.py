@@ -57,9 +57,12 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(f"NOT RUN {name}: needs the data sets in {DATA.parent.name}/{DATA.name}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chrome():
-    """The system's browser: one for all tests of a process, because Playwright runs once in a thread at a time."""
+    """The system's browser: one for the tests of a file.
+
+    Playwright keeps an event loop running in its thread, so it must end before other files call ``asyncio.run``.
+    """
     from browser import find_chromium, run_browser
 
     if find_chromium() is None:

@@ -55,7 +55,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("ending", [pytest.param("jsonl", marks=pytest.mark.slow), "parquet"])
 def test_a_file_is_answered_as_one_process_answers_it(cluster, command, rows, tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(files, "TOGETHER", 40)  # a task for every second row group
+    monkeypatch.setattr(files, "PART_ROWS", 40)  # a task for every second row group
     file = tmp_path / f"rows.{ending}"
     if ending == "parquet":
         pq.write_table(pa.Table.from_pylist(rows, pa.schema({"text": pa.string(), "text_pair": pa.string()})), file, 25)
@@ -101,7 +101,7 @@ def test_an_actor_that_dies_loses_no_row_and_doubles_none(cluster, tmp_path, mon
 def test_a_dataset_with_the_bundled_model(cluster):
     sentences = ["A charming and often affecting journey.", "It is dull and far too long.", "good film " * 300]
     dataset = cluster.data.from_items([{"review": text, "label": i} for i, text in enumerate(sentences)])
-    with pytest.raises(elbert.InputError, match="a column named label is there already; give a prefix"):
+    with pytest.raises(elbert.InputError, match="a column named label exists already; set a prefix"):
         elbert.ray.predict(dataset, text="review")
     answered = elbert.ray.predict(dataset, text="review", prefix="predicted_", scores=True, actors=1).take_all()
     assert [row["label"] for row in answered] == [0, 1, 2]

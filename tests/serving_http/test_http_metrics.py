@@ -11,8 +11,7 @@ from live_server import Live, tiny_classifier, until
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from elbert.serving import HttpSettings
-from elbert.serving.http import Metrics
+from elbert.serving.http import HttpSettings, Metrics
 from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, metric_label
 from elbert.serving.http.middleware import FIELDS, JsonLines, configure_logging, log_exchange
 from tiny import texts

@@ -7,7 +7,7 @@ import pytest
 from live_server import Held, Live, held_classifier, softmax, tiny_classifier
 
 from elbert.classifier import Classifier
-from elbert.serving import HttpSettings
+from elbert.serving.http import HttpSettings
 from elbert.serving.http.body import CHARACTERS_PER_TOKEN
 from tiny import texts
 
