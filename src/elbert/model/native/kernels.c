@@ -1,4 +1,4 @@
-// What stands between a layer's matrix products, over packed rows, in one pass over memory each.
+// The operations between a layer's matrix products, over packed rows, each in one pass over memory.
 //
 // Hidden values are float32 or bfloat16 (`bf`); all is computed in float32. Functions with a constant `bf` are inlined,
 // so that one text makes both types. Every function returns OK, or says why it did nothing.
