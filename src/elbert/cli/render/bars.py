@@ -1,17 +1,32 @@
-"""Bars and curves made of characters, and printing of lines without wrapping or markup."""
+"""Bars and curves made of characters, and printing of lines at the width of the terminal, without markup."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
     from rich.text import Text
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = "▁▂▃▄▅▆▇█"
+PIPED_WIDTH = 100  # columns, where there is no terminal
+MIN_WIDTH = 60
+
+Shown = TypeVar("Shown")
+
+
+def print_parts(value: Shown, parts: Iterable[Callable[[Shown, int], list[Text | str]]], max_width: int) -> None:
+    """Print the lines of each part of a value; a part takes the value and the width in columns."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    width = max(MIN_WIDTH, min(max_width, console.width)) if console.is_terminal else PIPED_WIDTH
+    for part in parts:
+        for line in part(value, width):
+            print_line(console, line)
 
 
 def print_line(console: Console, line: Text | str) -> None:

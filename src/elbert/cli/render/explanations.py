@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from elbert.cli.render.bars import draw_bar, print_line
+from elbert.cli.render.bars import draw_bar, print_parts
 from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
@@ -15,19 +15,14 @@ if TYPE_CHECKING:
     from elbert.explain.explanation import Gauge
     from elbert.explain.rule_tracks import RuleTrack
 
-PIPED_WIDTH = 100  # columns, where there is no terminal
 ATTENDED_WORDS = 6
 
 
 def print_explanation(explained: Explanation) -> None:
     """Print the depths one by one, other policies, the most attended words, and the reason of the exit."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    width = max(60, min(120, console.width)) if console.is_terminal else PIPED_WIDTH
-    for part in (format_header, format_depths, format_rivals, format_attention, format_conclusion):
-        for line in part(explained, width):
-            print_line(console, line)
+    print_parts(
+        explained, (format_header, format_depths, format_rivals, format_attention, format_conclusion), max_width=120
+    )
 
 
 def format_header(explained: Explanation, width: int) -> list[Text | str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elbert.cli.render.bars import draw_bar, draw_sparkline, print_line
+from elbert.cli.render.bars import draw_bar, draw_sparkline, print_parts
 from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
@@ -15,20 +15,13 @@ if TYPE_CHECKING:
     from elbert.explain import Survey
     from elbert.explain.survey import ListedText
 
-PIPED_WIDTH = 100  # columns, where there is no terminal
 LISTED_TEXTS = 5
 BAR_WIDTH = 30
 
 
 def print_survey(survey: Survey) -> None:
     """Print exits, lengths, confusions, and the most notable texts."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    width = max(60, min(140, console.width)) if console.is_terminal else PIPED_WIDTH
-    for part in (format_summary, format_exits, format_lengths, format_confusions, format_texts):
-        for line in part(survey, width):
-            print_line(console, line)
+    print_parts(survey, (format_summary, format_exits, format_lengths, format_confusions, format_texts), max_width=140)
 
 
 def format_summary(survey: Survey, width: int) -> list[Text | str]:
