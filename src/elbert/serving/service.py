@@ -18,6 +18,7 @@ from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, n
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
+from elbert.serving.runtime import Runtime
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
 from elbert.serving.tokenizer_pool import TokenizerPool
@@ -60,11 +61,13 @@ class Service:
         *,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime | None = None,
     ) -> None:
         self.classifier = classifier
         self.settings = settings = Settings() if settings is None else settings
         self._observer: Observer = NullObserver() if observer is None else observer
         self._clock = clock
+        runtime = Runtime() if runtime is None else runtime
         self._worker = Worker(
             self._build_engines,
             self._on_step,
@@ -73,6 +76,7 @@ class Service:
             pause=settings.pause,
             step_limit=settings.step_limit,
             clock=clock,
+            runtime=runtime,
         )
         self._points = PointSelector(
             classifier, clock, settings.operating_point, settings.adaptive, target_delay=settings.target_delay
@@ -84,9 +88,12 @@ class Service:
             lambda request: self._worker.submit([request], idle=True),
             multi_label=config.multi_label,
             window=settings.shadow_window,
+            random=runtime.create_random(),
         )
         self._dispatcher = Dispatcher(self._worker, config, self._points, self._shadow, self._observer, clock)
-        self._pipeline = RequestPipeline(classifier, settings, self._points, self._dispatcher, self._observer, clock)
+        self._pipeline = RequestPipeline(
+            classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime
+        )
         self._steps: deque[Step] = deque()  # made by the worker's thread, not yet processed on the event loop
         self._is_open = False
         self._checks: asyncio.Task[None] | None = None
@@ -113,7 +120,7 @@ class Service:
             if not self._worker.is_healthy:
                 raise BackendFailure("the engine does not start; see the log")
             await asyncio.sleep(POLL_SECONDS)
-        await asyncio.to_thread(warm_up, self.classifier, self.settings.warm_up)
+        await asyncio.to_thread(warm_up, self.classifier, self.settings.warm_up, self._clock)
         self._is_open = True
         self._checks = asyncio.create_task(self._check_repeatedly())
 
@@ -231,12 +238,13 @@ class RequestPipeline:
         dispatcher: Dispatcher,
         observer: Observer,
         clock: Callable[[], float],
+        runtime: Runtime,
     ) -> None:
         self.admission = Admission(
             settings.max_concurrent_requests, settings.max_batch_tokens * classifier.depths, clock
         )
         self.tokenizing = 0  # requests whose tokens are not yet known
-        self._tokenizers = TokenizerPool(classifier.tokeniser, settings.tokenization_workers)
+        self._tokenizers = TokenizerPool(classifier.tokeniser, settings.tokenization_workers, runtime)
         self._settings = settings
         self._points = points
         self._dispatcher = dispatcher

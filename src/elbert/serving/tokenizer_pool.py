@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from elbert.errors import ElbertError, InputError
 from elbert.serving.errors import TokenizerFailure, TooLong
+from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokenizer import Direction, Text, check_text
 
@@ -38,9 +39,9 @@ class TokenizerPool:
     the event loop share one hand-over.
     """
 
-    def __init__(self, tokeniser: Tokeniser, workers: int) -> None:
+    def __init__(self, tokeniser: Tokeniser, workers: int, runtime: Runtime | None = None) -> None:
         self._tokeniser = tokeniser
-        self._threads = ThreadPoolExecutor(workers, "elbert-tokenize")
+        self._threads = (Runtime() if runtime is None else runtime).create_executor(workers, "elbert-tokenize")
         self._batch: list[Job] = []  # requests of this iteration of the event loop
 
     async def tokenize(

@@ -25,6 +25,7 @@ from elbert.exits import Depth
 from elbert.model import Backend
 from elbert.model.cpu import use_threads
 from elbert.serving.errors import BackendFailure, NotReady
+from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokens
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Worker:
         pause: float = 0.5,
         step_limit: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime | None = None,
     ) -> None:
         self._build = build
         self._on_step = on_step
@@ -78,7 +80,8 @@ class Worker:
         self._pause = pause
         self._step_limit = step_limit
         self._clock = clock
-        self._changed = threading.Condition()
+        self._runtime = runtime = Runtime() if runtime is None else runtime
+        self._changed = runtime.create_condition()
         self._commands: deque[Command] = deque()
         self._unreported: set[int] = set()  # identities of the accepted requests without a result
         self._engines: Engines | None = None
@@ -102,8 +105,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread; :attr:`is_ready` becomes true when the engines have been built and tested."""
-        self._thread = threading.Thread(target=self._run, name="elbert-engine", daemon=True)
-        self._thread.start()
+        self._thread = self._runtime.start_thread(self._run, "elbert-engine")
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop after the current step; the requests that remain get an error."""
@@ -210,7 +212,7 @@ class Worker:
             except Exception as error:
                 log.error("building the engine failed (%d of %d)", attempt, self._most_failures, exc_info=error)
                 if attempt < self._most_failures:
-                    time.sleep(self._pause)
+                    self._runtime.sleep(self._pause)
         self.has_failed = self._is_stopped = True
         raise BackendFailure(f"the engine could not be built in {self._most_failures} attempts")
 
