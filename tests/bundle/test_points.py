@@ -36,7 +36,7 @@ def test_written_and_read_again(tmp_path):
     assert read_points(file) == (points, "fast")
     write_points(file, {}, None)
     assert read_points(file) == ({}, None)
-    assert [f.name for f in tmp_path.iterdir()] == ["exits.json"]
+    assert sorted(f.name for f in tmp_path.iterdir()) == [".exits.json.lock", "exits.json"]
 
 
 def test_certificates_and_conditions_are_kept(tmp_path):

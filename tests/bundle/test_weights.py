@@ -145,7 +145,7 @@ def test_an_index_cannot_lead_outside(folder, outside):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 3}}', "[" * 100_000])
 def test_an_index_that_is_no_index_is_reported(folder, text):
     (folder / "model.safetensors.index.json").write_text(text)
-    check_rejected(folder, "model.safetensors.index.json", "not a readable index", "download or save it again")
+    check_rejected(folder, "model.safetensors.index.json", "not readable as an index", "download or save it again")
 
 
 def test_an_index_of_nothing_and_a_missing_shard_are_reported(folder):

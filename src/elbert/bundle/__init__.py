@@ -7,6 +7,7 @@ from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import (
     EXITS_FILE,
     OperatingPoint,
+    add_point,
     check_point_name,
     write_points,
     write_precisions,
@@ -22,6 +23,7 @@ __all__ = [
     "bundled_model",
     "check_point_name",
     "files_hash",
+    "add_point",
     "write_points",
     "write_precisions",
 ]

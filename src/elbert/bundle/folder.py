@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from elbert._model_files import read_json
 from elbert.bundle.certificate import files_hash
 from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
 from elbert.errors import BundleError
@@ -39,7 +39,7 @@ class Bundle:
             BundleError: there is no such model, or it is not a classifier of a supported family.
         """
         folder = bundled_model() if model is None else locate_model(str(model))
-        config = ModelConfig.from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
+        config = ModelConfig.from_dict(read_config_file(folder), str(folder / "config.json"))
         points, default = read_points(folder / EXITS_FILE)
         return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
@@ -137,21 +137,11 @@ def find_local_path(model: str) -> Path | None:
     return path if model.strip() else None
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
+def read_config_file(folder: Path) -> dict[str, Any]:
+    """Return the contents of ``config.json``.
 
     Raises:
-        BundleError: the file is missing, not readable, or not a JSON object.
+        BundleError: the file is missing, too large, or not a JSON object.
     """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(
-            f"{file}: missing; expected the folder of an ALBERT classifier "
-            "(or BERT, RoBERTa, DistilBERT), as transformers saves it"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{file}: not readable as JSON ({error}); download or save it again") from error
-    if not isinstance(values, dict):
-        raise BundleError(f"{file}: expected a JSON object, found {type(values).__name__}")
-    return values
+    absent = "expected the folder of an ALBERT classifier (or BERT, RoBERTa, DistilBERT), as transformers saves it"
+    return read_json(folder / "config.json", absent=absent)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from elbert._atomic import open_atomic
+from elbert._model_files import read_json
 from elbert.bundle.certificate import Certificate, Conditions
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.exits import POLICIES, Policy
@@ -17,6 +21,9 @@ from elbert.exits import policy as parse_policy
 EXITS_FILE = "exits.json"
 VERSION = 1
 MAX_NAME_LENGTH = 64
+MAX_POINTS = 1000
+REMEDY = "calibrate again or remove it"
+LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,22 +70,24 @@ def read_points(file: Path) -> tuple[dict[str, OperatingPoint], str | None]:
     if not file.exists():
         return {}, None
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file, what="operating points", remedy=REMEDY)
         if values["version"] != VERSION:  # checked first: a later version may have another structure
             raise BundleError(
-                f"{file}: version {values['version']!r}, this release reads {VERSION}; calibrate again or update elbert"
+                f"{file}: version {values['version']!r:.80}, this release reads {VERSION}; "
+                "calibrate again or update elbert"
             )
-        points = {name: OperatingPoint.from_dict(point) for name, point in values["points"].items()}
-    except PolicyError as error:
+        if len(values["points"]) > MAX_POINTS:
+            raise BundleError(f"{file}: {len(values['points']):,} points, expected at most {MAX_POINTS:,}; remove some")
+        points = {check_point_name(name): OperatingPoint.from_dict(point) for name, point in values["points"].items()}
+    except (InputError, PolicyError) as error:
         raise BundleError(f"{file}: {error}; correct it there, or calibrate again") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(
-            f"{file}: not readable as operating points ({error!r}); calibrate again or remove it"
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{file}: not readable as operating points ({repr(error)[:200]}); {REMEDY}") from error
     default = values.get("default")
     if default is not None and default not in list(points):
         raise BundleError(
-            f"{file}: the default {default!r} is not one of its points ({', '.join(points)}); name one of them, or null"
+            f"{file}: the default {default!r:.80} is not one of its points ({', '.join(points):.200}); "
+            "name one of them, or null"
         )
     return points, default
 
@@ -91,7 +100,7 @@ def read_precisions(file: Path) -> dict[str, Mapping[str, Any]]:
     """
     if not file.exists():
         return {}
-    found = json.loads(file.read_text(encoding="utf-8")).get("precisions", {})
+    found = read_json(file, what="operating points", remedy=REMEDY).get("precisions", {})
     if not isinstance(found, dict) or not all(isinstance(measured, dict) for measured in found.values()):
         raise BundleError(
             f"{file}: precisions is {found!r:.80}, expected an object of measurements by precision; remove it"
@@ -119,13 +128,51 @@ def check_point_name(name: str) -> str:
 
 
 def write_points(file: Path, points: Mapping[str, OperatingPoint], default: str | None) -> None:
-    """Write ``exits.json`` atomically; its measurements of precisions are kept."""
-    _write(file, points, default, read_precisions(file))
+    """Write ``exits.json`` atomically with these points only; its measurements of precisions are kept."""
+    with _lock(file):
+        _write(file, points, default, read_precisions(file))
+
+
+def add_point(file: Path, name: str, point: OperatingPoint, *, default: bool = False) -> OperatingPoint:
+    """Add a point to ``exits.json``, or replace the point of that name; all else in the file is kept.
+
+    The file is read again under a lock: two processes that add points to one folder keep both. If the policy is
+    unchanged, earlier measurements that ``point`` does not have are kept. With ``default`` the point becomes the
+    default. Returns the point as written.
+    """
+    with _lock(file):
+        points, current = read_points(file)
+        earlier = points.get(name)
+        if earlier is not None and earlier.policy == point.policy:
+            point = replace(point, measured={**earlier.measured, **point.measured})
+        _write(file, points | {name: point}, name if default else current, read_precisions(file))
+    return point
 
 
 def write_precisions(file: Path, precisions: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the measurements by precision into ``exits.json``; its operating points are kept."""
-    _write(file, *read_points(file), precisions)
+    with _lock(file):
+        _write(file, *read_points(file), precisions)
+
+
+@contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    """Hold the folder's lock while ``file`` is read, changed and written.
+
+    Raises:
+        InputError: the lock file cannot be created, or another process holds the lock for too long.
+    """
+    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"{file}: another process has locked it for {LOCK_SECONDS:.0f} s; try again later") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror or error}); check the folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(

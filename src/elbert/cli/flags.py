@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from elbert._atomic import check_not_input
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
@@ -47,3 +50,15 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
         max_tokens=arguments.max_tokens,
         strict=arguments.strict,
     )
+
+
+def check_outputs(arguments: argparse.Namespace, *outputs: Path) -> None:
+    """Check that no file that a command writes replaces a file that it reads: data or the model's files.
+
+    Raises:
+        InputError: one of them would.
+    """
+    inputs = [getattr(arguments, name, None) for name in ("input", "data", "tuning", "report")]
+    model = None if arguments.model is None else Path(arguments.model).expanduser()
+    for output in outputs:
+        check_not_input(output, [*inputs, *(model.iterdir() if model is not None and model.is_dir() else ())])

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert._atomic import open_atomic
+from elbert._atomic import check_not_input, open_atomic
 from elbert.bundle import Bundle
-from elbert.bundle.folder import read_json
+from elbert.bundle.folder import read_config_file
 from elbert.errors import InputError
 from elbert.exits import Policy
 from elbert.export.browser_tokenizer import read_page_tokenizer
@@ -77,6 +77,7 @@ def build_content_policy(html: str) -> str:
 
 
 MODEL, TOKENIZER = "onnx/model.onnx", "tokenizer.json"  # where transformers.js looks for them
+CONTENTS = (MODEL, TOKENIZER, "tokenizer_config.json", "config.json", "index.html")
 NEVER_WHEN_LOW = ("entropy_threshold", "patient_confidence_threshold", "divergence_threshold", "window_entropy")
 
 
@@ -107,6 +108,8 @@ def write_page(
     """
     target, package = Path(folder), find_runtime(Path(runtime))
     bundle = Bundle.open(model)
+    for name in (*CONTENTS, *(f"runtime/{name}" for name in RUNTIME_FILES)):
+        check_not_input(target / name, bundle.folder.iterdir())
     chosen = bundle.resolve_policy(policy)
     tokenizer, settings = read_page_tokenizer(bundle)
     page_dials: Dials = "fixed" if dials == "fixed" else "required"
@@ -204,7 +207,7 @@ def build_page_data(
 def build_albert_config(bundle: Bundle) -> dict[str, Any]:
     """The model's ``config.json`` with the architecture that transformers.js knows; the ONNX file holds the rest."""
     known = {"model_type": "albert", "architectures": ["AlbertForSequenceClassification"]}
-    return read_json(bundle.folder / "config.json") | known
+    return read_config_file(bundle.folder) | known
 
 
 def to_json_bytes(values: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from torch import Tensor
 
 from elbert import __version__
-from elbert._atomic import open_atomic
+from elbert._atomic import check_not_input, open_atomic
 from elbert._optional import require
 from elbert.bundle import Bundle
 from elbert.classifier import Classifier
@@ -123,11 +123,13 @@ def export(
         BundleError: the model cannot be used.
         PolicyError: the policy cannot be read, or names a depth that the model does not have.
         InputError: the model's depths do not share one layer and one head, an option is unknown, or ``output`` cannot
-            be written.
+            be written, or is a file of the model.
         MissingExtra: the package onnx is not installed.
     """
-    proto = build_checked_model(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     path = Path(output)
+    bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
+    check_not_input(path, bundle.folder.iterdir())
+    proto = build_checked_model(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     with open_atomic(path, "wb") as out:
         out.write(proto.SerializeToString())
     return path

@@ -11,6 +11,21 @@ from torch import Tensor
 from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
 
+# Far above every published model: a damaged or hostile config.json must not reserve memory before weights are checked.
+MAX_SIZES = {
+    "vocab_size": 10_000_000,
+    "embedding_size": 65_536,
+    "hidden_size": 65_536,
+    "num_hidden_layers": 1_000,
+    "num_hidden_groups": 1_000,
+    "inner_group_num": 100,
+    "num_attention_heads": 4_096,
+    "intermediate_size": 1_048_576,
+    "max_position_embeddings": 1_048_576,
+    "type_vocab_size": 1_024,
+}
+MAX_LABELS = 100_000
+
 
 def find_backbone(values: Mapping[str, Any], source: str) -> Backbone:
     """Find the model family of a ``config.json``; ``source`` names the file in errors.
@@ -23,7 +38,7 @@ def find_backbone(values: Mapping[str, Any], source: str) -> Backbone:
     backbone = BY_MODEL_TYPE.get(model_type) if isinstance(model_type, str) else None
     if backbone is None:
         raise BundleError(
-            f"{source}: model_type is {model_type!r}, expected {', '.join(map(repr, supported))}; "
+            f"{source}: model_type is {model_type!r:.80}, expected {', '.join(map(repr, supported))}; "
             "give the folder or hub id of such a classifier"
         )
     architectures = values.get("architectures")
@@ -52,12 +67,19 @@ def read_sizes(values: Mapping[str, Any], backbone: Backbone, source: str) -> di
     sizes = {name: values.get(backbone.theirs(name), default) for name, default in backbone.defaults.items()}
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise BundleError(f"{source}: {backbone.theirs(name)} is {size!r}, expected a whole number from 1")
+            raise BundleError(f"{source}: {backbone.theirs(name)} is {size!r:.80}, expected a whole number from 1")
+        if size > MAX_SIZES[name]:
+            raise BundleError(f"{source}: {backbone.theirs(name)} is {size}, expected at most {MAX_SIZES[name]:,}")
     width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     if width % heads:
         raise BundleError(
             f"{source}: {backbone.theirs('hidden_size')} {width} is not a multiple of "
             f"{backbone.theirs('num_attention_heads')} {heads}"
+        )
+    if backbone.shared and sizes["num_hidden_groups"] > sizes["num_hidden_layers"]:
+        raise BundleError(
+            f"{source}: num_hidden_groups is {sizes['num_hidden_groups']}, expected at most num_hidden_layers, "
+            f"{sizes['num_hidden_layers']}"
         )
     if backbone.shared:
         return sizes
@@ -75,7 +97,7 @@ def read_padding(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[s
     padding, most = values.get(backbone.padding, 1), sizes["max_position_embeddings"]
     if isinstance(padding, bool) or not isinstance(padding, int) or not 0 <= padding < most - 1:
         raise BundleError(
-            f"{source}: {backbone.padding} is {padding!r}, expected a whole number below max_position_embeddings "
+            f"{source}: {backbone.padding} is {padding!r:.80}, expected a whole number below max_position_embeddings "
             f"{most} less 1: positions are counted behind it"
         )
     return padding
@@ -136,7 +158,7 @@ class ModelConfig:
             )
         eps = values.get("layer_norm_eps", 1e-12)
         if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < 1:
-            raise BundleError(f"{source}: layer_norm_eps is {eps!r}, expected a small number such as 1e-12")
+            raise BundleError(f"{source}: layer_norm_eps is {eps!r:.80}, expected a small number such as 1e-12")
         labels = read_labels(values, source)
         return cls(
             **sizes,
@@ -201,11 +223,15 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     """
     names, count = values.get("id2label"), values.get("num_labels", 2)
     if not names:
-        names = {index: f"LABEL_{index}" for index in range(count if isinstance(count, int) else 0)}
+        bounded = isinstance(count, int) and count <= MAX_LABELS
+        names = {index: f"LABEL_{index}" for index in range(count if bounded else 0)}
     try:
         by_index = {int(index): str(name) for index, name in names.items()}
+        "".join(by_index.values()).encode()  # a lone surrogate cannot be printed or sent
     except (AttributeError, TypeError, ValueError):
         by_index = {}
+    if len(by_index) > MAX_LABELS:
+        raise BundleError(f"{source}: id2label has {len(by_index):,} labels, expected at most {MAX_LABELS:,}")
     # Scores have the labels as keys, so two labels of the same name would collide.
     if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
         raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')
@@ -224,4 +250,4 @@ def read_problem(problem: str | None, labels: int, source: str) -> Problem:
         if problem == known:
             checked: Problem = known
             return checked
-    raise BundleError(f"{source}: problem_type is {problem!r}, expected one of {', '.join(get_args(Problem))}")
+    raise BundleError(f"{source}: problem_type is {problem!r:.80}, expected one of {', '.join(get_args(Problem))}")

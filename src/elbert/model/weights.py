@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
@@ -10,12 +9,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from elbert._model_files import check_file, read_json
 from elbert.errors import BundleError
 from elbert.model.config import ModelConfig
 from elbert.model.families import Backbone
 
 # Buffers of the embedding that older releases of transformers saved; they are not weights.
 BUFFERS = ("position_ids", "token_type_ids")
+
+
+MAX_WEIGHT_BYTES = 64 << 30
 
 
 def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
@@ -38,6 +41,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         BundleError: the file cannot be read.
     """
+    check_file(file, MAX_WEIGHT_BYTES)
     try:
         with safe_open(file, framework="pt") as tensors:
             return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
@@ -95,9 +99,9 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            names = sorted({Path(name) for name in json.loads(index.read_text())["weight_map"].values()})
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-            raise BundleError(f"{index}: not a readable index of weights; download or save it again") from error
+            names = sorted({Path(name) for name in read_json(index, what="an index of weights")["weight_map"].values()})
+        except (KeyError, AttributeError, TypeError) as error:
+            raise BundleError(f"{index}: not readable as an index of weights; download or save it again") from error
         if not names:
             raise BundleError(f"{index}: names no file; download or save it again")
         if any(name.name != str(name) or str(name) == ".." for name in names):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from elbert._model_files import MAX_TOKENIZER_BYTES, check_file, read_json
 from elbert._optional import require
 from elbert.errors import BundleError
 from elbert.tokenization.sentencepiece import REMEDY, Piece, SentencePieceModel, read_sentencepiece
@@ -58,6 +58,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
 
 
 def _from_json(path: Path) -> Tokenizer:
+    check_file(path, MAX_TOKENIZER_BYTES, remedy=TOKENIZER_REMEDY)
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust library raises plain Exception
@@ -170,15 +171,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not readable as JSON ({error}); restore it, or delete it") from error
-    if not isinstance(settings, dict):
-        raise BundleError(f"{path}: expected a JSON object, found {type(settings).__name__}")
-    return settings
+    return read_json(path, remedy="restore it, or delete it") if path.exists() else {}
 
 
 def read_token_text(token: object) -> str | None:

@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         labelled=parts.has_labels,
     )
     point = add_conditions(point, arguments.data, classifier, tuple(measured))
-    write(arguments, point, classifier, folder)
+    point = write(arguments, point, classifier, folder)
     print_point(arguments, point, folder)
     return 0
 
@@ -166,18 +166,20 @@ def add_conditions(point: OperatingPoint, data: str, classifier: Classifier, dty
     return replace(point, conditions=conditions)
 
 
-def write(arguments: argparse.Namespace, point: OperatingPoint, classifier: Classifier, folder: Path) -> None:
-    """Write the point beside the existing ones; earlier measurements of the same policy are kept."""
-    from elbert.bundle import EXITS_FILE, write_points
+def write(arguments: argparse.Namespace, point: OperatingPoint, classifier: Classifier, folder: Path) -> OperatingPoint:
+    """Add the point to the folder's ``exits.json``; return it with the earlier measurements of the same policy."""
+    from elbert.bundle import EXITS_FILE, add_point
 
-    bundle = classifier.bundle
-    if folder != bundle.folder:
-        shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
-    earlier = bundle.points.get(arguments.name)
-    if earlier is not None and earlier.policy == point.policy:
-        point = replace(point, measured={**earlier.measured, **point.measured})
-    default = arguments.name if arguments.default else bundle.default
-    write_points(folder / EXITS_FILE, bundle.points | {arguments.name: point}, default)
+    if folder != classifier.bundle.folder:
+        # Only the contents are copied: permissions of a read-only installation would make the copy read-only.
+        shutil.copytree(
+            classifier.bundle.folder,
+            folder,
+            dirs_exist_ok=True,
+            copy_function=shutil.copyfile,
+            ignore=shutil.ignore_patterns(".*"),
+        )
+    return add_point(folder / EXITS_FILE, arguments.name, point, default=arguments.default)
 
 
 def print_point(arguments: argparse.Namespace, point: OperatingPoint, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier
 from elbert.cli.inputs import add_data_options, read_data
 from elbert.errors import DataError, InputError
 
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     build_families(12, arguments.families)  # rejects an unknown name before the model runs
     if arguments.output.exists() and not arguments.output.is_dir():
         raise InputError(f"--output is {arguments.output}, a file; expected the name of a folder")
+    check_outputs(arguments, *(arguments.output / name for name in FILES))
     outputs, choose, default, config = collect_outputs(arguments)
     comparison = compare(outputs, default, choose=choose, named=arguments.families)
     values = build_report_data(comparison, config, describe_run(arguments))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier
 from elbert.cli.inputs import read_labelled
 from elbert.errors import InputError
 
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 0")
     if arguments.outputs:
         check_outputs_path(arguments.outputs)
+        check_outputs(arguments, arguments.outputs)
     if arguments.data.endswith(".npz"):
         outputs, policies, timings = load_saved(arguments)
     else:

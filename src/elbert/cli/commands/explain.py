@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier
 from elbert.cli.inputs import sample_examples, split_examples
 from elbert.cli.streams import print_note
 from elbert.errors import InputError, MissingExtra
@@ -84,6 +84,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise InputError(f"--output is {output}, expected a name ending in {', '.join(ENDINGS)}")
     if not output.absolute().parent.is_dir():
         raise InputError(f"--output is {output}, but this folder does not exist; create it first")
+    check_outputs(arguments, output)
     if output.suffix.lower() != ".html":
         from elbert._optional import require
 

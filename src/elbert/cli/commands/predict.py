@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier
 from elbert.cli.inputs import SkippedRows
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import open_stdin_copy
@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
     if arguments.table and arguments.output:
         raise InputError("--table prints a table, and --output writes JSON lines: give one of them")
+    if arguments.output is not None:
+        check_outputs(arguments, arguments.output)
     if arguments.actors and arguments.ray is None:
         raise InputError("--actors is for --ray: give both, or --threads for this process")
     skipped = SkippedRows()

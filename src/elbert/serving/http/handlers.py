@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from elbert.bundle.folder import read_json
+from elbert.bundle.folder import read_config_file
 from elbert.serving.http.body import BodyReader, ParsedRequest, count_characters, limit_characters
 from elbert.serving.http.errors import to_api_error
 from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_header
@@ -48,7 +48,7 @@ class ClassifyHandlers:
         self._labels = service.classifier.labels
         self._name = settings.name
         self._models = tuple(dict.fromkeys((settings.name, settings.model_id)))
-        declared = read_json(bundle.folder / "config.json").get("problem_type")
+        declared = read_config_file(bundle.folder).get("problem_type")
         self._activations = tei.Activations(bundle.config, declared)
 
     async def predict(self, request: Request) -> Response:
