@@ -288,6 +288,25 @@ def test_a_stuck_step_leaves_no_client_waiting():
     serving(test, step_limit=0.2)
 
 
+def test_texts_in_progress_survive_a_pause_of_the_process():
+    clock, healthy = FakeClock(), []
+
+    def pause():
+        clock.now += 70  # what a clock shows after SIGSTOP, 70 seconds, and SIGCONT
+        time.sleep(0.15)  # the event loop looks meanwhile
+
+    async def test(service):
+        service.classifier.backend.before_step = pause
+        task = asyncio.create_task(service.gather(["good film", "bad"], policy="depth(2)"))
+        while not task.done():
+            healthy.append(service.is_healthy)
+            await asyncio.sleep(0.01)
+        assert [item.error for item in await task] == [None, None]
+
+    serving(test, classifier=troubled_classifier(clock), clock=clock)
+    assert all(healthy)
+
+
 def test_an_engine_that_does_not_start_raises():
     one = troubled_classifier()
     one.backend.failing = 10**6

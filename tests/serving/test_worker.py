@@ -197,16 +197,42 @@ def test_a_killed_thread_leaves_no_client_waiting(bench):
     one.done(6)
 
 
-def test_a_stuck_step_is_unhealthy():
+def looks_at(worker, clock, seconds, every=0.5):
+    """Whether the worker is healthy at each of the looks that are made in this time."""
+    found = []
+    for _ in range(round(seconds / every)):
+        clock.now += every
+        found.append(worker.is_healthy)
+    return found
+
+
+@pytest.mark.parametrize("limit", [0.2, 2, 60])
+def test_a_stuck_step_is_unhealthy(limit):
+    clock = FakeClock()
+    worker = Worker(lambda: None, lambda step: None, step_limit=limit, clock=clock)
+    every = min(0.5, limit / 4)
+    assert all(looks_at(worker, clock, 2 * limit, every))
+    worker._watch.begin()
+    assert all(looks_at(worker, clock, 0.9 * limit, every))
+    assert not all(looks_at(worker, clock, 0.5 * limit, every))
+    assert not worker.is_ready
+    worker._watch.end()  # it was only slow
+    assert worker.is_healthy
+    worker._watch.begin()
+    assert all(looks_at(worker, clock, 0.9 * limit, every)), "time of another step counts"
+
+
+@pytest.mark.parametrize("pauses", [1, 2, 20])
+@pytest.mark.parametrize("pause", [70, 3600, 10**7])
+def test_a_process_that_was_paused_does_not_take_its_step_for_stuck(pause, pauses):
     clock = FakeClock()
     worker = Worker(lambda: None, lambda step: None, step_limit=60, clock=clock)
-    assert worker.is_healthy
-    worker._step_began = clock.now
-    clock.now += 59
-    assert worker.is_healthy
-    clock.now += 2
-    assert not worker.is_healthy
-    assert not worker.is_ready
+    worker._watch.begin()
+    for _ in range(pauses):  # SIGSTOP and SIGCONT, or a frozen virtual machine
+        clock.now += pause
+        assert worker.is_healthy
+        assert all(looks_at(worker, clock, 1))
+    assert not all(looks_at(worker, clock, 61)), "a step that is stuck all the same is found"
 
 
 def test_a_slow_step_fails_no_request(bench):

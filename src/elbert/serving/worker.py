@@ -58,7 +58,8 @@ class Worker:
 
     ``build`` makes the engines; ``on_step`` gets every step, on the worker's thread. If the engines raise, the
     requests in them fail and the engines are built again; after ``most_failures`` failed attempts in a row, ``pause``
-    seconds apart, the worker has failed for good. A step of more than ``step_limit`` seconds counts as stuck.
+    seconds apart, the worker has failed for good. A step of more than ``step_limit`` seconds counts as stuck (see
+    :class:`StepWatch`).
     """
 
     def __init__(
@@ -78,23 +79,24 @@ class Worker:
         self._threads = threads
         self._most_failures = most_failures
         self._pause = pause
-        self._step_limit = step_limit
+        self._watch = StepWatch(step_limit, clock)
         self._clock = clock
         self._runtime = runtime = Runtime() if runtime is None else runtime
         self._changed = runtime.create_condition()
         self._commands: deque[Command] = deque()
         self._unreported: set[int] = set()  # identities of the accepted requests without a result
         self._engines: Engines | None = None
-        self._step_began: float | None = None
         self._is_stopped = False
         self._thread: threading.Thread | None = None
         self.has_failed = False
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the worker can continue: not if rebuilding failed, a step is stuck or the thread died."""
-        began = self._step_began
-        is_stuck = began is not None and self._clock() - began > self._step_limit
+        """Whether the worker can continue: not if rebuilding failed, a step is stuck or the thread died.
+
+        A stuck step is recognised by repeated reading.
+        """
+        is_stuck = self._watch.is_stuck()
         is_dead = self._thread is not None and not self._thread.is_alive() and not self._is_stopped
         return not (self.has_failed or is_stuck or is_dead)
 
@@ -175,9 +177,9 @@ class Worker:
             self._changed.wait_for(has_work)
 
     def _step(self, engines: Engines) -> None:
-        self._step_began = self._clock()
+        self._watch.begin()
         step = engines.step()
-        self._step_began = None
+        self._watch.end()
         self._report(step)
         if any(not isinstance(failure.error, ElbertError) for failure in step.result.failures):
             engines.probe()  # raises if the engine is broken, and not only this text
@@ -189,7 +191,8 @@ class Worker:
 
     def _recover(self, error: BaseException) -> None:
         log.error("the engine failed and is restarted", exc_info=error)
-        self._engines = self._step_began = None
+        self._engines = None
+        self._watch.end()
         self._fail_all(BackendFailure(f"the engine failed ({type(error).__name__}) and is restarting"))
 
     def _fail_all(self, error: ElbertError) -> None:
@@ -215,6 +218,45 @@ class Worker:
                     self._runtime.sleep(self._pause)
         self.has_failed = self._is_stopped = True
         raise BackendFailure(f"the engine could not be built in {self._most_failures} attempts")
+
+
+MAX_GAP = 1.0  # seconds that count between two looks at a step
+
+
+class StepWatch:
+    """Whether a step takes longer than ``limit`` seconds in which the process ran.
+
+    A process that is stopped, or whose machine is frozen, finds all its clocks advanced when it continues, and its step
+    is sound. So time counts only between looks, of which the event loop makes many each second, and a gap between two
+    counts as at most a second.
+    """
+
+    def __init__(self, limit: float, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._max_gap = min(MAX_GAP, limit / 2)  # no single look finds a step stuck, nor two
+        self._clock = clock
+        self._step: object | None = None  # the step in progress
+        self._watched: object | None = None  # the step of the latest look
+        self._looked = clock()
+        self._seconds = 0.0  # of the watched step
+
+    def begin(self) -> None:
+        """A step begins; called on the worker's thread."""
+        self._step = object()
+
+    def end(self) -> None:
+        """The step has ended; called on the worker's thread."""
+        self._step = None
+
+    def is_stuck(self) -> bool:
+        """Look at the step in progress; called on the event loop's thread."""
+        step, now = self._step, self._clock()
+        if step is None or step is not self._watched:
+            self._watched, self._seconds = step, 0.0
+        else:
+            self._seconds += min(now - self._looked, self._max_gap)
+        self._looked = now
+        return self._seconds > self._limit
 
 
 class Engines:
