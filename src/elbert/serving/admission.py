@@ -1,4 +1,7 @@
-"""Admission: bounds on texts and layer-tokens in progress, and rejection of deadlines that cannot be met."""
+"""Admission: bounds on texts and layer-tokens in progress, shared fairly between large and small requests.
+
+Also rejects deadlines that cannot be met.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,17 @@ AVERAGING_SECONDS = 5.0  # time constant of the average rate of exits
 MIN_RETRY, MAX_RETRY = 0.1, 30.0  # seconds, the range of Retry-After
 
 
+LARGER = 2  # a request in progress counts as at most this many times the size of a new one
+EXCESS = 2  # of the limits that all requests together may reach
+
+
 class Admission:
     """Counts the texts in progress, and their layer-tokens (tokens times the expected exit depth).
 
-    A request that is larger than a limit is accepted if it is alone; otherwise it could never be served. Not
-    thread-safe: used on the event loop's thread.
+    A new request is measured against work of its own size: a request in progress counts as at most twice as large as
+    the new one. So large requests reject large ones, and a small request is accepted beside any of them, up to twice
+    the limits in total. A request that is larger than a limit is accepted if it is alone; otherwise it could never be
+    served. Not thread-safe: used on the event loop's thread.
     """
 
     def __init__(self, max_texts: int, max_layer_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,23 +34,26 @@ class Admission:
         self.max_layer_tokens = max_layer_tokens
         self.texts = 0
         self.layer_tokens = 0
+        self._tickets: set[Ticket] = set()
         self._clock = clock
         self._busy_since = clock()  # since when at least one text has been in progress
         self._recent_exits = 0.0  # since then, with exponential decay
         self._decayed_at = self._busy_since
 
-    def admit(self, texts: int) -> Ticket:
-        """Accept a request whose tokens are not yet known.
+    def admit(self, texts: int, layer_tokens: int = 0) -> Ticket:
+        """Accept a request whose tokens are not yet known; ``layer_tokens`` is an estimate that is not too high.
 
         Raises:
             Overloaded: too much is in progress.
         """
-        if self.texts and (self.texts + texts > self.max_texts or self.layer_tokens >= self.max_layer_tokens):
-            raise self.overload_error()
+        ticket = Ticket(self, texts, layer_tokens)
+        self._check(ticket)
         if not self.texts:
             self._busy_since, self._recent_exits = self._clock(), 0.0
+        self._tickets.add(ticket)
         self.texts += texts
-        return Ticket(self, texts)
+        self.layer_tokens += layer_tokens
+        return ticket
 
     def overload_error(self) -> Overloaded:
         """The error of a rejected request; after its ``retry_after``, half of today's texts have probably exited."""
@@ -51,15 +63,45 @@ class Admission:
         wait = self.texts / 2 * seconds / exits if exits > 0 else 1.0
         return Overloaded(
             f"{self.texts} texts with {self.layer_tokens:,} layer-tokens are in progress, of at most {self.max_texts} "
-            f"and {self.max_layer_tokens:,}",
+            f"and {self.max_layer_tokens:,} for requests of this size",
             min(max(wait, MIN_RETRY), MAX_RETRY),
         )
 
-    def release(self, layer_tokens: int) -> None:
-        """Count a text with this many layer-tokens as done."""
+    def charge(self, ticket: Ticket, costs: Sequence[int]) -> None:
+        """Replace the estimate of a ticket by the layer-tokens of each text.
+
+        Raises:
+            Overloaded: they exceed the limit; all texts are released.
+        """
+        self.layer_tokens -= ticket.layer_tokens
+        ticket.set_costs(costs)
+        self.layer_tokens += ticket.layer_tokens
+        try:
+            self._check(ticket)
+        except Overloaded:
+            ticket.close()
+            raise
+
+    def release(self, ticket: Ticket, layer_tokens: int) -> None:
+        """Count a text of a ticket, with this many layer-tokens, as done."""
         self.texts -= 1
         self.layer_tokens -= layer_tokens
         self._recent_exits = self._decay_exits() + 1
+        if not ticket.texts:
+            self._tickets.discard(ticket)
+
+    def _check(self, new: Ticket) -> None:
+        counted = new if new in self._tickets else None
+        texts = self.texts + (0 if counted else new.texts)
+        layer_tokens = self.layer_tokens + (0 if counted else new.layer_tokens)
+        if texts <= self.max_texts and layer_tokens <= self.max_layer_tokens:
+            return
+        others = [ticket for ticket in self._tickets if ticket is not new]
+        if not (
+            _fits(new.texts, [ticket.texts for ticket in others], self.max_texts)
+            and _fits(new.layer_tokens, [ticket.layer_tokens for ticket in others], self.max_layer_tokens)
+        ):
+            raise self.overload_error()
 
     def _decay_exits(self) -> float:
         now = self._clock()
@@ -68,31 +110,52 @@ class Admission:
         return self._recent_exits
 
 
-class Ticket:
-    """The admitted texts of one request. Each is released once, however often :meth:`release` is called."""
+def _fits(size: int, others: Sequence[int], limit: int) -> bool:
+    """Whether a request of this size is accepted beside others."""
+    if not any(others) or sum(others) + size <= limit:
+        return True
+    comparable = sum(min(other, LARGER * size) for other in others)
+    together = sum(min(other, limit) for other in others)
+    return comparable + size <= limit and together + size <= EXCESS * limit
 
-    def __init__(self, admission: Admission, texts: int) -> None:
+
+class Ticket:
+    """The admitted texts of one request. Each is released once, however often :meth:`release` is called.
+
+    texts:        how many are not yet released
+    layer_tokens: theirs, an estimate until :meth:`charge`
+    """
+
+    def __init__(self, admission: Admission, texts: int, layer_tokens: int) -> None:
         self._admission = admission
-        self._costs: dict[int, int] = dict.fromkeys(range(texts), 0)  # layer-tokens of the texts not yet released
+        # Layer-tokens of the texts not yet released; an estimate of all is booked under the first.
+        self._costs: dict[int, int] = {**dict.fromkeys(range(texts), 0), 0: layer_tokens}
+        self.layer_tokens = layer_tokens
+
+    @property
+    def texts(self) -> int:
+        """How many texts are not yet released."""
+        return len(self._costs)
 
     def charge(self, costs: Sequence[int]) -> None:
-        """Add the layer-tokens of each text, once they are known.
+        """Set the layer-tokens of each text, once they are known.
 
         Raises:
             Overloaded: they exceed the limit; all texts are released.
         """
-        admission, total = self._admission, sum(costs)
-        if admission.layer_tokens and admission.layer_tokens + total > admission.max_layer_tokens:
-            error = admission.overload_error()
-            self.close()
-            raise error
-        admission.layer_tokens += total
+        self._admission.charge(self, costs)
+
+    def set_costs(self, costs: Sequence[int]) -> None:
+        """Replace the estimate, without a check."""
         self._costs = dict(enumerate(costs))
+        self.layer_tokens = sum(costs)
 
     def release(self, index: int) -> None:
         """Release a text by its position in the request."""
         if index in self._costs:
-            self._admission.release(self._costs.pop(index))
+            cost = self._costs.pop(index)
+            self.layer_tokens -= cost
+            self._admission.release(self, cost)
 
     def close(self) -> None:
         """Release all texts."""

@@ -68,7 +68,6 @@ class Dispatcher:
         self._identities = count()
         self._rows: dict[int, Row] = {}
         self._waiting: dict[int, Row] = {}  # rows before their first layer, the oldest first
-        self._waiting_tokens = 0
         self._throughput = Throughput()
         self.policies: Counter[Policy] = Counter()  # of the rows in progress
 
@@ -89,12 +88,18 @@ class Dispatcher:
     def check_deadline(self, deadline: float | None) -> None:
         """Reject a deadline that cannot be met.
 
+        Only rows that are due before it count: they start first, whatever else waits.
+
         Raises:
-            Overloaded: the rows that wait already take longer than that to have one layer.
+            Overloaded: these rows already take longer than that to have one layer.
         """
-        if deadline is not None and not self._throughput.can_meet(self._waiting_tokens, deadline - self._clock()):
-            wait = self._throughput.estimate_wait(self._waiting_tokens)
-            raise Overloaded(f"{self.waiting} texts wait already, and the deadline would pass", wait)
+        if deadline is None:
+            return
+        due_before = [row for row in self._waiting.values() if row.deadline is not None and row.deadline <= deadline]
+        tokens = sum(len(row.tokens.ids) for row in due_before)
+        if not self._throughput.can_meet(tokens, deadline - self._clock()):
+            wait = self._throughput.estimate_wait(tokens)
+            raise Overloaded(f"{len(due_before)} texts are due before, and the deadline would pass", wait)
 
     def submit(self, rows: Sequence[Row]) -> None:
         """Start to compute rows.
@@ -103,14 +108,14 @@ class Dispatcher:
             NotReady: the worker is not ready.
             Overloaded: a deadline cannot be met.
         """
+        for deadline in {row.deadline for row in rows}:
+            self.check_deadline(deadline)
         for row in rows:
-            self.check_deadline(row.deadline)
             row.identity = next(self._identities)
         self._worker.submit([Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace) for r in rows])
         for row in rows:
             self._rows[row.identity] = row
             self._waiting[row.identity] = row
-            self._waiting_tokens += len(row.tokens.ids)
             self.policies[row.choice.policy] += 1
 
     def cancel(self, rows: Sequence[Row]) -> None:
@@ -123,7 +128,7 @@ class Dispatcher:
     def process(self, step: Step) -> None:
         """Deliver the results of a step of the worker."""
         for identity in step.call.started if step.call else ():
-            if row := self._remove_waiting(identity):
+            if row := self._waiting.pop(identity, None):
                 row.started = step.began
         self._throughput.record(step)
         for failure in step.result.failures:
@@ -180,17 +185,11 @@ class Dispatcher:
         """Remove a row; None if it was removed before, so that no row gets two results."""
         row = self._rows.pop(identity, None)
         if row is not None:
-            self._remove_waiting(identity)
+            self._waiting.pop(identity, None)
             row.ticket.release(row.index)
             self.policies[row.choice.policy] -= 1
             if not self.policies[row.choice.policy]:
                 del self.policies[row.choice.policy]
-        return row
-
-    def _remove_waiting(self, identity: int) -> Row | None:
-        row = self._waiting.pop(identity, None)
-        if row is not None:
-            self._waiting_tokens -= len(row.tokens.ids)
         return row
 
 

@@ -21,7 +21,7 @@ from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
-from elbert.serving.tokenizer_pool import TokenizerPool
+from elbert.serving.tokenizer_pool import TokenizerPool, count_characters
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.tokenization import Tokens
@@ -29,6 +29,7 @@ from elbert.tokenization.tokenizer import Direction, Text
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
+SPARSE_TEXT = 8  # characters of each token in a text of long words; most have about 5
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ class RequestPipeline:
         )
         self.tokenizing = 0  # requests whose tokens are not yet known
         self._tokenizers = TokenizerPool(classifier.tokeniser, settings.tokenization_workers, runtime)
+        self._classifier = classifier
         self._settings = settings
         self._points = points
         self._dispatcher = dispatcher
@@ -263,7 +265,7 @@ class RequestPipeline:
         deadline = None if options.deadline_ms is None else arrived + options.deadline_ms / 1000
         # Checked again when rows are submitted; most rejections should not wait for the tokens.
         self._dispatcher.check_deadline(deadline)
-        ticket = self.admission.admit(len(texts))
+        ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
         self.tokenizing += 1
         try:
             tokens = await self._tokenizers.tokenize(
@@ -311,7 +313,8 @@ class RequestPipeline:
     def _cost_of(self, tokens: Tokens, choice: PolicyChoice) -> int:
         return ceil(len(tokens.ids) * self._points.expected_depth(choice))
 
-
-def count_characters(text: Text) -> int:
-    """The characters of a text, or of both texts of a pair."""
-    return len(text) if isinstance(text, str) else sum(map(len, text))
+    def _estimate_cost(self, texts: Sequence[Text], choice: PolicyChoice) -> int:
+        """The layer-tokens of texts that are not yet tokenized, so that large requests are rejected before they are."""
+        most = self._classifier.tokeniser.max_length
+        tokens = sum(min(most, 1 + count_characters(text) // SPARSE_TEXT) for text in texts)
+        return int(tokens * self._points.expected_depth(choice))

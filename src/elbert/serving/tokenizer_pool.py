@@ -54,7 +54,7 @@ class TokenizerPool:
         """
         loop = asyncio.get_running_loop()
         job = Job(texts, truncate, direction, max_tokens, loop.create_future())
-        if _count_characters(texts) > SHARED_CHARACTERS:
+        if sum(map(count_characters, texts)) > SHARED_CHARACTERS:
             self._submit([job])
         else:
             if not self._batch:
@@ -96,9 +96,9 @@ class TokenizerPool:
             return error
 
 
-def _count_characters(texts: Sequence[object]) -> int:
-    """The characters of all texts; values that are no texts count 0, they are rejected later."""
-    parts = (part for text in texts for part in (text if isinstance(text, tuple | list) else (text,)))
+def count_characters(text: object) -> int:
+    """The characters of a text, or of both texts of a pair; a value that is no text counts 0, it is rejected later."""
+    parts = text if isinstance(text, tuple | list) else (text,)
     return sum(len(part) for part in parts if isinstance(part, str))
 
 
