@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check packages docs slow bench experiments clean
+.PHONY: help demo test check packages docs slow bench gpu experiments clean
 
 help:  ## list these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ bench: .venv/benched  ## benchmarks, an hour; results go to benchmarks/results/ 
 	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/simulated.py --threads 1
 	$(BIN)/python benchmarks/scaling.py
+
+# Nothing is installed: the machine's own torch and transformers are used.
+gpu:  ## correctness and speed on a CUDA device, at most eight minutes; the result goes to $$OUT or build/gpu
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py --output $${OUT:-build/gpu}
 
 experiments:  ## list the published tables: what each says, its command, its time
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'

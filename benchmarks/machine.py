@@ -56,10 +56,14 @@ def keep(name: str, result: dict[str, Any]) -> Path:
     """Write ``results/NAME.json`` with the machine, the versions and the command beside the figures."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    about = {
+    path.write_text(json.dumps(describe() | {"result": result}, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def describe() -> dict[str, Any]:
+    """Date, command, machine and versions."""
+    return {
         "date": datetime.now(UTC).date().isoformat(),
         "command": "python " + " ".join(sys.argv),
         "machine": collect_facts(),
     }
-    path.write_text(json.dumps(about | {"result": result}, indent=2) + "\n", encoding="utf-8")
-    return path

@@ -23,12 +23,12 @@ class Scripted(Wrapped):
 
     def __init__(self, backend: Backend, depths: Sequence[int]) -> None:
         super().__init__(backend)
-        self._depths = torch.tensor(depths)
+        self._depths = torch.tensor(depths, device=backend.device)
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``[tokens] -> [tokens, width]``, with the script in it."""
         hidden = self._backend.embed(ids, type_ids, layout)
-        sums = torch.zeros(len(layout), dtype=torch.long).index_add_(0, layout.row, ids)
+        sums = torch.zeros(len(layout), dtype=torch.long, device=ids.device).index_add_(0, layout.row, ids)
         return self._with(hidden, layout, self._depths[sums % len(self._depths)].to(hidden.dtype))
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
