@@ -6,7 +6,7 @@ import threading
 import pytest
 from troubled import troubled_classifier
 
-from elbert.serving.errors import TokenizerFailure
+from elbert.serving.errors import NotReady, TokenizerFailure
 from elbert.serving.tokenizer_pool import SHARED_CHARACTERS, TokenizerPool
 
 
@@ -107,7 +107,7 @@ def test_a_disconnected_client_affects_no_other():
     run(test)
 
 
-def test_closing_cancels_waiting_requests():
+def test_closing_rejects_waiting_requests_whose_clients_are_still_there():
     async def test(tokenizers, tokeniser):
         tokeniser.go.clear()
         first = asyncio.create_task(tokenizers.tokenize(["good"], truncate=True, direction="right"))
@@ -115,9 +115,9 @@ def test_closing_cancels_waiting_requests():
         waits = asyncio.create_task(tokenizers.tokenize(["bad"], truncate=True, direction="right"))
         await asyncio.sleep(0.01)
         tokenizers.close()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(NotReady):
             await waits
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(NotReady):
             await tokenizers.tokenize(["late"], truncate=True, direction="right")
         tokeniser.go.set()
         assert await first == tokeniser.own.encode(["good"])

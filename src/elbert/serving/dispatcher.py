@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
@@ -69,7 +70,7 @@ class Dispatcher:
         self._rows: dict[int, Row] = {}
         self._waiting: dict[int, Row] = {}  # rows before their first layer, the oldest first
         self._throughput = Throughput()
-        self.policies: Counter[Policy] = Counter()  # of the rows in progress
+        self.policies: Counter[Policy] = Counter()  # of the rows in progress, and of requests that are tokenized
 
     def __len__(self) -> int:
         """The number of rows in progress."""
@@ -101,6 +102,15 @@ class Dispatcher:
             wait = self._throughput.estimate_wait(tokens)
             raise Overloaded(f"{len(due_before)} texts are due before, and the deadline would pass", wait)
 
+    @contextmanager
+    def use_policy(self, policy: Policy) -> Iterator[None]:
+        """Count a policy as in progress, for a request that has no rows yet."""
+        self.policies[policy] += 1
+        try:
+            yield
+        finally:
+            self._release_policy(policy)
+
     def submit(self, rows: Sequence[Row]) -> None:
         """Start to compute rows.
 
@@ -112,7 +122,8 @@ class Dispatcher:
             self.check_deadline(deadline)
         for row in rows:
             row.identity = next(self._identities)
-        self._worker.submit([Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace) for r in rows])
+        flow = rows[0].identity if rows else None
+        self._worker.submit([Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace, flow) for r in rows])
         for row in rows:
             self._rows[row.identity] = row
             self._waiting[row.identity] = row
@@ -187,10 +198,13 @@ class Dispatcher:
         if row is not None:
             self._waiting.pop(identity, None)
             row.ticket.release(row.index)
-            self.policies[row.choice.policy] -= 1
-            if not self.policies[row.choice.policy]:
-                del self.policies[row.choice.policy]
+            self._release_policy(row.choice.policy)
         return row
+
+    def _release_policy(self, policy: Policy) -> None:
+        self.policies[policy] -= 1
+        if not self.policies[policy]:
+            del self.policies[policy]
 
 
 log = logging.getLogger(__name__)

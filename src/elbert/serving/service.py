@@ -268,9 +268,10 @@ class RequestPipeline:
         ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
         self.tokenizing += 1
         try:
-            tokens = await self._tokenizers.tokenize(
-                texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
-            )
+            with self._dispatcher.use_policy(choice.policy):
+                tokens = await self._tokenizers.tokenize(
+                    texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
+                )
             ticket.charge([0 if isinstance(t, ElbertError) else self._cost_of(t, choice) for t in tokens])
             rows = list[Row]()
             results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from elbert.errors import ElbertError, InputError
-from elbert.serving.errors import TokenizerFailure, TooLong
+from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokenizer import Direction, Text, check_text
@@ -51,6 +51,7 @@ class TokenizerPool:
 
         Raises:
             TokenizerFailure: the tokenizer failed on the request.
+            NotReady: the pool was closed before it began with the request.
         """
         loop = asyncio.get_running_loop()
         job = Job(texts, truncate, direction, max_tokens, loop.create_future())
@@ -63,7 +64,7 @@ class TokenizerPool:
         return await job.future
 
     def close(self) -> None:
-        """Accept no more requests; tasks that still wait are cancelled."""
+        """Accept no more requests; those whose tokenization has not begun get an error."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, jobs: list[Job]) -> None:
@@ -103,13 +104,14 @@ def count_characters(text: object) -> int:
 
 
 def _resolve(jobs: list[Job], results: list[TokenResults | BaseException] | None) -> None:
-    """Pass the results to the waiting tasks; None cancels them."""
+    """Pass the results to the waiting tasks; None is an error for each: the pool was closed."""
     for number, job in enumerate(jobs):
         if job.future.done():  # its client disconnected
             continue
         result = None if results is None else results[number]
         if result is None:
-            job.future.cancel()
+            # Not a cancellation: these tasks have clients that wait for an answer.
+            job.future.set_exception(NotReady("the server is stopping"))
         elif isinstance(result, BaseException):
             job.future.set_exception(result)
         else:
