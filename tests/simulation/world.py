@@ -1,0 +1,328 @@
+"""The world of an episode: clients, faults and restarts around the real service, on simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from invariants import Violation, Watch, check_answers, check_empty
+from scenario import Scenario, draw_call_seconds
+from table_model import NumberTokeniser, TableBackend
+from virtual_loop import VirtualLoop
+from virtual_threads import Scheduler, VirtualRuntime
+
+import elbert.serving
+from elbert.errors import ElbertError
+from elbert.serving.errors import BackendFailure, NotReady, TokenizerFailure
+from elbert.serving.results import TextResult
+from elbert.serving.service import Service
+
+SERVING = Path(elbert.serving.__file__).parent
+WATCHED = frozenset(str(SERVING / name) for name in ("worker.py", "tokenizer_pool.py"))
+PATIENCE = 300.0  # simulated seconds in which everything must be answered, once no new requests come
+FOREVER = 1e6  # simulated seconds
+MEMORY = 100.0  # simulated seconds in which a fault can have effects: a stuck call, and attempts to build the engine
+
+
+@dataclass
+class Exchange:
+    """A request of a client and what came back."""
+
+    number: int
+    texts: tuple[str, ...]
+    options: dict[str, object]
+    service: int  # the number of the service that got it
+    sent: float
+    results: list[TextResult] = field(default_factory=list)
+    error: BaseException | None = None  # of the whole request
+    is_accepted: bool = False
+    has_left: bool = False  # whether the client disconnected before it had all results
+    ended: float | None = None
+
+
+class World:
+    """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.random = Random(f"world {scenario.seed}")
+        watched = WATCHED if scenario.watches_lines else frozenset()
+        self.scheduler = Scheduler(scenario.seed, scenario.eagerness, scenario.tick, watched)
+        self.loop = VirtualLoop(self.scheduler)
+        self.began = self.scheduler.now
+        self.log: list[str] = []
+        self.exchanges: list[Exchange] = []
+        self.services: list[tuple[Service, Watch]] = []
+        self.failures: list[float] = []  # when a call of a backend failed or was stuck
+        self.tokenizer_failures: list[float] = []
+        self.ready: dict[int, float] = {}  # when each service was ready, and when it was stopped
+        self.stopped: dict[int, float] = {}
+        self.late_calls: list[tuple[int, int]] = []  # layer calls after a deadline, and the most that are allowed
+        self._trouble = Random(f"trouble {scenario.seed}")
+
+    def run(self) -> None:
+        """Run the episode.
+
+        Raises:
+            Violation: a promise of the service is broken.
+        """
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            with self.scheduler.watch_lines(), muted_logs():
+                self.loop.run_until_complete(self._play())
+                self._end_threads()
+            check_answers(self)
+        finally:
+            remaining = self.scheduler.end()
+            self.loop.close()
+            asyncio._set_running_loop(before)
+        if remaining:
+            raise Violation(f"threads do not end: {', '.join(remaining)}")
+
+    def note(self, line: str) -> None:
+        """Add a line to the episode's log."""
+        self.log.append(f"{self.now:10.5f}  {line}")
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the episode."""
+        return self.scheduler.now - self.began
+
+    @property
+    def current(self) -> int:
+        """The number of the service that gets new requests."""
+        return len(self.services) - 1
+
+    def has_cause(self, exchange: Exchange, error: BaseException) -> bool:
+        """Whether something happened that explains the error of a request or a text."""
+        ended = self.now if exchange.ended is None else exchange.ended
+        if isinstance(error, TokenizerFailure):
+            return any(exchange.sent <= when <= ended for when in self.tokenizer_failures)
+        if isinstance(error, NotReady) and (
+            exchange.sent <= self.ready.get(exchange.service, FOREVER)
+            or ended >= self.stopped.get(exchange.service, FOREVER)
+        ):
+            return True
+        return any(exchange.sent - MEMORY <= when <= ended for when in self.failures)
+
+    # The service and its faults
+
+    def _create_service(self) -> None:
+        number = len(self.services)
+        classifier = self.scenario.classifier(
+            TableBackend(self._config, self._before_call), NumberTokeniser(self._before_tokens)
+        )
+        watch = Watch(self, number)
+        runtime = VirtualRuntime(self.scheduler)
+        service = Service(
+            classifier, self.scenario.settings, observer=watch, clock=self.scheduler.clock, runtime=runtime
+        )
+        watch.service = service
+        self.services.append((service, watch))
+
+    def _active(self, *kinds: str) -> Iterator[tuple[str, float]]:
+        for trouble in self.scenario.troubles:
+            if trouble.kind in kinds and trouble.begin <= self.now < trouble.end:
+                yield trouble.kind, trouble.strength
+
+    def _before_call(self, verb: str, rows: int, tokens: int) -> None:
+        capacity = self.scenario.max_rows, self.scenario.max_tokens
+        idle = 8, 512  # the capacity of idle work
+        if verb == "step" and rows > max(capacity[0], idle[0]):
+            raise Violation(f"a call of {rows} rows, of at most {capacity[0]}")
+        seconds = draw_call_seconds(self._trouble, self.scenario.call_seconds) if verb == "step" else 0.0
+        for kind, strength in self._active("slow", "stuck", "failing"):
+            if kind == "slow":
+                seconds *= strength
+            elif kind == "stuck" and verb == "step":
+                seconds = strength
+        if seconds > self.scenario.settings.step_limit:
+            self.failures.append(self.now)
+        self._pass(seconds)
+        for _, strength in self._active("failing"):
+            if self._trouble.random() < strength:
+                self.failures.append(self.now)
+                self.note(f"{verb} of {rows} rows fails")
+                raise RuntimeError("the backend fails")
+
+    def _before_tokens(self, texts: list) -> None:
+        for _, seconds in self._active("tokenizer slow"):
+            self._pass(self._trouble.uniform(0, seconds))
+        self._pass(0.0)
+        for _, strength in self._active("tokenizer failing"):
+            if texts != ["a"] and self._trouble.random() < strength:
+                self.note("the tokenizer fails")
+                self.tokenizer_failures.append(self.now)
+                raise RuntimeError("the tokenizer fails")
+
+    def _pass(self, seconds: float) -> None:
+        if seconds:
+            self.scheduler.wait(lambda: False, seconds)
+        else:
+            self.scheduler.pause()
+
+    # The episode
+
+    async def _play(self) -> None:
+        self._config = self.scenario.classifier().bundle.config
+        self._create_service()
+        starting = asyncio.create_task(self._begin(0), name="start")
+        clients = [asyncio.create_task(self._client(i), name=f"client {i}") for i in range(self.scenario.clients)]
+        manager = asyncio.create_task(self._manage(), name="manager")
+        await self._finish("the start", starting)
+        await self._finish("a restart", manager)
+        if self.scenario.is_quiet_at_end:
+            await self._finish("the clients", *clients)
+            await self._become_empty()
+        await self._stop(self.current)
+        await self._finish("the clients", *clients)
+        for number in range(len(self.services)):
+            check_empty(self, number)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            raise Violation(f"tasks do not end: {sorted(task.get_name() for task in others)}")
+        if self.loop.errors:
+            raise Violation(f"asyncio reports: {self.loop.errors[0]}")
+
+    async def _begin(self, number: int) -> None:
+        try:
+            await self.services[number][0].start()
+            self.ready[number] = self.now
+            self.note("a service is ready")
+        except BackendFailure as error:
+            if not self.failures:
+                raise Violation("a service does not start although its backend works") from error
+            self.note("a service does not start")
+
+    async def _stop(self, number: int) -> None:
+        service, _ = self.services[number]
+        self.note(f"service {number} stops")
+        self.stopped[number] = self.now
+        has_finished = await service.stop()
+        self.note(f"service {number} has stopped: {has_finished}")
+
+    async def _manage(self) -> None:
+        for when in self.scenario.restarts:
+            await asyncio.sleep(max(when - self.now, 0.0))
+            old = self.current
+            self._create_service()
+            starting = asyncio.create_task(self._begin(self.current), name="restart")
+            await asyncio.sleep(self.random.choice((0.0, 0.5)))
+            await self._stop(old)
+            await starting
+        await asyncio.sleep(max(self.scenario.seconds - self.now, 0.0))
+
+    async def _finish(self, what: str, *tasks: asyncio.Task) -> None:
+        """Wait for tasks, and raise their error; they must end within a bounded time."""
+        limit = max(self.scenario.seconds - self.now, 0.0) + PATIENCE
+        _, pending = await asyncio.wait(tasks, timeout=limit)
+        if pending:
+            stuck = [e for e in self.exchanges if e.ended is None]
+            raise Violation(f"{what}: {len(pending)} wait forever; requests without an answer: {stuck}")
+        for task in tasks:
+            task.result()
+
+    async def _become_empty(self) -> None:
+        """Wait until the engine has dropped everything, as it must without new requests."""
+        service, watch = self.services[self.current]
+        until = self.now + PATIENCE
+        while service.is_ready and not watch.is_engine_empty():
+            if self.now > until:
+                raise Violation(f"rows stay in the engine: {watch.describe_engine()}")
+            await asyncio.sleep(0.1)
+
+    def _end_threads(self) -> None:
+        self.loop.close()
+        for thread in self.scheduler.threads[1:]:
+            thread.join(PATIENCE)
+        for thread in self.scheduler.ended:
+            if thread.error is not None:
+                raise Violation(f"thread {thread.name} ends with {thread.error!r}") from thread.error
+
+    # Clients
+
+    async def _client(self, number: int) -> None:
+        random = Random(f"client {self.scenario.seed} {number}")
+        while True:
+            await asyncio.sleep(random.expovariate(1 / self.scenario.think_seconds))
+            if self.now >= self.scenario.seconds:
+                return
+            together = random.choice((1, 1, 1, 1, 6))
+            await asyncio.gather(*(self._exchange(Random(random.random())) for _ in range(together)))
+
+    async def _exchange(self, random: Random) -> None:
+        exchange = self._draw_request(random)
+        self.exchanges.append(exchange)
+        manner = random.choice(("gather", "gather", "iterate", "slow", "close", "cancel"))
+        self.note(f"request {exchange.number}: {len(exchange.texts)} texts, {exchange.options}, {manner}")
+        task = asyncio.create_task(self._consume(exchange, manner, random), name=f"request {exchange.number}")
+        if manner == "cancel":
+            await asyncio.wait([task], timeout=random.expovariate(1) * random.choice((0.0, 0.01, 0.3, 2.0)))
+            exchange.has_left = task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not exchange.has_left:
+                raise Violation(f"request {exchange.number} was cancelled, and its client is still there") from None
+        except ElbertError as error:
+            exchange.error = error
+        exchange.ended = self.now
+        self.note(f"request {exchange.number}: {describe(exchange)}")
+
+    def _draw_request(self, random: Random) -> Exchange:
+        scenario = self.scenario
+        texts = [random.choice(scenario.texts) for _ in range(random.randint(1, scenario.settings.max_client_batch_size))]
+        if random.random() < 0.1:
+            texts[random.randrange(len(texts))] = random.choice(scenario.faulty_texts)
+        options = {
+            "policy": random.choice(scenario.specs),
+            "deadline_ms": None if random.random() < 0.6 else random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2),
+            "trace": random.random() < 0.2,
+            "raw": random.random() < 0.2,
+            "truncate": random.random() < 0.8,
+            "direction": random.choice(("right", "left")),
+        }
+        return Exchange(len(self.exchanges), tuple(texts), options, self.current, self.now)
+
+    async def _consume(self, exchange: Exchange, manner: str, random: Random) -> None:
+        service, _ = self.services[exchange.service]
+        async with await service.classify(exchange.texts, **exchange.options) as stream:
+            exchange.is_accepted = True
+            if manner in ("gather", "cancel"):
+                exchange.results += await stream.all()
+                return
+            async for result in stream:
+                exchange.results.append(result)
+                if manner == "close" and random.random() < 0.5:
+                    exchange.has_left = len(exchange.results) < len(exchange.texts)
+                    return
+                if manner == "slow":
+                    await asyncio.sleep(random.expovariate(1))
+
+
+def describe(exchange: Exchange) -> str:
+    """What came back, in one line."""
+    if exchange.error is not None:
+        return f"{type(exchange.error).__name__}: {exchange.error}"
+    answers = [
+        f"{r.index}:{type(r.error).__name__ if r.prediction is None else f'{r.prediction.depth} {r.prediction.reason}'}"
+        for r in exchange.results
+    ]
+    return f"{'left, ' if exchange.has_left else ''}{' '.join(answers)}"
+
+
+@contextmanager
+def muted_logs() -> Iterator[None]:
+    """The service logs the faults that it survives; thousands of them are no news."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
