@@ -163,3 +163,70 @@ def test_urgency_goes_by_when_rows_are_due():
     for identity, due in enumerate([5.0, 1.0, float("inf"), 1.0]):
         queue.put(identity, 7, due)
     assert [queue.take() for _ in range(4)] == [(1, 7), (3, 7), (0, 7), (2, 7)]
+
+
+def order(queue):
+    taken = []
+    while len(queue):
+        assert queue.peek() == (row := queue.take())
+        taken.append(row[0])
+    return taken
+
+
+def test_flows_take_turns_by_tokens():
+    queue = DeadlineQueue()
+    for identity in range(6):
+        queue.put(identity, 50, flow=1)
+    for identity in range(10, 16):
+        queue.put(identity, 25, flow=2)
+    assert order(queue) == [0, 10, 11, 1, 12, 13, 2, 14, 15, 3, 4, 5]
+
+
+def test_a_flow_of_one_row_does_not_wait_for_the_end_of_a_large_one():
+    queue = DeadlineQueue()
+    for identity in range(100):
+        queue.put(identity, 500, flow=1)
+    taken = [queue.take()[0] for _ in range(40)]
+    queue.put(1000, 8, flow=2)
+    taken += [queue.take()[0] for _ in range(2)]
+    assert 1000 in taken
+    assert order(queue) == list(range(41, 100))
+
+
+def test_rows_with_a_deadline_go_before_flows_that_are_due_later():
+    queue = DeadlineQueue()
+    queue.put(0, 10, 5.0, flow=1)
+    queue.put(1, 10, 2.0)
+    queue.put(2, 10, 7.0)
+    queue.put(3, 10, 5.0, flow=1)
+    assert order(queue) == [1, 0, 3, 2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    arriving=st.lists(st.integers(20, 60), min_size=1, max_size=20),
+    each=st.integers(1, 3),
+)
+def test_no_row_of_a_flow_waits_forever(rows, arriving, each):
+    """However long new flows arrive, as fast as rows are taken, the rows of an old one have their turns."""
+    queue, waiting = DeadlineQueue(), set(range(len(rows)))
+    for identity, length in enumerate(rows):
+        queue.put(identity, length, flow=0)
+    for step in range(1, 1000):
+        for number in range(each if step % each == 0 else 0):
+            queue.put(10 * step + number, arriving[step % len(arriving)], flow=10 * step + number)
+        waiting.discard(queue.take()[0])
+        if not waiting:
+            break
+    assert not waiting
+
+
+def test_dropped_rows_leave_nothing_of_their_flows():
+    queue = DeadlineQueue()
+    for identity in range(12):
+        queue.put(identity, 10, flow=identity % 3)
+    queue.drop({0, 3, 6, 9, 1})
+    assert order(queue) == [2, 4, 5, 7, 8, 10, 11]
+    assert not queue._ends
+    assert not queue._sizes

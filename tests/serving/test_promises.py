@@ -66,7 +66,7 @@ class Traffic(RuleBasedStateMachine):
         disconnected.append(True)
         self.parts.run_once()
         engines = self.parts.worker._engines
-        here = set(engines._requests._requests) if engines else set()
+        here = {identity for engine in engines.all for identity in engine._requests} if engines else set()
         assert here.isdisjoint(row.identity for row in rows), "its places are still taken"
 
     @rule(calls=st.integers(1, 5))
@@ -85,8 +85,8 @@ class Traffic(RuleBasedStateMachine):
             def broken():
                 raise SystemExit("pulled out from under")
 
-            engines._requests.step = broken
-            engines._idle.step = broken
+            for engine in engines.all:
+                engine.step = broken
 
     @rule(duration=st.floats(0.01, 5))
     def layers_take_longer(self, duration):

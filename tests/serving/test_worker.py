@@ -111,7 +111,8 @@ def test_a_broken_engine_fails_its_requests_and_is_rebuilt(bench):
     def broken():
         raise ValueError("inconsistent books")
 
-    engines._requests.step = broken
+    for engine in engines.all:
+        engine.step = broken
     one.ask(0, 1)
     one.done(0, 1)
     assert isinstance(one.failed[0], BackendFailure)
@@ -151,7 +152,8 @@ def test_a_rebuilding_worker_is_healthy_and_not_ready():
     parts.worker._build = watched
     got = []
     parts.submit([0], got.append)
-    parts.worker._engines._requests.step = lambda: 1 / 0
+    for engine in parts.worker._engines.all:
+        engine.step = lambda: 1 / 0
     logging.disable(logging.ERROR)
     parts.run_once()
     assert isinstance(got[0].error, BackendFailure)

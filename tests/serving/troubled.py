@@ -110,7 +110,7 @@ class Parts:
 
     def _engines(self):
         (harmless,) = self.classifier.tokeniser.encode(["a"])
-        return Engines(self.backend, Capacity(4, 120), harmless, self.clock)
+        return Engines(self.backend, Capacity(4, 400), harmless, self.clock)
 
     def _on_step(self, step):
         self.steps.append(step)

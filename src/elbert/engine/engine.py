@@ -64,6 +64,15 @@ class Engine:
         """Number of requests that have not started."""
         return self._scheduler.num_waiting
 
+    @property
+    def expected_seconds(self) -> float:
+        """Seconds that a layer call probably takes; 0 before the first."""
+        return self._deadlines.expected
+
+    def has_deadline_within(self, seconds: float) -> bool:
+        """Whether a request would miss its deadline in a layer call that begins in this time."""
+        return bool(self._deadlines.find_overdue(seconds))
+
     def submit(self, request: Request) -> None:
         """Add a request; a later :meth:`step` returns its result.
 
@@ -76,7 +85,8 @@ class Engine:
         self._requests[request.identity] = request
         self._deadlines.add(request)
         due = self._deadlines.clock() + DEFAULT_DUE if request.deadline is None else request.deadline
-        self._scheduler.add(request.identity, len(request.tokens.ids), due)
+        flow = request.flow if request.deadline is None else None  # what has a deadline goes by it
+        self._scheduler.add(request.identity, len(request.tokens.ids), due, flow)
 
     def cancel(self, identity: int) -> None:
         """Drop a request: the next :meth:`step` frees its place, and no result is returned for it.
@@ -266,9 +276,9 @@ class Deadlines:
                 urgent = number
         return [(identity, length) for _, identity, length in self._waiting[:urgent]]
 
-    def find_overdue(self) -> set[int]:
-        """Requests that would miss their deadline in the next call."""
+    def find_overdue(self, seconds: float = 0.0) -> set[int]:
+        """Requests that would miss their deadline in the next call, if it begins in ``seconds``."""
         if not self._due:
             return set()
-        end = self.clock() + self.expected
+        end = self.clock() + seconds + self.expected
         return {identity for identity, due in self._due.items() if due < end}

@@ -24,7 +24,8 @@ class Request:
     """One text to classify: an identity chosen by the caller, the tokens, and the exit policy.
 
     ``deadline``, in seconds on the engine's clock, is when it exits at the latest, with the prediction of the depth
-    reached by then. ``keep_trace`` keeps the probabilities of every depth.
+    reached by then. ``keep_trace`` keeps the probabilities of every depth. Requests of one ``flow`` share its turns
+    (see :class:`~elbert.engine.scheduler.DeadlineQueue`).
     """
 
     identity: int
@@ -32,6 +33,7 @@ class Request:
     policy: Policy
     deadline: float | None = None
     keep_trace: bool = False
+    flow: int | None = None
 
 
 class Requests(tuple[Request, ...]):

@@ -9,7 +9,7 @@ different depths share the call, and a place is filled again as soon as its row 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -86,9 +86,9 @@ class Scheduler:
             len(self._queue) > 0 and self._can_start(self._queue.peek()[1], 0, 0)
         )
 
-    def add(self, identity: int, length: int, due: float = NEVER) -> None:
+    def add(self, identity: int, length: int, due: float = NEVER, flow: int | None = None) -> None:
         """Add a waiting row of ``length`` tokens."""
-        self._queue.put(identity, length, due)
+        self._queue.put(identity, length, due, flow)
 
     def admit(self, urgent: Sequence[tuple[int, int]] = ()) -> list[int]:
         """Choose the rows that start now; :meth:`enqueue` must add them to a pool.
@@ -204,8 +204,8 @@ class Scheduler:
 class Queue(Protocol):
     """Waiting rows, as ``(identity, length)``."""
 
-    def put(self, identity: int, length: int, due: float = NEVER) -> None:
-        """Add a row of ``length`` tokens that must have its prediction at ``due``."""
+    def put(self, identity: int, length: int, due: float = NEVER, flow: int | None = None) -> None:
+        """Add a row of ``length`` tokens that must have its prediction at ``due``, or belongs to a flow of rows."""
 
     def peek(self) -> tuple[int, int]:
         """Return the next row without removing it."""
@@ -221,12 +221,12 @@ class Queue(Protocol):
 
 
 class ArrivalQueue:
-    """First come, first served; deadlines are ignored."""
+    """First come, first served; deadlines and flows are ignored."""
 
     def __init__(self) -> None:
         self._rows: deque[tuple[int, int]] = deque()
 
-    def put(self, identity: int, length: int, due: float = NEVER) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER, flow: int | None = None) -> None:
         """Add a row at the end."""
         self._rows.append((identity, length))
 
@@ -248,32 +248,68 @@ class ArrivalQueue:
 
 
 class DeadlineQueue:
-    """Earliest deadline first; rows with equal deadlines in the order of their arrival."""
+    """Earliest deadline first; flows, which have none, take turns.
+
+    A row of a flow has a place in virtual time, in tokens: behind the flow's rows before it, or at the present where it
+    has none. The first place goes next. Virtual time passes as fast as each of the waiting flows would be served if all
+    had the same share of the tokens, so a flow of one row does not wait for the end of a flow of hundreds, and no row
+    waits forever (weighted fair queueing: Demers, Keshav and Shenker 1989). A row of a flow goes before all that are
+    due after it.
+    """
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, int, int, int]] = []  # (due, arrival, identity, length), a heap
+        self._rows: list[tuple[float, int, int, int]] = []  # without flow: (due, arrival, identity, length), a heap
+        # In flows: (place, arrival, identity, length, due, flow), a heap.
+        self._in_flows: list[tuple[float, int, int, int, float, int]] = []
+        self._ends: dict[int, float] = {}  # of each waiting flow: the place behind its last row
+        self._sizes: Counter[int] = Counter()  # rows of each waiting flow
+        self._now = 0.0  # virtual time
         self._arrivals = count()
 
-    def put(self, identity: int, length: int, due: float = NEVER) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER, flow: int | None = None) -> None:
         """Add a row."""
-        heappush(self._rows, (due, next(self._arrivals), identity, length))
+        if flow is None:
+            heappush(self._rows, (due, next(self._arrivals), identity, length))
+            return
+        place = max(self._now, self._ends.get(flow, 0.0))
+        self._ends[flow] = place + length
+        self._sizes[flow] += 1
+        heappush(self._in_flows, (place, next(self._arrivals), identity, length, due, flow))
 
     def peek(self) -> tuple[int, int]:
-        """Return the row that is due first."""
-        return self._rows[0][2:]
+        """Return the row that goes next."""
+        return (self._in_flows[0] if self._is_turn_of_flows() else self._rows[0])[2:4]
 
     def take(self) -> tuple[int, int]:
-        """Remove and return the row that is due first."""
-        return heappop(self._rows)[2:]
+        """Remove and return the row that goes next."""
+        if not self._is_turn_of_flows():
+            return heappop(self._rows)[2:4]
+        place, _, identity, length, _, flow = heappop(self._in_flows)
+        self._now = max(self._now, place) + length / len(self._sizes)
+        self._remove_from_flow(flow)
+        return identity, length
 
     def drop(self, identities: Collection[int]) -> None:
         """Remove these rows, where present."""
         self._rows = [row for row in self._rows if row[2] not in identities]
         heapify(self._rows)
+        for row in self._in_flows:
+            if row[2] in identities:
+                self._remove_from_flow(row[-1])
+        self._in_flows = [row for row in self._in_flows if row[2] not in identities]
+        heapify(self._in_flows)
 
     def __len__(self) -> int:
         """Number of waiting rows."""
-        return len(self._rows)
+        return len(self._rows) + len(self._in_flows)
+
+    def _is_turn_of_flows(self) -> bool:
+        return bool(self._in_flows) and (not self._rows or self._in_flows[0][4] < self._rows[0][0])
+
+    def _remove_from_flow(self, flow: int) -> None:
+        self._sizes[flow] -= 1
+        if not self._sizes[flow]:
+            del self._sizes[flow], self._ends[flow]
 
 
 class SweepQueue:
@@ -289,7 +325,7 @@ class SweepQueue:
         self._arrivals = count()
         self._last_length: float = float("inf")
 
-    def put(self, identity: int, length: int, due: float = NEVER) -> None:
+    def put(self, identity: int, length: int, due: float = NEVER, flow: int | None = None) -> None:
         """Add a row to this sweep, or to the next if the sweep has passed its length."""
         row = (-length, next(self._arrivals), identity)
         if length < self._last_length:

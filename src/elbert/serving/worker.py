@@ -259,37 +259,74 @@ class StepWatch:
         return self._seconds > self._limit
 
 
+LARGE_SHARE = 1 / 8  # of the tokens in a layer call; a request with more is large
+CALL_COST = 1 / 16  # of the tokens in a layer call, which a call costs beside its own
+
+
 class Engines:
-    """Two engines over one backend, for requests and for idle work; ``probe`` is a text that tests them."""
+    """Three engines over one backend: for small requests, large requests, and idle work.
+
+    A layer call takes as long as its tokens, and a row waits for all of them at each depth. So small requests do not
+    share calls with large ones: while both are present, the two engines take turns and each gets half of the tokens.
+    A small request then waits for one call of the large ones instead of one at each depth. An engine whose deadlines
+    would pass during the other's call goes first, unless it is far ahead.
+
+    ``probe`` is a text that tests the backend.
+    """
 
     def __init__(self, backend: Backend, capacity: Capacity, probe: Tokens, clock: Callable[[], float]) -> None:
         self._backend = backend
         self._capacity = capacity
         self._probe = probe
         self._clock = clock
-        self._requests = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
+        self._small = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
+        self._large = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
         self._idle = Engine(backend, IDLE_CAPACITY, clock=clock)
+        self._lead = 0.0  # tokens by which small requests are ahead of large ones, at most a call's either way
+
+    @property
+    def all(self) -> tuple[Engine, Engine, Engine]:
+        """The engines for small requests, large requests and idle work."""
+        return self._small, self._large, self._idle
 
     def __len__(self) -> int:
-        """The number of rows in both."""
-        return len(self._requests) + len(self._idle)
+        """The number of rows in all of them."""
+        return sum(map(len, self.all))
 
     def submit(self, requests: Sequence[Request], *, idle: bool) -> Iterator[StepResult]:
-        """Submit requests; yield the failures of those that the engine rejects."""
-        return submit_all(self._idle if idle else self._requests, requests)
+        """Submit the texts of one request; yield the failures of those that the engine rejects."""
+        is_large = sum(len(request.tokens.ids) for request in requests) > LARGE_SHARE * self._capacity.tokens
+        return submit_all(self._idle if idle else self._large if is_large else self._small, requests)
 
     def cancel(self, identity: int) -> None:
         """Drop a request, in whichever engine it is."""
-        self._requests.cancel(identity)
-        self._idle.cancel(identity)
+        for engine in self.all:
+            engine.cancel(identity)
 
     def step(self) -> Step:
         """Make one layer call: of idle work only if there are no requests."""
-        idle = not len(self._requests)
-        engine = self._idle if idle else self._requests
-        began = self._clock()
+        engine, began = self._choose_engine(), self._clock()
         result = engine.step()
-        return Step(result, began, self._clock(), engine.last_call, self._requests.num_waiting, idle)
+        if engine is not self._idle:
+            capacity = self._capacity.tokens
+            cost = CALL_COST * capacity + (engine.last_call.tokens if engine.last_call else 0)
+            self._lead += cost if engine is self._small else -cost
+            self._lead = min(max(self._lead, -capacity), capacity)
+        waiting = self._small.num_waiting + self._large.num_waiting
+        return Step(result, began, self._clock(), engine.last_call, waiting, engine is self._idle)
+
+    def _choose_engine(self) -> Engine:
+        first, second = (self._small, self._large) if self._lead <= 0 else (self._large, self._small)
+        if not len(first):
+            return second if len(second) else self._idle
+        is_far_ahead = abs(self._lead) >= self._capacity.tokens
+        if (
+            not is_far_ahead
+            and second.has_deadline_within(first.expected_seconds)
+            and not first.has_deadline_within(second.expected_seconds)
+        ):
+            return second
+        return first
 
     def probe(self) -> None:
         """Compute one layer of the probe text in a new engine.
