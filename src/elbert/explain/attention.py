@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from elbert.model import ModelConfig
+from elbert.model.isolation import isolated_loading
 from elbert.tokenization import Tokens
 
 CLS, MEAN = "[CLS]", "mean"
@@ -22,7 +23,7 @@ def pooled_tokens(config: ModelConfig) -> str:
     return CLS if config.pooling == "cls" else MEAN
 
 
-@torch.inference_mode()
+@isolated_loading()
 def compute_attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDArray[Any]:
     """``[depths, tokens]``: the attention that each token receives from the pooled token, mean over attention heads.
 
@@ -34,8 +35,9 @@ def compute_attention(folder: Path, config: ModelConfig, tokens: Tokens) -> NDAr
         model = reference_class(config.backbone).from_pretrained(
             folder, attn_implementation="eager", dtype=torch.float32, use_safetensors=True, local_files_only=True
         )
-    ids = torch.tensor([tokens.ids])
-    types = {"token_type_ids": torch.tensor([tokens.type_ids])} if config.backbone.segments else {}
+    ids = torch.tensor([tokens.ids], dtype=torch.long, device="cpu")
+    segments = torch.tensor([tokens.type_ids], dtype=torch.long, device="cpu")
+    types = {"token_type_ids": segments} if config.backbone.segments else {}
     model.train(False)
     out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **types, output_attentions=True)
     layers = out.attentions[config.inner_group_num - 1 :: config.inner_group_num]

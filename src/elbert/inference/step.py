@@ -7,7 +7,7 @@ while another computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from elbert.exits import LAST, STAY, Policy, Trace
 from elbert.exits.trace import entropy, to_distributions
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
+from elbert.model.isolation import isolated
 from elbert.prediction import Prediction, TraceStep
 
 DEADLINE = "deadline"  # the reason of rows that exit because their deadline comes
@@ -99,11 +100,11 @@ def settle(pending: PendingRows, config: ModelConfig) -> tuple[Rows, Exits]:
     return (rows.keep(np.flatnonzero(~is_exit)) if len(exits) else rows), exits
 
 
-@torch.inference_mode()
 def run_shrinking_batch(rows: Rows, backend: Backend) -> Iterator[Exits]:
     """Advance one batch until it is empty; places of rows that exit stay empty (FastBERT, ACL 2020)."""
     while len(rows):
-        rows, exits = advance(rows, backend)
+        with isolated():
+            rows, exits = advance(rows, backend)
         yield exits
 
 
@@ -218,7 +219,7 @@ class HeadOutput:
         probabilities = config.probabilities(logits)
         if logits.device.type == "cpu":
             return cls(probabilities, logits, None)
-        host = torch.empty((2, *logits.shape), dtype=logits.dtype, pin_memory=True)
+        host = torch.empty((2, *logits.shape), dtype=logits.dtype, device="cpu", pin_memory=True)
         host.copy_(torch.stack((probabilities, logits)), non_blocking=True)  # one copy, because each has a fixed cost
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
@@ -238,8 +239,13 @@ class HeadOutput:
         return array
 
 
-def build_predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, Prediction]]:
-    """Yield ``(identity, prediction)`` of every row, with its trace where one was kept."""
+def build_predictions(
+    exits: Exits, config: ModelConfig, truncated: Container[int] = ()
+) -> Iterator[tuple[int, Prediction]]:
+    """Yield ``(identity, prediction)`` of every row, with its trace where one was kept.
+
+    ``truncated`` has the identities of rows whose text was truncated.
+    """
     depths, probabilities = exits.depth.tolist(), exits.probabilities.tolist()
     for row, (identity, scores, depth) in enumerate(zip(exits.identity.tolist(), probabilities, depths, strict=True)):
         best = max(range(len(scores)), key=scores.__getitem__)
@@ -253,6 +259,7 @@ def build_predictions(exits: Exits, config: ModelConfig) -> Iterator[tuple[int, 
                 reason=exits.reason[row],
                 scores=dict(zip(config.labels, scores, strict=True)),
                 trace=None if exits.trace is None else build_trace_steps(exits.trace[row, :depth], config),
+                truncated=identity in truncated,
             ),
         )
 

@@ -14,6 +14,7 @@ from elbert.model import native
 from elbert.model.config import ModelConfig
 from elbert.model.cuda import GraphReplay, VarlenKernels, record_graph, varlen_attention
 from elbert.model.int8 import build_int8_layer
+from elbert.model.isolation import isolated_loading
 from elbert.model.kernels import Kernels, NativeKernels, TorchKernels
 from elbert.model.layer import (
     Embedding,
@@ -86,6 +87,7 @@ class TorchBackend:
             self._run = GraphReplay(self._apply_layers, record_graph)
 
     @classmethod
+    @isolated_loading()
     def load(
         cls, folder: Path, config: ModelConfig, *, precision: Precision = "float32", device: str = "cpu"
     ) -> TorchBackend:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from elbert.model.config import ModelConfig
+from elbert.model.isolation import isolated
 from elbert.model.kernels import Kernels, Norm, Scaled
 from elbert.model.layer import FUSED, LayerWeights, Linear, activation
 from elbert.model.layout import Layout
@@ -43,7 +45,7 @@ class Int8Product:
         return cls(
             weight=torch.ops.onednn.qlinear_prepack(codes, None),
             scales=scales,
-            zeros=torch.zeros(len(scales), dtype=torch.int32),
+            zeros=torch.zeros(len(scales), dtype=torch.int32, device="cpu"),
             correction=-ZERO * scales * codes.float().sum(1),
             bias=linear.bias.float(),
             dtype=dtype,
@@ -103,15 +105,17 @@ def make_quantised_activation(name: str, kernels: Kernels) -> Callable[[Scaled],
 
 
 @cache
+@isolated()
 def can_int8() -> bool:
     """Whether int8 products run on this machine and agree with the exact product.
 
     Some builds of torch have no oneDNN operators, so this runs a small product and compares it (tolerance 2 %).
     """
-    codes = torch.arange(64, dtype=torch.uint8).view(2, 32) * 3
-    linear = Linear(torch.linspace(-1, 1, 32 * 16).view(16, 32), torch.zeros(16))
+    form: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+    codes = torch.arange(64, dtype=torch.uint8, device="cpu").view(2, 32) * 3
+    linear = Linear(torch.linspace(-1, 1, 32 * 16, **form).view(16, 32), torch.zeros(16, **form))
     try:
-        scaled = Int8Product.quantise(linear, torch.float32)(Quantised(codes, torch.ones(2)))
+        scaled = Int8Product.quantise(linear, torch.float32)(Quantised(codes, torch.ones(2, **form)))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     expected = (codes.float() - ZERO) @ linear.weight.T

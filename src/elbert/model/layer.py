@@ -15,6 +15,7 @@ from torch.nn import functional
 from elbert._optional import require
 from elbert.errors import BundleError
 from elbert.model.config import ModelConfig, Pooling
+from elbert.model.isolation import isolated
 from elbert.model.kernels import Kernels, Norm
 from elbert.model.layout import Layout
 
@@ -234,12 +235,13 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
 
 
 @cache
+@isolated()
 def _has_packed_linear(dtype: torch.dtype) -> bool:
     # The operators are internal to torch.compile, without a stability guarantee: use them only if a test product works.
     if platform.machine() not in ("x86_64", "AMD64") or not torch._C._has_mkldnn:
         return False
-    linear = Linear(torch.eye(16, dtype=dtype), torch.zeros(16, dtype=dtype))
-    x = torch.ones(3, 16, dtype=dtype)
+    linear = Linear(torch.eye(16, dtype=dtype, device="cpu"), torch.zeros(16, dtype=dtype, device="cpu"))
+    x = torch.ones(3, 16, dtype=dtype, device="cpu")
     try:
         return bool(torch.equal(PackedLinear.pack(linear)(x), x))
     except (RuntimeError, AttributeError, NotImplementedError):
@@ -263,7 +265,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     # Only for rare activations: transformers is an optional package, and its import takes seconds.
     known = require("transformers.activations", "train").ACT2FN
     if name not in known:
-        raise BundleError(f"config.json: hidden_act {name!r} is unknown; known are {', '.join(sorted(known))}")
+        raise BundleError(f"config.json: hidden_act {name!r:.80} is unknown; known are {', '.join(sorted(known))}")
     function: Callable[[Tensor], Tensor] = known[name]
     return function
 

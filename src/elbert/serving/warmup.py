@@ -16,12 +16,11 @@ import os
 import time
 from collections.abc import Callable
 
-import torch
-
 from elbert.classifier import Classifier
 from elbert.exits import Full
 from elbert.inference import admit, deepen, settle
 from elbert.model.cpu import use_threads
+from elbert.model.isolation import isolated
 from elbert.model.layout import round_up
 from elbert.tokenization import Tokens
 
@@ -46,7 +45,7 @@ def warm_up(classifier: Classifier, seconds: float, clock: Callable[[], float] =
         return 0
     (sample,) = classifier.tokeniser.encode(["a"])
     until, calls = clock() + seconds, 0
-    with use_threads(classifier.threads), torch.inference_mode():
+    with use_threads(classifier.threads), isolated():
         for size in sorted({round_up(tokens) for tokens in range(1, classifier.capacity.tokens + 1)}):
             if clock() >= until:
                 break

@@ -69,7 +69,7 @@ class Kernels:
         _expect(starts, torch.int64, starts.numel())
         if heads < 1 or width % heads or (dtype == torch.bfloat16 and width // heads % 2) or not starts.numel():
             raise ValueError(f"expected an even head width and rows, got width {width}, heads {heads}, starts {starts}")
-        out = torch.empty((tokens, width), dtype=dtype)
+        out = torch.empty((tokens, width), dtype=dtype, device="cpu")
         sizes = (tokens, starts.numel() - 1, heads, width)
         _call(self._attend, dtype, qkv.data_ptr(), starts.data_ptr(), *sizes, out.data_ptr())
         return out
@@ -184,4 +184,7 @@ def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
 
 def _codes_for(x: Tensor) -> Quantised:
     tokens, width = x.shape
-    return Quantised(torch.empty((tokens, width), dtype=torch.uint8), torch.empty(tokens, dtype=torch.float32))
+    return Quantised(
+        codes=torch.empty((tokens, width), dtype=torch.uint8, device="cpu"),
+        scale=torch.empty(tokens, dtype=torch.float32, device="cpu"),
+    )
