@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
-from elbert.bundle import Bundle, ConditionsWarning
+from elbert.bundle import Bundle, ConditionsWarning, bundled_model
 from elbert.engine import (
     Capacity,
     Engine,
-    Failure,
     OrderedResults,
     Source,
     StepResult,
@@ -30,7 +31,8 @@ from elbert.model import Backend, Precision, TorchBackend, fastest_precision
 from elbert.model.cpu import use_threads
 from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.text_inputs import check_texts
+from elbert.tokenization.tokens import Text
 
 Dtype = Literal["auto"] | Precision
 
@@ -46,6 +48,9 @@ class Classifier:
     >>> classifier = Classifier.load()
     >>> classifier.predict(["A charming and often affecting journey."])[0].label
     'positive'
+
+    It may be used from several threads at once, and after a fork: there the thread that forked computes with one
+    thread. Pickled or copied, it is loaded again from its folder, with the same settings.
     """
 
     def __init__(
@@ -73,7 +78,23 @@ class Classifier:
             default.rows if max_rows is None else _check_positive("max_rows", max_rows),
             default.tokens if max_tokens is None else _check_positive("max_tokens", max_tokens),
         )
-        self.threads = None if threads is None else _check_positive("threads", threads, MAX_THREADS)
+        self.threads = check_threads(threads)
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[type[Classifier], dict[str, Any]]]:
+        """Pickle and copy the settings only: the copy loads the same folder again."""
+        folder = self.bundle.folder.absolute()
+        settings = {
+            "model": None if folder == bundled_model() else folder,
+            "policy": self.policy,
+            "dtype": self.dtype,
+            "device": str(self.backend.device),
+            "max_rows": self.capacity.rows,
+            "max_tokens": self.capacity.tokens,
+            "threads": self.threads,
+            "strict": self.strict,
+        }
+        return reload_classifier, (type(self), settings)
 
     @classmethod
     def load(
@@ -94,19 +115,22 @@ class Classifier:
         point, or ``full`` if it has none. ``dtype`` is the precision: ``auto`` is the fastest one on this machine, of
         float32 and those that keep this model's predictions (``precisions`` in its ``exits.json``). At most
         ``max_rows`` rows and ``max_tokens`` tokens share a layer call; the defaults depend on the device. ``threads``
-        applies only inside calls of this classifier. An operating point that was calibrated with other weights,
-        another dtype or another text length gives a :class:`ConditionsWarning`, or an error with ``strict``.
+        applies only inside calls of this classifier; torch's own setting stays as it is. An operating point that was
+        calibrated with other weights, another dtype or another text length gives a :class:`ConditionsWarning`, or an
+        error with ``strict``.
 
         Raises:
             BundleError: the model, or with ``strict`` the operating point, cannot be used.
             PolicyError: the policy cannot be read.
             InputError: an option is out of range.
         """
+        check_threads(threads)
         bundle = Bundle.open(model)
         device_name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         tokeniser = bundle.load_tokeniser()
-        precision = fastest_precision(bundle.safe_precisions, device_name) if dtype == "auto" else dtype
-        backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=device_name)
+        with use_threads(threads):
+            precision = fastest_precision(bundle.safe_precisions, device_name) if dtype == "auto" else dtype
+            backend = TorchBackend.load(bundle.folder, bundle.config, precision=precision, device=device_name)
         classifier = cls(
             bundle,
             tokeniser,
@@ -136,12 +160,13 @@ class Classifier:
     ) -> list[Prediction]:
         """Return one prediction per text or pair ``(text, text_pair)``, in order.
 
+        ``texts`` is a list, any other iterable, or the column of a table: ``df["text"]``. An empty second text is none.
+
         Raises:
-            InputError: an item is neither a string nor a pair of strings.
+            InputError: the texts are one string, a table or a mapping, an item is neither a string nor a pair of
+                strings, or the model cannot take a text.
             PolicyError: the policy cannot be read.
         """
-        if isinstance(texts, str):
-            raise InputError("predict expects several texts, got one string: put it into a list, [text]")
         return list(self.stream(texts, policy, trace=trace))
 
     def stream(
@@ -150,21 +175,42 @@ class Classifier:
         """Yield predictions in the order of an iterable of any length, in bounded memory.
 
         Reads some thousands of texts ahead. A ``live`` iterable may wait for predictions before it yields the next
-        text: it is read in a separate thread, and every text is classified as soon as it arrives. An error of the
-        iterable or of one text is raised after the predictions of all texts before it.
+        text: it is read in a separate thread, and every text is classified as soon as it arrives. Where such a stream
+        is closed or dropped before its end, the thread ends at the iterable's next text, and closes the iterable. An
+        error of the iterable or of one text is raised after the predictions of all texts before it.
+
+        Raises:
+            InputError, PolicyError: as for :meth:`predict`; for what is no iterable of texts, at once.
         """
-        source, results = TextReader(texts, self.tokeniser, live=live), OrderedResults[Prediction | Failure]()
-        for step in self.early_exit_loop(source, self.resolve_policy(policy), keep_trace=trace):
-            for failure in step.failures:
-                results.add(failure.identity, failure)
-            for exits in step.exits:
-                for identity, prediction in build_predictions(exits, self.bundle.config):
-                    results.add(identity, prediction)
-            for result in results.pop_ready():
-                if isinstance(result, Failure):
-                    raise result.error
-                yield result
-        source.raise_error()
+        results = self._classify(check_texts(texts), self.resolve_policy(policy), trace, live)
+        return raise_errors(results)
+
+    def stream_results(
+        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
+    ) -> Iterator[Prediction | Exception]:
+        """Yield what :meth:`stream` yields, and the error of each text that has no prediction, in its place.
+
+        Raises:
+            InputError, PolicyError: as for :meth:`stream`, but not for single texts.
+        """
+        return self._classify(check_texts(texts), self.resolve_policy(policy), trace, live)
+
+    def _classify(
+        self, texts: Iterable[object], policy: Policy, trace: bool, live: bool
+    ) -> Generator[Prediction | Exception]:
+        source, results = TextReader(texts, self.tokeniser, live=live), OrderedResults[Prediction | Exception]()
+        try:
+            for step in self.early_exit_loop(source, policy, keep_trace=trace):
+                for failure in step.failures:
+                    results.add(failure.identity, failure.error)
+                for exits in step.exits:
+                    for identity, prediction in build_predictions(exits, self.bundle.config, source.truncated):
+                        results.add(identity, prediction)
+                source.truncated.difference_update(step.identities)
+                yield from results.pop_ready()
+            source.raise_error()
+        finally:
+            source.close()
 
     def exits(self, tokens: Sequence[Tokens], policy: Policy, *, keep_trace: bool = False) -> Iterator[Exits]:
         """Yield rows as they exit, in any order; their identity is the index into ``tokens``.
@@ -179,6 +225,11 @@ class Classifier:
 
     def early_exit_loop(self, source: Source, policy: Policy, *, keep_trace: bool = False) -> Iterator[StepResult]:
         """Yield the result of every engine step; identities count the texts of ``source`` from 0."""
+        if self.backend.device.type != "cpu" and os.getpid() != self._process:
+            raise InputError(
+                f"this classifier was loaded on {self.backend.device} before the process was forked, and a device "
+                "cannot be used after a fork: call Classifier.load in each process, or start processes with spawn"
+            )
         # Rows of similar length share a call, because attention pads within a call where no kernel avoids it.
         engine = Engine(self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL)
         step_context = partial(use_threads, self.threads)
@@ -205,6 +256,38 @@ class Classifier:
                 raise BundleError(describe_mismatch)
             warnings.warn(describe_mismatch, ConditionsWarning, stacklevel=4)
         self._checked_points.add(name)
+
+
+def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Classifier:
+    """Load the classifier that was pickled or copied.
+
+    Raises:
+        BundleError: its folder is not there, as on another machine.
+    """
+    if settings["model"] is not None and not settings["model"].is_dir():
+        raise BundleError(
+            f"{settings['model']}: no such folder; a classifier is pickled as the name of its folder and its settings: "
+            "put the folder there, or call Classifier.load in each process"
+        )
+    return kind.load(**settings)
+
+
+def check_threads(threads: int | None) -> int | None:
+    """Return the number of threads if it is one.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    return None if threads is None else _check_positive("threads", threads, MAX_THREADS)
+
+
+def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Prediction]:
+    """Yield the predictions before the first error, and raise it."""
+    with closing(results):  # at once: an error that is kept keeps this frame, and with it the thread of a live stream
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            yield result
 
 
 def _check_positive(name: str, value: int, maximum: int | None = None) -> int:

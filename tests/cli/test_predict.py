@@ -12,7 +12,7 @@ import pytest
 from elbert.classifier import Classifier
 from tiny import texts, write_bundle
 
-KEYS = ["text", "label", "score", "depth", "depths", "reason"]
+KEYS = ["text", "label", "score", "depth", "depths", "reason", "truncated"]
 SENTENCES = [*texts(30, seed=8), "", 'quo,ted "text" it\'s', "é 漢字 🎬", " spaces  kept "]
 PAIRS = [("the film", "is good"), ("", "and"), ("a", "é")]
 POLICY = "entropy(0.4)"
@@ -40,6 +40,7 @@ def assert_answers(found, sentences, predictions):
             "depth": p.depth,
             "depths": 6,
             "reason": p.reason,
+            "truncated": p.truncated,
         }
 
 
@@ -195,7 +196,7 @@ REJECTED = {
     "table and file": (["x", "--table", "--output", "o.jsonl"], ("give one of them",)),
     "output is a folder": (["x", "--output", "folder.csv"], ("folder.csv: a folder",)),
     "output in no folder": (["x", "--output", "no/where.jsonl"], ("no/where.jsonl: cannot be written",)),
-    "surrogate": (["bad \udcff", "fine"], ("text 0 holds a lone surrogate",)),
+    "surrogate": (["bad \udcff", "fine"], ("argument:1: text holds a lone surrogate",)),
     "a name of two lines": (["--input", "two\nlines.txt"], ("two lines.txt: no such file",)),
     "a name too long": (["--input", "x" * 300 + ".txt"], ("File name too long",)),
 }

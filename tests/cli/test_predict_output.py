@@ -71,14 +71,14 @@ def test_a_bad_row_in_the_middle_leaves_nothing(predict, place, tmp_path):
     ids=["interrupt", "broken pipe", "full disk"],
 )
 def test_what_breaks_off_leaves_nothing(predict, place, monkeypatch, error, status, message):
-    stream = Classifier.stream
+    stream = Classifier.stream_results
 
     def breaks_off(self, sentences, *rest, **options):
         answers = stream(self, sentences, *rest, **options)
         yield next(answers)
         raise error
 
-    monkeypatch.setattr(Classifier, "stream", breaks_off)
+    monkeypatch.setattr(Classifier, "stream_results", breaks_off)
     result = predict("a", "b", "c", "--output", place)
     assert (result.status, result.out) == (status, "")
     assert message in result.err

@@ -192,6 +192,7 @@ def test_standard_input_is_read_as_it_comes():
 )
 def test_json_lines_come_back(tmp_path_factory, rows, ascii):
     objects = [{"text": text, "text_pair": pair, "label": label} for text, pair, label in rows]
+    rows = [(text, pair or None, label) for text, pair, label in rows]
     lines = "".join(json.dumps(row, ensure_ascii=ascii) + "\n" for row in objects)
     path = write(tmp_path_factory.mktemp("jsonl"), "a.jsonl", lines)
     read = list(read_examples(path))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from elbert.cli.streams import open_stdin_copy
+from elbert.cli.streams import open_stdin_copy, print_note
 from elbert.errors import BadRow, DataError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.data import Example
-    from elbert.tokenization.tokenizer import Text
+    from elbert.evaluation import Targets
+    from elbert.tokenization.tokens import Text
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -33,15 +33,15 @@ class SkippedRows:
     def skip(self, row: BadRow) -> None:
         """Report one row, and count it."""
         self.count += 1
-        sys.stderr.write(f"elbert: skipped {row}\n")
+        print_note(f"skipped {row}")
 
     def report(self, rest: str) -> None:
         """Report the total, if any row was skipped; ``rest`` describes the other rows."""
         if self.count:
-            sys.stderr.write(f"elbert: {self.count} bad rows skipped, {rest}\n")
+            print_note(f"{self.count} bad rows skipped, {rest}")
 
 
-def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], list[Any]]:
+def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], Targets]:
     """Return texts and targets of ``--data``.
 
     Raises:
@@ -54,18 +54,18 @@ def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tupl
     return texts, labels
 
 
-def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[Text], list[Any] | None]:
+def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[Text], Targets | None]:
     """Return texts and targets of a data file; None for the targets where no row has a label.
 
     Raises:
         BadRow: a row cannot be used, and bad rows are not skipped.
         DataError: the file cannot be used, or has no texts.
     """
-    from elbert.data import read_examples
+    from elbert.data import is_missing, read_examples
 
     skipped = SkippedRows()
     examples = list(read_examples(file, skip_bad=skipped.skip if skip_bad else None))
-    if examples and all(example.label is None for example in examples):
+    if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts read")
         return [example.content() for example in examples], None
     kept, labels = read_targets(examples, skipped if skip_bad else None, classifier)
@@ -76,27 +76,17 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
 
 
 def read_targets(
-    examples: Iterable[Example], skipped: SkippedRows | None, classifier: Classifier
-) -> tuple[list[Example], list[Any]]:
+    examples: Sequence[Example], skipped: SkippedRows | None, classifier: Classifier
+) -> tuple[list[Example], Targets]:
     """Return the examples with a valid label, and their targets; other rows go to ``skipped``.
 
     Raises:
         BadRow: a row has no valid label, and ``skipped`` is None.
     """
-    from elbert.evaluation import parse_target
+    from elbert.evaluation import targets
 
-    kept: list[Example] = []
-    labels: list[Any] = []
-    for example in examples:
-        try:
-            labels.append(parse_target(example, classifier.labels, classifier.bundle.config.problem))
-        except BadRow as row:
-            if skipped is None:
-                raise
-            skipped.skip(row)
-            continue
-        kept.append(example)
-    return kept, labels
+    problem = classifier.bundle.config.problem
+    return targets.read_targets(examples, classifier.labels, problem, skipped.skip if skipped else None)
 
 
 def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Example], int]:
@@ -128,14 +118,16 @@ def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Exa
 
 def split_examples(
     arguments: argparse.Namespace, examples: list[Example], classifier: Classifier
-) -> tuple[list[Text], list[Any] | None, list[int]]:
+) -> tuple[list[Text], Targets | None, list[int]]:
     """Return texts, their targets (None where no row has a label), and their line numbers.
 
     Raises:
         DataError: no row has a valid label, and bad rows are skipped.
         BadRow: a row has no valid label, and bad rows are not skipped.
     """
-    if all(example.label is None for example in examples):
+    from elbert.data import is_missing
+
+    if all(is_missing(example.label) for example in examples):
         return [example.content() for example in examples], None, [example.line for example in examples]
     skipped = SkippedRows()
     kept, labels = read_targets(examples, skipped if arguments.skip_bad else None, classifier)

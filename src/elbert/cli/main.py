@@ -25,6 +25,7 @@ COMMANDS = {
     "bench": "measure the speed of a model on this machine, in batches and for single texts",
     "env": "versions, processor and devices, for a bug report",
 }
+TEXT_COMMANDS = ("predict", "explain")
 FAILED, INTERRUPTED = 2, 130
 
 
@@ -55,7 +56,7 @@ def run(argv: Sequence[str] | None) -> int:
     arguments, extra = parser().parse_known_args(argv)
     command = import_module(f"elbert.cli.commands.{arguments.command}")
     if extra and not getattr(command, "TAKES_MORE", False):
-        raise InputError(f"unknown argument {extra[0]!r}; see elbert {arguments.command} -h")
+        raise InputError(f"unknown argument {extra[0]!r}; see elbert {arguments.command} -h{hint(arguments.command)}")
     status: int = command.run(arguments, extra) if extra else command.run(arguments)
     return status
 
@@ -65,7 +66,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the error; called by argparse on wrong arguments."""
-        raise InputError(f"{message}; see {self.prog} -h")
+        raise InputError(f"{message}; see {self.prog} -h{hint(self.prog.split()[-1])}")
+
+
+def hint(command: str) -> str:
+    """Return what to do about texts that look like flags, for commands that take texts."""
+    return "; put -- before texts that begin with a dash" if command in TEXT_COMMANDS else ""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import BinaryIO
 
+from elbert._display import clean_line
+
 
 def prepare_streams() -> None:
     """Replace closed streams by the null device; write UTF-8 to files and pipes, and print warnings as one line."""
@@ -40,7 +42,7 @@ def print_warning(message: Warning | str, *where: object, **more: object) -> Non
 
 def print_note(text: str) -> None:
     """Print one line on standard error."""
-    sys.stderr.write(f"elbert: {' '.join(text.split())}\n")
+    sys.stderr.write(f"elbert: {clean_line(text)}\n")
 
 
 def flush_stdout() -> None:

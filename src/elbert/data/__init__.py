@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from elbert.data.examples import list_parts, read_examples
-from elbert.data.labels import read_label_names, resolve_label, resolve_labels_multi, resolve_value
+from elbert.data.examples import check_records, list_parts, read_examples
+from elbert.data.label_names import read_label_names
+from elbert.data.labels import Form, LabelSet, is_missing, resolve_label, resolve_labels_multi, resolve_value
 from elbert.data.parquet import Part
-from elbert.data.records import Example, Label
+from elbert.data.records import Example, Record
 
 __all__ = [
     "Example",
-    "Label",
+    "Form",
+    "LabelSet",
     "Part",
+    "Record",
+    "check_records",
+    "is_missing",
     "list_parts",
     "read_examples",
     "read_label_names",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from elbert._optional import require
-from elbert.data.records import Record
+from elbert.data.records import COLUMNS, TEXT_COLUMNS, Record
 from elbert.data.tables import check_columns
 from elbert.errors import BadRow, DataError
 
 BATCH_ROWS = 1024
-COLUMNS = ("text", "text_pair", "label")
+BATCH_BYTES = 16 << 20  # of texts, decoded: rows can be long documents
+BUFFER_BYTES = 1 << 20
+MAX_DICTIONARY_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,20 @@ class Part:
     before: int
 
 
-def read_parquet_rows(path: str, part: Part | None = None) -> Iterator[Record | BadRow]:
+def read_parquet_rows(
+    path: str, part: Part | None = None, needed: Sequence[str] = COLUMNS
+) -> Iterator[Record | BadRow]:
     """Yield a record for each row of a file or of a part of it, numbered from 1, or the row's error.
 
     Raises:
         DataError: the file is not parquet, is damaged, or has a column of the wrong type.
         MissingExtra: pyarrow is not installed.
     """
-    with _open_parquet(path) as file:
-        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+    with _open_parquet(path, needed) as file:
+        columns = [name for name in needed if name in file.schema_arrow.names]
         groups, line = (None, 0) if part is None else (list(part.groups), part.before)
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, row_groups=groups):
+        size = _choose_batch_rows(file.metadata)
+        for batch in file.iter_batches(batch_size=size, columns=columns, row_groups=groups):
             for row in range(batch.num_rows):
                 line += 1
                 yield _record(batch, row, line, path)
@@ -48,7 +53,7 @@ def list_parquet_parts(path: str, rows: int) -> list[Part]:
         MissingExtra: pyarrow is not installed.
     """
     parts, groups, before, size = list[Part](), list[int](), 0, 0
-    with _open_parquet(path) as file:
+    with _open_parquet(path, TEXT_COLUMNS) as file:
         for group in range(file.num_row_groups):
             groups.append(group)
             size += file.metadata.row_group(group).num_rows
@@ -59,40 +64,70 @@ def list_parquet_parts(path: str, rows: int) -> list[Part]:
 
 
 @contextmanager
-def _open_parquet(path: str) -> Iterator[Any]:
+def _open_parquet(path: str, needed: Sequence[str]) -> Iterator[Any]:
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:
-            check_columns(file.schema_arrow.names, path)
-            _check_types(file.schema_arrow, path)
+        metadata = parquet.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+        check_columns(schema.names, path, needed)
+        _check_types(schema, path)
+        options = {"pre_buffer": False, "buffer_size": BUFFER_BYTES, "read_dictionary": _choose_dictionaries(metadata)}
+        with parquet.ParquetFile(path, metadata=metadata, **options) as file:
             yield file
     except (arrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as parquet ({error})") from error
 
 
+def _choose_batch_rows(metadata: Any) -> int:
+    """Return how many rows to read at once, from the sizes of the file's text columns."""
+    longest = max((column.total_uncompressed_size // rows for column, rows in _text_chunks(metadata)), default=1)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, longest)))
+
+
+def _choose_dictionaries(metadata: Any) -> list[str]:
+    """Return the text columns to read as dictionaries: a file of a few kB can hold one long text a million times.
+
+    In large columns without repetition a dictionary takes memory.
+    """
+    sizes: dict[str, int] = {}
+    for column, _ in _text_chunks(metadata):
+        sizes[column.path_in_schema] = max(sizes.get(column.path_in_schema, 0), column.total_uncompressed_size)
+    return [name for name, size in sizes.items() if size <= MAX_DICTIONARY_BYTES]
+
+
+def _text_chunks(metadata: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the text columns of each row group, and their number of rows."""
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in TEXT_COLUMNS:
+                yield column, max(1, group.num_rows)
+
+
 def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:
     try:
-        return Record(line, {name: batch.column(name)[row].as_py() for name in batch.schema.names})
+        values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+        return Record(line, {name: v.decode() if isinstance(v, bytes) else v for name, v in values.items()})
     except UnicodeDecodeError:
         return BadRow(path, line, "not valid UTF-8")
+    except (ValueError, OverflowError) as error:  # of dates that Python cannot represent
+        return BadRow(path, line, f"not readable ({error})")
 
 
 def _check_types(schema: Any, path: str) -> None:
-    kinds = require("pyarrow.types", "parquet")
+    arrow, kinds = require("pyarrow", "parquet"), require("pyarrow.types", "parquet")
+    text_kinds = (
+        (kinds.is_string, kinds.is_large_string, kinds.is_string_view)
+        + (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view)
+        + (kinds.is_null,)
+    )
 
     def is_text(kind: Any) -> bool:
-        kind = kind.value_type if kinds.is_dictionary(kind) else kind
-        return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind))
+        if kinds.is_dictionary(kind):
+            return is_text(kind.value_type)
+        if isinstance(kind, arrow.BaseExtensionType):
+            return is_text(kind.storage_type)
+        return any(is_kind(kind) for is_kind in text_kinds)
 
-    def is_label(kind: Any) -> bool:
-        if kinds.is_list(kind) or kinds.is_large_list(kind):
-            return is_text(kind.value_type) or bool(kinds.is_integer(kind.value_type))
-        return is_text(kind) or bool(kinds.is_integer(kind) or kinds.is_floating(kind))
-
-    for name, accepts, expected in (
-        ("text", is_text, "strings"),
-        ("text_pair", is_text, "strings"),
-        ("label", is_label, "names, indices, numbers, or lists of names or indices"),
-    ):
-        if name in schema.names and not accepts(schema.field(name).type):
-            raise DataError(f"{path}: column {name} holds {schema.field(name).type}, expected {expected}")
+    for name in TEXT_COLUMNS:
+        if name in schema.names and not is_text(schema.field(name).type):
+            raise DataError(f"{path}: column {name} holds {schema.field(name).type}, expected strings")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from elbert.errors import BadRow
 
-Label = str | int | float | list[str] | list[int] | None
+TEXT_COLUMNS = ("text", "text_pair")
+COLUMNS = (*TEXT_COLUMNS, "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A checked row: one text or a pair, the label as written in the file, and its file and line."""
+    """A row with checked texts: one text or a pair, and its file and line.
+
+    ``label`` is the value in the file. It is checked where it is read (:class:`elbert.data.LabelSet`), so that a label
+    that cannot be used does not stop a prediction.
+    """
 
     text: str
     text_pair: str | None
-    label: Label
+    label: object
     line: int
     source: str = ""
 
@@ -41,13 +46,14 @@ def check_record(record: Record, source: str) -> Example:
     """Return the example of a record.
 
     Raises:
-        BadRow: a text is missing or not a string, or the label has an unsupported type.
+        BadRow: a text is missing or not a string.
     """
     try:
         text = _text(record.fields.get("text"), "text")
         pair = record.fields.get("text_pair")
-        text_pair = None if pair is None else _text(pair, "text_pair")
-        return Example(text, text_pair, _label(record.fields.get("label")), record.line, source)
+        # A table has no null, so an empty cell is no second text; an empty one means the same in every format.
+        text_pair = (None if pair is None else _text(pair, "text_pair")) or None
+        return Example(text, text_pair, record.fields.get("label"), record.line, source)
     except ValueError as error:
         raise BadRow(source, record.line, str(error)) from None
 
@@ -60,22 +66,6 @@ def _text(value: object, column: str) -> str:
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{column} holds a lone surrogate, which is no character")
     return value
-
-
-def _label(value: object) -> Label:
-    if value is None or isinstance(value, str | float):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, list):
-        names = [item for item in value if isinstance(item, str)]
-        indices = [item for item in value if isinstance(item, int) and not isinstance(item, bool)]
-        if len(names) == len(value):
-            return names
-        if len(indices) == len(value):
-            return indices
-        raise ValueError("a list of labels must hold names only or indices only")
-    raise ValueError(f"label must be a name, an index, a number or a list of labels, got {_kind(value)}")
 
 
 def _kind(value: object) -> str:

@@ -1,79 +1,121 @@
-"""Formats with a header row: comma- and tab-separated values."""
+"""Formats with a header row: comma- and tab-separated values.
+
+Python's csv module limits the length of a field for the whole process, and after an error it continues in the middle
+of the record. So records are split here; tests compare the result with that module's.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from elbert.data.lines import BOM
-from elbert.data.records import Record
+from elbert.data.decoding import MAX_LINE, describe_bad_byte, strip_line_end
+from elbert.data.lines import is_json_row
+from elbert.data.records import COLUMNS, Record
 from elbert.errors import BadRow, DataError
 
-CSV: dict[str, Any] = {"delimiter": ",", "strict": True}
-# A tab-separated line is a row, and quotes are text: GLUE's files hold bare quotes, which would swallow whole lines.
-TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+
+@dataclass
+class Row:
+    """The fields of a record, and the line on which it starts; ``error`` is why it cannot be used."""
+
+    line: int
+    fields: list[str] = field(default_factory=list)
+    error: str | None = None
 
 
-class _Reader(Protocol):
-    def __next__(self) -> list[str]: ...
+Splitter = Callable[[Iterable[str], str], Iterator[Row]]
 
 
-class _Lines:
-    """Physical lines with a count; after a broken record, reading can return to the line after its first."""
+def split_csv(lines: Iterable[str], source: str) -> Iterator[Row]:
+    """Yield the rows of comma-separated lines; a quoted field may hold commas, line ends and doubled quotes.
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._lines = iter(lines)
-        self._pending: deque[bytes] = deque()
-        self._record_lines: list[bytes] = []
-        self.start = 1
+    A row with an error has the lines that it would have without the error, so that none of them is read as a row of its
+    own: text after a closing quote is part of the field, and a quote that is never closed reaches to the end.
 
-    def __iter__(self) -> Iterator[str]:
-        return self
+    Raises:
+        DataError: a field exceeds ``MAX_LINE`` characters.
+    """
+    numbered = enumerate(lines, start=1)
+    for number, line in numbered:
+        if not strip_line_end(line):
+            continue
+        row, at, end = Row(number), 0, 0
+        while end >= 0:
+            text, is_quoted = "", line.startswith('"', at)
+            if is_quoted:
+                text, line, at = _read_quoted(line, at + 1, numbered, source)
+                if at < 0:
+                    row.error = "a quote is opened and never closed; the row has all lines to the end of the file"
+                    break
+            end = line.find(",", at)
+            bare = strip_line_end(line[at:]) if end < 0 else line[at:end]
+            if is_quoted and bare:
+                row.error = "text after a closing quote; quote fields that hold quotes, and double the quotes inside"
+            row.fields.append(text + bare)
+            at = end + 1
+        yield row
 
-    def __next__(self) -> str:
-        line = self._pending.popleft() if self._pending else next(self._lines)
-        self._record_lines.append(line)
-        # Bytes that are not UTF-8 become surrogates, so that quotes still match; the whole record is rejected later.
-        text = line.decode("utf-8", errors="surrogateescape")
-        return text.removeprefix(BOM) if self.start == 1 and len(self._record_lines) == 1 else text
 
-    def next_record(self) -> None:
-        """Start the next record on the next line: this one was read."""
-        self.start += len(self._record_lines)
-        self._record_lines.clear()
+def split_tsv(lines: Iterable[str], source: str) -> Iterator[Row]:
+    """Yield the rows of tab-separated lines.
 
-    def retry(self) -> None:
-        """Start the next record on the line after this one's first: this one could not be read."""
-        self._pending.extendleft(reversed(self._record_lines[1:]))
-        self.start += 1
-        self._record_lines.clear()
+    Every line is a row, and quotes are text: GLUE's files hold bare quotes, which would join whole lines.
+    """
+    for number, line in enumerate(lines, start=1):
+        if content := strip_line_end(line):
+            yield Row(number, content.split("\t"))
 
 
-def read_table_rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Iterator[Record | BadRow]:
-    """Yield a record for each row under the header, or the row's error; blank lines are skipped.
+def _read_quoted(line: str, at: int, following: Iterator[tuple[int, str]], source: str) -> tuple[str, str, int]:
+    """Return a field from behind its opening quote, the line on which it ends, and the position behind its end.
+
+    The position is -1 if the lines end before the field.
+    """
+    parts: list[str] = []
+    size = 0
+    while True:
+        end = line.find('"', at)
+        if end >= 0 and not line.startswith('"', end + 1):
+            return "".join([*parts, line[at:end]]), line, end + 1
+        parts.append(line[at:] if end < 0 else line[at : end + 1])
+        at = end + 2
+        if end < 0:
+            number, line = next(following, (0, ""))
+            at = 0
+            size += len(parts[-1])
+            if size > MAX_LINE:
+                raise DataError(f"{source}:{number}: a field of more than {MAX_LINE:,} characters; is a quote missing?")
+            if not line:
+                return "", "", -1
+
+
+def read_table_rows(
+    lines: Iterable[str], source: str, split: Splitter, needed: Sequence[str] = COLUMNS
+) -> Iterator[Record | BadRow]:
+    """Yield a record of the needed columns for each row under the header, or the row's error; blank lines are skipped.
 
     Raises:
         DataError: the header cannot be read or has no ``text`` column.
     """
-    rows = _rows(lines, source, dialect)
+    rows = split(lines, source)
     header = next(rows, None)
     if header is None:
         return
-    if isinstance(header, BadRow):
-        raise DataError(f"{source}: the header cannot be read ({header.why}); expected columns text, text_pair, label")
-    columns = header[1]
-    check_columns(columns, source)
+    if (error := _find_error(header)) is not None:
+        raise DataError(f"{source}: the header cannot be read ({error}); expected columns text, text_pair, label")
+    columns = header.fields
+    if "text" not in columns and is_json_row(",".join(columns)):
+        raise DataError(f"{source}: holds JSON lines, expected a table with a header; name the file .jsonl")
+    check_columns(columns, source, needed)
+    places = {name: columns.index(name) for name in needed if name in columns}
     for row in rows:
-        if isinstance(row, BadRow):
-            yield row
-        elif not _is_blank(row[1], columns):
-            yield _record(columns, *row, source)
+        if row.error is not None or not _is_blank(row.fields, columns):
+            yield _record(columns, places, row, source)
 
 
-def check_columns(columns: list[str], source: str) -> None:
-    """Check that there is one ``text`` column, and that no column we read occurs twice.
+def check_columns(columns: list[str], source: str, needed: Sequence[str]) -> None:
+    """Check that there is a ``text`` column, and that no needed column occurs twice.
 
     Raises:
         DataError: with the columns found.
@@ -81,45 +123,28 @@ def check_columns(columns: list[str], source: str) -> None:
     found = ", ".join(columns) or "none"
     if "text" not in columns:
         raise DataError(f"{source}: no column named text; columns found: {found:.300}")
-    twice = [name for name in ("text", "text_pair", "label") if columns.count(name) > 1]
+    twice = [name for name in needed if columns.count(name) > 1]
     if twice:
         raise DataError(f"{source}: column {twice[0]} occurs twice; columns found: {found:.300}")
 
 
-def _rows(lines: Iterable[bytes], source: str, dialect: dict[str, Any]) -> Iterator[tuple[int, list[str]] | BadRow]:
-    """Yield each row's first line and its fields; after a broken row, continue with the line after its first."""
-    source_lines = _Lines(lines)
-    reader: _Reader = csv.reader(source_lines, **dialect)
-    while True:
-        start = source_lines.start
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield BadRow(
-                source,
-                start,
-                f"not readable as a row ({error}); quote fields that hold quotes or line ends, and close each",
-            )
-            source_lines.retry()
-            reader = csv.reader(source_lines, **dialect)
-            continue
-        source_lines.next_record()
-        if any("\udc80" <= character <= "\udcff" for text in fields if not text.isascii() for character in text):
-            yield BadRow(source, start, "not valid UTF-8")
-        elif fields:
-            yield start, fields
+def _find_error(row: Row) -> str | None:
+    if row.error is not None:
+        return f"not readable as a row ({row.error})"
+    return next(filter(None, map(describe_bad_byte, row.fields)), None)
 
 
 def _is_blank(fields: list[str], columns: list[str]) -> bool:
     return len(fields) == 1 < len(columns) and not fields[0].strip()
 
 
-def _record(columns: list[str], line: int, fields: list[str], source: str) -> Record | BadRow:
-    if len(fields) != len(columns):
-        return BadRow(source, line, f"expected {len(columns)} fields ({', '.join(columns):.200}), got {len(fields)}")
-    record: dict[str, object] = dict(zip(columns, fields, strict=True))
-    # A table has no null: an empty cell means that there is no second text.
-    record["text_pair"] = record.get("text_pair") or None
-    return Record(line, record)
+def _record(columns: list[str], places: dict[str, int], row: Row, source: str) -> Record | BadRow:
+    if row.error is not None:
+        return BadRow(source, row.line, f"not readable as a row ({row.error})")
+    if len(row.fields) != len(columns):
+        got = len(row.fields)
+        return BadRow(source, row.line, f"expected {len(columns)} fields ({', '.join(columns):.200}), got {got}")
+    fields = {name: row.fields[place] for name, place in places.items()}
+    if (error := next(filter(None, map(describe_bad_byte, fields.values())), None)) is not None:
+        return BadRow(source, row.line, error)
+    return Record(row.line, fields)

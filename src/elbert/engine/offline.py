@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count, islice
-from queue import Empty, Queue
-from threading import Thread
+from threading import Condition, Thread
 from typing import Generic, Protocol, TypeVar
 
 from elbert.engine.engine import Engine
 from elbert.engine.requests import Failure, Request, StepResult
-from elbert.errors import InputError
+from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokenizer import Text, check_text
+from elbert.tokenization.tokens import Text, check_text
 
 BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to use all cores for tokenising
 
@@ -33,8 +34,8 @@ class Source(Protocol):
     def has_ended(self) -> bool:
         """Whether there are no more texts."""
 
-    def read_block(self) -> Sequence[Tokens]:
-        """Return the next texts."""
+    def read_block(self) -> Sequence[Tokens | ElbertError]:
+        """Return the next texts; one that cannot be tokenised is its error."""
 
 
 def run_engine(
@@ -54,7 +55,7 @@ def run_engine(
     while True:
         should_read = engine.num_waiting < min_waiting and not (source.is_live and len(engine))
         if should_read and not source.has_ended:
-            yield from submit_all(engine, [Request(next(identities), tokens, policy) for tokens in source.read_block()])
+            yield from submit_all(engine, ((next(identities), row) for row in source.read_block()), policy)
         if len(engine):
             with step_context():
                 result = engine.step()
@@ -63,13 +64,17 @@ def run_engine(
             return
 
 
-def submit_all(engine: Engine, requests: Sequence[Request]) -> Iterator[StepResult]:
-    """Submit requests; yields a failure for each one that the engine rejects."""
-    for request in requests:
+def submit_all(
+    engine: Engine, rows: Iterable[tuple[int, Tokens | ElbertError]], policy: Policy
+) -> Iterator[StepResult]:
+    """Submit rows; yields a failure for each that has no tokens, or that the engine rejects."""
+    for identity, tokens in rows:
         try:
-            engine.submit(request)
-        except InputError as error:
-            yield StepResult(failures=(Failure(request.identity, error),))
+            if isinstance(tokens, ElbertError):
+                raise tokens
+            engine.submit(Request(identity, tokens, policy))
+        except ElbertError as error:
+            yield StepResult(failures=(Failure(identity, error),))
 
 
 class OrderedResults(Generic[Result]):
@@ -99,7 +104,7 @@ class TokenList:
         self._tokens = tokens
         self.has_ended = False
 
-    def read_block(self) -> Sequence[Tokens]:
+    def read_block(self) -> Sequence[Tokens | ElbertError]:
         """Return all texts."""
         self.has_ended = True
         return self._tokens
@@ -108,49 +113,79 @@ class TokenList:
 class TextReader:
     """A source that reads and tokenises an iterable of texts block by block.
 
-    An error of the iterable ends the source; :meth:`raise_error` raises it when the texts before it are done. A
+    An item that is no text, or that the tokenizer fails on, is its error; ``truncated`` has the numbers of the texts
+    that were truncated, and the reader of the results removes them. An error of the iterable ends the source;
+    :meth:`raise_error` raises it when the texts before it are done. A
     ``live`` iterable may itself wait for predictions before it yields the next text, as a program at the other end of
-    a pipe does: it is read in a thread, and a block is whatever has arrived.
+    a pipe does: it is read in a thread, and a block is whatever has arrived. :meth:`close` ends the thread.
     """
 
     def __init__(self, texts: Iterable[object], tokeniser: Tokeniser, *, live: bool = False) -> None:
-        source = (check_text(text, number) for number, text in enumerate(texts))
-        self._source: Iterable[Text] = ThreadedReader(source, BLOCK) if live else source
+        self._thread = ThreadedReader(texts, BLOCK) if live else None
+        self._texts = iter(texts) if self._thread is None else self._thread
         self._tokeniser = tokeniser
+        self._num_read = 0
         self._error: Exception | None = None
+        self.truncated: set[int] = set()
         self.is_live = live
         self.has_ended = False
 
-    def read_block(self) -> list[Tokens]:
+    def read_block(self) -> list[Tokens | ElbertError]:
         """Return the next texts: a full block, or those that a live source has ready; an empty list at the end."""
-        texts: list[Text] = []
+        items: list[Text | ElbertError] = []
         try:
-            for text in islice(self._source, BLOCK):
-                texts.append(text)
-            self.has_ended = not texts
+            for text in islice(self._texts, BLOCK):
+                items.append(check_item(text, self._num_read + len(items)))
+            self.has_ended = not items
         except EndOfSource:
             self.has_ended = True
         except Exception as error:
             self._error = error
             self.has_ended = True
-        return self._tokeniser.encode(texts)
+        tokens = iter(self._tokeniser.encode_each([item for item in items if not isinstance(item, ElbertError)]))
+        rows = [item if isinstance(item, ElbertError) else next(tokens) for item in items]
+        numbered = enumerate(rows, self._num_read)
+        self.truncated.update(number for number, row in numbered if isinstance(row, Tokens) and row.truncated)
+        self._num_read += len(rows)
+        return rows
 
     def raise_error(self) -> None:
         """Raise the error of the iterable, if there was one."""
         if self._error is not None:
             raise self._error
 
+    def close(self) -> None:
+        """Read no more: the thread of a live source ends at the next item, and closes the iterable."""
+        if self._thread is not None:
+            self._thread.close()
+
+
+def check_item(text: object, number: int) -> Text | ElbertError:
+    """Return a text, or the error of an item that is no text."""
+    try:
+        return check_text(text, number)
+    except InputError as error:
+        return error
+
 
 class EndOfSource(Exception):
-    """The source of a :class:`ThreadedReader` has ended, or failed with the cause of this exception."""
+    """The source of a :class:`ThreadedReader` has ended."""
 
 
 class ThreadedReader(Generic[Item]):
-    """Reads an iterable in a thread. Each iteration waits for one item, then yields all others that have arrived."""
+    """Reads an iterable in a thread. Each iteration waits for one item, then yields all others that have arrived.
+
+    After :meth:`close` the thread takes at most one item more, closes the iterable if it can be closed, and ends.
+    """
 
     def __init__(self, source: Iterable[Item], max_items: int) -> None:
         """Read at most ``max_items`` items ahead."""
-        self._items: Queue[Item | EndOfSource] = Queue(max_items)
+        self._max_items = max_items
+        self._items = deque[Item]()
+        self._end: BaseException | None = None  # EndOfSource, or the error of the source
+        self._is_closed = False
+        self._changed = Condition()
+        self._process = os.getpid()
         Thread(target=self._read, args=(source,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Item]:
@@ -158,26 +193,51 @@ class ThreadedReader(Generic[Item]):
 
         Raises:
             EndOfSource: the source has ended.
-            Exception: the error of the source.
+            InputError: the process was forked since: the thread goes on in the parent only.
+            BaseException: the error of the source.
         """
-        item = self._items.get()
-        while True:
-            if isinstance(item, EndOfSource):
-                self._items.put(item)  # the next iteration must find it too
-                if item.__cause__ is not None:
-                    raise item.__cause__
-                raise item
+        if os.getpid() != self._process:
+            raise InputError("this live stream began before the process was forked: start it in the child process")
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._end is not None)
+            if not self._items and self._end is not None:
+                raise self._end
+        while self._items:
+            with self._changed:
+                item = self._items.popleft()
+                self._changed.notify_all()
             yield item
-            try:
-                item = self._items.get_nowait()
-            except Empty:
-                return
+
+    def close(self) -> None:
+        """Let the thread end."""
+        if os.getpid() != self._process:
+            return  # there is no thread, and the lock may have been copied while it was held
+        with self._changed:
+            self._is_closed = True
+            self._items.clear()
+            self._changed.notify_all()
 
     def _read(self, source: Iterable[Item]) -> None:
-        end = EndOfSource()
+        end: BaseException = EndOfSource()
         try:
-            for item in source:
-                self._items.put(item)
-        except Exception as error:
-            end.__cause__ = error
-        self._items.put(end)
+            iterator = iter(source)
+            for item in iterator:
+                if not self._add(item):
+                    close = getattr(iterator, "close", None)
+                    if close is not None:
+                        close()
+                    break
+        except BaseException as error:  # also what is no Exception: the consumer waits for this thread
+            end = error
+        with self._changed:
+            self._end = end
+            self._changed.notify_all()
+
+    def _add(self, item: Item) -> bool:
+        """Add an item when there is room for it; returns whether more are to be read."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or len(self._items) < self._max_items)
+            if not self._is_closed:
+                self._items.append(item)
+                self._changed.notify_all()
+            return not self._is_closed

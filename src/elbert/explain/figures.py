@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from elbert._atomic import open_atomic
+from elbert._display import shorten
 from elbert._optional import require
 from elbert.explain.explanation import LINES, Explanation, choose_gauge, choose_labels, find_window_track, shorten_spec
 from elbert.explain.rule_tracks import RuleTrack
@@ -52,13 +53,6 @@ def clean_axes(axes: Any) -> None:
 def draw_text(axes: Any, x: float, y: float, text: str, **options: Any) -> Any:
     """Draw text literally: without this, ``$`` would start a formula."""
     return axes.text(x, y, text, parse_math=False, **options)
-
-
-def shorten_text(text: str, width: int) -> str:
-    """One line of at most ``width`` characters; unprintable characters become U+FFFD."""
-    line = " ".join(text[: 4 * width].split())
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 RIGHT, WRONG, LINE = "#9dc3ee", "#b85c00", "#14171c"
@@ -135,9 +129,7 @@ def draw_explanation(explained: Explanation) -> Any:
     grid[-1].set_xticks(range(1, explained.depths + 1, step))
     grid[-1].set_xlabel("depth\n" + fill(f"It {explained.why}.", 100), fontsize=8, parse_math=False)
     text = explained.text if explained.text_pair is None else f"{explained.text} / {explained.text_pair}"
-    title = figure.suptitle(
-        f"“{shorten_text(text, 92)}”\n{shorten_text(shorten_spec(explained.policy), 92)}", fontsize=9
-    )
+    title = figure.suptitle(f"“{shorten(text, 92)}”\n{shorten(shorten_spec(explained.policy), 92)}", fontsize=9)
     title.set_parse_math(False)
     figure.align_ylabels(grid)
     return figure
@@ -159,7 +151,7 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
             color=colour,
             markersize=3.5,
             linewidth=1.4,
-            label=shorten_text(name, 36),
+            label=shorten(name, 36),
         )
     if explained.problem == "multi_label_classification":
         axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")

@@ -21,7 +21,7 @@ from elbert.inference import build_predictions
 from elbert.prediction import Prediction
 from elbert.ray.columns import column_names, to_columns
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import Text, check_text
+from elbert.tokenization.tokens import Text, check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,9 +104,10 @@ class Actor:
         Raises:
             ElbertError: the model cannot be used, or a row fails and the task has no ``keep_bad``.
         """
+        if self.load_error:  # no fault of a row, so not in a column that callers may skip
+            raise self.load_error
         self.task.check_columns(block.column_names)
-        results = [self.load_error] * block.num_rows if self.load_error else self._classify(block)
-        return self._add_columns(block, results)
+        return self._add_columns(block, self._classify(block))
 
     def _classify(self, block: pa.Table) -> Sequence[Result]:
         rows = [self._check_row(*row) for row in zip(*self._text_columns(block), strict=True)]
@@ -136,8 +137,7 @@ class Actor:
         if not task.keep_bad and (first := next(filter(None, errors), None)):
             raise first
         predictions = [result if isinstance(result, Prediction) else None for result in results]
-        labels = () if self.load_error else self.classifier.labels
-        added = to_columns(predictions, labels, scores=task.scores, trace=task.trace)
+        added = to_columns(predictions, self.classifier.labels, scores=task.scores, trace=task.trace)
         if task.keep_bad:
             added["error"] = pa.array([None if error is None else str(error) for error in errors], pa.string())
         for name, column in added.items():
@@ -164,7 +164,7 @@ class SharedEngine:
         """
         if not texts:
             return []
-        block = Block(self._classifier.tokeniser.encode(texts))
+        block = Block(self._classifier.tokeniser.encode_each(texts))
         self._queue.put(block)
         if self._failure is not None:  # checked after put: a failure from now on includes this block
             raise self._failure
@@ -182,7 +182,8 @@ class SharedEngine:
         for failure in result.failures:
             self._add_result(failure.identity, failure.error)
         for exits in result.exits:
-            for identity, prediction in build_predictions(exits, self._classifier.bundle.config):
+            truncated = self._queue.find_truncated(exits.identity.tolist())
+            for identity, prediction in build_predictions(exits, self._classifier.bundle.config, truncated):
                 self._add_result(identity, prediction)
 
     def _add_result(self, identity: int, result: Result) -> None:
@@ -216,18 +217,23 @@ class BlockQueue:
         """Whether reading would wait for a block: the rows in the engine then continue without one."""
         return self._blocks.empty()
 
-    def read_block(self) -> Sequence[Tokens]:
+    def read_block(self) -> Sequence[Tokens | ElbertError]:
         """The texts of the next block."""
         block = self._blocks.get()
         self.owners.update((next(self._identities), (block, index)) for index in range(len(block.tokens)))
         return block.tokens
+
+    def find_truncated(self, identities: Sequence[int]) -> set[int]:
+        """Those of the texts that were truncated."""
+        rows = ((identity, *self.owners[identity]) for identity in identities)
+        return {identity for identity, block, index in rows if getattr(block.tokens[index], "truncated", False)}
 
 
 @dataclass
 class Block:
     """Texts that are submitted together; ``done`` gets all results when the last one is known."""
 
-    tokens: Sequence[Tokens]
+    tokens: Sequence[Tokens | ElbertError]
     done: Future[list[Result]] = field(default_factory=Future)
     results: dict[int, Result] = field(default_factory=dict)
 

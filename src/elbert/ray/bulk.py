@@ -45,8 +45,8 @@ def predict(
     >>> elbert.ray.predict(ray.data.read_parquet("/shared/reviews"), "/shared/model").write_parquet("/shared/answers")
 
     ``model`` is a folder that every machine sees, or a hub id (default: the bundled model). Columns ``text``, and for
-    pairs ``text_pair``, are read. Columns ``label``, ``score``, ``depth``, ``depths``, ``reason`` are added, and on
-    request ``scores`` (by label) and ``trace``; ``prefix`` is put before their names. A row that fails ends the run;
+    pairs ``text_pair``, are read. Columns ``label``, ``score``, ``depth``, ``depths``, ``reason``, ``truncated`` are
+    added, and on request ``scores`` (by label) and ``trace``; ``prefix`` is put before their names. A row that fails ends the run;
     with ``keep_bad`` its columns are null, and a column ``error`` holds the reason.
 
     ``actors`` is the number of processes with an engine, or ``(min, max)`` for a pool that grows and shrinks (default:
@@ -109,21 +109,21 @@ def results(
 ) -> Iterator[tuple[Example, Prediction]]:
     """Examples and their predictions, in order, from the dataset that :func:`predict` made of a data file.
 
-    A bad row is raised after all rows before it were yielded, or passed to ``skip_bad``.
+    A bad row, or one that the model cannot take, is raised after all rows before it were yielded, or passed to
+    ``skip_bad``.
 
     Raises:
         BadRow: a row cannot be used, and there is no ``skip_bad``.
         DataError: the rest of the file cannot be read.
-        ElbertError: a row failed, or the cluster did.
+        ElbertError: the cluster failed.
     """
     for row in _rows(answered):
-        if row["bad"] is not None:
-            bad = _data_error(source, row["line"], row["bad"])
+        why = row["bad"] if row["bad"] is not None else row["error"]
+        if why is not None:
+            bad = _data_error(source, row["line"], why)
             if skip_bad is None or not isinstance(bad, BadRow):
                 raise bad
             skip_bad(bad)
-        elif row["error"] is not None:
-            raise ElbertError(f"{source}:{row['line']}: {row['error']}")
         else:
             yield Example(row["text"], row["text_pair"], None, row["line"], source), to_prediction(row)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-PLAIN = ("label", "score", "depth", "depths", "reason")
+PLAIN = ("label", "score", "depth", "depths", "reason", "truncated")
 
 
 def column_names(*, scores: bool, trace: bool, errors: bool) -> list[str]:
@@ -30,7 +30,7 @@ def to_columns(
     import pyarrow as pa
 
     integer = pa.int64()
-    types = dict(zip(PLAIN, (pa.string(), pa.float64(), integer, integer, pa.string()), strict=True))
+    types = dict(zip(PLAIN, (pa.string(), pa.float64(), integer, integer, pa.string(), pa.bool_()), strict=True))
     columns = {name: pa.array([getattr(p, name, None) for p in predictions], kind) for name, kind in types.items()}
     by_label = pa.struct([(label, pa.float64()) for label in labels])
     if scores:

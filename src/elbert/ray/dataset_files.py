@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -62,22 +62,25 @@ def read_parts(path: str, parts: list[Part | None], numbers: pa.Table) -> Iterat
 
 def read_rows(path: str, part: Part | None, stdin: Any = None) -> Iterator[Row]:
     """Rows and bad rows in the order of the file; an error of the file itself is the last row."""
-    bad = list[BadRow]()
     try:
         if path != "-" and not Path(path).exists():
             raise DataError(f"no such file on {socket.gethostname()}; every machine must see it under this path")
-        for example in read_examples(path, skip_bad=bad.append, stdin=stdin, part=part):
-            yield from _take_bad_rows(bad)
-            yield to_row(example)
-        yield from _take_bad_rows(bad)
+        yield from to_rows(lambda skip: read_examples(path, skip_bad=skip, stdin=stdin, part=part, labels=False))
     except DataError as error:
-        yield from _take_bad_rows(bad)
         yield None, None, None, str(error).removeprefix(f"{path}: ")
 
 
-def to_row(example: Example) -> Row:
-    """An example as a row without an error."""
-    return example.text, example.text_pair, example.line, None
+def to_rows(read: Callable[[Callable[[BadRow], None]], Iterator[Example]]) -> Iterator[Row]:
+    """Rows and bad rows of examples, in order; ``read`` takes the function to which bad rows are passed."""
+    bad = list[BadRow]()
+    try:
+        for example in read(bad.append):
+            yield from _take_bad_rows(bad)
+            yield example.text, example.text_pair, example.line, None
+        yield from _take_bad_rows(bad)
+    except DataError:
+        yield from _take_bad_rows(bad)
+        raise
 
 
 def to_tables(rows: Iterable[Row]) -> Iterator[pa.Table]:

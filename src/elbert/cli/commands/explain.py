@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_text(found)
     if arguments.output is not None:
-        sys.stderr.write(f"elbert: wrote {arguments.output}\n")
+        print_note(f"wrote {arguments.output}")
     return 0
 
 

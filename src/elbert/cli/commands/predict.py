@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,13 +14,17 @@ from typing import IO, TYPE_CHECKING, Any
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier
 from elbert.cli.inputs import SkippedRows
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
-from elbert.cli.streams import open_stdin_copy
-from elbert.errors import InputError
+from elbert.cli.streams import open_stdin_copy, print_note
+from elbert.errors import BadRow, InputError
 
 if TYPE_CHECKING:
-    from elbert.data import Example
+    from elbert.data import Example, Record
     from elbert.prediction import Prediction
 
+OTHER_ENDINGS = (
+    *(".csv", ".tsv", ".txt", ".parquet", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
+    *(".html", ".xml", ".yaml", ".gz", ".bz2", ".xz", ".zst", ".zip"),
+)
 Predictions = tuple[int, "Iterator[tuple[Example, Prediction]]"]  # the model's depths; every example's prediction
 
 
@@ -63,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.table and arguments.output:
         raise InputError("--table prints a table, and --output writes JSON lines: give one of them")
     if arguments.output is not None:
+        check_output_ending(arguments.output)
         check_outputs(arguments, arguments.output)
     if arguments.actors and arguments.ray is None:
         raise InputError("--actors is for --ray: give both, or --threads for this process")
@@ -83,7 +88,19 @@ def run(arguments: argparse.Namespace) -> int:
                 out.flush()  # the process that sends lines may wait for each answer
         writer.end(summary)
     skipped.report(f"{summary.texts} texts classified")
+    if summary.truncated:
+        print_note(f"{summary.truncated} of {summary.texts} texts truncated: they are longer than the model reads")
     return 0
+
+
+def check_output_ending(output: Path) -> None:
+    """Check that the name of ``--output`` does not promise another format.
+
+    Raises:
+        InputError: it does.
+    """
+    if output.suffix.lower() in OTHER_ENDINGS and not output.is_dir():
+        raise InputError(f"--output is {output}, but predict writes JSON lines; name it {output.stem}.jsonl")
 
 
 @contextmanager
@@ -116,25 +133,47 @@ def predict_here(arguments: argparse.Namespace, skipped: SkippedRows) -> Iterato
             pending.append(example)
             yield example.content()
 
-    predictions = classifier.stream(texts(), trace=arguments.trace, live=arguments.input == "-")
-    yield classifier.depths, ((pending.popleft(), prediction) for prediction in predictions)
+    results = classifier.stream_results(texts(), trace=arguments.trace, live=arguments.input == "-")
+    skip_bad = skipped.skip if arguments.skip_bad else None
+    yield classifier.depths, pair_results(((pending.popleft(), result) for result in results), skip_bad)
+
+
+def pair_results(
+    results: Iterable[tuple[Example, Prediction | Exception]], skip_bad: Callable[[BadRow], None] | None
+) -> Iterator[tuple[Example, Prediction]]:
+    """Yield the examples that have a prediction; one that the model cannot take is a bad row.
+
+    Raises:
+        BadRow: an example has no prediction, and there is no ``skip_bad``.
+    """
+    for example, result in results:
+        if isinstance(result, InputError):
+            bad = example.bad_row(str(result))
+            if skip_bad is None:
+                raise bad from result
+            skip_bad(bad)
+        elif isinstance(result, Exception):
+            raise result
+        else:
+            yield example, result
 
 
 def read_input(arguments: argparse.Namespace, skipped: SkippedRows) -> Iterator[Example]:
     """Read the examples of the command line or of ``--input``; bad rows are reported as they occur."""
-    from elbert.data import read_examples
+    from elbert.data import check_records, read_examples
 
+    skip_bad = skipped.skip if arguments.skip_bad else None
     if arguments.texts:
-        return iter(to_examples(arguments.texts))
+        return check_records(to_records(arguments.texts), "argument", skip_bad)
     stdin = open_stdin_copy() if arguments.input == "-" else None
-    return read_examples(arguments.input, skip_bad=skipped.skip if arguments.skip_bad else None, stdin=stdin)
+    return read_examples(arguments.input, skip_bad=skip_bad, stdin=stdin, labels=False)
 
 
-def to_examples(texts: Sequence[str]) -> list[Example]:
-    """Return texts of the command line as examples, numbered from 1."""
-    from elbert.data import Example
+def to_records(texts: Sequence[str]) -> Iterator[Record]:
+    """Return texts of the command line as rows, numbered from 1."""
+    from elbert.data import Record
 
-    return [Example(text, None, None, line, "argument") for line, text in enumerate(texts, 1)]
+    return (Record(line, {"text": text}) for line, text in enumerate(texts, 1))
 
 
 @contextmanager
@@ -192,13 +231,11 @@ def name_source(arguments: argparse.Namespace) -> str:
 
 def build_dataset(arguments: argparse.Namespace) -> Any:
     """Return the input as a Ray dataset: workers read a file; arguments and standard input are sent to them."""
-    from elbert.ray.dataset_files import dataset_from_rows, open_dataset, read_rows, to_row
-    from elbert.tokenization.tokenizer import check_text
+    from elbert.data import check_records
+    from elbert.ray.dataset_files import dataset_from_rows, open_dataset, read_rows, to_rows
 
     if arguments.texts:
-        for number, text in enumerate(arguments.texts):
-            check_text(text, number)
-        return dataset_from_rows(to_row(example) for example in to_examples(arguments.texts))
+        return dataset_from_rows(to_rows(lambda skip: check_records(to_records(arguments.texts), "argument", skip)))
     if arguments.input == "-":
         return dataset_from_rows(read_rows("-", None, open_stdin_copy()))
     return open_dataset(arguments.input)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elbert._display import clean_line
 from elbert._settings import Description, build_settings, describe, settings_of
 from elbert.cli.settings_flags import add_flags, resolve_flags
-from elbert.errors import BundleError, InputError
-from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings, Settings
+from elbert.errors import BundleError, InputError, PolicyError
+from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings, Settings, is_machine_name
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
@@ -27,6 +30,7 @@ GROUPS = {
     "process": ProcessSettings,
 }
 FLAGS = tuple(setting for setting in settings_of(*GROUPS.values()) if setting.has_flag)
+REQUIRED = ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client")
 UNFINISHED = 1  # exit status where accepted requests were cut off at the end
 
 
@@ -46,15 +50,47 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal; return 0 if every accepted request was answered, 1 if the shutdown time ran out."""
     from elbert._optional import require
 
-    for module in ("uvicorn", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded
+    for module in REQUIRED:  # before the model is loaded
         require(module, "serve")
-    resolve_flags(arguments, os.environ, FLAGS)
-    from elbert.serving.http.server import bind_socket, server_url
+    report_machine_name(arguments.hostname, os.environ.get("HOSTNAME", ""))
+    variables = resolve_flags(arguments, os.environ, FLAGS)
+    with name_variables(variables):
+        finished = serve(arguments, variables)
+    if not finished:
+        sys.stderr.write(
+            f"elbert: some accepted requests were not finished within --shutdown-timeout "
+            f"{arguments.shutdown_timeout:g}\n"
+        )
+    return 0 if finished else UNFINISHED
 
-    with bind_socket(arguments.hostname, arguments.port) as place:
+
+def report_machine_name(flag: str | None, name: str) -> None:
+    """Report that ``HOSTNAME`` is ignored, unless it only has this machine's own name, as in every shell."""
+    own = socket.gethostname().partition(".")[0].lower()
+    if flag is None and name and is_machine_name(name) and name.partition(".")[0].lower() != own:
+        sys.stderr.write(f"elbert: HOSTNAME is the name of a machine, {name!a:.80}, and ignored; see --hostname\n")
+
+
+@contextmanager
+def name_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Name the environment variables that settings come from in errors, which name flags."""
+    try:
+        yield
+    except (InputError, PolicyError, BundleError) as error:
+        named = ", ".join(name for name in variables.values() if name not in str(error))
+        if not named:
+            raise
+        raise InputError(f"{error} (set in the environment: {named})") from error
+
+
+def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
+    """Load the model and serve until a signal; return whether every accepted request was answered."""
+    from elbert.serving.http.server import bind_socket, is_loopback, server_url
+    from elbert.serving.http.server import run as run_server
+
+    with bind_socket(arguments.hostname, arguments.port, variables) as place:
         from elbert.serving.http import Metrics, application
-        from elbert.serving.http.middleware import configure_logging
-        from elbert.serving.http.server import run as serve
+        from elbert.serving.http.logs import configure_logging
         from elbert.serving.service import Service
         from elbert.serving.warmup import enlarge_primitive_cache, freeze_objects
 
@@ -64,15 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
         classifier = load_model(arguments)
         metrics = Metrics(classifier)
         service = Service(classifier, service_settings(arguments), observer=metrics)
-        app = application(service, http, metrics)
+        # With a key, or where others can connect, what a page of another origin could read is protected otherwise.
+        loopback_only = http.api_key is None and is_loopback(place)
+        app = application(service, http, metrics, loopback_only=loopback_only)
         freeze_objects()
-        finished = serve(service, app, place, lambda: announce(arguments, service, server_url(place), http.name))
-    if not finished:
-        sys.stderr.write(
-            f"elbert: some accepted requests were not finished within --shutdown-timeout "
-            f"{arguments.shutdown_timeout:g}\n"
-        )
-    return 0 if finished else UNFINISHED
+        return run_server(service, app, place, lambda: announce(arguments, service, server_url(place), http.name), http)
 
 
 def service_settings(arguments: argparse.Namespace) -> Settings:
@@ -143,7 +175,6 @@ def announce(arguments: argparse.Namespace, service: Service, address: str, name
         fields = {"message": "serving", "address": address, "model": name, "operating_point": point}
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info"} | fields)
     else:
-        shown = name if name.isprintable() else ascii(name)
-        line = f"serving {shown} at {address} (operating point {point}; Ctrl-C stops it)"
+        line = clean_line(f"serving {name} at {address} (operating point {point}; Ctrl-C stops it)")
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from elbert._display import clean
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -30,10 +32,11 @@ def print_parts(value: Shown, parts: Iterable[Callable[[Shown, int], list[Text |
 
 
 def print_line(console: Console, line: Text | str) -> None:
-    """Print one line, without wrapping and without interpreting markup."""
+    """Print one line, cleaned, without wrapping and without interpreting markup."""
     from rich.text import Text
 
     text = Text(line) if isinstance(line, str) else line
+    text.plain = clean(text.plain)  # names and words come from model folders and data files
     text.rstrip()
     console.print(text, soft_wrap=True, markup=False, emoji=False)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from elbert._display import shorten
 from elbert.cli.render.bars import draw_bar, print_parts
-from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
     from rich.text import Text

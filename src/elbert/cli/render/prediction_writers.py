@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from elbert._display import shorten
+
 if TYPE_CHECKING:
     from elbert.data import Example
     from elbert.prediction import Prediction
@@ -24,12 +26,14 @@ class Summary:
     depths: int
     texts: int = 0
     depth_total: int = 0
+    truncated: int = 0
     start: float = field(default_factory=time.perf_counter)
 
     def add(self, prediction: Prediction) -> None:
         """Count one prediction."""
         self.texts += 1
         self.depth_total += prediction.depth
+        self.truncated += prediction.truncated
 
     def __str__(self) -> str:
         if not self.texts:
@@ -65,7 +69,7 @@ class JsonLines(Writer):
         self.scores = scores
 
     def write(self, example: Example, prediction: Prediction) -> None:
-        """Write ``{"text", "label", "score", "depth", "depths", "reason"}``; ``scores`` and ``trace`` if enabled."""
+        """Write ``{"text", "label", "score", "depth", "depths", "reason", "truncated"}``, with ``scores`` and ``trace`` if enabled."""
         line: dict[str, Any] = {"text": example.text}
         if example.text_pair is not None:
             line["text_pair"] = example.text_pair
@@ -75,6 +79,7 @@ class JsonLines(Writer):
             "depth": prediction.depth,
             "depths": prediction.depths,
             "reason": prediction.reason,
+            "truncated": prediction.truncated,
         }
         if self.scores:
             line["scores"] = dict(prediction.scores)
@@ -114,13 +119,6 @@ class TableLines(Writer):
     def end(self, summary: Summary) -> None:
         """Write the summary line."""
         self.out.write(f"{summary}\n")
-
-
-def shorten(text: str, width: int) -> str:
-    """Return one line of at most ``width`` characters, with control characters replaced by ``\ufffd``."""
-    line = " ".join(text[: 4 * width].split())
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elbert._display import clean_line
+
 if TYPE_CHECKING:
     from elbert.evaluation import Report, Timing
 
@@ -31,7 +33,7 @@ def print_report(report: Report, timings: Mapping[str, Timing]) -> None:
         for policy in report.policies:
             reasons = ", ".join(f"{reason} {count}" for reason, count in policy.reasons.items())
             depths = ", ".join(f"{depth}: {count}" for depth, count in policy.depths.items())
-            lines = f"{policy.policy}\n  exits by reason: {reasons}\n  exits by depth: {depths}"
+            lines = f"{clean_line(policy.policy)}\n  exits by reason: {reasons}\n  exits by depth: {depths}"
             console.print(lines, highlight=False, markup=False, soft_wrap=True)
     if report.oracles:
         oracles = "; ".join(f"{o.name} {o.accuracy:.4f} at mean depth {o.mean_depth:.2f}" for o in report.oracles)
@@ -74,7 +76,7 @@ def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
         cells = [f"{p.metrics[metric]:.4f}", f"{p.mean_depth:.2f}", f"{p.layer_speedup:.2f}x"]
         if timings:
             cells += [f"{timings[p.policy].speedup:.2f}x", f"{timings[p.policy].texts_per_second:,.0f}"]
-        table.add_row(Text(p.policy), *cells)  # a point's name may contain rich's markup
+        table.add_row(Text(clean_line(p.policy)), *cells)  # a point's name may contain rich's markup
     return table
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from elbert._display import shorten
 from elbert.cli.render.bars import draw_bar, draw_sparkline, print_parts
-from elbert.cli.render.prediction_writers import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

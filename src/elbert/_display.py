@@ -1,0 +1,26 @@
+"""Text of unknown origin as one line for a terminal or a log."""
+
+from __future__ import annotations
+
+import re
+
+# What a terminal or a reader of logs obeys: control characters, embeddings, overrides and isolates of the writing
+# direction, deprecated format characters, annotations. Lone surrogates cannot be written. Joiners, soft hyphens and
+# direction marks belong to words, and characters that are newer than this Python do no harm.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return a text of the same length, with U+FFFD for each character that a terminal obeys or cannot show."""
+    return UNSAFE.sub("\ufffd", text)
+
+
+def clean_line(text: str) -> str:
+    """Return a text as one line, cleaned."""
+    return clean(" ".join(text.split()))
+
+
+def shorten(text: str, width: int) -> str:
+    """Return one line of at most ``width`` characters, as :func:`clean_line` does."""
+    line = clean_line(text[: 4 * width])
+    return line if len(line) <= width else line[: width - 1] + "…"
