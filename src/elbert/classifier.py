@@ -24,9 +24,9 @@ from elbert.engine import (
     TokenList,
     run_engine,
 )
-from elbert.errors import BundleError, InputError
+from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
-from elbert.inference import Exits, build_predictions
+from elbert.inference import Exits, build_predictions, check_tokens
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
 from elbert.model.cpu import use_threads
 from elbert.prediction import Prediction
@@ -80,12 +80,12 @@ class Classifier:
         )
         self.threads = check_threads(threads)
         self._process = os.getpid()
+        self._folder = bundle.folder.absolute()  # now: the working directory may change
 
     def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[type[Classifier], dict[str, Any]]]:
         """Pickle and copy the settings only: the copy loads the same folder again."""
-        folder = self.bundle.folder.absolute()
         settings = {
-            "model": None if folder == bundled_model() else folder,
+            "model": None if self._folder == bundled_model() else self._folder,
             "policy": self.policy,
             "dtype": self.dtype,
             "device": str(self.backend.device),
@@ -211,6 +211,17 @@ class Classifier:
             source.raise_error()
         finally:
             source.close()
+
+    def encode_each(self, texts: Sequence[Text]) -> list[Tokens | ElbertError]:
+        """Return the tokens of each text, or why the model cannot take it."""
+        rows = self.tokeniser.encode_each(texts)
+        for number, row in enumerate(rows):
+            if isinstance(row, Tokens):
+                try:
+                    check_tokens(row, self.bundle.config)
+                except InputError as error:
+                    rows[number] = error
+        return rows
 
     def exits(self, tokens: Sequence[Tokens], policy: Policy, *, keep_trace: bool = False) -> Iterator[Exits]:
         """Yield rows as they exit, in any order; their identity is the index into ``tokens``.

@@ -21,8 +21,8 @@ class Prediction:
 
     ``label`` is the most probable label and ``score`` its probability. A multi-label model gives every label a
     probability of its own in ``scores``; a regression model has its value in ``score``. ``depth``, from 1 to
-    ``depths``, is the depth of the exit, and ``reason`` the rule (``entropy``, ``window``, …) or ``last``. ``truncated``
-    is whether the text is longer than the model reads, so that only a part of it was read.
+    ``depths``, is the depth of the exit, and ``reason`` the rule (``entropy``, ``window``, …) or ``last``.
+    ``truncated`` is whether the text is longer than the model reads, so that only a part of it was read.
     """
 
     label: str

@@ -9,13 +9,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from elbert.cli.streams import open_stdin_copy, print_note
-from elbert.errors import BadRow, DataError
+from elbert.errors import BadRow, DataError, ElbertError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.data import Example
     from elbert.evaluation import Targets
     from elbert.tokenization.tokens import Text
+
+
+BLOCK = 2048  # texts tokenised at once
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +68,7 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
 
     skipped = SkippedRows()
     examples = list(read_examples(file, skip_bad=skipped.skip if skip_bad else None))
+    examples = keep_usable(examples, skipped if skip_bad else None, classifier)
     if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts read")
         return [example.content() for example in examples], None
@@ -73,6 +77,34 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
         raise DataError(f"{file}: no labelled texts to evaluate")
     skipped.report(f"{len(kept)} texts evaluated")
     return [example.content() for example in kept], labels
+
+
+def keep_usable(examples: Sequence[Example], skipped: SkippedRows | None, classifier: Classifier) -> list[Example]:
+    """Return the examples that the model can take, and print how many of them it reads only in part.
+
+    Raises:
+        BadRow: the model cannot take an example, and ``skipped`` is None.
+    """
+    kept: list[Example] = []
+    truncated = 0
+    for start in range(0, len(examples), BLOCK):
+        block = examples[start : start + BLOCK]
+        for example, row in zip(block, classifier.encode_each([e.content() for e in block]), strict=True):
+            if not isinstance(row, ElbertError):
+                kept.append(example)
+                truncated += row.truncated
+            elif skipped is None:
+                raise example.bad_row(str(row)) from row
+            else:
+                skipped.skip(example.bad_row(str(row)))
+    report_truncated(truncated, len(kept))
+    return kept
+
+
+def report_truncated(truncated: int, total: int) -> None:
+    """Print how many texts the model reads only in part, if there are any."""
+    if truncated:
+        print_note(f"{truncated:,} of {total:,} texts truncated: they are longer than the model reads")
 
 
 def read_targets(
@@ -127,9 +159,11 @@ def split_examples(
     """
     from elbert.data import is_missing
 
-    if all(is_missing(example.label) for example in examples):
-        return [example.content() for example in examples], None, [example.line for example in examples]
     skipped = SkippedRows()
+    examples = keep_usable(examples, skipped if arguments.skip_bad else None, classifier)
+    if examples and all(is_missing(example.label) for example in examples):
+        skipped.report(f"{len(examples)} texts used")
+        return [example.content() for example in examples], None, [example.line for example in examples]
     kept, labels = read_targets(examples, skipped if arguments.skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{arguments.data}: no labelled texts to explain")

@@ -55,7 +55,12 @@ def run_engine(
     while True:
         should_read = engine.num_waiting < min_waiting and not (source.is_live and len(engine))
         if should_read and not source.has_ended:
-            yield from submit_all(engine, ((next(identities), row) for row in source.read_block()), policy)
+            rows = [(next(identities), row) for row in source.read_block()]
+            if failures := tuple(Failure(identity, row) for identity, row in rows if isinstance(row, ElbertError)):
+                yield StepResult(failures=failures)
+            yield from submit_all(
+                engine, [Request(identity, row, policy) for identity, row in rows if isinstance(row, Tokens)]
+            )
         if len(engine):
             with step_context():
                 result = engine.step()
@@ -64,17 +69,13 @@ def run_engine(
             return
 
 
-def submit_all(
-    engine: Engine, rows: Iterable[tuple[int, Tokens | ElbertError]], policy: Policy
-) -> Iterator[StepResult]:
-    """Submit rows; yields a failure for each that has no tokens, or that the engine rejects."""
-    for identity, tokens in rows:
+def submit_all(engine: Engine, requests: Sequence[Request]) -> Iterator[StepResult]:
+    """Submit requests; yields a failure for each one that the engine rejects."""
+    for request in requests:
         try:
-            if isinstance(tokens, ElbertError):
-                raise tokens
-            engine.submit(Request(identity, tokens, policy))
-        except ElbertError as error:
-            yield StepResult(failures=(Failure(identity, error),))
+            engine.submit(request)
+        except InputError as error:
+            yield StepResult(failures=(Failure(request.identity, error),))
 
 
 class OrderedResults(Generic[Result]):

@@ -46,8 +46,8 @@ def predict(
 
     ``model`` is a folder that every machine sees, or a hub id (default: the bundled model). Columns ``text``, and for
     pairs ``text_pair``, are read. Columns ``label``, ``score``, ``depth``, ``depths``, ``reason``, ``truncated`` are
-    added, and on request ``scores`` (by label) and ``trace``; ``prefix`` is put before their names. A row that fails ends the run;
-    with ``keep_bad`` its columns are null, and a column ``error`` holds the reason.
+    added, and on request ``scores`` (by label) and ``trace``; ``prefix`` is put before their names. A row that fails
+    ends the run; with ``keep_bad`` its columns are null, and a column ``error`` holds the reason.
 
     ``actors`` is the number of processes with an engine, or ``(min, max)`` for a pool that grows and shrinks (default:
     up to as many as the cluster has resources for). Each computes with ``threads`` processor threads (default: one),
@@ -61,6 +61,11 @@ def predict(
         MissingExtra: Ray is not installed.
     """
     import_ray()
+    if not hasattr(dataset, "map_batches"):
+        raise InputError(
+            f"expected a ray.data.Dataset, got {type(dataset).__name__}; make one with ray.data.from_items, "
+            "from_pandas or a read_ function"
+        )
     if rows_per_block < 1:
         raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
     bundle = Bundle.open(model)

@@ -160,7 +160,9 @@ class Dispatcher:
             # A call remembers all of its rows if one asks for a trace; the others must not pay for its conversion.
             self._deliver_exits(replace(exits.keep(~traced), trace=None), ended)
             exits = exits.keep(traced)
-        for (identity, prediction), logits in zip(build_predictions(exits, self._config), exits.logits, strict=True):
+        truncated = {i for i in identities if i in self._rows and self._rows[i].tokens.truncated}
+        predictions = build_predictions(exits, self._config, truncated)
+        for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
             if identity in self._shadow:
                 self._shadow.compare(identity, prediction)
             elif row := self._remove(identity):

@@ -25,7 +25,8 @@ from elbert.serving.tokenizer_pool import TokenizerPool, count_characters
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import Direction, Text
+from elbert.tokenization.text_inputs import check_texts
+from elbert.tokenization.tokens import Direction, Text
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
@@ -172,7 +173,7 @@ class Service:
             if not self.is_ready:
                 raise NotReady("the server is starting, restarting or stopping; try again in a moment")
             options = ClassifyOptions(policy, deadline_ms, trace, truncate, direction, raw, max_tokens)
-            return await self._pipeline.submit(texts, options)
+            return await self._pipeline.submit(list(check_texts(texts)), options)
         except ElbertError as error:
             notify(self._observer.on_reject, error)
             raise

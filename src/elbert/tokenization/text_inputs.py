@@ -11,7 +11,7 @@ from elbert.tokenization.tokens import Text, check_text
 EXPECTED = "expected a list (or any iterable) of strings or of pairs (text, text_pair)"
 
 
-def check_texts(texts: Any) -> Iterable[object]:
+def check_texts(texts: Any) -> Iterable[Any]:
     """Return ``texts`` if it is an iterable of several items; each item is checked when it is read.
 
     Lists, generators, a column of a table (``df["text"]``) and arrays of strings are accepted.

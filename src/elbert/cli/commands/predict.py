@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier
-from elbert.cli.inputs import SkippedRows
+from elbert.cli.inputs import SkippedRows, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
-from elbert.cli.streams import open_stdin_copy, print_note
+from elbert.cli.streams import open_stdin_copy
 from elbert.errors import BadRow, InputError
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
                 out.flush()  # the process that sends lines may wait for each answer
         writer.end(summary)
     skipped.report(f"{summary.texts} texts classified")
-    if summary.truncated:
-        print_note(f"{summary.truncated} of {summary.texts} texts truncated: they are longer than the model reads")
+    report_truncated(summary.truncated, summary.texts)
     return 0
 
 

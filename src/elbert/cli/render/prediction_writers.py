@@ -69,7 +69,7 @@ class JsonLines(Writer):
         self.scores = scores
 
     def write(self, example: Example, prediction: Prediction) -> None:
-        """Write ``{"text", "label", "score", "depth", "depths", "reason", "truncated"}``, with ``scores`` and ``trace`` if enabled."""
+        """Write the texts and the prediction, with its scores and its trace if they are enabled."""
         line: dict[str, Any] = {"text": example.text}
         if example.text_pair is not None:
             line["text_pair"] = example.text_pair
