@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable
 
 import numpy as np
-import torch
 
 from elbert.engine.requests import Failure, LayerCall, Request, Requests, StepResult, check_outputs, run_bisecting
 from elbert.engine.scheduler import Capacity, Queue, Scheduler
 from elbert.errors import InputError
 from elbert.inference import PendingRows, Rows, admit, check_tokens, deepen, exit_at_deadline, group_by_weights, settle
 from elbert.model import Backend
+from elbert.model.isolation import isolated
 
 DEFAULT_DUE = 1.0  # seconds; a request without a deadline waits as if it had this one
 
@@ -96,7 +96,7 @@ class Engine:
         if identity in self._requests:
             self._cancelled.add(identity)
 
-    @torch.inference_mode()
+    @isolated()
     def step(self) -> StepResult:
         """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
         self._drop_cancelled()

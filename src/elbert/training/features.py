@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elbert.data import read_examples
 from elbert.errors import DataError
-from elbert.evaluation import parse_target
+from elbert.evaluation import read_targets
 from elbert.model.config import Problem
 from elbert.tokenization import Tokeniser
 
@@ -28,10 +28,10 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
     examples = list(read_examples(path))
     if not examples:
         raise DataError(f"{path}: no examples")
-    labels = [parse_target(example, names, problem) for example in examples]
+    _, targets = read_targets(examples, names, problem)
     return [
         {"input_ids": t.ids, "token_type_ids": t.type_ids, "labels": label}
-        for t, label in zip(tokeniser.encode([e.content() for e in examples]), labels, strict=True)
+        for t, label in zip(tokeniser.encode([e.content() for e in examples]), targets.values.tolist(), strict=True)
     ]
 
 
@@ -44,16 +44,20 @@ class Collator:
     def __call__(self, features: list[Features]) -> dict[str, Tensor]:
         """Return ``input_ids, attention_mask, token_type_ids [rows, tokens]`` and ``labels``."""
         lengths = [len(f["input_ids"]) for f in features]
-        positions = torch.arange(max(lengths))
+        host: dict[str, Any] = {"dtype": torch.long, "device": "cpu"}  # whatever torch's defaults are
+        is_class = isinstance(features[0]["labels"], int)
+        positions = torch.arange(max(lengths), **host)
         return {
             "input_ids": pad_rows([f["input_ids"] for f in features], self.pad_id),
-            "attention_mask": (positions < torch.tensor(lengths).unsqueeze(-1)).long(),
+            "attention_mask": (positions < torch.tensor(lengths, **host).unsqueeze(-1)).long(),
             "token_type_ids": pad_rows([f["token_type_ids"] for f in features], 0),
-            "labels": torch.tensor([f["labels"] for f in features]),
+            "labels": torch.tensor(
+                [f["labels"] for f in features], dtype=torch.long if is_class else torch.float32, device="cpu"
+            ),
         }
 
 
 def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Return ``[rows, longest]``."""
-    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    tensors = [torch.tensor(row, dtype=torch.long, device="cpu") for row in rows]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,6 +12,7 @@ from elbert.model.config import Problem
 from elbert.model.reference.losses import depth_losses
 from elbert.training.options import ExitOptions
 
+HOST: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 INITIAL_T = 4.0  # of the learned parameters: each weight starts at sigmoid(4) = 0.982
 
 
@@ -27,7 +30,7 @@ class ExitObjective(nn.Module):
         self.options = options
         self.smoothing = smoothing
         if options.weighting == "learned":
-            self.t = nn.Parameter(torch.full((depths - 1,), INITIAL_T))
+            self.t = nn.Parameter(torch.full((depths - 1,), INITIAL_T, **HOST))
             self.t.register_hook(average_over_processes)  # type: ignore[no-untyped-call]  # torch's own
 
     def weights(self) -> Tensor:
@@ -41,10 +44,10 @@ class ExitObjective(nn.Module):
         if options.weighting == "learned":
             return options.weight_floor + (1 - options.weight_floor) * self.t.sigmoid()
         if options.weighting == "linear":
-            return torch.arange(1, self.depths) * (2 / (self.depths + 1))
+            return torch.arange(1, self.depths, **HOST) * (2 / (self.depths + 1))
         if options.weighting == "last-heavy":
-            return torch.full((earlier,), self.depths * (1 - options.last_share) / max(earlier, 1))
-        return torch.ones(earlier)
+            return torch.full((earlier,), self.depths * (1 - options.last_share) / max(earlier, 1), **HOST)
+        return torch.ones(earlier, **HOST)
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch: ``exit_logits [depths, rows, classes]``, labels as in :func:`depth_losses`."""

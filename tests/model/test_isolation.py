@@ -1,0 +1,156 @@
+"""What a program sets in torch changes no prediction, and a prediction changes nothing of what it sets."""
+
+import ast
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import elbert
+from elbert.classifier import Classifier
+from elbert.model.precision import can_int8
+from tiny import texts
+
+SOURCE = Path(elbert.__file__).parent
+TEXTS = texts(40)
+DTYPES = ["float32", "bfloat16", *(["int8"] if can_int8() else [])]
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    yield
+    torch.set_default_dtype(before)
+
+
+@contextmanager
+def default_device(device):
+    torch.set_default_device(device)
+    yield
+    torch.set_default_device(None)
+
+
+SURROUNDINGS = {
+    "default device meta": lambda: default_device("meta"),
+    "device meta": lambda: torch.device("meta"),
+    "autocast bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "autocast float16": lambda: torch.autocast("cpu", dtype=torch.float16),
+    "default float64": lambda: default_dtype(torch.float64),
+    "default bfloat16": lambda: default_dtype(torch.bfloat16),
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "gradients": torch.enable_grad,
+    "numpy raises": lambda: np.errstate(all="raise"),
+}
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def reference(request, bundle_folder):
+    """A classifier, and what it predicts where nothing is set."""
+    classifier = Classifier.load(bundle_folder, "entropy(0.4)", dtype=request.param)
+    return classifier, classifier.predict(TEXTS, trace=True)
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_predictions_are_equal_whatever_is_set(reference, bundle_folder, name):
+    classifier, expected = reference
+    with SURROUNDINGS[name]():
+        assert classifier.predict(TEXTS, trace=True) == expected
+        loaded = Classifier.load(bundle_folder, "entropy(0.4)", dtype=classifier.dtype)
+        assert loaded.predict(TEXTS, trace=True) == expected
+    assert loaded.predict(TEXTS, trace=True) == expected
+
+
+def test_settings_may_change_within_a_stream(reference):
+    classifier, expected = reference
+    found = []
+    with ExitStack() as stack:
+        stream = classifier.stream(iter(TEXTS), trace=True)
+        for name in ("autocast bfloat16", "device meta", "default float64"):
+            found.append(next(stream))
+            stack.enter_context(SURROUNDINGS[name]())
+        found += stream
+    assert found == expected
+
+
+@pytest.mark.parametrize("code", ["can_pack(torch.float32, torch.device('cpu'))", "can_int8()"])
+def test_checks_of_the_machine_are_not_influenced(code):
+    """Their results are kept for the whole process, so the first call must not depend on its surroundings."""
+    program = f"""
+import torch
+from elbert.model.layer import can_pack
+from elbert.model.int8 import can_int8
+torch.set_default_device("meta")
+torch.set_default_dtype(torch.float64)
+with torch.autocast("cpu"):
+    print({code})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    import elbert.model.int8
+    import elbert.model.layer
+
+    names = vars(elbert.model.layer) | vars(elbert.model.int8) | {"torch": torch}
+    assert done.stdout == f"{eval(code, names)}\n"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_no_setting_of_others(bundle_folder, threads):
+    """Not of this thread, nor of one that runs, nor of one that starts while a call is in progress."""
+    classifier = Classifier.load(bundle_folder, threads=threads)
+    before, seen = torch.get_num_threads(), []
+
+    class Watch:
+        """The backend, which looks at torch's setting from threads that start within a call."""
+
+        def __getattr__(self, name):
+            return getattr(classifier_backend, name)
+
+        def step(self, *arguments):
+            seen.append(("inside", torch.get_num_threads()))
+            other = threading.Thread(target=lambda: seen.append(("other", torch.get_num_threads())))
+            other.start()
+            other.join()
+            return classifier_backend.step(*arguments)
+
+    classifier_backend, classifier.backend = classifier.backend, Watch()
+    stream = classifier.stream(iter(TEXTS))
+    next(stream)
+    assert torch.get_num_threads() == before
+    torch.set_num_threads(before + 1)
+    try:
+        list(stream)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert {number for where, number in seen if where == "inside"} == {threads}
+    assert {number for where, number in seen if where == "other"} <= {before, before + 1}
+
+
+def test_an_error_restores_the_number_of_threads(bundle_folder):
+    classifier, before = Classifier.load(bundle_folder, threads=3), torch.get_num_threads()
+    with pytest.raises(elbert.InputError):
+        classifier.predict(["a film", 5])
+    assert torch.get_num_threads() == before
+
+
+# Functions of torch that create a tensor on the default device, or of the default type.
+FACTORIES = {
+    *("arange", "as_tensor", "asarray", "empty", "empty_strided", "eye", "full", "linspace", "logspace", "normal"),
+    *("ones", "rand", "randint", "randn", "randperm", "scalar_tensor", "tensor", "tril_indices", "zeros"),
+}
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_tensors_are_created_with_an_explicit_device_and_type(file):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if ast.unparse(node.func.value) == "torch" and node.func.attr in FACTORIES:
+            named = {keyword.arg for keyword in node.keywords}
+            assert None in named or {"device", "dtype"} <= named, f"line {node.lineno}: {ast.unparse(node)}"
