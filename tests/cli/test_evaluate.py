@@ -132,10 +132,13 @@ def test_pairs(elbert, bundle_folder, tmp_path):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ('{"text": "x"}', "no label; expected a column 'label'"),
+        ('{"text": "x"}', "no label; expected one label, a name or an index"),
         ('{"text": "x", "label": "neutral"}', "unknown label 'neutral'; expected one of negative, positive"),
-        ('{"text": "x", "label": 2}', "unknown label 2"),
-        ('{"text": "x", "label": 0.5}', "expected one label, a name or an index"),
+        ('{"text": "x", "label": 2}', "unknown label '2'; expected one of negative, positive, or an index from 0 to 1"),
+        ('{"text": "x", "label": 0.5}', "unknown label '0.5'"),
+        ('{"text": "x", "label": true}', "unknown label 'true'"),
+        ('{"text": "x", "label": {"a": 1}}', "label must be a name, an index, a number or a list of labels, got dict"),
+        ('{"text": "x", "label": "Positive"}', "unknown label 'Positive', closest to 'positive'; expected one of"),
         ('{"label": 1}', "text is missing"),
     ],
 )

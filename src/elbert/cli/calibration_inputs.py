@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elbert.calibration import CertifiedRisk, Goal
 from elbert.calibration.certify import check_enough
 from elbert.cli.flags import load_classifier
 from elbert.cli.inputs import read_data
 from elbert.errors import DataError, InputError
-from elbert.evaluation import Outputs, collect, split_indices
+from elbert.evaluation import Outputs, Targets, collect, split_indices
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.tokenization.tokenizer import Text
+    from elbert.tokenization.tokens import Text
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,11 @@ class DataPart:
     """Texts, and their targets if they have labels."""
 
     texts: Sequence[Text]
-    labels: Sequence[Any] | None
+    labels: Targets | None
 
     def select(self, index: Sequence[int]) -> DataPart:
         """Return the texts at these positions."""
-        return DataPart(
-            [self.texts[i] for i in index], None if self.labels is None else [self.labels[i] for i in index]
-        )
+        return DataPart([self.texts[i] for i in index], None if self.labels is None else self.labels.take(index))
 
     def collect_outputs(self, classifier: Classifier) -> Outputs:
         """Return the probabilities of every depth."""

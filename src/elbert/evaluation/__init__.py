@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from elbert.evaluation.cost import Latency, Timing, measure_latencies, measure_throughput
-from elbert.evaluation.outputs import Outputs, collect, load_outputs, parse_target, split_indices
+from elbert.evaluation.outputs import Outputs, collect, load_outputs, split_indices
 from elbert.evaluation.report import PolicyScore, Report, evaluate
+from elbert.evaluation.targets import Targets, parse_target, read_targets, resolve_targets
 
 __all__ = [
     "Latency",
     "Outputs",
     "PolicyScore",
     "Report",
+    "Targets",
     "Timing",
     "collect",
     "evaluate",
     "measure_latencies",
     "load_outputs",
     "measure_throughput",
-    "split_indices",
     "parse_target",
+    "read_targets",
+    "resolve_targets",
+    "split_indices",
 ]

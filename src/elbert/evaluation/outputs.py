@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,32 +13,14 @@ from numpy.typing import NDArray
 
 from elbert._atomic import open_atomic
 from elbert.classifier import Classifier
-from elbert.data import Example, resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import DataError, InputError
+from elbert.evaluation.targets import Targets, parse_target, resolve_targets
 from elbert.exits import Full
 from elbert.model.config import Problem
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.text_inputs import list_texts
+from elbert.tokenization.tokens import Text
 
-Target = int | float | list[float]
-
-
-def parse_target(example: Example, names: Sequence[str], problem: Problem) -> Target:
-    """The label of an example: a class index, a list of 0 and 1 per label, or a value (regression).
-
-    Raises:
-        BadRow: the example has no label, or the model has no such label.
-    """
-    if example.label is None:
-        raise example.bad_row("no label; expected a column 'label'")
-    try:
-        if problem == "regression":
-            return resolve_value(example.label)
-        if problem == "multi_label_classification":
-            return [float(x) for x in resolve_labels_multi(example.label, names)]
-        return resolve_label(example.label, names)
-    except InputError as error:
-        raise example.bad_row(str(error)) from error
-
+__all__ = ["Outputs", "collect", "is_consistent", "load_outputs", "parse_target", "split_indices"]
 
 Floats = NDArray[np.float32]
 
@@ -149,17 +131,27 @@ def is_consistent(outputs: Outputs) -> bool:
     return labels.shape == shape[:1] and indices
 
 
-def collect(classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target] | None) -> Outputs:
+def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Sequence[object] | None) -> Outputs:
     """Run texts once at full depth and keep the probabilities of every depth.
 
-    Without labels, the last depth's predictions serve as labels (:meth:`Outputs.unlabelled`).
+    ``labels`` are read as in a data file. Without them, the last depth's predictions serve as labels
+    (:meth:`Outputs.unlabelled`).
+
+    Raises:
+        InputError: the texts are not those of :meth:`Classifier.predict`, a label is not valid, or there are not as
+            many labels as texts.
     """
+    texts = list_texts(texts)
     config = classifier.bundle.config
+    targets = None if labels is None else resolve_targets(labels, config.labels, config.problem)
+    if targets is not None and len(targets) != len(texts):
+        raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
     tokens = classifier.tokeniser.encode(texts)
     probabilities = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
     for exits in classifier.exits(tokens, Full(), keep_trace=True):
         if exits.trace is not None:
             probabilities[exits.identity] = exits.trace
     lengths = np.array([len(t.ids) for t in tokens], np.int64)
-    outputs = Outputs(probabilities, np.array(labels or 0), lengths, config.labels, config.problem)
-    return outputs.unlabelled() if labels is None else outputs
+    values = np.zeros(len(texts), np.int64) if targets is None else targets.values
+    outputs = Outputs(probabilities, values, lengths, config.labels, config.problem)
+    return outputs.unlabelled() if targets is None else outputs

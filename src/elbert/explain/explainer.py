@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from elbert.explain.pieces import split_pieces
 from elbert.explain.rule_tracks import describe_exit, finite_or_none, read_signal, track_rules
 from elbert.explain.wall_clock import ROUNDS, measure_wall_clock
 from elbert.model import ModelConfig
-from elbert.tokenization.tokenizer import Text, check_text
+from elbert.tokenization.tokens import Text, check_text
 
 POINT, RIVAL, ORACLE = "point", "rival", "oracle"
 RIVAL_SPECS = (
@@ -45,7 +45,7 @@ def explain(
     classifier: Classifier,
     text: Text,
     policy: str | Policy | None = None,
-    label: str | int | None = None,
+    label: str | int | Sequence[str | int] | None = None,
     *,
     attention: bool = True,
     rounds: int = ROUNDS,
@@ -53,8 +53,9 @@ def explain(
     """Explain why a text, or a pair ``(text, text_pair)``, exits at its depth (default policy: the classifier's own).
 
     Probabilities come from one run of the classifier at full depth. ``label`` is the true label, a name or an index
-    (for a multi-label model several, separated by ``;``). ``attention`` is computed by the reference model in float32,
-    which imports transformers. ``rounds`` is the number of timing rounds; 0 skips the timing.
+    (for a multi-label model a list of them, or text with ``;`` between them). ``attention`` is computed by the
+    reference model in float32, which imports transformers. ``rounds`` is the number of timing rounds; 0 skips the
+    timing.
 
     Raises:
         InputError: the model is a regression, the text is empty, or the model has no such label.
@@ -189,7 +190,7 @@ def compute_cost(config: ModelConfig, tokens: int, depth: int, policy: Policy) -
     return Cost(1 - depth / config.depths, 1 - spent / full, spent, full)
 
 
-def resolve_truth(label: str | int, config: ModelConfig) -> NDArray[Any]:
+def resolve_truth(label: object, config: ModelConfig) -> NDArray[Any]:
     """The true label as an array: ``[1]`` the class, or ``[1, classes]`` 0/1 for multi-label.
 
     Raises:

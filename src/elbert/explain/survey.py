@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
 from elbert.errors import DataError
-from elbert.evaluation import Outputs, collect
+from elbert.evaluation import Outputs, Targets, collect
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.metrics import decode_predictions, find_correct, pearson
 from elbert.evaluation.oracles import first_depth, holds_from_here, overthinking_rate
@@ -20,7 +20,8 @@ from elbert.exits import Policy, Replay, Trace
 from elbert.explain.explainer import resolve_explainable_policy
 from elbert.explain.explanation import to_plain
 from elbert.model.config import ModelConfig, Problem
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.text_inputs import list_texts
+from elbert.tokenization.tokens import Text
 
 BINS = 8  # of text lengths
 MOST_CLASSES = 8  # with more classes, the list of pairs is easier to read than a matrix
@@ -76,7 +77,7 @@ class Survey:
 def survey(
     classifier: Classifier,
     texts: Sequence[Text],
-    labels: Sequence[Any] | None = None,
+    labels: Targets | Sequence[object] | None = None,
     policy: str | Policy | None = None,
     *,
     source: str = "",
@@ -85,14 +86,16 @@ def survey(
 ) -> Survey:
     """Survey how texts exit under a policy (default: the classifier's own), from one run at full depth.
 
-    ``labels`` are class indices, or for a multi-label model 0/1 per label; None if unknown. ``lines`` are
-    the line numbers of the texts in ``source`` (default: 1, 2, …); ``total`` is their number before sampling.
+    ``labels`` are read as in a data file: names, indices, or for a multi-label model lists of them or 0/1 per label;
+    None if unknown. ``lines`` are the line numbers of the texts in ``source`` (default: 1, 2, …); ``total`` is their
+    number before sampling.
 
     Raises:
         DataError: there are no texts.
-        InputError: the model is a regression.
+        InputError: the model is a regression, or a label is not valid.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
+    texts = list_texts(texts)
     config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
 from elbert.evaluation.metrics import decode_predictions, task_metrics
-from elbert.evaluation.outputs import Target
+from elbert.evaluation.targets import Targets, resolve_targets
 from elbert.export.onnx_file import export
 from elbert.export.quantization import Dtype
 from elbert.export.session import Session
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.text_inputs import list_texts
+from elbert.tokenization.tokens import Text
 
 BATCHES = (1, 32)
 LOADS = 3
@@ -59,17 +60,18 @@ class Reference:
 
 
 def compare_precisions(
-    classifier: Classifier, texts: Sequence[Text], labels: Sequence[Target], *, rounds: int = 3
+    classifier: Classifier, texts: Sequence[Text], labels: Targets | Sequence[object], *, rounds: int = 3
 ) -> dict[str, Precision]:
     """Export every precision and compare each on the texts with the classifier, which must be in float32.
 
     Speed is the median of interleaved rounds over the texts in padded batches of 1 and 32, without tokenization.
 
     Raises:
-        InputError: the model cannot be exported.
+        InputError: the model cannot be exported, or a label is not valid.
     """
-    threads, tokens = classifier.threads, classifier.tokeniser.encode(list(texts))
-    reference = run_reference(classifier, tokens, labels)
+    threads, tokens = classifier.threads, classifier.tokeniser.encode(list_texts(texts))
+    targets = resolve_targets(labels, classifier.labels, classifier.bundle.config.problem)
+    reference = run_reference(classifier, tokens, targets)
     with tempfile.TemporaryDirectory() as folder:
         files = {
             dtype: export(classifier, None, Path(folder) / f"{dtype}.onnx", dtype=dtype, extra_outputs=True)
@@ -86,7 +88,7 @@ def compare_precisions(
         }
 
 
-def run_reference(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequence[Target]) -> Reference:
+def run_reference(classifier: Classifier, tokens: Sequence[Tokens], targets: Targets) -> Reference:
     """The outputs of the classifier under its own policy."""
     config = classifier.bundle.config
     probabilities = np.zeros((len(tokens), 1, len(config.labels)), np.float32)
@@ -94,7 +96,7 @@ def run_reference(classifier: Classifier, tokens: Sequence[Tokens], labels: Sequ
     for exits in classifier.exits(tokens, classifier.policy):
         probabilities[exits.identity, 0], depth[exits.identity] = exits.probabilities, exits.depth
     lengths = np.array([len(row.ids) for row in tokens], np.int64)
-    return Reference(Outputs(probabilities, np.array(labels), lengths, config.labels, config.problem), depth)
+    return Reference(Outputs(probabilities, targets.values, lengths, config.labels, config.problem), depth)
 
 
 def measure_precision(

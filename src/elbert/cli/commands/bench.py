@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.evaluation import Latency, Timing
     from elbert.exits import Policy
-    from elbert.tokenization.tokenizer import Text
+    from elbert.tokenization.tokens import Text
 
 COMMON_WORDS = (
     *("the", "a", "film", "of", "and", "story", "is", "slow", "but", "warm", "it", "never", "quite", "what", "one"),
@@ -86,7 +86,7 @@ def read_texts(file: str) -> list[Text]:
     """
     from elbert.data import read_examples
 
-    texts = [example.content() for example in read_examples(file)]
+    texts = [example.content() for example in read_examples(file, labels=False)]
     if not texts:
         raise DataError(f"{file}: no texts to measure on")
     return texts

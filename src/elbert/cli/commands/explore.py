@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until interrupted."""
     from elbert._optional import require
 
-    for module in ("uvicorn", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded
+    for module in ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded
         require(module, "serve")
     from elbert.serving.http import explorer_application
     from elbert.serving.http.server import run as serve
@@ -91,5 +91,5 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
     if len(sample) < len(texts):
         sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {len(texts):,} texts\n")
     some = [texts[i] for i in sample]
-    outputs = collect(classifier, some, [labels[i] for i in sample])
+    outputs = collect(classifier, some, labels.take(sample))
     return Evaluation(some, outputs, Path(arguments.data).name, len(texts))

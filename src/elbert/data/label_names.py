@@ -1,0 +1,185 @@
+"""The label names of a data file, collected from its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from elbert.data.examples import read_examples
+from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
+from elbert.errors import BadRow, DataError, InputError
+
+LABELS_FILE = "labels.json"
+MAX_CLASSES = 100_000
+
+
+def read_label_names(path: str, *, multi: bool = False) -> list[str]:
+    """Return the label names of a data file, in index order, the same for every format.
+
+    Names are sorted by code point (codes such as ``007`` by number, before others). Where all labels are indices,
+    ``labels.json`` beside the file (a JSON list of names) is used, else ``LABEL_0`` up to the highest. With ``multi``,
+    lists of 0 and 1 that all have the same length from two are vectors, with one label for each position.
+
+    Raises:
+        DataError: there are no labels, or ``labels.json`` does not fit.
+        BadRow: a row has no label, or one that is neither a name nor an index; names and indices are mixed; or the
+            highest index is a code: fewer than half of the indices up to it occur.
+    """
+    found = _Collector(path)
+    for example in read_examples(path):
+        try:
+            if multi:
+                found.add_several(*split_labels(example.label), example.line)
+            else:
+                found.add(_read_one(example.label), example.line)
+        except InputError as error:
+            raise example.bad_row(str(error)) from error
+    names_file = None if path == "-" else Path(path).parent / LABELS_FILE
+    named = _read_names(names_file) if names_file and names_file.is_file() and not found.names else None
+    if width := found.vector_width():
+        if named and len(named) != width:
+            raise DataError(f"{names_file}: names {len(named)} labels, but {path} has 0/1 vectors of {width}")
+        return named or [f"LABEL_{index}" for index in range(width)]
+    found.add_undecided()
+    if found.names:
+        return sorted(found.names, key=_order)
+    if not found.indices:
+        raise DataError(f"{path}: no labels found; expected a column named label with names or indices")
+    if named is None:
+        return [f"LABEL_{index}" for index in range(found.highest_index() + 1)]
+    for text, line in found.indices.items():
+        try:
+            LabelSet(named).read_class(text)
+        except InputError as error:
+            raise BadRow(path, line, f"{error}, which are those of {LABELS_FILE}") from error
+    return named
+
+
+class _Collector:
+    """The distinct labels of a file, each with its first line.
+
+    Lists of 0 and 1 are indices or vectors, which only the last row decides: ``undecided`` holds their items,
+    ``widths`` their lengths, and ``vector`` the first of them that repeats an item, so that it must be a vector.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.names: dict[str, int] = {}
+        self.indices: dict[str, int] = {}
+        self.undecided: dict[str, int] = {}
+        self.widths: dict[int, int] = {}
+        self.vector: tuple[int, int] | None = None  # width, line
+        self.other: int | None = None  # the first line that is no list of 0 and 1
+
+    def add(self, text: str, line: int) -> None:
+        """Add one label.
+
+        Raises:
+            BadRow: it is a number but no index, or the file has names and indices.
+        """
+        if not is_numeric(text):
+            self.names.setdefault(text.lower() if is_boolean(text) else text, line)
+        elif parse_index(text) is None:
+            raise BadRow(
+                self.source,
+                line,
+                f"label {text!r:.60} is neither a name nor an index: indices are whole numbers from 0; leave out rows "
+                "without a class, name classes that are numbers with --labels, or train on values with --problem "
+                "regression",
+            )
+        else:
+            self.indices.setdefault(text, line)
+        if self.names and self.indices:
+            (name, named), (index, indexed) = next(iter(self.names.items())), next(iter(self.indices.items()))
+            raise BadRow(
+                self.source,
+                max(named, indexed),
+                f"the label column mixes names ({name!r:.60}) with indices ({index!r:.60}), see line "
+                f"{min(named, indexed)}; use one or the other, or list all names with --labels",
+            )
+
+    def add_several(self, parts: Sequence[str], is_list: bool, line: int) -> None:
+        """Add the labels of a multi-label row.
+
+        Raises:
+            BadRow: as for one label.
+        """
+        bits = [parse_bit(part) for part in parts]
+        if not is_list or None in bits:
+            for part in parts:
+                self.add(part, line)
+            if parts and self.other is None:
+                self.other = line
+        elif bits:
+            self.widths.setdefault(len(bits), line)
+            for part in parts:
+                self.undecided.setdefault(part, line)
+            if self.vector is None and len(set(bits)) < len(bits):
+                self.vector = len(bits), line
+
+    def vector_width(self) -> int:
+        """Return the number of labels if the rows are 0/1 vectors, else 0.
+
+        Raises:
+            BadRow: one row must be a vector, and another cannot be one of the same width.
+        """
+        if self.vector is None:
+            return 2 if set(self.widths) == {2} and self.other is None else 0
+        width, line = self.vector
+        others = [other for length, other in self.widths.items() if length != width]
+        if self.other is not None:
+            others.append(self.other)
+        if others:
+            raise BadRow(self.source, min(others), f"no 0/1 vector of {width} labels, but the label of line {line} is")
+        return width
+
+    def add_undecided(self) -> None:
+        """Read the lists of 0 and 1 as indices.
+
+        Raises:
+            BadRow: the file has names too.
+        """
+        for part, line in self.undecided.items():
+            self.add(part, line)
+
+    def highest_index(self) -> int:
+        """Return the highest index.
+
+        Raises:
+            BadRow: it looks like a code or a value.
+        """
+        lines = {parse_index(text) or 0: line for text, line in reversed(self.indices.items())}
+        highest = max(lines)
+        if highest >= MAX_CLASSES or 2 * len(lines) < highest + 1:
+            shown = ",".join(map(str, sorted(lines)[:3])) + (",…" if len(lines) > 3 else "")
+            raise BadRow(
+                self.source,
+                lines[highest],
+                f"label {highest} is a code or a value rather than an index: of 0 to {highest} only {len(lines)} "
+                f"occur; name the classes with --labels={shown} or in {LABELS_FILE}",
+            )
+        return highest
+
+
+def _read_one(label: object) -> str:
+    text = parse_label(label)
+    if not text:
+        raise InputError("no label; expected a name or an index")
+    if isinstance(text, list):
+        raise InputError(f"expected one label, got the list {text!r:.60}; lists need --problem multi-label")
+    return text
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    return (False, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (True, 0, name)
+
+
+def _read_names(file: Path) -> list[str]:
+    try:
+        names = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not readable as JSON ({error}); expected a list of label names") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise DataError(f"{file}: expected a JSON list of distinct label names, in index order")
+    return names
