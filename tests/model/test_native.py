@@ -170,9 +170,37 @@ def test_wrong_tensors_are_refused(dtype):
         lambda: LOADED.quantise(x[:, ::2]),
         lambda: LOADED.gelu_quantise(x, one, one),
         lambda: LOADED.dequantise(x, one[:4], one, out=x[:2]),
+        lambda: LOADED.dequantise(x, one[:4], one, out=x.to("meta")),
+        lambda: LOADED.dequantise(x, one[:4], one, out=x.double()),
+        lambda: LOADED.dequantise(x, one[:4], one, out=x.t().contiguous().t()),
+        lambda: LOADED.attend(qkv.to("meta"), starts, 2),
+        lambda: LOADED.attend(qkv, starts.to("meta"), 2),
+        lambda: LOADED.quantise(x.to("meta")),
+        lambda: LOADED.quantise(x.to_sparse()),
+        lambda: LOADED.add_norm(x, x, one.to("meta"), one, 1e-6),
+        lambda: LOADED.scaled_add_norm(x, x, one[:4].to("meta"), one, one, one, 1e-6),
+        lambda: LOADED.scaled_add_norm_quantise(x, x, one[:4], one[:31], one, one, 1e-6),
     ):
         with pytest.raises(ValueError):
             wrong()
+
+
+@needs_kernels
+def test_the_default_device_is_not_used(dtype):
+    """Outputs are on the CPU wherever torch creates tensors by default: their addresses go to C."""
+    qkv, starts, one = random(4, 96, dtype=dtype), starts_of([4]), torch.ones(32)
+    x = random(4, 32, dtype=dtype)
+
+    def call_all():
+        hidden, quantised = LOADED.scaled_add_norm_quantise(x, x, one[:4], one, one, one, 1e-6)
+        norms = LOADED.add_norm(x, x, one, one, 1e-6), LOADED.scaled_add_norm(x, x, one[:4], one, one, one, 1e-6)
+        others = LOADED.quantise(x), LOADED.gelu_quantise(x, one[:4], one), (LOADED.dequantise(x, one[:4], one),)
+        return LOADED.attend(qkv, starts, 2), hidden, *quantised, *norms, *(part for other in others for part in other)
+
+    expected = call_all()
+    with torch.device("meta"):
+        found = call_all()
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @needs_kernels

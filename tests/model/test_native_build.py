@@ -69,3 +69,62 @@ def test_built_by_several_at_once(monkeypatch, tmp_path):
     assert all(isinstance(each.result(), native.Kernels) for each in made)
     assert [file.suffix for file in (tmp_path / "elbert").iterdir()] == [".so"]
     assert (tmp_path / "elbert").stat().st_mode & 0o777 == 0o700
+
+
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut in the header": lambda whole: whole[:40],
+    "cut after the header": lambda whole: whole[:1000],
+    "a quarter": lambda whole: whole[: len(whole) // 4],
+    "half": lambda whole: whole[: len(whole) // 2],
+    "without its last byte": lambda whole: whole[:-1],
+    "without its digest": lambda whole: whole[: -build.DIGEST_SIZE],
+    "zeros": lambda whole: bytes(len(whole)),
+    "zeros from the middle": lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+    "one bit": lambda whole: whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],
+    "a digest of nothing": lambda whole: build.hashlib.sha256(b"").digest()[:-1],
+}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The compiled library in a cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        assert not reason_with(patch, XDG_CACHE_HOME=str(cache))
+    (file,) = (cache / "elbert").iterdir()
+    return file
+
+
+@needs_kernels
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_library_is_compiled_once_more_and_never_loaded(monkeypatch, kept, damage):
+    """Loading it would end the process."""
+    whole, compiled = kept.read_bytes(), []
+
+    def compile_again(compiler, folder, name):
+        compiled.append(name)
+        (folder / "new").write_bytes(whole)
+        (folder / "new").replace(folder / name)
+
+    monkeypatch.setattr(build, "_compile", compile_again)
+    kept.unlink()  # a new file: the old one is loaded, and writing into it would change this process
+    kept.write_bytes(damage(whole))
+    for _ in range(2):
+        assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(kept.parents[1]))
+    assert compiled == [kept.name]
+    assert kept.read_bytes() == whole
+
+
+@needs_kernels
+def test_a_whole_library_is_not_compiled_again(monkeypatch, kept):
+    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled again"))
+    assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(kept.parents[1]))
+
+
+@needs_kernels
+def test_what_takes_the_place_of_the_library_is_a_reason(monkeypatch, kept, tmp_path):
+    (tmp_path / "elbert").mkdir(mode=0o700)
+    (tmp_path / "elbert" / kept.name).mkdir()
+    (tmp_path / "elbert" / kept.name / "file").touch()
+    assert "cannot be kept or loaded" in reason_with(monkeypatch, XDG_CACHE_HOME=str(tmp_path))

@@ -70,6 +70,7 @@ class Kernels:
         if heads < 1 or width % heads or (dtype == torch.bfloat16 and width // heads % 2) or not starts.numel():
             raise ValueError(f"expected an even head width and rows, got width {width}, heads {heads}, starts {starts}")
         out = torch.empty((tokens, width), dtype=dtype, device="cpu")
+        _expect(out, dtype, tokens * width)
         sizes = (tokens, starts.numel() - 1, heads, width)
         _call(self._attend, dtype, qkv.data_ptr(), starts.data_ptr(), *sizes, out.data_ptr())
         return out
@@ -122,7 +123,8 @@ class Kernels:
         _expect(weight, torch.float32, width)
         _expect(shift, torch.float32, width)
         out = torch.empty_like(x)
-        codes = (None, None) if quantised is None else (quantised.codes.data_ptr(), quantised.scale.data_ptr())
+        _expect(out, dtype, tokens * width)
+        codes = (None, None) if quantised is None else _code_pointers(quantised, tokens, width)
         pointers = (x.data_ptr(), y.data_ptr(), *_scaling(scaling, tokens, width), weight.data_ptr(), shift.data_ptr())
         _call(self._norm, dtype, *pointers, eps, out.data_ptr(), *codes, tokens, width)
         return out
@@ -131,7 +133,7 @@ class Kernels:
         dtype, (tokens, width) = x.dtype, x.shape
         _expect(x, dtype, tokens * width)
         quantised = _codes_for(x)
-        codes = (quantised.codes.data_ptr(), quantised.scale.data_ptr())
+        codes = _code_pointers(quantised, tokens, width)
         pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), *codes)
         _call(self._quantise, dtype, *pointers, tokens, width)
         return quantised
@@ -144,6 +146,12 @@ def _scaling(scaling: Scaling, tokens: int, width: int) -> tuple[int | None, int
     _expect(scale, torch.float32, tokens)
     _expect(bias, torch.float32, width)
     return scale.data_ptr(), bias.data_ptr()
+
+
+def _code_pointers(quantised: Quantised, tokens: int, width: int) -> tuple[int, int]:
+    _expect(quantised.codes, torch.uint8, tokens * width)
+    _expect(quantised.scale, torch.float32, tokens)
+    return quantised.codes.data_ptr(), quantised.scale.data_ptr()
 
 
 def _bind_function(library: ctypes.CDLL, name: str, suffix: str) -> Function:
@@ -175,10 +183,11 @@ def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
     Raises:
         ValueError: type, size, memory layout or device is wrong.
     """
-    if tensor.dtype is not dtype or tensor.numel() != size or not tensor.is_contiguous() or not tensor.is_cpu:
+    is_plain = tensor.is_cpu and tensor.layout is torch.strided and tensor.is_contiguous()
+    if tensor.dtype is not dtype or tensor.numel() != size or not is_plain:
         raise ValueError(
             f"expected {size} contiguous {dtype} values on the CPU, "
-            f"got {list(tensor.shape)} {tensor.dtype} with strides {tensor.stride()} on {tensor.device}"
+            f"got {list(tensor.shape)} {tensor.dtype}, {tensor.layout}, on {tensor.device}"
         )
 
 

@@ -21,6 +21,7 @@ SOURCES = tuple(SOURCE.with_name(name) for name in ("kernels.c", "attend.h", "to
 REQUIRED_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"})
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-strict-aliasing", "-fno-math-errno", "-fPIC")
+DIGEST_SIZE = hashlib.sha256().digest_size
 TIMEOUT = 120  # seconds for one compiler command; compiling usually takes two
 
 
@@ -44,7 +45,7 @@ def library() -> ctypes.CDLL:
         parts = (*(text.read_text("utf-8") for text in SOURCES), shlex.join(compiler), version, *FLAGS, *sorted(cpu))
         name = f"kernels-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.so"
         with _open_library_folder() as folder:
-            if not (folder / name).exists():
+            if not _is_whole(folder / name):
                 _compile(compiler, folder, name)
             # Only the C library is linked: OpenMP calls resolve to torch's own runtime (see kernels.c).
             return ctypes.CDLL(str(folder / name))
@@ -67,14 +68,31 @@ def _find_compiler() -> tuple[list[str], str]:
 def _compile(compiler: Sequence[str], folder: Path, name: str) -> None:
     """Compile into a temporary folder and move the library to ``folder / name``.
 
-    Several processes may do this at once: each replaces the file by an equal one, and no process loads part of a file.
+    Several processes may do this at once: each replaces the file by a whole one, and no process loads part of a file.
     """
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         compiled, linked = f"{temporary}/kernels.o", f"{temporary}/{name}"
         _run([*compiler, *FLAGS, "-fopenmp", "-c", str(SOURCE), "-o", compiled])
         # Linked without -fopenmp, which would load a second OpenMP runtime with a second thread pool.
         _run([*compiler, "-shared", compiled, "-o", linked])
+        content = Path(linked).read_bytes()
+        with open(linked, "wb") as file:
+            file.write(content + hashlib.sha256(content).digest())
+            file.flush()
+            os.fsync(file.fileno())  # before the name: after a crash the file is whole, or not there
         os.replace(linked, folder / name)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a library is there as it was compiled: it ends with the SHA-256 of the rest, which the loader ignores.
+
+    Loading a file that was cut, or whose blocks a crash left empty, ends the process.
+    """
+    try:
+        content = file.read_bytes() if file.is_file() else b""
+    except OSError:
+        return False
+    return content[-DIGEST_SIZE:] == hashlib.sha256(content[:-DIGEST_SIZE]).digest()
 
 
 def _run(command: Sequence[str]) -> str:
