@@ -6,7 +6,6 @@ The pages are committed, so that they can be read on a code host; a test compare
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import inspect
 import json
 import re
@@ -20,6 +19,7 @@ import elbert
 from elbert.cli.commands.serve import describe_flags
 from elbert.cli.main import parser
 from elbert.exits import POLICIES
+from elbert.exits.rules import Dial
 from elbert.serving.http.openapi import ServerFacts, openapi_document
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -284,44 +284,22 @@ def examples(document: dict[str, Any]) -> str:
 def policies() -> str:
     """Specs, dials, ranges and sources of the policies."""
     rows: list[tuple[object, ...]] = [("spec", "a text exits when", "dials")]
-    for name, kind in POLICIES.items():
-        dials = (
-            [field for field in dataclasses.fields(kind) if field.metadata] if dataclasses.is_dataclass(kind) else []
-        )
-        spec = f"{name}({', '.join(field.name for field in dials)})" if dials else name
-        rows.append((f"`{spec}`", CONDITIONS[name], "<br>".join(map(describe_dial, dials))))
-    missing = CONDITIONS.keys() ^ POLICIES.keys()
-    if missing:
-        sys.exit(f"docs/generate.py: expected a condition for each policy, differing: {', '.join(sorted(missing))}")
+    for kind in POLICIES.values():
+        spec = f"{kind.name}({', '.join(dial.name for dial in kind.dials)})" if kind.dials else kind.name
+        source = f" ({kind.citation})" if kind.citation else ""
+        rows.append((f"`{spec}`", kind.summary + source, "<br>".join(map(describe_dial, kind.dials))))
     return fill("policies.md", policies=table(*rows))
 
 
-def describe_dial(field: dataclasses.Field[Any]) -> str:
+def describe_dial(dial: Dial) -> str:
     """Name, range and default of a dial."""
-    about = field.metadata
-    if "choices" in about:
-        allowed = ", ".join(f"`{choice}`" for choice in about["choices"])
+    if dial.choices:
+        allowed = ", ".join(f"`{choice}`" for choice in dial.choices)
     else:
-        kind = "whole number" if about["kind"] is int else "number"
-        allowed = f"{kind}, {about['low']:g} to {about['high']:.4g}"
-    default = "" if field.default is dataclasses.MISSING else f", default `{field.default}`"
-    return f"`{field.name}`: {allowed}{default}"
-
-
-CONDITIONS = {
-    "full": "never before the last depth; reason `last`",
-    "depth": "the depth is reached: the fixed, shallower model, the baseline",
-    "entropy": "H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1 "
-    "(FastBERT; DeeBERT, in nats; ACL 2020)",
-    "confidence": "the largest probability ≥ `threshold` (Schwartz et al., ACL 2020)",
-    "gap": "the difference of the two largest probabilities ≥ `threshold` (CALM, NeurIPS 2022)",
-    "patience": "the last `times` + 1 predictions are equal (PABEE, NeurIPS 2020)",
-    "patient_confidence": "H < `threshold` at `times` depths in a row (PCEE-BERT, NAACL Findings 2022)",
-    "divergence": "`times` steps in a row with a Jensen–Shannon divergence below `threshold` nats "
-    "(F-PABEE, ICASSP 2023)",
-    "window": "H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths "
-    "(reason `window`) (ELBERT, ICASSP 2021)",
-}
+        kind = "whole number" if dial.type is int else "number"
+        allowed = f"{kind}, {dial.low:g} to {dial.high:.4g}"
+    default = "" if dial.default is None else f", default `{dial.default}`"
+    return f"`{dial.name}`: {allowed}{default}"
 
 
 # Python

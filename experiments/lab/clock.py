@@ -15,7 +15,7 @@ from elbert import Classifier, policy
 from elbert.classifier import Dtype
 from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
-from elbert.exits import Full, Policy
+from elbert.exits import FULL, Policy
 from elbert.tokenization.tokenizer import Text
 from lab.exit_study import study_name
 from lab.runs import Run
@@ -99,7 +99,7 @@ def rounds(
     go: Callable[[Policy], list[int]], policies: Mapping[str, Policy], number: int, depths: int, texts: int
 ) -> Record:
     """Every policy beside full depth, round by round: median seconds a text and median ratio to full depth's."""
-    contest: dict[str, Policy] = {"full": Full(), **policies}
+    contest: dict[str, Policy] = {"full": FULL, **policies}
     mean = {name: statistics.fmean(go(chosen)) for name, chosen in contest.items()}  # and everything is warm
     seconds: dict[str, list[float]] = {name: [] for name in contest}
     for _ in range(number):

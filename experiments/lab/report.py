@@ -13,13 +13,13 @@ from elbert.evaluation import Outputs
 from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.oracles import compute_oracles, overthinking_rate
 from elbert.evaluation.sweep import SLACK, SPEEDUPS, Trials
-from elbert.exits import Policy, Window
-from elbert.exits.policies import AGREE, STABLE, TREND
+from elbert.exits import Policy
+from elbert.exits.policies import Window
 from lab.selection import OURS, Choices, Promise
 
 Right = NDArray[np.bool_]
 PLAIN = "trained alone"  # a shallower classifier, trained on its last depth only
-RULES = (AGREE, TREND, STABLE)
+RULES = ("agree", "trend", "stable")
 ENTROPIES = (0.0, 0.1)  # the window alone, and the paper's default with it
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 
@@ -20,12 +19,12 @@ from elbert.evaluation.sweep import (
     SweepResult,
     Trials,
     build_families,
-    build_gap_or_window,
-    thresholds,
-    thresholds_near_one,
+    expand_family,
 )
 from elbert.evaluation.temperature import fit_temperatures
-from elbert.exits import Policy, Window
+from elbert.exits import Policy
+from elbert.exits.policies import spaced, spaced_near_one
+from elbert.exits.rules import Depths, Family
 
 PAPERS = "window"  # ELBERT's own
 OURS = "gap | window"  # what is compared with all others: ELBERT's with the gap as its first stage
@@ -100,10 +99,12 @@ def build_candidates(depths: int, names: Sequence[str] | None) -> dict[str, list
     """
     found = build_families(depths, names)
     if PAPERS in found:
-        grid = product(thresholds(DIALS), range(2, depths + 1))
-        found[PAPERS] += [Window(entropy=entropy, size=size) for entropy, size in grid]
+        grid = {"entropy": spaced(DIALS), "size": Depths(2)}
+        found[PAPERS] += expand_family(Family(PAPERS, (("window", grid),)), depths)
     if OURS in found:
-        found[OURS] += build_gap_or_window(depths, thresholds_near_one(DIALS))
+        gaps = {"threshold": spaced_near_one(DIALS)}
+        window = {"entropy": (0.0,), "size": Depths(2)}
+        found[OURS] += expand_family(Family(OURS, (("gap", gaps), ("window", window))), depths)
     return found
 
 

@@ -12,7 +12,7 @@ from elbert.calibration import certify, compute_losses, compute_p_value, min_tex
 from elbert.calibration.certify import check_enough
 from elbert.errors import InputError
 from elbert.evaluation.sweep import Trials, build_families
-from elbert.exits import Full, policy
+from elbert.exits import FULL, policy
 
 DRAWS = 2000
 ERROR = 0.1
@@ -57,7 +57,7 @@ def violations(whole, ordered, loss, risk, n, choose=certify):
         choose(ordered, [Drawn(whole, rng.integers(0, len(whole.outputs), n))], loss, risk, ERROR).policy
         for _ in range(DRAWS)
     ]
-    return np.mean([truth[str(p)] > risk for p in chosen]), np.mean([p != Full() for p in chosen])
+    return np.mean([truth[str(p)] > risk for p in chosen]), np.mean([p != FULL for p in chosen])
 
 
 SETTINGS = [
@@ -84,14 +84,14 @@ def test_a_fixed_list_in_any_order_keeps_the_guarantee(whole, loss):
     by_risk = sorted(FIXED, key=lambda p: true_risk(whole, p, loss))
     risk = (true_risk(whole, by_risk[1], loss) + true_risk(whole, by_risk[2], loss)) / 2
     for ordered in (by_risk, [by_risk[0], by_risk[3], by_risk[1]], by_risk[::-1]):
-        assert violations(whole, [Full(), *ordered], loss, risk, 400)[0] <= ALLOWED
+        assert violations(whole, [FULL, *ordered], loss, risk, 400)[0] <= ALLOWED
 
 
 def test_the_hardest_case_errs_as_often_as_allowed_and_not_more(whole):
     """One policy whose risk is just above the certified one: certified as often as the error allows."""
     (eager,) = [policy("depth(2)")]
     risk = true_risk(whole, eager, "inconsistency") - 1e-9
-    broken, _ = violations(whole, [Full(), eager], "inconsistency", risk, 500)
+    broken, _ = violations(whole, [FULL, eager], "inconsistency", risk, 500)
     assert ERROR / 3 < broken <= ALLOWED
 
 
@@ -103,7 +103,7 @@ def test_a_wrong_procedure_would_be_detected(whole):
         after = min(found.place + 1, len(ordered) - 1)
         return type(found)(ordered[after], found.certificate, after, found.candidates)
 
-    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    ordered = [FULL, *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
     risk = true_risk(whole, ordered[2], "harmful-flip") * 1.5
     assert violations(whole, ordered, "harmful-flip", risk, 400, first_failing)[0] > ALLOWED
 
@@ -121,7 +121,7 @@ def test_drawn_trials_are_trials(whole):
 def test_mapie_certifies_the_same(whole, risk, error):
     """MAPIE's learn-then-test, with its own p-values for binary losses and its own fixed-sequence testing."""
     rng = np.random.default_rng(3)
-    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    ordered = [FULL, *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
     for n in (1000, 2500):
         part = Drawn(whole, rng.integers(0, len(whole.outputs), n))
         lost = compute_losses(part, "harmful-flip")
@@ -152,7 +152,7 @@ def test_a_certificate_holds_in_every_precision(whole):
     """The worst of the parts decides."""
     rng = np.random.default_rng(5)
     rows = rng.integers(0, len(whole.outputs), 2000)
-    ordered = [Full(), *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
+    ordered = [FULL, *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
     part = Drawn(whole, rows)
     other = Trials(population(seed=9, size=2000))
     alone, both = (certify(ordered, parts, "harmful-flip", 0.03, 0.05) for parts in ([part], [part, other]))

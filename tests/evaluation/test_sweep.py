@@ -11,16 +11,17 @@ from elbert.errors import InputError
 from elbert.evaluation.report import score_policy
 from elbert.evaluation.statistics import mcnemar, mean_interval
 from elbert.evaluation.sweep import (
-    FAMILIES,
     SweepResult,
     Trials,
     build_families,
-    build_gap_or_window,
+    expand_family,
     find_front,
     sweep,
 )
 from elbert.evaluation.temperature import fit_temperatures, negative_log_likelihood
-from elbert.exits import Depth, Full, Window, policy, replay
+from elbert.exits import FULL, fixed_depth, policy, replay
+from elbert.exits.policies import Window, list_families
+from elbert.exits.rules import Depths, Family
 from elbert.exits.trace import apply_temperatures
 
 
@@ -38,7 +39,7 @@ def test_a_sweep_is_many_evaluations(problem):
 def test_every_family_reaches_from_the_first_depth_to_the_last():
     for depths in (1, 2, 12, 24):
         for name, policies in build_families(depths).items():
-            assert {Full(), Depth(1)} <= set(policies), name
+            assert {FULL, fixed_depth(1)} <= set(policies), name
             assert all(policy(str(p)) == p for p in policies[:: len(policies) // 50 + 1])
     assert sum(map(len, build_families(12).values())) > 20_000
     assert list(build_families(12, ["patience", "gap"])) == ["patience", "gap"]
@@ -47,7 +48,9 @@ def test_every_family_reaches_from_the_first_depth_to_the_last():
 
 
 def test_no_family_hides_a_duplicate_name():
-    assert len(FAMILIES) == len({name.strip().lower() for name in FAMILIES})
+    families = list_families()
+    assert len(families) == len({name.strip().lower() for name in families})
+    assert len({(family.colour, family.dash, family.marker) for family in families.values()}) == len(families)
 
 
 costs = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=12)
@@ -57,7 +60,8 @@ costs = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, ma
 def test_gap_or_window_is_the_window_at_two_classes_and_another_at_three(size):
     def both(classes):
         outputs = random_outputs(n=400, classes=classes)
-        (ours,) = (p for p in build_gap_or_window(6, [0.6]) if f"size={size}," in str(p))
+        grids = (("gap", {"threshold": (0.6,)}), ("window", {"entropy": (0.0,), "size": Depths(2)}))
+        (ours,) = (p for p in expand_family(Family("union", grids), 6) if f"size={size}," in str(p))
         papers = Window(entropy=stats.entropy([0.8, 0.2], base=2), size=size)
         return replay(outputs.probabilities, ours), replay(outputs.probabilities, papers)
 

@@ -9,7 +9,6 @@ from slow_twin import authors_two_class, exit_of
 from elbert.errors import InputError
 from elbert.exits import STAY, Trace, policy, replay, replay_exits
 from elbert.exits.policies import (
-    RULES,
     Confidence,
     Depth,
     Divergence,
@@ -19,6 +18,8 @@ from elbert.exits.policies import (
     PatientConfidence,
     Window,
 )
+
+RULES = ("agree", "trend", "stable")
 
 
 def random_outputs(seed, rows=40, depths=12, classes=2, walk=0.8):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from elbert.errors import PolicyError
 from elbert.exits import policy
 from elbert.exits.policies import (
-    RULES,
     Confidence,
     Depth,
     Divergence,
@@ -18,6 +17,8 @@ from elbert.exits.policies import (
     PatientConfidence,
     Window,
 )
+
+RULES = ("agree", "trend", "stable")
 
 unit = st.floats(0, 1)
 single = st.one_of(

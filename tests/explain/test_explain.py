@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from elbert import InputError, PolicyError, replay
 from elbert.exits import Replay, Trace, policy
 from elbert.explain import explain
 from elbert.explain.explainer import stable_since
-from elbert.explain.rule_tracks import format_pair, track_rules
+from elbert.explain.rule_tracks import track_rules
+from elbert.explain.sentences import format_pair
 from tiny import texts
 
 SPECS = [
@@ -123,7 +125,7 @@ def test_the_window_slides_as_its_slow_twin_does(rows, size, rule, margin, sprea
         assert step.fires == (step.full and all(step.holds.values()))
         tops = {slow_twin.top(p) for p in covered}
         if all(slow_twin.gap(p) > 1e-12 for p in covered):
-            assert step.holds["one_answer"] == (len(tops) == 1)
+            assert step.holds["same class"] == (len(tops) == 1)
     assert window.fired == next((step.depth for step in window.steps if step.fires), None)
 
 
@@ -161,7 +163,7 @@ def test_exits_at_the_first_and_at_the_last_depth(classifiers):
     assert first.cost.layers_saved == pytest.approx(5 / 6)
     last = untimed(classifiers["two"], SENTENCES[0], "entropy(0.0)")
     assert (last.depth, last.reason) == (6, "last")
-    assert "its entropy was never below 0 before (lowest 0." in last.why
+    assert "the last: entropy < 0 at no depth before (lowest 0." in last.why
     assert last.cost.layers_saved == 0
     assert last.cost.computation_saved < 0  # the head was read at every depth for nothing
     assert untimed(classifiers["two"], SENTENCES[0], "full").cost.computation_saved == 0
@@ -171,12 +173,12 @@ def test_sentences(classifiers):
     def why(spec):
         return untimed(classifiers["two"], SENTENCES[0], spec).why
 
-    assert why("full") == "exited at depth 6 of 6 because this policy has no early exit"
-    assert why("depth(2)") == "exited at depth 2 of 6 because this policy stops every text at depth 2"
-    assert why("patience(0)").endswith("because its answer was the same for one depth")
-    assert "fell below 1" in why("entropy(1)")
-    assert "reached 0.1" in why("confidence(0.1)")
-    assert "its answer was one and the same at depth 1" in why("window(entropy=0.0, size=1)")
+    assert why("full") == "exited at depth 6 of 6: this policy has no early exit"
+    assert why("depth(2)") == "exited at depth 2 of 6: depth 2 ≥ 2"
+    assert why("patience(0)") == "exited at depth 1 of 6: its rule holds at every depth"
+    assert re.fullmatch(r"exited at depth 1 of 6: entropy 0\.\d+ < 1", why("entropy(1)"))
+    assert re.fullmatch(r"exited at depth 1 of 6: confidence 0\.\d+ ≥ 0\.1", why("confidence(0.1)"))
+    assert re.fullmatch(r"exited at depth 1 of 6: gap 0\.\d+ > 0", why("window(entropy=0.0, size=1)"))
     assert "(at the temperatures of this policy)" in why("tempered(entropy(1), 3.0)")
 
 

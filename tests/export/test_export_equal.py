@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.data import read_examples
-from elbert.exits import POLICIES, Policy
-from elbert.exits.rules import get_dials
+from elbert.exits import POLICIES, PolicyKind
 from elbert.export import export
 from elbert.export.session import Session, pad_batch
 from tiny import texts, write_bundle
@@ -115,18 +114,18 @@ def thousands():
     return Twin.of(None, real + texts(1500, seed=11, longest=60))
 
 
-def dials_of(kind: type[Policy]):
+def dials_of(kind: PolicyKind):
     """Values for the dials of a policy, mostly where they decide something."""
     values = {}
-    for dial in get_dials(kind):
-        if "choices" in dial.metadata:
-            values[dial.name] = st.sampled_from(dial.metadata["choices"])
-        elif dial.metadata["kind"] is int:
-            values[dial.name] = st.integers(int(dial.metadata["low"]), 8).filter(
+    for dial in kind.dials:
+        if dial.choices:
+            values[dial.name] = st.sampled_from(list(dial.choices))
+        elif dial.type is int:
+            values[dial.name] = st.integers(int(dial.low), 8).filter(
                 lambda v, name=dial.name: name != "depth" or v <= 6
             )
         else:
-            low, high = dial.metadata["low"], dial.metadata["high"]
+            low, high = dial.low, dial.high
             values[dial.name] = st.floats(low, high).map(lambda v, high=high: min(float(np.float32(v)), high))
     return st.fixed_dictionaries(values)
 
@@ -153,8 +152,8 @@ def dialled(twin, tmp_path_factory):
 def test_dials_as_inputs_do_what_policies_of_those_numbers_do(twin, dialled, data):
     kind = data.draw(st.sampled_from([name for name in POLICIES if name != "full"]))
     policy = POLICIES[kind](**data.draw(dials_of(POLICIES[kind])))
-    session = dialled(kind, getattr(policy, "rule", None))
-    dial_values = {f"{kind}_{d.name}": getattr(policy, d.name) for d in get_dials(type(policy)) if d.name != "rule"}
+    session = dialled(kind, policy.dials.get("rule"))
+    dial_values = {f"{kind}_{name}": value for name, value in policy.dials.items() if name != "rule"}
     some = Twin(twin.classifier, twin.tokens[:60], twin.logits[:60])
     some.expect(mixed(session, some.tokens, 20, **dial_values), str(policy))
 

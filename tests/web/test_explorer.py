@@ -325,10 +325,9 @@ def test_models_of_every_shape(opened, bare, shape, chrome):
     z = np.cumsum(rng.normal(0, 0.8, (depths, len(labels))), 0)
     probabilities = 1 / (1 + np.exp(-z)) if multi_label else np.exp(z) / np.exp(z).sum(-1, keepdims=True)
     probabilities = probabilities.astype(np.float32)
-    from elbert.exits.trace import entropy, to_distributions
+    from elbert.exits.trace import read_entropy
 
-    spread = to_distributions(probabilities, multi_label)
-    entropies = entropy(spread, spread).tolist()
+    entropies = read_entropy(probabilities, multi_label).tolist()
     steps = [
         {"depth": m + 1, "scores": dict(zip(labels, probabilities[m].tolist())), "entropy": entropies[m]}
         for m in range(depths)

@@ -7,7 +7,8 @@ import pytest
 
 from elbert.errors import PolicyError
 from elbert.exits import Trace, check_policy, policy, replay_exits
-from elbert.exits.policies import RULES, Full, TemperedRule, WindowRule
+from elbert.exits.conditions import Rising, Spread
+from elbert.exits.policies import Full
 from elbert.exits.trace import apply_temperatures
 
 LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
@@ -100,6 +101,7 @@ def dials(rng, name, s, depths):
     return "full"
 
 
+RULES = ("agree", "trend", "stable")
 NAMES = (
     "full",
     "depth",
@@ -117,20 +119,19 @@ NAMES = (
 def near(spec, probabilities, multi_label, sends_entropy):
     """Whether a logarithm's last bit decides: only then may machines differ. Python's entropies decide exactly."""
     for rule in policy(spec).rules:
-        tempered, plain, here = probabilities, rule, {"divergence"} if sends_entropy else {"entropy", "divergence"}
-        while isinstance(plain, TemperedRule):
-            tempered, plain = apply_temperatures(tempered, plain.temperatures, multi_label), plain.rule
+        tempered, here = probabilities, {"divergence"} if sends_entropy else {"entropy", "divergence"}
+        for temperatures in rule.temperatures:
+            tempered = apply_temperatures(tempered, temperatures, multi_label)
             here = {"entropy", "divergence", "confidence", "gap"}
         s = signals_of(tempered, multi_label)
-        for name in here & set(plain.reads):
-            if isinstance(plain, WindowRule):  # compared with one another too, whose last bits are pow's
-                values = s["confidence"][:, None] - s["confidence"]
-                away = np.concatenate(
-                    [s["gap"] - 2 * plain.margin, (np.abs(values) - plain.range).ravel(), values[values != 0]]
-                )
+        for condition in rule.conditions:
+            if (name := getattr(condition, "signal", None)) not in here:
+                continue
+            if isinstance(condition, (Rising, Spread)):  # compared with one another, whose last bits are pow's
+                values = s[name][:, None] - s[name]
+                away = [*values[values != 0], *(np.abs(values) - getattr(condition, "limit", np.inf)).ravel()]
             else:
-                away = s[name] - np.float32(plain.threshold)
-                away = away[s[name] != 0]
+                away = (s[name] - np.float32(condition.threshold))[s[name] != 0]
             if (np.abs(away) < LAST_BIT).any():
                 return True
     return False

@@ -15,7 +15,7 @@ from elbert.bundle import Certificate
 from elbert.errors import InputError
 from elbert.evaluation.metrics import decode_predictions
 from elbert.evaluation.sweep import Trials
-from elbert.exits import Full, Policy
+from elbert.exits import FULL, Policy
 
 Loss = Literal["harmful-flip", "inconsistency"]
 
@@ -49,7 +49,7 @@ def certify(
     n = len(parts[0].outputs)
     check_enough(n, risk, error)
     lost = [compute_losses(part, loss) for part in parts]
-    passed: tuple[Policy, int, float, int] = (Full(), 0, compute_p_value(0, n, risk), 0)
+    passed: tuple[Policy, int, float, int] = (FULL, 0, compute_p_value(0, n, risk), 0)
     for place, policy in enumerate(ordered):
         flips = max(count_flips(part, there, policy) for part, there in zip(parts, lost, strict=True))
         p = compute_p_value(flips, n, risk)
@@ -79,7 +79,7 @@ def order_candidates(tuning: Trials, candidates: Sequence[Policy], loss: Loss) -
     for _, i in sorted(best.items()):  # cheapest first
         if not kept or share[i] <= share[kept[-1]]:
             kept.append(i)
-    return [Full(), *(candidates[i] for i in reversed(kept) if candidates[i].rules)]
+    return [FULL, *(candidates[i] for i in reversed(kept) if candidates[i].rules)]
 
 
 def count_flips(part: Trials, lost: NDArray[np.bool_], policy: Policy) -> int:

@@ -15,7 +15,7 @@ from elbert.evaluation import Outputs
 from elbert.evaluation.statistics import Interval, mean_interval
 from elbert.evaluation.sweep import Trials, build_families, temper_policies
 from elbert.evaluation.temperature import fit_temperatures
-from elbert.exits import Full, Policy
+from elbert.exits import FULL, Policy
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def choose_policy(
     if tuning is None:
         if not isinstance(goal, CertifiedRisk) or policies is None:
             raise InputError("a policy must be chosen on texts that do not measure it: give a tuning part")
-        found = certify([Full(), *policies], measured_on, goal.loss, goal.risk, goal.error)
+        found = certify([FULL, *policies], measured_on, goal.loss, goal.risk, goal.error)
         return found.policy, found.certificate
-    candidates = build_candidates(tuning, family_names, temperature) if policies is None else [Full(), *policies]
+    candidates = build_candidates(tuning, family_names, temperature) if policies is None else [FULL, *policies]
     trials = Trials(tuning)
     match goal:
         case MinSpeedup(speedup):

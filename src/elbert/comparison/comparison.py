@@ -11,8 +11,8 @@ from elbert.evaluation import Outputs, Report, evaluate
 from elbert.evaluation.sweep import SweepResult, Trials, build_families, temper_policies
 from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import Policy
+from elbert.exits.policies import list_families
 
-TEMPERED = ("window", "entropy")  # families also swept with temperatures, fitted on the texts that choose the dials
 FEWEST = 20  # fewest texts in each half: results on fewer are noise
 
 
@@ -74,8 +74,11 @@ def compare(
 def add_tempered(
     candidates: Mapping[str, Sequence[Policy]], temperatures: tuple[float, ...]
 ) -> dict[str, Sequence[Policy]]:
-    """Add tempered variants of the families in :data:`TEMPERED`, one temperature per depth."""
+    """Add the families that are also swept with temperatures, one temperature per depth."""
+    families = list_families()
     added = {
-        f"{name}, tempered": temper_policies(candidates[name], temperatures) for name in TEMPERED if name in candidates
+        f"{name}, tempered": temper_policies(policies, temperatures)
+        for name, policies in candidates.items()
+        if families[name].is_tempered
     }
     return {**candidates, **added}

@@ -8,25 +8,9 @@ from typing import Any
 from elbert._atomic import open_atomic
 from elbert._optional import require
 from elbert.comparison.comparison import Comparison
+from elbert.exits.policies import list_families
 
-# Distinct without color too: each family has its own dash and marker (colors: Okabe and Ito).
-STYLES: dict[str, tuple[str, Any, str]] = {
-    "window": ("#0072b2", "-", "o"),
-    "window trend": ("#56b4e9", "-", "v"),
-    "window stable": ("#003a5d", "-", "^"),
-    "entropy": ("#d55e00", "--", "s"),
-    "confidence": ("#e69f00", "--", "D"),
-    "gap": ("#b8860b", "--", "P"),
-    "patience": ("#009e73", ":", "X"),
-    "patient_confidence": ("#5e9b2c", ":", "<"),
-    "divergence": ("#cc79a7", "-.", ">"),
-    "entropy | patience": ("#8a4fbf", "-.", "h"),
-    "gap | window": ("#a3337f", "-", "d"),
-    "depth": ("#666666", ":", "."),
-    "window, tempered": ("#0072b2", (0, (1, 1)), "o"),
-    "entropy, tempered": ("#d55e00", (0, (1, 1)), "s"),
-}
-UNKNOWN = ("#000000", "-", "")
+TEMPERED_DASH = (0, (1, 1))
 WIDTH, HEIGHT = 6.4, 4.2  # inches: a column and a half
 
 
@@ -50,10 +34,18 @@ def _figure(comparison: Comparison) -> Any:
     figure = require("matplotlib.figure", "plots").Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.subplots()
     depths = comparison.outputs.depths
+    families = list_families()
     for name, swept in comparison.swept.items():
-        colour, dash, mark = STYLES.get(name, UNKNOWN)
+        family = families[name.removesuffix(", tempered")]
+        dash = family.dash if name == family.name else TEMPERED_DASH
         x, y = [swept.mean_depth[i] for i in swept.front], [100 * swept.accuracy[i] for i in swept.front]
-        style = {"color": colour, "linestyle": dash, "marker": mark, "markersize": 3, "linewidth": 1.2}
+        style = {
+            "color": family.colour,
+            "linestyle": dash,
+            "marker": family.marker,
+            "markersize": 3,
+            "linewidth": 1.2,
+        }
         axes.plot(
             [*x, depths], [*y, y[-1]], drawstyle="steps-post", markevery=max(1, len(x) // 12), label=name, **style
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elbert.classifier import Classifier
-from elbert.exits import Full, Policy
+from elbert.exits import FULL, Policy
 from elbert.model.config import ModelConfig
 from elbert.tokenization.tokenizer import Text
 
@@ -62,7 +62,7 @@ def measure_throughput(
     """Time every policy and full depth, interleaved round by round, on at most :data:`SAMPLE` texts."""
     sample = draw_sample(texts, SAMPLE)
     timed_policies = add_full_depth(policies)
-    classifier.predict(sample[:64], Full())  # warm up: the first call allocates memory and loads kernels
+    classifier.predict(sample[:64], FULL)  # warm up: the first call allocates memory and loads kernels
     seconds: dict[str | None, list[float]] = {name: [] for name in timed_policies}
     for _ in range(rounds):
         for name, policy in timed_policies.items():
@@ -79,7 +79,7 @@ def measure_latencies(
     sample = draw_sample(texts, SINGLES)
     timed_policies = add_full_depth(policies)
     for text in sample:  # warm up every length
-        classifier.predict([text], Full())
+        classifier.predict([text], FULL)
     taken: dict[str | None, list[float]] = {name: [] for name in timed_policies}
     for _ in range(rounds):
         for text in sample:
@@ -96,7 +96,7 @@ def measure_latencies(
 
 def add_full_depth(policies: Mapping[str, Policy]) -> dict[str | None, Policy]:
     """The policies, with full depth (under the name None) first, as the reference of every round."""
-    timed_policies: dict[str | None, Policy] = {None: Full()}
+    timed_policies: dict[str | None, Policy] = {None: FULL}
     timed_policies.update(policies)
     return timed_policies
 

@@ -15,7 +15,7 @@ from elbert._atomic import open_atomic
 from elbert.classifier import Classifier
 from elbert.errors import DataError, InputError
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
-from elbert.exits import Full
+from elbert.exits import FULL
 from elbert.model.config import Problem
 from elbert.tokenization.text_inputs import list_texts
 from elbert.tokenization.tokens import Text
@@ -148,7 +148,7 @@ def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Seq
         raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
     tokens = classifier.tokeniser.encode(texts)
     probabilities = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
-    for exits in classifier.exits(tokens, Full(), keep_trace=True):
+    for exits in classifier.exits(tokens, FULL, keep_trace=True):
         if exits.trace is not None:
             probabilities[exits.identity] = exits.trace
     lengths = np.array([len(t.ids) for t in tokens], np.int64)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import product
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -15,99 +15,48 @@ from numpy.typing import NDArray
 from elbert.errors import InputError
 from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.outputs import Outputs
-from elbert.exits import Depth, Full, Policy, Replay, Tempered, Window
-from elbert.exits.policies import (
-    AGREE,
-    STABLE,
-    TREND,
-    Confidence,
-    Divergence,
-    Entropy,
-    Gap,
-    Patience,
-    PatientConfidence,
-)
-
-MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45)
-RANGES = (0.01, 0.02, 0.05, 0.1, 0.2)
-
-Grid = Callable[[int], Iterable[Policy]]
+from elbert.exits import FULL, POLICIES, Policy, Replay, Tempered, fixed_depth
+from elbert.exits.policies import list_families
+from elbert.exits.rules import Depths, Family, Grid
 
 
 def build_families(depths: int, names: Sequence[str] | None = None) -> dict[str, list[Policy]]:
     """The policies of every family, or of the named ones, for a model with ``depths`` depths.
 
-    Every family holds ``depth(1)`` and ``full``, so that all curves cover the same range of costs and areas under them
-    can be compared.
+    Every family holds the first depth and full depth, so that all curves cover the same range of costs and areas under
+    them can be compared.
 
     Raises:
         InputError: a name is not a family.
     """
-    selected = list(FAMILIES) if names is None else list(names)
-    unknown = [name for name in selected if name not in FAMILIES]
+    families = list_families()
+    selected = list(families) if names is None else list(names)
+    unknown = [name for name in selected if name not in families]
     if unknown:
-        raise InputError(f"unknown family of policies {unknown[0]!r}; expected some of {', '.join(FAMILIES)}")
-    return {name: [Full(), Depth(1), *FAMILIES[name](depths)] for name in selected}
+        raise InputError(f"unknown family of policies {unknown[0]!r}; expected some of {', '.join(families)}")
+    return {name: [FULL, fixed_depth(1), *expand_family(families[name], depths)] for name in selected}
+
+
+def expand_family(family: Family, depths: int) -> list[Policy]:
+    """The policies of a family for a model with ``depths`` depths."""
+    combinations = product(*(expand_grid(grid, depths) for grid in family.grids))
+    return [reduce(or_, members) for members in combinations]
+
+
+def expand_grid(grid: Grid, depths: int) -> Iterable[Policy]:
+    """The policies of a grid; the last dial changes first."""
+    name, axes = grid
+    kind = POLICIES[name]
+    values = [
+        axis.values(depths) if isinstance(axis, Depths) else axis
+        for axis in (axes.get(dial.name, (dial.default,)) for dial in kind.dials)
+    ]
+    return (kind(*some) for some in product(*values))
 
 
 def temper_policies(policies: Sequence[Policy], temperatures: tuple[float, ...]) -> list[Policy]:
     """The same policies, reading each depth at its temperature; policies that read no signal stay as they are."""
     return [Tempered(policy, temperatures) if policy.signals else policy for policy in policies]
-
-
-def thresholds(count: int) -> list[float]:
-    """``count`` thresholds in [0, 1]: evenly spaced above 0.05, log-spaced below, where confident classifiers are."""
-    few = count // 3
-    values = [*np.geomspace(1e-4, 0.05, few, endpoint=False), *np.linspace(0.05, 1, count - few)]
-    return [float(f"{v:.3g}") for v in values]
-
-
-def thresholds_near_one(count: int) -> list[float]:
-    """``1 -`` :func:`thresholds`: dense near 1, for confidence and gap."""
-    return [float(f"{1 - t:.6g}") for t in thresholds(count)]
-
-
-def _windows(depths: int, rule: str, ranges: Sequence[float] = (0.05,)) -> Iterable[Policy]:
-    for entropy, size, margin, reach in product(thresholds(45), range(2, depths + 1), MARGINS, ranges):
-        yield Window(entropy=entropy, size=size, rule=rule, margin=margin, range=reach)
-
-
-def _patient_confidences(depths: int) -> Iterable[Policy]:
-    return (PatientConfidence(t, e) for t, e in product(range(1, depths), thresholds(90)))
-
-
-def _divergences(depths: int) -> Iterable[Policy]:
-    steps = [float(f"{d:.3g}") for d in np.geomspace(1e-6, math.log(2) * 0.99, 90)]
-    return (Divergence(t, d) for t, d in product(range(1, max(depths - 1, 2)), steps))
-
-
-def _entropy_or_patience(depths: int) -> Iterable[Policy]:
-    return (Entropy(e) | Patience(t) for e, t in product(thresholds(90), range(1, depths)))
-
-
-def build_gap_or_window(depths: int, gaps: Sequence[float]) -> Iterable[Policy]:
-    """ELBERT's window with a gap rule as its first stage: equivalent for two classes, better for many.
-
-    With many classes, the normalized entropy depends on how the remaining probability spreads over all other classes,
-    which says little about correctness; the gap depends on the second most probable class alone.
-    """
-    return (Gap(g) | Window(entropy=0.0, size=size) for g, size in product(gaps, range(2, depths + 1)))
-
-
-FAMILIES: dict[str, Grid] = {
-    "window": lambda depths: _windows(depths, AGREE),
-    "window trend": lambda depths: _windows(depths, TREND),
-    "window stable": lambda depths: _windows(depths, STABLE, RANGES),
-    "entropy": lambda depths: map(Entropy, thresholds(300)),
-    "confidence": lambda depths: map(Confidence, thresholds_near_one(300)),
-    "gap": lambda depths: map(Gap, thresholds_near_one(300)),
-    "patience": lambda depths: map(Patience, range(depths)),
-    "patient_confidence": _patient_confidences,
-    "divergence": _divergences,
-    "entropy | patience": _entropy_or_patience,
-    "gap | window": lambda depths: build_gap_or_window(depths, thresholds_near_one(90)),
-    "depth": lambda depths: map(Depth, range(2, depths)),
-}
 
 
 Scores = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert.errors import InputError
 from elbert.evaluation.outputs import Outputs
-from elbert.exits.policies import MAX_TEMPERATURE, MIN_TEMPERATURE
+from elbert.exits.rules import MAX_TEMPERATURE, MIN_TEMPERATURE
 from elbert.exits.trace import apply_temperatures
 
 LEAST = 1e-12  # the smallest probability: bounds the loss of a label that a depth gives probability 0

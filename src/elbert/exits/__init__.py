@@ -1,26 +1,26 @@
-"""Exits: signals, traces, policies, specs. Knows no model."""
+"""Exits: signals, traces, the table of policies, specs. Knows no model."""
 
 from __future__ import annotations
 
-from elbert.exits.policies import Depth, Full, Tempered, Window
+from elbert.exits.policies import FULL, POLICIES, fixed_depth
 from elbert.exits.replay import LAST, Replay, replay, replay_exits
-from elbert.exits.rules import STAY, Policy, Rule
-from elbert.exits.spec import POLICIES, check_policy, policy
+from elbert.exits.rules import STAY, Policy, PolicyKind, Rule, Tempered
+from elbert.exits.spec import check_policy, policy
 from elbert.exits.trace import Trace
 
 __all__ = [
-    "Depth",
-    "Full",
+    "FULL",
     "LAST",
     "POLICIES",
     "Policy",
+    "PolicyKind",
     "Replay",
     "Rule",
     "STAY",
     "Tempered",
     "Trace",
-    "Window",
     "check_policy",
+    "fixed_depth",
     "policy",
     "replay",
     "replay_exits",

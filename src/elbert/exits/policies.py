@@ -1,270 +1,226 @@
-"""Exit policies: fixed depth, one-signal thresholds, patience, ELBERT's window, and policies over temperatures."""
+"""The table of policies: one entry per kind. Everything else that knows a policy is made from these entries.
+
+Specs, live rows and replay, sweeps, ONNX files, pages, explanations, figures and documentation read the table, so a new
+policy is one entry here and a paragraph in its documentation.
+"""
 
 from __future__ import annotations
 
+import copyreg
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
-from elbert.errors import PolicyError
-from elbert.exits.rules import Policy, Rule, describe_spec, dial
-from elbert.exits.trace import Array, Trace
+from elbert.exits.conditions import AtDepth, AtStart, Held, Of, Rising, Spread
+from elbert.exits.rules import Depths, Dial, Family, Policy, PolicyKind, RuleForm, Single
 
 MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
 
 
-@dataclass(frozen=True)
-class Full(Policy):
-    """Run to the last depth."""
-
-    name: ClassVar[str] = "full"
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """None."""
-        return ()
+def spaced(count: int) -> tuple[float, ...]:
+    """``count`` thresholds in [0, 1]: evenly spaced above 0.05, log-spaced below, where confident classifiers are."""
+    few = count // 3
+    values = [*np.geomspace(1e-4, 0.05, few, endpoint=False), *np.linspace(0.05, 1, count - few)]
+    return tuple(float(f"{v:.3g}") for v in values)
 
 
-@dataclass(frozen=True)
-class Depth(Rule):
-    """Exit at a fixed depth: the baseline of a shallower model."""
-
-    name: ClassVar[str] = "depth"
-    depth: int = dial(int, 1, MAX_DEPTH)
-
-    def fires(self, trace: Trace) -> Array:
-        """At the depth, and after it for rows that were deeper already."""
-        return trace.depth >= self.depth
+def spaced_near_one(count: int) -> tuple[float, ...]:
+    """``1 -`` :func:`spaced`: dense near 1."""
+    return tuple(float(f"{1 - t:.6g}") for t in spaced(count))
 
 
-@dataclass(frozen=True)
-class Entropy(Rule):
-    """Normalised entropy below a threshold, strictly (FastBERT; DeeBERT in nats; ELBERT's first stage)."""
+THRESHOLD = Dial("threshold", "Threshold")
+TIMES = Dial("times", "Depths in a row", int, 1, MAX_DEPTH)
 
-    name: ClassVar[str] = "entropy"
-    reads: ClassVar[tuple[str, ...]] = ("entropy",)
-    threshold: float = dial(float, 0, 1)
+Full = PolicyKind("full", dials=(), rules=(), summary="never before the last depth; reason `last`")
 
-    def fires(self, trace: Trace) -> Array:
-        """Where the entropy is below the threshold at the current depth."""
-        return trace.now("entropy") < self.threshold
-
-
-@dataclass(frozen=True)
-class Confidence(Rule):
-    """The largest probability reaches a threshold (Schwartz et al., ACL 2020)."""
-
-    name: ClassVar[str] = "confidence"
-    reads: ClassVar[tuple[str, ...]] = ("confidence",)
-    threshold: float = dial(float, 0, 1)
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the confidence reaches the threshold at the current depth."""
-        return trace.now("confidence") >= self.threshold
-
-
-@dataclass(frozen=True)
-class Gap(Rule):
-    """The two largest probabilities are a threshold apart (CALM, NeurIPS 2022)."""
-
-    name: ClassVar[str] = "gap"
-    reads: ClassVar[tuple[str, ...]] = ("gap",)
-    threshold: float = dial(float, 0, 1)
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the gap reaches the threshold at the current depth."""
-        return trace.now("gap") >= self.threshold
-
-
-@dataclass(frozen=True)
-class Patience(Rule):
-    """The predicted label has stayed the same ``times`` times in a row (PABEE, NeurIPS 2020)."""
-
-    name: ClassVar[str] = "patience"
-    reads: ClassVar[tuple[str, ...]] = ("same",)
-    times: int = dial(int, 0, MAX_DEPTH)
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the last ``times + 1`` predicted labels are equal."""
-        if self.times == 0:
-            return trace.depth >= 1
-        patient: Array = (trace.window("same", self.times) == 1).all(-1)
-        return (trace.depth > self.times) & patient
-
-
-@dataclass(frozen=True)
-class PatientConfidence(Rule):
-    """Entropy below a threshold ``times`` depths in a row (PCEE-BERT, NAACL Findings 2022)."""
-
-    name: ClassVar[str] = "patient_confidence"
-    reads: ClassVar[tuple[str, ...]] = ("entropy",)
-    times: int = dial(int, 1, MAX_DEPTH)
-    threshold: float = dial(float, 0, 1)
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the entropy was below the threshold at the last ``times`` depths."""
-        return (trace.depth >= self.times) & (trace.window("entropy", self.times) < self.threshold).all(-1)
-
-
-@dataclass(frozen=True)
-class Divergence(Rule):
-    """Distributions of neighbouring depths this close ``times`` steps in a row (F-PABEE, ICASSP 2023)."""
-
-    name: ClassVar[str] = "divergence"
-    reads: ClassVar[tuple[str, ...]] = ("divergence",)
-    times: int = dial(int, 1, MAX_DEPTH)
-    threshold: float = dial(float, 0, math.log(2))
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the divergence was below the threshold at the last ``times`` steps."""
-        return (trace.depth > self.times) & (trace.window("divergence", self.times) < self.threshold).all(-1)
-
-
-AGREE, TREND, STABLE = RULES = ("agree", "trend", "stable")
-
-
-@dataclass(frozen=True)
-class WindowRule(Rule):
-    """The second stage alone, over the last ``size`` depths.
-
-    agree:  one predicted label throughout, and every gap above 2 ``margin`` (the authors' bias_1)
-    trend:  one predicted label throughout, the first gap above 2 ``margin``, its probability never falls (bias_2)
-    stable: agree, and its probability moves by at most ``range`` (bias_3)
-    """
-
-    name: ClassVar[str] = "window"
-    reads: ClassVar[tuple[str, ...]] = ("confidence", "gap", "same")
-    size: int
-    rule: str
-    margin: float
-    range: float
-
-    def fires(self, trace: Trace) -> Array:
-        """Where the window is full and the rule holds in it."""
-        # Cheapest first, and no further than needed: at most depths no row fulfils the rule.
-        settled: Array = np.greater_equal(trace.depth, self.size)
-        for holds in (self._has_gap, self._has_one_label, *self._extra_conditions):
-            if not settled.any():
-                break
-            settled = settled & holds(trace)
-        return settled
-
-    @property
-    def _extra_conditions(self) -> tuple[Callable[[Trace], Array], ...]:
-        return {AGREE: (), TREND: (self._is_rising,), STABLE: (self._is_steady,)}[self.rule]
-
-    def _has_gap(self, trace: Trace) -> Array:
-        gap = trace.window("gap", self.size)
-        looked_at = gap[:, :1] if self.rule == TREND else gap
-        apart: Array = np.all(looked_at > 2 * self.margin, axis=-1)
-        return apart
-
-    def _has_one_label(self, trace: Trace) -> Array:
-        # The first depth of the window has no predecessor in it.
-        one: Array = (trace.window("same", self.size)[:, 1:] == 1).all(-1)
-        return one
-
-    def _is_rising(self, trace: Trace) -> Array:
-        # With one label throughout, the probability of that label is the confidence.
-        confidence = trace.window("confidence", self.size)
-        never: Array = np.all(confidence[:, 1:] >= confidence[:, :-1], axis=-1)
-        return never
-
-    def _is_steady(self, trace: Trace) -> Array:
-        confidence = trace.window("confidence", self.size)
-        moves: Array = confidence.max(-1) - confidence.min(-1)
-        return moves <= self.range
-
-
-@dataclass(frozen=True)
-class Window(Policy):
-    """Entropy at the current depth, or a window rule over the last depths: the policy of the ELBERT paper."""
-
-    name: ClassVar[str] = "window"
-    entropy: float = dial(float, 0, 1, default=0.1)
-    size: int = dial(int, 1, MAX_DEPTH, default=6)
-    rule: str = field(default=AGREE, metadata={"choices": RULES})
-    margin: float = dial(float, 0, 0.5, default=0.0)
-    range: float = dial(float, 0, 1, default=0.05)
-
-    def __post_init__(self) -> None:
-        """Hold every dial to its range, and the rule to the three there are."""
-        super().__post_init__()
-        if self.rule not in RULES:
-            raise PolicyError(f"rule={self.rule!r} in window: accepted is {describe_spec(Window)}")
-
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The two stages."""
-        return (Entropy(self.entropy), WindowRule(self.size, self.rule, self.margin, self.range))
-
-    def __str__(self) -> str:
-        """The spec, with every dial named, because five bare numbers are unreadable."""
-        return (
-            f"window(entropy={self.entropy}, size={self.size}, rule={self.rule}, "
-            f"margin={self.margin}, range={self.range})"
-        )
-
-
-MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_TEMPERATURES = 0.05, 20.0, 64
-TEMPERED_FORM = (
-    f"tempered(policy, T1, T2, …) with 1 to {MAX_TEMPERATURES} temperatures from {MIN_TEMPERATURE:g} to "
-    f"{MAX_TEMPERATURE:g}, the last of which holds for all deeper depths"
+Depth = PolicyKind(
+    "depth",
+    dials=(Dial("depth", "Depth", int, 1, MAX_DEPTH),),
+    rules=(RuleForm("depth", (AtDepth(Of("depth")),)),),
+    summary="the depth is reached: the fixed, shallower model, the baseline",
+    families=(Family("depth", (("depth", {"depth": Depths(2, -1)}),), "#666666", ":", ".", order=11),),
 )
 
+Entropy = PolicyKind(
+    "entropy",
+    dials=(THRESHOLD,),
+    rules=(RuleForm("entropy", (Held("entropy", "<", Of("threshold")),)),),
+    summary="H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1",
+    citation="FastBERT; DeeBERT, in nats; ACL 2020",
+    families=(
+        Family("entropy", (("entropy", {"threshold": spaced(300)}),), "#d55e00", "--", "s", 3, is_tempered=True),
+    ),
+    examples=((0.1,), (0.3,)),
+)
 
-@dataclass(frozen=True)
-class TemperedRule(Rule):
-    """A rule on the trace with a temperature for each depth."""
+Confidence = PolicyKind(
+    "confidence",
+    dials=(THRESHOLD,),
+    rules=(RuleForm("confidence", (Held("confidence", ">=", Of("threshold")),)),),
+    summary="the largest probability ≥ `threshold`",
+    citation="Schwartz et al., ACL 2020",
+    families=(
+        Family("confidence", (("confidence", {"threshold": spaced_near_one(300)}),), "#e69f00", "--", "D", order=4),
+    ),
+    examples=((0.9,),),
+)
 
-    rule: Rule
-    temperatures: tuple[float, ...]
+Gap = PolicyKind(
+    "gap",
+    dials=(THRESHOLD,),
+    rules=(RuleForm("gap", (Held("gap", ">=", Of("threshold")),)),),
+    summary="the difference of the two largest probabilities ≥ `threshold`",
+    citation="CALM, NeurIPS 2022",
+    families=(Family("gap", (("gap", {"threshold": spaced_near_one(300)}),), "#b8860b", "--", "P", order=5),),
+    examples=((0.8,),),
+)
 
-    @property
-    def reason(self) -> str:
-        """That of the rule."""
-        return self.rule.reason
+Patience = PolicyKind(
+    "patience",
+    dials=(Dial("times", "Times the same class again", int, 0, MAX_DEPTH),),
+    rules=(RuleForm("patience", (Held("same", "==", 1, Of("times")),)),),
+    summary="the last `times` + 1 predictions are equal",
+    citation="PABEE, NeurIPS 2020",
+    families=(Family("patience", (("patience", {"times": Depths(0, -1)}),), "#009e73", ":", "X", order=6),),
+    examples=((3,),),
+)
 
-    @cached_property
-    def reads(self) -> tuple[str, ...]:  # type: ignore[override]  # an instance's, where other rules have the class's
-        """What the rule reads."""
-        return self.rule.reads
+PatientConfidence = PolicyKind(
+    "patient_confidence",
+    dials=(TIMES, THRESHOLD),
+    rules=(RuleForm("patient_confidence", (Held("entropy", "<", Of("threshold"), Of("times")),)),),
+    summary="H < `threshold` at `times` depths in a row",
+    citation="PCEE-BERT, NAACL Findings 2022",
+    families=(
+        Family(
+            "patient_confidence",
+            (("patient_confidence", {"times": Depths(1, -1), "threshold": spaced(90)}),),
+            "#5e9b2c",
+            ":",
+            "<",
+            order=7,
+        ),
+    ),
+    examples=((2, 0.3),),
+)
 
-    def fires(self, trace: Trace) -> Array:
-        """Where the rule holds of the tempered trace."""
-        return self.rule.fires(trace.tempered(self.temperatures))
+NATS = tuple(float(f"{d:.3g}") for d in np.geomspace(1e-6, math.log(2) * 0.99, 90))
+
+Divergence = PolicyKind(
+    "divergence",
+    dials=(TIMES, Dial("threshold", "Threshold in nats", high=math.log(2))),
+    rules=(RuleForm("divergence", (Held("divergence", "<", Of("threshold"), Of("times")),)),),
+    summary="`times` steps in a row with a Jensen–Shannon divergence below `threshold` nats",
+    citation="F-PABEE, ICASSP 2023",
+    families=(
+        Family(
+            "divergence",
+            (("divergence", {"times": Depths(1, -2, least=1), "threshold": NATS}),),
+            "#cc79a7",
+            "-.",
+            ">",
+            order=8,
+        ),
+    ),
+    examples=((2, 0.01),),
+)
+
+# The paper's second stage (bias_1, bias_2, bias_3) over the last ``size`` depths, for any number of classes: one class
+# throughout is ``size - 1`` equal neighbours, and with one class its probability is the confidence.
+ONE_CLASS = Held("same", "==", 1, Of("size", plus=-1))
+EVERY_GAP = Held("gap", ">", Of("margin", factor=2), Of("size"))
+FIRST_GAP = AtStart("gap", ">", Of("margin", factor=2), Of("size"))
+MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45)
 
 
-@dataclass(frozen=True)
-class Tempered(Policy):
-    """A policy whose exit head is calibrated depth by depth, so that one threshold means the same at every depth.
+def window_grid(rule: str, ranges: tuple[float, ...] = (0.05,)) -> tuple[Any, ...]:
+    """The grid of one window rule."""
+    sizes = Depths(2)
+    grid = {"entropy": spaced(45), "size": sizes, "rule": (rule,), "margin": MARGINS, "range": ranges}
+    return (("window", grid),)
 
-    It changes when rows exit; their predictions keep the head's own probabilities.
-    """
 
-    name: ClassVar[str] = "tempered"
-    policy: Policy
-    temperatures: tuple[float, ...]
+Window = PolicyKind(
+    "window",
+    dials=(
+        Dial("entropy", "Entropy below", default=0.1),
+        Dial("size", "Window of depths", int, 1, MAX_DEPTH, default=6),
+        Dial(
+            "rule",
+            "Window rule",
+            str,
+            default="agree",
+            choices={
+                "agree": "The same answer over the whole window, each time by more than the margin.",
+                "trend": "The same answer, and its probability never falls over the window.",
+                "stable": "As agree, and its probability changes by at most the range.",
+            },
+        ),
+        Dial("margin", "Margin over one half", high=0.5, default=0.0),
+        Dial("range", "Range", default=0.05),
+    ),
+    rules=(
+        RuleForm("entropy", (Held("entropy", "<", Of("entropy")),)),
+        RuleForm("window", (ONE_CLASS, EVERY_GAP), ("rule", "agree")),
+        RuleForm("window", (ONE_CLASS, FIRST_GAP, Rising("confidence", Of("size"))), ("rule", "trend")),
+        RuleForm("window", (ONE_CLASS, EVERY_GAP, Spread("confidence", Of("range"), Of("size"))), ("rule", "stable")),
+    ),
+    summary="H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths (reason `window`)",
+    citation="ELBERT, ICASSP 2021",
+    families=(
+        Family("window", window_grid("agree"), "#0072b2", "-", "o", 0, is_tempered=True),
+        Family("window trend", window_grid("trend"), "#56b4e9", "-", "v", order=1),
+        Family("window stable", window_grid("stable", (0.01, 0.02, 0.05, 0.1, 0.2)), "#003a5d", "-", "^", order=2),
+    ),
+    examples=((0.1, 6, "agree", 0.0, 0.05), (0.1, 6, "trend", 0.0, 0.05), (0.1, 6, "stable", 0.0, 0.05)),
+)
 
-    def __post_init__(self) -> None:
-        """Hold the temperatures to their range."""
-        numbers = all(isinstance(t, (int, float)) and not isinstance(t, bool) for t in self.temperatures)
-        if not numbers or not 1 <= len(self.temperatures) <= MAX_TEMPERATURES:
-            raise PolicyError(f"{len(self.temperatures)} temperatures in tempered: accepted is {TEMPERED_FORM}")
-        wrong = [t for t in self.temperatures if not MIN_TEMPERATURE <= t <= MAX_TEMPERATURE]
-        if wrong:
-            raise PolicyError(f"temperature {wrong[0]!r} in tempered: accepted is {TEMPERED_FORM}")
-        object.__setattr__(self, "temperatures", tuple(map(float, self.temperatures)))
+POLICIES: dict[str, PolicyKind] = {
+    kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
+}
 
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The policy's, each with the temperatures."""
-        return tuple(TemperedRule(rule, self.temperatures) for rule in self.policy.rules)
+# With many classes the normalised entropy depends on how the remaining probability spreads over all other classes,
+# which says little about correctness; the gap depends on the second most probable class alone. At two classes they are
+# one test.
+UNIONS: tuple[Family, ...] = (
+    Family(
+        "entropy | patience",
+        (("entropy", {"threshold": spaced(90)}), ("patience", {"times": Depths(1, -1)})),
+        "#8a4fbf",
+        "-.",
+        "h",
+        order=9,
+    ),
+    Family(
+        "gap | window",
+        (("gap", {"threshold": spaced_near_one(90)}), ("window", {"entropy": (0.0,), "size": Depths(2)})),
+        "#a3337f",
+        "-",
+        "d",
+        order=10,
+    ),
+)
 
-    def __str__(self) -> str:
-        """The spec."""
-        return f"tempered({self.policy}, {', '.join(map(str, self.temperatures))})"
+FULL: Policy = Full()
+
+
+def fixed_depth(depth: int) -> Policy:
+    """The policy that ends every row at one depth."""
+    return Depth(depth)
+
+
+def make_policy(name: str, values: tuple[Any, ...]) -> Single:
+    """The policy of that name with these dials, in their order."""
+    return POLICIES[name](*values)
+
+
+# A policy is pickled as its name and dials: its kind is the entry of the table where it is loaded.
+copyreg.pickle(Single, lambda policy: (make_policy, (policy.name, policy.values)))
+
+
+def list_families() -> dict[str, Family]:
+    """All families of policies that a sweep can try, in order."""
+    families = (*(family for kind in POLICIES.values() for family in kind.families), *UNIONS)
+    return {family.name: family for family in sorted(families, key=lambda family: family.order)}

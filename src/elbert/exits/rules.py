@@ -1,25 +1,70 @@
-"""The base classes of policies: a policy is a list of rules, each with one reason to exit."""
+"""Policies as values: kinds with dials, the rules that a policy consists of, unions and temperatures.
+
+A policy is a list of rules, each a conjunction of conditions with one reason to exit. The kinds of policies are the
+entries of the table in :mod:`elbert.exits.policies`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
 from elbert.errors import PolicyError
-from elbert.exits.trace import Array, Trace
+from elbert.exits.conditions import Condition, dial_numbers, settle_numbers
+from elbert.exits.signals import Array
+from elbert.exits.trace import Trace
 
 STAY = -1
+TEMPERED = "tempered"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to exit: all conditions hold, of the trace at these temperatures (outermost first)."""
+
+    reason: str
+    conditions: tuple[Condition, ...]
+    temperatures: tuple[tuple[float, ...], ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """The number of depths that it needs: it fires at no shallower one."""
+        return max(int(condition.size) for condition in self.conditions)
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The signals that it reads."""
+        return tuple(condition.signal for condition in self.conditions if hasattr(condition, "signal"))
+
+    def fires(self, trace: Trace) -> Array:
+        """``[rows]`` bool: where the rule ends a row."""
+        fires: Array = np.greater_equal(trace.depth, self.size)
+        if self.size > 1 and not fires.any():
+            return fires
+        for temperatures in self.temperatures:
+            trace = trace.tempered(temperatures)
+        for i, condition in enumerate(self.conditions):  # no further than needed: at most depths no row fulfils them
+            if i and not fires.any():
+                break
+            fires &= condition.holds(trace)
+        return fires
+
+    def __hash__(self) -> int:
+        """Computed once: sweeps look rules up many thousand times."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.reason, self.conditions, self.temperatures))
 
 
 class Policy(ABC):
     """Decides from a trace which rows exit. Knows no model; the same object serves live rows and saved outputs."""
-
-    name: ClassVar[str]
 
     @property
     @abstractmethod
@@ -53,43 +98,182 @@ class Policy(ABC):
             return NotImplemented
         return Either((*union_members(self), *union_members(other)))
 
-    def __str__(self) -> str:
-        """The spec, which :func:`elbert.policy` reads back."""
-        dials = get_dials(type(self))
-        return f"{self.name}({', '.join(str(getattr(self, d.name)) for d in dials)})" if dials else self.name
 
-    def __post_init__(self) -> None:
-        """Hold every dial to its range."""
-        for dial in get_dials(type(self)):
-            if "low" in dial.metadata:
-                object.__setattr__(self, dial.name, check_dial(self, dial))
+@dataclass(frozen=True)
+class Dial:
+    """A number or word that a policy is set by: its type (``int``, ``float``, ``str``), range or choices, default.
+
+    ``label`` is its name beside a slider. ``default`` is None where a spec must set it.
+    """
+
+    name: str
+    label: str
+    type: type = float
+    low: float = 0.0
+    high: float = 1.0
+    default: Any = None
+    choices: Mapping[str, str] = field(default_factory=dict)  # what each choice means
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is of the type and in the range (both ends included)."""
+        if self.choices:
+            return isinstance(value, str) and value in self.choices
+        number = isinstance(value, int if self.type is int else (int, float)) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]  # a number
+
+    def describe(self) -> str:
+        """The name and what it accepts, for messages."""
+        if self.choices:
+            return f"{self.name} {' or '.join(self.choices)}"
+        number = "whole number" if self.type is int else "number"
+        return f"{self.name} a {number} from {self.low:g} to {self.high:g}"
 
 
-class Rule(Policy):
-    """A policy with one reason to exit."""
+@dataclass(frozen=True, eq=False)
+class RuleForm:
+    """A rule whose numbers may be dials; ``when`` is the choice of a dial with which it is part of the policy."""
 
-    reads: ClassVar[tuple[str, ...]] = ()
+    reason: str
+    conditions: tuple[Condition, ...]
+    when: tuple[str, str] | None = None
 
-    @property
-    def reason(self) -> str:
-        """The reason of rows that exit by this rule."""
-        return self.name
+    @cached_property
+    def dials(self) -> tuple[str, ...]:
+        """The dials that set its numbers."""
+        return tuple(dict.fromkeys(of.dial for c in self.conditions for _, of in dial_numbers(c)))
 
-    @property
+
+@dataclass(frozen=True)
+class Depths:
+    """Whole numbers of a sweep: from ``first`` to the larger of ``depths + plus`` and ``least``."""
+
+    first: int
+    plus: int = 0
+    least: int = 0
+
+    def values(self, depths: int) -> range:
+        """The numbers for a model of that many depths."""
+        return range(self.first, max(depths + self.plus, self.least) + 1)
+
+
+Axis = tuple[Any, ...] | Depths
+Grid = tuple[str, Mapping[str, Axis]]
+"""A policy's name, and the values of its dials; a dial that is absent keeps its default."""
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Policies that a sweep tries together: the product of its grids; several grids make unions.
+
+    ``order`` sorts families in tables and legends. ``colour``, ``dash`` and ``marker`` are those of its curve (dash
+    and marker in matplotlib's words), distinct without colour too. ``is_tempered``: comparisons also sweep the family
+    with temperatures, fitted on the texts that choose the dials.
+    """
+
+    name: str
+    grids: tuple[Grid, ...]
+    colour: str = "#000000"
+    dash: str = "-"
+    marker: str = ""
+    order: int = 100
+    is_tempered: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyKind:
+    """One entry of the table of policies; calling it makes a policy: ``kind(0.1, size=6)``.
+
+    ``summary`` completes "a text exits when …" (in Markdown), ``examples`` are dials to compare a single text with.
+    """
+
+    name: str
+    dials: tuple[Dial, ...]
+    rules: tuple[RuleForm, ...]
+    summary: str
+    citation: str = ""
+    families: tuple[Family, ...] = ()
+    examples: tuple[tuple[Any, ...], ...] = ()
+
+    def __call__(self, *values: Any, **dials: Any) -> Single:
+        """The policy with these dials, by position or by name.
+
+        Raises:
+            PolicyError: a dial is missing, unknown, set twice or out of range; the message shows the accepted form.
+        """
+        if dials or len(values) != len(self.dials):
+            values = self._arrange(values, dials)
+        for dial in (*self._numbers, *self._choices):  # in the order of the dials, words last
+            if not dial.accepts(value := values[self._names.index(dial.name)]):
+                raise PolicyError(f"{dial.name}={value!r} in {self.name}: accepted is {self.describe()}")
+        return Single(self.name, tuple(d.type(v) for d, v in zip(self.dials, values, strict=True)), self)
+
+    def _arrange(self, values: tuple[Any, ...], dials: dict[str, Any]) -> tuple[Any, ...]:
+        placed = dict(zip(self._names, values, strict=False))
+        found = {d.name: d.default for d in self.dials if d.default is not None} | placed | dials
+        if len(values) > len(self.dials) or placed.keys() & dials.keys() or found.keys() != set(self._names):
+            raise PolicyError(f"these dials do not fit {self.name}: accepted is {self.describe()}")
+        return tuple(found[name] for name in self._names)
+
+    def describe(self) -> str:
+        """How the policy is written, with the range of each dial, for messages."""
+        if not self.dials:
+            return self.name
+        return f"{self.name}({', '.join(self._names)}) with {', '.join(dial.describe() for dial in self.dials)}"
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dial.name for dial in self.dials)
+
+    @cached_property
+    def _numbers(self) -> tuple[Dial, ...]:
+        return tuple(dial for dial in self.dials if not dial.choices)
+
+    @cached_property
+    def _choices(self) -> tuple[Dial, ...]:
+        return tuple(dial for dial in self.dials if dial.choices)
+
+
+@dataclass(frozen=True)
+class Single(Policy):
+    """A policy of one kind with its dials."""
+
+    name: str
+    values: tuple[Any, ...]
+    kind: PolicyKind = field(compare=False, repr=False)
+
+    @cached_property
+    def dials(self) -> dict[str, Any]:
+        """The dials by name."""
+        return {dial.name: value for dial, value in zip(self.kind.dials, self.values, strict=True)}
+
+    @cached_property
+    def forms(self) -> tuple[RuleForm, ...]:
+        """The rules in use, with dials for numbers."""
+        return tuple(r for r in self.kind.rules if r.when is None or self.dials[r.when[0]] == r.when[1])
+
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        """Itself."""
-        return (self,)
+        """The rules in use, with plain numbers."""
+        return tuple(settle_rule(form, tuple(self.dials[name] for name in form.dials)) for form in self.forms)
 
-    @abstractmethod
-    def fires(self, trace: Trace) -> Array:
-        """``[rows]`` bool: where the rule holds."""
+    def __str__(self) -> str:
+        """The spec, which :func:`elbert.policy` reads back; dials have their names where there are many."""
+        named = len(self.values) > 2
+        shown = (f"{name}={value}" if named else str(value) for name, value in self.dials.items())
+        return f"{self.name}({', '.join(shown)})" if self.values else self.name
+
+
+@lru_cache(maxsize=20_000)
+def settle_rule(form: RuleForm, values: tuple[Any, ...]) -> Rule:
+    """The rule with these values of its dials; policies of a sweep share most of their rules."""
+    dials = dict(zip(form.dials, values, strict=True))
+    return Rule(form.reason, tuple(settle_numbers(condition, dials) for condition in form.conditions))
 
 
 @dataclass(frozen=True)
 class Either(Policy):
     """A union: a row exits when any of several policies exits; written ``a | b``."""
 
-    name: ClassVar[str] = "|"
     several: tuple[Policy, ...]
 
     @cached_property
@@ -107,42 +291,47 @@ def union_members(policy: Policy) -> tuple[Policy, ...]:
     return policy.several if isinstance(policy, Either) else (policy,)
 
 
-def get_dials(policy: type[Policy]) -> tuple[dataclasses.Field[Any], ...]:
-    """Return the dials of a policy class; a policy without dials need not be a dataclass."""
-    return dataclasses.fields(policy) if dataclasses.is_dataclass(policy) else ()
+MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_TEMPERATURES = 0.05, 20.0, 64
+TEMPERED_FORM = (
+    f"{TEMPERED}(policy, T1, T2, …) with 1 to {MAX_TEMPERATURES} temperatures from {MIN_TEMPERATURE:g} to "
+    f"{MAX_TEMPERATURE:g}, the last of which holds for all deeper depths"
+)
 
 
-def dial(kind: type, low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
-    """A number that a policy is set by, with the range it may take (both ends included)."""
-    return field(default=default, metadata={"kind": kind, "low": low, "high": high})
+@dataclass(frozen=True)
+class Tempered(Policy):
+    """A policy whose exit head is calibrated depth by depth, so that one threshold means the same at every depth.
 
-
-def check_dial(policy: Policy, dial: dataclasses.Field[Any]) -> float:
-    """The value of a dial, in its own type.
-
-    Raises:
-        PolicyError: it is no number of that kind, or out of range.
+    It changes when rows exit; their predictions keep the head's own probabilities.
     """
-    value, kind = getattr(policy, dial.name), dial.metadata["kind"]
-    low, high = dial.metadata["low"], dial.metadata["high"]
-    right_type = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-    if not right_type or not low <= value <= high:
-        raise PolicyError(f"{dial.name}={value!r} in {policy.name}: accepted is {describe_spec(type(policy))}")
-    number: float = kind(value)
-    return number
+
+    policy: Policy
+    temperatures: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Hold the temperatures to their range."""
+        numbers = all(isinstance(t, (int, float)) and not isinstance(t, bool) for t in self.temperatures)
+        if not numbers or not 1 <= len(self.temperatures) <= MAX_TEMPERATURES:
+            raise PolicyError(f"{len(self.temperatures)} temperatures in {TEMPERED}: accepted is {TEMPERED_FORM}")
+        wrong = [t for t in self.temperatures if not MIN_TEMPERATURE <= t <= MAX_TEMPERATURE]
+        if wrong:
+            raise PolicyError(f"temperature {wrong[0]!r} in {TEMPERED}: accepted is {TEMPERED_FORM}")
+        object.__setattr__(self, "temperatures", tuple(map(float, self.temperatures)))
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The policy's, each with the temperatures."""
+        return tuple(replace(rule, temperatures=(self.temperatures, *rule.temperatures)) for rule in self.policy.rules)
+
+    def __str__(self) -> str:
+        """The spec."""
+        return f"{TEMPERED}({self.policy}, {', '.join(map(str, self.temperatures))})"
 
 
-def describe_spec(policy: type[Policy]) -> str:
-    """How a policy is written, with the range of each dial, for people."""
-    dials = [d for d in get_dials(policy) if d.metadata]
-    if not dials:
-        return policy.name
-    return f"{policy.name}({', '.join(d.name for d in dials)}) with {', '.join(_range(d) for d in dials)}"
-
-
-def _range(dial: dataclasses.Field[Any]) -> str:
-    if "choices" in dial.metadata:
-        return f"{dial.name} {' or '.join(dial.metadata['choices'])}"
-    kind = "whole number" if dial.metadata["kind"] is int else "number"
-    low, high = dial.metadata["low"], dial.metadata["high"]
-    return f"{dial.name} a {kind} from {low:g} to {high:g}"
+def innermost_members(policy: Policy) -> Iterator[tuple[Single, tuple[tuple[float, ...], ...]]]:
+    """The single policies inside unions and temperatures, in the order of their rules, each with its temperatures."""
+    for member in union_members(policy):
+        if isinstance(member, Tempered):
+            yield from ((inner, (member.temperatures, *more)) for inner, more in innermost_members(member.policy))
+        elif isinstance(member, Single):
+            yield member, ()

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from elbert.errors import InputError, PolicyError
-from elbert.exits.policies import (
-    TEMPERED_FORM,
-    Confidence,
-    Depth,
-    Divergence,
-    Entropy,
-    Full,
-    Gap,
-    Patience,
-    PatientConfidence,
-    Tempered,
-    Window,
-)
-from elbert.exits.rules import Policy, describe_spec, get_dials
+from elbert.exits.conditions import AtDepth, Of
+from elbert.exits.policies import POLICIES
+from elbert.exits.rules import TEMPERED, TEMPERED_FORM, Policy, Single, Tempered, innermost_members
 
 MAX_SPEC_LENGTH = 500  # characters; a spec may come from a client
 
@@ -59,7 +47,7 @@ def _read(node: ast.expr, spec: str, names: Mapping[str, Policy]) -> Policy:
         dials = {str(k.arg): _value(k.value, spec) for k in node.keywords}
         if len(dials) < len(node.keywords):
             raise PolicyError(f"a dial is set twice in the policy {spec!r}")
-        if node.func.id == Tempered.name and node.args and not dials:
+        if node.func.id == TEMPERED and node.args and not dials:
             temperatures = tuple(_value(a, spec) for a in node.args[1:])
             return Tempered(_read(node.args[0], spec, names), temperatures)
         return _make(node.func.id, [_value(a, spec) for a in node.args], dials, names)
@@ -76,34 +64,17 @@ def _value(node: ast.expr, spec: str) -> Any:
 
 
 def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[str, Policy]) -> Policy:
-    if name == Tempered.name:
+    if name == TEMPERED:
         raise PolicyError(f"these dials do not fit {name}: accepted is {TEMPERED_FORM}")
     if name not in POLICIES:
         raise PolicyError(f"no policy is called {name!r}; {describe_accepted(names)}")
-    kind = POLICIES[name]
-    known = [d.name for d in get_dials(kind)]
-    positional = dict(zip(known, values, strict=False))
-    missing = [d.name for d in get_dials(kind) if d.default is dataclasses.MISSING]
-    wrong = (
-        len(values) > len(known)
-        or positional.keys() & dials.keys()
-        or dials.keys() - set(known)
-        or set(missing) - positional.keys() - dials.keys()
-    )
-    if wrong:
-        raise PolicyError(f"these dials do not fit {name}: accepted is {describe_spec(kind)}")
-    return kind(**positional, **dials)
+    return POLICIES[name](*values, **dials)
 
 
 def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     """The names that a spec may use, for an error message."""
     points = f", or an operating point: {', '.join(names)}" if names else ""
-    return f"known policies: {', '.join(POLICIES)}, {Tempered.name}; 'a | b' exits when either does{points}"
-
-
-POLICIES: dict[str, type[Policy]] = {
-    kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
-}
+    return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 
 def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Policy:
@@ -113,12 +84,25 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
         PolicyError: it names a depth that the model does not have.
         InputError: the model is a regression, which has no exits.
     """
-    for rule in policy.rules:
-        if isinstance(rule, Depth) and rule.depth > depths:
-            raise PolicyError(f"{rule}: this model has {depths} depths; accepted is depth(1) to depth({depths})")
+    for member, _ in innermost_members(policy):
+        for name in fixed_depth_dials(member):
+            if member.dials[name] > depths:
+                least, most = (replace_dial(member, name, value) for value in (1, depths))
+                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {most}")
     if regression and policy.rules:
         raise InputError(
             f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
             f"it always runs at full depth; use policy 'full' instead of {str(policy)!r}"
         )
     return policy
+
+
+def fixed_depth_dials(member: Single) -> list[str]:
+    """The dials of a policy that name a depth of the model."""
+    numbers = (c.depth for form in member.forms for c in form.conditions if isinstance(c, AtDepth))
+    return [number.dial for number in numbers if isinstance(number, Of)]
+
+
+def replace_dial(member: Single, name: str, value: Any) -> Policy:
+    """The policy with another value of one dial."""
+    return member.kind(**{**member.dials, name: value})

@@ -16,29 +16,17 @@ from elbert.evaluation import Outputs, collect
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.metrics import decode_predictions, find_correct
 from elbert.evaluation.oracles import NEVER, first_depth, holds_from_here
-from elbert.exits import Policy, Replay, Trace, policy
+from elbert.exits import POLICIES, Policy, Replay, Trace
 from elbert.explain.attention import compute_attention as attention_of
 from elbert.explain.attention import pooled_tokens
 from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
 from elbert.explain.pieces import split_pieces
-from elbert.explain.rule_tracks import describe_exit, finite_or_none, read_signal, track_rules
+from elbert.explain.rule_tracks import explain_exit, finite_or_none, read_signal, track_rules
 from elbert.explain.wall_clock import ROUNDS, measure_wall_clock
 from elbert.model import ModelConfig
 from elbert.tokenization.tokens import Text, check_text
 
 POINT, RIVAL, ORACLE = "point", "rival", "oracle"
-RIVAL_SPECS = (
-    "entropy(0.1)",
-    "entropy(0.3)",
-    "confidence(0.9)",
-    "gap(0.8)",
-    "patience(3)",
-    "patient_confidence(2, 0.3)",
-    "divergence(2, 0.01)",
-    "window(0.1, 6, agree)",
-    "window(0.1, 6, trend)",
-    "window(0.1, 6, stable)",
-)
 
 
 def explain(
@@ -70,7 +58,8 @@ def explain(
     outputs = collect(classifier, [text], None)
     replayed = Replay(outputs.probabilities, multi_label=config.multi_label)
     depth, reason = int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0]
-    rule_tracks = track_rules(chosen, Trace.from_outputs(outputs.probabilities, multi_label=config.multi_label))
+    trace = Trace.from_outputs(outputs.probabilities, multi_label=config.multi_label)
+    rule_tracks = track_rules(chosen, trace)
     weights = attention_of(classifier.bundle.folder, config, tokens) if attention else None
     points = {name: point.policy for name, point in classifier.bundle.points.items()}
     return Explanation(
@@ -88,7 +77,7 @@ def explain(
         depth=depth,
         depths=config.depths,
         reason=reason,
-        why=describe_exit(chosen, depth, config.depths, reason, rule_tracks),
+        why=explain_exit(chosen, trace, depth, rule_tracks),
         steps=describe_depths(outputs, weights, config),
         rules=rule_tracks,
         rivals=replay_rivals(outputs, points, truth),
@@ -170,7 +159,7 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
 
     def candidates() -> Iterator[tuple[str, str, Policy]]:
         yield from ((name, POINT, chosen) for name, chosen in points.items())
-        yield from ((spec, RIVAL, policy(spec)) for spec in RIVAL_SPECS)
+        yield from ((str(kind(*dials)), RIVAL, kind(*dials)) for kind in POLICIES.values() for dials in kind.examples)
 
     found = [
         rival(name, kind, int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0])

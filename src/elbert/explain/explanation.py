@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from elbert.exits import POLICIES
+from elbert.exits.signals import SIGNALS
 from elbert.explain.pieces import Piece
-from elbert.explain.rule_tracks import RuleStep, RuleTrack
+from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.wall_clock import WallClock
 from elbert.model.config import Problem
 
@@ -117,16 +119,16 @@ def to_plain(value: Any) -> Any:
 
 
 LINES = 4  # most labels that a chart can distinguish
-DEFAULT_DIALS = (", range=0.05", ", margin=0.0", ", rule=agree")  # a window's default dials, from the end of its spec
 
 
 def shorten_spec(spec: str) -> str:
-    """A spec without the window's default dials at its end; unions stay as they are."""
-    if "|" in spec or not spec.endswith(")"):
+    """A spec without default dials at its end; the first two dials and unions stay as they are."""
+    kind = POLICIES.get(spec.partition("(")[0])
+    if "|" in spec or kind is None or not kind.dials:
         return spec
-    inner = spec[:-1]
-    for dial in DEFAULT_DIALS:
-        inner = inner.removesuffix(dial)
+    inner = spec.removesuffix(")")
+    for dial in reversed(kind.dials[2:]):
+        inner = inner.removesuffix(f", {dial.name}={dial.default}")
     return f"{inner})"
 
 
@@ -146,17 +148,16 @@ class Gauge:
 
 
 def choose_gauge(explained: Explanation) -> Gauge:
-    """The signal that the policy reads, preferably entropy; entropy without a threshold if it reads none."""
-    known = [track for track in explained.rules if track.signal is not None and track.reason != "window"]
-    chosen = next((track for track in known if track.signal == "entropy"), known[0] if known else None)
-    if chosen is None:
+    """The signal that the policy compares first with a threshold; entropy without one if it compares none."""
+    chosen = next((track for track in explained.rules if track.signal is not None), None)
+    if chosen is None or chosen.signal is None:
         return Gauge("entropy", tuple(step.entropy for step in explained.steps), None, 1.0)
     name = f"{chosen.signal}{', tempered' if chosen.tempered else ''}"
-    if chosen.signal != "divergence":
-        return Gauge(name, chosen.values, chosen.threshold, 1.0)
-    # Divergences are small: the scale ends at the largest one, or at twice the threshold.
-    there = [value for value in chosen.values if value is not None]
-    return Gauge(name, chosen.values, chosen.threshold, max([*there, 2 * (chosen.threshold or 0.0), 1e-9]))
+    top = SIGNALS[chosen.signal].scale
+    if top is None:  # without a fixed scale it ends at the largest value, or at twice the threshold
+        there = [value for value in chosen.values if value is not None]
+        top = max([*there, 2 * (chosen.threshold or 0.0), 1e-9])
+    return Gauge(name, chosen.values, chosen.threshold, top)
 
 
 def choose_labels(explained: Explanation) -> list[str]:
@@ -167,24 +168,6 @@ def choose_labels(explained: Explanation) -> list[str]:
         explained.labels, key=lambda name: (name != explained.exit_step.label, -tops.count(name), -total[name])
     )
     return order[:LINES]
-
-
-def describe_state(track: RuleTrack, step: RuleStep) -> str:
-    """Why a rule over several depths does not fire at this depth, or that it does."""
-    if not step.full:
-        return f"{step.depth} of {track.size}"
-    if step.fires:
-        return "agrees" if track.reason in ("window", "patience") else "holds"
-    against = "" if track.threshold is None else f"{track.threshold:g}"
-    failures = {
-        "one_answer": "answers differ",
-        "far_apart": f"gap ≤ {against}",
-        "never_falls": "it falls",
-        "still": "it moves",
-        "below": f"entropy ≥ {against}",
-        "near": f"moved ≥ {against}",
-    }
-    return next((failures[name] for name, holds in step.holds.items() if not holds), "")
 
 
 def format_share(saved: float) -> str:

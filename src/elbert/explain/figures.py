@@ -229,12 +229,11 @@ def draw_window(axes: Any, explained: Explanation, track: RuleTrack) -> None:
     axes.set_ylim(explained.depths + 0.6, 0.4)
     axes.set_yticks(sorted({1, explained.depth, explained.depths}))
     axes.set_ylabel("window,\nat depth", fontsize=8)
-    verdict = "agrees" if track.reason == "window" else "holds"
     draw_text(
         axes,
         0.99,
         0.97,
-        f"{track.size} depths; ■ same answer as now  □ another\nframed: it {verdict}",
+        f"{track.size} depths; ■ same answer as now  □ another\nframed: it holds",
         transform=axes.transAxes,
         ha="right",
         va="top",

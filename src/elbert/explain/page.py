@@ -11,7 +11,6 @@ from elbert.explain.explanation import (
     choose_gauge,
     choose_labels,
     describe_savings,
-    describe_state,
     find_window_track,
     shorten_spec,
 )
@@ -49,7 +48,7 @@ def _display_data(explained: Explanation) -> dict[str, object]:
         "shown": choose_labels(explained),
         "gauge": asdict(choose_gauge(explained)),
         "watched": None if track is None else explained.rules.index(track),
-        "states": None if track is None else [describe_state(track, step) for step in track.steps],
+        "states": None if track is None else [step.state for step in track.steps],
         "spared": describe_savings(explained),
         "rivals_short": [shorten_spec(rival.policy) for rival in explained.rivals],
     }

@@ -11,7 +11,7 @@ import torch
 
 from elbert.classifier import Classifier
 from elbert.evaluation.cost import time_predict
-from elbert.exits import Depth, Full, Policy
+from elbert.exits import FULL, Policy, fixed_depth
 from elbert.tokenization.tokenizer import Text
 
 ROUNDS = 9
@@ -37,9 +37,9 @@ class WallClock:
 
 def measure_wall_clock(classifier: Classifier, text: Text, policy: Policy, rounds: int = ROUNDS) -> WallClock:
     """Time the policy against full depth, then all fixed depths, each group interleaved round by round."""
-    classifier.predict([text], Full())  # warm up: the first call allocates memory and loads kernels
-    (policy_ms, full_ms), done = _measure_medians(classifier, text, (policy, Full()), rounds)
-    fixed = [Depth(depth) for depth in range(1, classifier.depths + 1)]
+    classifier.predict([text], FULL)  # warm up: the first call allocates memory and loads kernels
+    (policy_ms, full_ms), done = _measure_medians(classifier, text, (policy, FULL), rounds)
+    fixed = [fixed_depth(depth) for depth in range(1, classifier.depths + 1)]
     by_depth, depth_rounds = _measure_medians(classifier, text, fixed, rounds)
     return WallClock(
         policy=policy_ms,

@@ -78,7 +78,6 @@ def build_content_policy(html: str) -> str:
 
 MODEL, TOKENIZER = "onnx/model.onnx", "tokenizer.json"  # where transformers.js looks for them
 CONTENTS = (MODEL, TOKENIZER, "tokenizer_config.json", "config.json", "index.html")
-NEVER_WHEN_LOW = ("entropy_threshold", "patient_confidence_threshold", "divergence_threshold", "window_entropy")
 
 
 def write_page(
@@ -166,16 +165,10 @@ def describe_dials(policy: Policy) -> list[dict[str, Any]]:
             "low": dial.low,
             "high": dial.high,
             "whole": isinstance(dial.default, int),
-            "never": dial.low if strip_number(dial.name) in NEVER_WHEN_LOW else dial.high,
+            "never": dial.never,
         }
         for dial in own.values()
     ]
-
-
-def strip_number(name: str) -> str:
-    """A dial's name without the rule's number in a union: ``entropy2_threshold`` becomes ``entropy_threshold``."""
-    kind, _, number = name.rpartition("_")
-    return f"{kind.rstrip('0123456789')}_{number}"
 
 
 def build_page_data(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from elbert.exits import Policy, Rule, Tempered
-from elbert.exits.policies import WindowRule
-from elbert.exits.rules import get_dials, union_members
+from elbert.exits import Policy
+from elbert.exits.conditions import Condition, dial_numbers
+from elbert.exits.rules import Dial as DialForm
+from elbert.exits.rules import Single, innermost_members
 from elbert.export.graph import FLOAT, INT64, Graph, Value
 
 Dials = Literal["fixed", "optional", "required"]
@@ -19,25 +20,25 @@ Dials = Literal["fixed", "optional", "required"]
 
 @dataclass(frozen=True)
 class Dial:
-    """One number of a policy: its input name, its value in the graph, its default and range."""
+    """One number of a policy: its input name, its value in the graph, its default and range.
+
+    ``never`` is the end of its range at which rules that read it fire least.
+    """
 
     name: str
     value: Value
     default: float | int
     low: float
     high: float
+    never: float
     fixed: bool
-
-    def at_most(self, depths: int) -> int:
-        """The largest value that the dial can have, capped at ``depths``, beyond which nothing changes."""
-        return min(int(self.default), depths) if self.fixed else depths
 
 
 @dataclass(frozen=True)
 class BoundRule:
-    """A rule with its dials, by field name, and the temperatures it is read at, outermost first."""
+    """The conditions of a rule with its policy's dials, by name, and its temperatures, outermost first."""
 
-    rule: Rule
+    conditions: tuple[Condition, ...]
     dials: Mapping[str, Dial]
     temperatures: tuple[tuple[float, ...], ...]
 
@@ -49,45 +50,39 @@ def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
     """
     kinds: list[str] = []
     found: list[BoundRule] = []
-    for member, temperatures in split_members(policy):
+    for member, temperatures in innermost_members(policy):
         kinds.append(member.name)
         again = kinds.count(member.name)
         name = f"{member.name}{again}" if again > 1 else member.name
         own = {
-            about.name: make_dial(g, f"{name}_{about.name}", member, about, dials) for about in numeric_dials(member)
+            about.name: make_dial(g, f"{name}_{about.name}", member, about, dials)
+            for about in member.kind.dials
+            if not about.choices
         }
-        for rule in member.rules:
-            # A window's first stage is an entropy rule; its threshold is the window's dial "entropy".
-            stage = own if rule is member or isinstance(rule, WindowRule) else {"threshold": own["entropy"]}
-            found.append(BoundRule(rule, stage, temperatures))
+        found += [BoundRule(form.conditions, own, temperatures) for form in member.forms]
     return found
 
 
-def split_members(policy: Policy) -> Iterator[tuple[Policy, tuple[tuple[float, ...], ...]]]:
-    """The innermost policies of unions and tempered policies, each with its temperatures."""
-    for member in union_members(policy):
-        if isinstance(member, Tempered):
-            yield from ((inner, (member.temperatures, *more)) for inner, more in split_members(member.policy))
-        else:
-            yield member, ()
+def find_never(member: Single, name: str) -> float:
+    """The end of a dial's range at which the rules of a policy fire least: by the comparisons it is part of."""
+    (about,) = (dial for dial in member.kind.dials if dial.name == name)
+    for condition in (condition for form in member.forms for condition in form.conditions):
+        for part, number in dial_numbers(condition):
+            is_below = part == "limit" or (part == "threshold" and "<" in getattr(condition, "op", ""))
+            if number.dial == name:
+                return about.low if is_below == (number.factor > 0) else about.high
+    return about.high
 
 
-def numeric_dials(policy: Policy) -> Iterator[Field[float]]:
-    """The numeric dials of a policy, as dataclass fields."""
-    return (dial for dial in get_dials(type(policy)) if "low" in dial.metadata)
-
-
-def make_dial(g: Graph, name: str, policy: Policy, about: Field[float], dials: Dials) -> Dial:
+def make_dial(g: Graph, name: str, member: Single, about: DialForm, dials: Dials) -> Dial:
     """Create a dial in the outermost graph; an input is clipped to the dial's range."""
-    default: float | int = getattr(policy, about.name)
-    low, high = about.metadata["low"], about.metadata["high"]
-    whole = about.metadata["kind"] is int
+    default, whole = member.dials[about.name], about.type is int
     kind = np.int64 if whole else np.float32  # as in Python's comparison of probabilities
-    array = np.array(default, kind)
+    array, never = np.array(default, kind), find_never(member, about.name)
     if dials == "fixed":
-        return Dial(name, g.value(array), default, low, high, fixed=True)
+        return Dial(name, g.value(array), default, about.low, about.high, never, fixed=True)
     declared = g.input(name, INT64 if whole else FLOAT, [])
     if dials == "optional":
         g.weight(name, array)
-    held = g.Clip(declared, np.array(low, kind), np.array(high, kind))
-    return Dial(name, held, default, low, high, fixed=False)
+    held = g.Clip(declared, np.array(about.low, kind), np.array(about.high, kind))
+    return Dial(name, held, default, about.low, about.high, never, fixed=False)

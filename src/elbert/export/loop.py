@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from elbert.export.conditions import ExitState, decide, fixed_exit
+from elbert.export.condition_nodes import ExitState, decide, fixed_exit
 from elbert.export.dials import BoundRule
 from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
 from elbert.export.layers import Mask

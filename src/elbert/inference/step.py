@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.exits import LAST, STAY, Policy, Trace
-from elbert.exits.trace import entropy, to_distributions
+from elbert.exits.trace import read_entropy
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
 from elbert.model.isolation import isolated
@@ -266,8 +266,7 @@ def build_predictions(
 
 def build_trace_steps(probabilities: NDArray[Any], config: ModelConfig) -> tuple[TraceStep, ...]:
     """Return one step per depth from a row's ``probabilities [depths so far, classes]``."""
-    distributions = to_distributions(probabilities, config.multi_label)
-    entropies = entropy(distributions, distributions).tolist()
+    entropies = read_entropy(probabilities, config.multi_label).tolist()
     return tuple(
         TraceStep(depth, dict(zip(config.labels, scores, strict=True)), entropies[depth - 1])
         for depth, scores in enumerate(probabilities.tolist(), 1)

@@ -9,7 +9,7 @@ from typing import Any
 from elbert import __version__
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
-from elbert.exits.trace import entropy, to_distributions
+from elbert.exits.trace import read_entropy
 from elbert.tokenization.tokenizer import Text
 
 MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
@@ -58,7 +58,6 @@ def model_name(parts: Sequence[str]) -> str:
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
     """Return ``/explorer/evaluation.json``: the texts, their labels, and probabilities ``[texts, depths, labels]``."""
     outputs = evaluation.outputs
-    binary = to_distributions(outputs.probabilities, outputs.multi_label)
     return {
         "name": evaluation.name,
         "of": evaluation.total or len(outputs),
@@ -68,7 +67,8 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "texts": [text if isinstance(text, str) else list(text) for text in evaluation.texts],
         "label": outputs.labels.astype(int).tolist(),
         "probabilities": outputs.probabilities.tolist(),
-        "entropy": entropy(binary, binary).tolist(),  # by numpy: the page then decides exactly as Python does
+        # By numpy: the page then decides exactly as Python does.
+        "entropy": read_entropy(outputs.probabilities, outputs.multi_label).tolist(),
     }
 
 

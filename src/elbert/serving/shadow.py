@@ -13,15 +13,13 @@ from typing import Any
 from elbert.bundle import Certificate
 from elbert.engine import Request
 from elbert.errors import InputError
-from elbert.exits import Full
+from elbert.exits import FULL
 from elbert.prediction import Prediction
 from elbert.serving.binomial_bounds import lower_bound, probability_at_least, upper_bound
 from elbert.serving.errors import NotReady
 from elbert.tokenization import Tokens
 
 log = logging.getLogger(__name__)
-
-FULL = Full()
 
 
 class Shadow:

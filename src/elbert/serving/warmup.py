@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from elbert.classifier import Classifier
-from elbert.exits import Full
+from elbert.exits import FULL
 from elbert.inference import admit, deepen, settle
 from elbert.model.cpu import use_threads
 from elbert.model.isolation import isolated
@@ -60,5 +60,5 @@ def _call_layer(classifier: Classifier, sample: Tokens, size: int) -> None:
     lengths = [row_tokens] * full_rows + [rest] * (rest > 0)
     tokens = [Tokens(sample.ids[:1] * n, [0] * n, False) for n in lengths]
     # remember=True: so that the exit head is computed too
-    rows = admit(tokens, range(len(tokens)), classifier.backend, Full(), keep_trace=True)
+    rows = admit(tokens, range(len(tokens)), classifier.backend, FULL, keep_trace=True)
     settle(deepen(rows, classifier.backend), classifier.backend.config)

@@ -21,7 +21,7 @@ from elbert.engine import (
 )
 from elbert.engine.offline import submit_all
 from elbert.errors import ElbertError
-from elbert.exits import Depth
+from elbert.exits import fixed_depth
 from elbert.model import Backend
 from elbert.model.cpu import use_threads
 from elbert.serving.errors import BackendFailure, NotReady
@@ -335,7 +335,7 @@ class Engines:
             Exception: whatever the backend raised. NaN is no failure here: the backend works, the weights may not.
         """
         engine = Engine(self._backend, self._capacity, lanes=1)
-        engine.submit(Request(0, self._probe, Depth(1)))
+        engine.submit(Request(0, self._probe, fixed_depth(1)))
         for failure in engine.step().failures:
             if not isinstance(failure.error, NonFiniteOutput):
                 raise failure.error

@@ -97,8 +97,6 @@ def draw_window(explained: Explanation, track: RuleTrack, step: DepthOutput, str
     """Return the depths of the window: filled where the answer equals the current one, hollow where it differs."""
     from rich.text import Text
 
-    from elbert.explain.explanation import describe_state
-
     seen = track.steps[step.depth - 1]
     colour = "green" if seen.fires else "yellow" if seen.full else "blue"
     text = Text("")
@@ -106,7 +104,7 @@ def draw_window(explained: Explanation, track: RuleTrack, step: DepthOutput, str
         inside = seen.first <= depth <= step.depth
         text.append(("■" if depth >= step.since else "□") if inside else "·", colour if inside else "dim")
     text.append(" " * (6 - strip if strip else 0))
-    return text.append(f"  {describe_state(track, seen):<14}", colour)
+    return text.append(f"  {seen.state:<14}", colour)
 
 
 def choose_label_width(explained: Explanation) -> int:
