@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import exp
+from dataclasses import dataclass
+from math import ceil, exp
 from random import Random
 
 from table_model import (
@@ -63,19 +63,22 @@ class Scenario:
     troubles: tuple[Trouble, ...]
     restarts: tuple[float, ...]  # when a new service replaces the present one
     is_quiet_at_end: bool  # whether the last stop waits until all clients are done
-    eagerness: float
+    eagerness: float  # of the scheduler, like the next three
+    stalls: float
+    stall_seconds: float
     tick: float
-    watches_lines: bool = field(default=False)
+    watches_lines: bool
+    grid: float  # durations are multiples of it, so that events coincide; 0: any duration
 
     @classmethod
     def draw(cls, seed: int, seconds: float = 120.0) -> Scenario:
         """Draw a scenario."""
         random = Random(f"scenario {seed}")
-        rate = random.choice((0.2, 0.5, 1.0))
+        rate = random.choice((0.2, 0.5, 0.8))
         return cls(
             seed=seed,
             seconds=seconds,
-            depths=(depths := random.choice((4, 8, 12, 24))),
+            depths=(depths := random.choice((4, 6, 12, 24))),
             groups=random.choice((1, 1, 1, 2)),
             labels=random.choice((2, 3)),
             multi_label=random.random() < 0.2,
@@ -94,9 +97,24 @@ class Scenario:
             restarts=tuple(sorted(random.uniform(0, seconds) for _ in range(random.choice((0, 0, 1, 2))))),
             is_quiet_at_end=random.random() < 0.7,
             eagerness=random.choice((0.05, 0.3, 0.7)),
+            stalls=random.choice((0.0, 0.001, 0.01)),
+            stall_seconds=random.choice((0.001, 0.03, 0.3)),
             tick=random.choice((0.0, 1e-5)),
             watches_lines=random.random() < 0.2,
+            grid=random.choice((0.0, 0.01, 0.1)),
         )
+
+    def draw_call(self, random: Random) -> float:
+        """The seconds of a layer call: usually about the mean, now and then several times as many."""
+        return self.round(self.call_seconds * min(exp(random.gauss(0, 0.4)), 5.0))
+
+    def draw_pause(self, random: Random, mean: float) -> float:
+        """Seconds between two actions of a client, often none."""
+        return 0.0 if random.random() < 0.3 else self.round(random.expovariate(1) * mean)
+
+    def round(self, seconds: float) -> float:
+        """The next multiple of the grid."""
+        return ceil(seconds / self.grid) * self.grid if self.grid else seconds
 
     def classifier(self, backend=None, tokeniser=None):
         """The classifier, with a backend and a tokenizer that may be in trouble; without, the offline reference."""
@@ -150,6 +168,3 @@ def draw_trouble(random: Random, seconds: float) -> Trouble:
     return Trouble(kind, begin, begin + min(length, 20.0), strength)
 
 
-def draw_call_seconds(random: Random, mean: float) -> float:
-    """The duration of a call: usually about the mean, now and then several times as long."""
-    return mean * min(exp(random.gauss(0, 0.4)), 5.0)

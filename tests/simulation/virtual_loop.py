@@ -48,6 +48,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._is_woken = False
         return []
 
+    def cancel_all(self) -> None:
+        """Cancel all tasks, after an episode that failed."""
+        while not self.is_closed() and (tasks := asyncio.all_tasks(self)):
+            for task in tasks:
+                task.cancel()
+            self.run_until_complete(asyncio.wait(tasks))
+            for task in tasks:
+                task.cancelled() or task.exception()
+
     def close(self) -> None:
         """Close, and let the threads of :meth:`run_in_executor` end."""
         self._threads.shutdown()

@@ -28,6 +28,8 @@ class VirtualThread:
 
     def __init__(self, scheduler: Scheduler, name: str, run: Callable[[], None] | None) -> None:
         self.name = name
+        # Threads that rarely get a turn meet the others in states that equal threads would hardly ever see.
+        self.weight = scheduler.random.choice((1.0, 1.0, 0.1, 0.01))
         self.error: BaseException | None = None
         self._scheduler = scheduler
         self._run = run
@@ -79,15 +81,28 @@ class VirtualThread:
 class Scheduler:
     """Decides which thread runs, and holds the simulated time.
 
-    ``eagerness`` is the probability that another thread runs at a point where it may, ``tick`` the seconds that pass
-    with each reading of the clock, ``watched`` the files at whose lines another thread may run.
+    ``eagerness`` is the probability that another thread runs at a point where it may, ``stalls`` the probability that
+    the operating system stops a thread there for ``stall_seconds`` on average, ``tick`` the seconds that pass with each
+    reading of the clock, ``watched`` the files at whose lines another thread may run.
     """
 
-    def __init__(self, seed: object, eagerness: float = 0.2, tick: float = 0.0, watched: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        seed: object,
+        *,
+        eagerness: float = 0.2,
+        stalls: float = 0.0,
+        stall_seconds: float = 0.01,
+        tick: float = 0.0,
+        watched: frozenset[str] = frozenset(),
+    ) -> None:
         self.random = Random(f"scheduler {seed}")
         self.now = 1000.0
         self.switches = 0
         self.eagerness = eagerness
+        self.stalled: list[tuple[float, float]] = []  # begin and end of the times in which a thread was stopped
+        self._stalls = stalls
+        self._stall_seconds = stall_seconds
         self._tick = tick
         self._watched = watched
         self._is_over = False
@@ -103,15 +118,22 @@ class Scheduler:
 
     def pause(self) -> None:
         """Perhaps let another thread run."""
-        if self._is_over:
-            raise Unwind
-        if len(self.threads) > 1 and self.random.random() < self.eagerness:
+        self._check_end()
+        if len(self.threads) == 1:
+            return
+        chance = self.random.random()
+        if chance < self._stalls:
+            began = self.now
+            self.wait(lambda: False, self.random.expovariate(1) * self._stall_seconds)
+            self.stalled.append((began, self.now))
+        elif chance < self.eagerness:
             self._switch()
 
     def wait(self, is_ready: Callable[[], bool], seconds: float | None = None) -> bool:
         """Stop the current thread until ``is_ready()``, at most for ``seconds``; return whether it is ready."""
+        self._check_end()
         if self._is_over:
-            raise Unwind
+            return is_ready()
         me = self.current
         me.is_ready, me.until = is_ready, None if seconds is None else self.now + max(seconds, 0.0)
         self._switch()
@@ -171,7 +193,11 @@ class Scheduler:
             self.current = chosen
             chosen.hand_over()
             me.await_turn()
-        if self._is_over:
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """End the current thread if the simulation is over; the main thread, alone then, tidies up."""
+        if self._is_over and self.current is not self.threads[0]:
             raise Unwind
 
     def _choose(self) -> VirtualThread:
@@ -180,7 +206,7 @@ class Scheduler:
             if not times:
                 raise RuntimeError("deadlock: every thread waits, and none for a time")
             self.now = min(times)
-        return ready[0] if len(ready) == 1 else self.random.choice(ready)
+        return ready[0] if len(ready) == 1 else self.random.choices(ready, [thread.weight for thread in ready])[0]
 
 
 class VirtualCondition:
@@ -238,7 +264,7 @@ class VirtualCondition:
 
     def _acquire(self, entered: int) -> None:
         me = self._scheduler.current
-        while self._owner is not None and self._owner is not me:
+        while self._owner not in (None, me) and self._owner in self._scheduler.threads:
             self._scheduler.wait(lambda: self._owner is None)
         self._owner = me
         self._entered += entered

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from invariants import Violation, Watch, check_answers, check_empty
-from scenario import Scenario, draw_call_seconds
+from scenario import Scenario
 from table_model import NumberTokeniser, TableBackend
 from virtual_loop import VirtualLoop
 from virtual_threads import Scheduler, VirtualRuntime
@@ -52,7 +52,14 @@ class World:
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
-        self.scheduler = Scheduler(scenario.seed, scenario.eagerness, scenario.tick, watched)
+        self.scheduler = Scheduler(
+            scenario.seed,
+            eagerness=scenario.eagerness,
+            stalls=scenario.stalls,
+            stall_seconds=scenario.stall_seconds,
+            tick=scenario.tick,
+            watched=watched,
+        )
         self.loop = VirtualLoop(self.scheduler)
         self.began = self.scheduler.now
         self.log: list[str] = []
@@ -60,6 +67,7 @@ class World:
         self.services: list[tuple[Service, Watch]] = []
         self.failures: list[float] = []  # when a call of a backend failed or was stuck
         self.tokenizer_failures: list[float] = []
+        self.busy: list[tuple[float, float]] = []  # begin and end of each call of a backend
         self.ready: dict[int, float] = {}  # when each service was ready, and when it was stopped
         self.stopped: dict[int, float] = {}
         self.late_calls: list[tuple[int, int]] = []  # layer calls after a deadline, and the most that are allowed
@@ -79,7 +87,9 @@ class World:
                 self._end_threads()
             check_answers(self)
         finally:
-            remaining = self.scheduler.end()
+            with muted_logs():
+                remaining = self.scheduler.end()
+                self.loop.cancel_all()
             self.loop.close()
             asyncio._set_running_loop(before)
         if remaining:
@@ -109,7 +119,9 @@ class World:
             or ended >= self.stopped.get(exchange.service, FOREVER)
         ):
             return True
-        return any(exchange.sent - MEMORY <= when <= ended for when in self.failures)
+        service, _ = self.services[exchange.service]
+        memory = FOREVER if service._worker.has_failed else MEMORY
+        return any(exchange.sent - memory <= when <= ended for when in self.failures)
 
     # The service and its faults
 
@@ -136,7 +148,7 @@ class World:
         idle = 8, 512  # the capacity of idle work
         if verb == "step" and rows > max(capacity[0], idle[0]):
             raise Violation(f"a call of {rows} rows, of at most {capacity[0]}")
-        seconds = draw_call_seconds(self._trouble, self.scenario.call_seconds) if verb == "step" else 0.0
+        seconds = self.scenario.draw_call(self._trouble) if verb == "step" else 0.0
         for kind, strength in self._active("slow", "stuck", "failing"):
             if kind == "slow":
                 seconds *= strength
@@ -144,7 +156,9 @@ class World:
                 seconds = strength
         if seconds > self.scenario.settings.step_limit:
             self.failures.append(self.now)
+        began = self.now
         self._pass(seconds)
+        self.busy.append((began, self.now))
         for _, strength in self._active("failing"):
             if self._trouble.random() < strength:
                 self.failures.append(self.now)
@@ -153,7 +167,7 @@ class World:
 
     def _before_tokens(self, texts: list) -> None:
         for _, seconds in self._active("tokenizer slow"):
-            self._pass(self._trouble.uniform(0, seconds))
+            self._pass(self.scenario.round(self._trouble.uniform(0, seconds)))
         self._pass(0.0)
         for _, strength in self._active("tokenizer failing"):
             if texts != ["a"] and self._trouble.random() < strength:
@@ -222,6 +236,8 @@ class World:
         """Wait for tasks, and raise their error; they must end within a bounded time."""
         limit = max(self.scenario.seconds - self.now, 0.0) + PATIENCE
         _, pending = await asyncio.wait(tasks, timeout=limit)
+        if pending and self.loop.errors:
+            raise Violation(f"asyncio reports: {self.loop.errors[0]}")
         if pending:
             stuck = [e for e in self.exchanges if e.ended is None]
             raise Violation(f"{what}: {len(pending)} wait forever; requests without an answer: {stuck}")
@@ -250,7 +266,7 @@ class World:
     async def _client(self, number: int) -> None:
         random = Random(f"client {self.scenario.seed} {number}")
         while True:
-            await asyncio.sleep(random.expovariate(1 / self.scenario.think_seconds))
+            await asyncio.sleep(self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7))
             if self.now >= self.scenario.seconds:
                 return
             together = random.choice((1, 1, 1, 1, 6))
@@ -263,7 +279,7 @@ class World:
         self.note(f"request {exchange.number}: {len(exchange.texts)} texts, {exchange.options}, {manner}")
         task = asyncio.create_task(self._consume(exchange, manner, random), name=f"request {exchange.number}")
         if manner == "cancel":
-            await asyncio.wait([task], timeout=random.expovariate(1) * random.choice((0.0, 0.01, 0.3, 2.0)))
+            await asyncio.wait([task], timeout=self.scenario.draw_pause(random, random.choice((0.01, 0.3, 2.0))))
             exchange.has_left = task.cancel()
         try:
             await task
@@ -303,7 +319,7 @@ class World:
                     exchange.has_left = len(exchange.results) < len(exchange.texts)
                     return
                 if manner == "slow":
-                    await asyncio.sleep(random.expovariate(1))
+                    await asyncio.sleep(self.scenario.draw_pause(random, 1.0))
 
 
 def describe(exchange: Exchange) -> str:

@@ -1,0 +1,67 @@
+"""Runs episodes, and replays one: `python tests/simulation/episodes.py SEED` prints what happens in it.
+
+`python tests/simulation/episodes.py FIRST LAST` searches: it runs the episodes of these seeds and names those that fail.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from invariants import Violation
+from scenario import Scenario
+from world import World
+
+MINUTES = 2.0  # of simulated time in an episode
+TEST_SEEDS = range(50)  # 100 minutes, run by make test
+SLOW_SEEDS = range(50, 2550)  # 5,000 minutes, run by make slow
+
+
+def run_episode(seed: int) -> World:
+    """Run an episode.
+
+    Raises:
+        Violation: a promise is broken; the message has the command that replays the episode.
+    """
+    world = World(Scenario.draw(seed, 60 * MINUTES))
+    try:
+        world.run()
+    except Exception as error:
+        kind = "" if isinstance(error, Violation) else f"{type(error).__name__}: "
+        raise Violation(f"{kind}{error}; replay: python tests/simulation/episodes.py {seed}") from error
+    return world
+
+
+def find_violation(seed: int) -> tuple[int, Violation] | None:
+    """Run an episode; return the seed and the violation if there is one."""
+    try:
+        run_episode(seed)
+    except Violation as violation:
+        return seed, violation
+    return None
+
+
+def replay(seed: int) -> int:
+    """Print the log of an episode; return 1 if it breaks a promise."""
+    world = World(Scenario.draw(seed, 60 * MINUTES))
+    try:
+        world.run()
+    except Exception as error:
+        world.log.append(f"{type(error).__name__}: {error}")
+        return 1
+    else:
+        return 0
+    finally:
+        print(*(world.scenario, *world.log), sep="\n")
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    if len(numbers) == 1:
+        sys.exit(replay(numbers[0]))
+    failures = [found for seed in range(numbers[0], numbers[1] + 1) if (found := find_violation(seed))]
+    print(*(f"seed {seed}: {violation}" for seed, violation in failures), f"{len(failures)} fail", sep="\n")
+    sys.exit(bool(failures))
