@@ -9,8 +9,9 @@ from pathlib import Path
 from tokenizers import Encoding
 
 from elbert.tokenization import Tokens
-from elbert.tokenization.tokenizer import Text, split_budget
 from elbert.tokenization.tokenizer_files import load_tokenizer
+from elbert.tokenization.tokens import Text
+from elbert.tokenization.truncation import kept_indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,13 @@ class Piece:
 
 def split_pieces(text: Text, tokens: Tokens, folder: Path, max_length: int) -> tuple[Piece, ...]:
     """One piece per token, for a text encoded with the tokenizer of ``folder``."""
-    tokenizer, _ = load_tokenizer(folder)
+    tokenizer, settings = load_tokenizer(folder)
     encoding = tokenizer.encode(*((text,) if isinstance(text, str) else text))
-    kept = kept_indices(encoding.sequence_ids, max_length)
+    kept = kept_indices(encoding.sequence_ids, max_length, settings["truncation_side"])
     if [encoding.ids[i] for i in kept] != tokens.ids:  # encoded with another tokenizer: the offsets do not apply
         names = [tokenizer.id_to_token(i) or f"#{i}" for i in tokens.ids]
         return tuple(Piece(name, name, special=False, glued=False, part=0) for name in names)
     return tuple(_align_pieces(encoding, kept, (text,) if isinstance(text, str) else text))
-
-
-def kept_indices(owners: Sequence[int | None], max_length: int) -> list[int]:
-    """Indices of the tokens kept by truncation to ``max_length``: special tokens and the start of each text."""
-    if len(owners) <= max_length:
-        return list(range(len(owners)))
-    first, second = owners.count(0), owners.count(1)
-    budget = list(split_budget(first, second, max_length - owners.count(None)))
-    kept = []
-    for index, owner in enumerate(owners):
-        if owner is not None:
-            budget[owner] -= 1
-        if owner is None or budget[owner] >= 0:
-            kept.append(index)
-    return kept
 
 
 def _align_pieces(encoding: Encoding, kept: Sequence[int], parts: Sequence[str]) -> list[Piece]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from elbert.tokenization.tokenizer import Tokeniser, Tokens
+from elbert.tokenization.tokenizer import Tokeniser
+from elbert.tokenization.tokens import Tokens
 
 __all__ = ["Tokeniser", "Tokens"]

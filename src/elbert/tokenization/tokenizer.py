@@ -5,35 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
-from elbert.errors import BundleError, InputError
+from elbert.errors import BundleError, ElbertError, InputError
+from elbert.tokenization.bounded_encoding import BoundedEncoder
+from elbert.tokenization.folder_settings import CONFIG_FILE
 from elbert.tokenization.tokenizer_files import (
-    CONFIG_FILE,
     OTHER_FILES,
-    SPECIALS_FILE,
     SPIECE_FILE,
     TOKENIZER_FILE,
+    TYPE_IDS,
     load_tokenizer,
     read_length_limit,
-    read_token_text,
 )
+from elbert.tokenization.tokens import Direction, Text, Tokens, has_surrogate
+from elbert.tokenization.truncation import truncate
 
-Direction = Literal["left", "right"]
-COPIED_FILES = (SPECIALS_FILE, SPIECE_FILE, *OTHER_FILES, "merges.txt", "added_tokens.json")
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One row: ids and type ids ``[tokens]``, and whether the text was truncated."""
-
-    ids: list[int]
-    type_ids: list[int]
-    truncated: bool
+COPIED_FILES = (SPIECE_FILE, *OTHER_FILES, "merges.txt")
+# Settings that a saved folder lacks: its tokenizer.json has the tokens, and nothing of it runs code.
+UNSAVED = ("auto_map", "tokenizer_file", "added_tokens_decoder", "fast_tokenizer_files", "tokenizer_class")
 
 
 class Tokeniser:
@@ -56,7 +49,9 @@ class Tokeniser:
         self._min_length = tokenizer.num_special_tokens_to_add(True) + 2
         self._check_length(self._max_length)
         self._tokenizer = tokenizer
+        self._encoder = BoundedEncoder(tokenizer)
         self._settings = dict(settings)
+        self._has_type_ids = TYPE_IDS in settings.get("model_input_names", (TYPE_IDS,))
         self._source = source
 
     @classmethod
@@ -77,10 +72,15 @@ class Tokeniser:
         return self._max_length
 
     @property
+    def truncation_side(self) -> Direction:
+        """The end at which a long text is cut, if :meth:`encode` is called without a direction."""
+        return "left" if self._settings.get("truncation_side") == "left" else "right"
+
+    @property
     def pad_id(self) -> int:
         """The padding id; 0 where the tokenizer defines none, which is safe because attention masks padding."""
-        names = (read_token_text(self._settings.get("pad_token")), "<pad>", "[PAD]")
-        ids = (self._tokenizer.token_to_id(name) for name in names if name is not None)
+        names = (self._settings.get("pad_token"), "<pad>", "[PAD]")
+        ids = (self._tokenizer.token_to_id(name) for name in names if isinstance(name, str))
         return next((found for found in ids if found is not None), 0)
 
     @property
@@ -89,20 +89,33 @@ class Tokeniser:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(
-        self, texts: Sequence[str | tuple[str, str]], direction: Direction = "right", max_length: int | None = None
+        self, texts: Sequence[Text], direction: Direction | None = None, max_length: int | None = None
     ) -> list[Tokens]:
         """Tokenise texts and pairs, in order; a long one is cut at the end that ``direction`` names.
 
         Raises:
-            InputError: an entry is not a text or a pair of texts, or contains a lone surrogate.
+            InputError: an entry is not a text or a pair of texts, or the tokenizer fails on it.
         """
-        try:
-            encodings = self._tokenizer.encode_batch_fast(list(texts))
-        except (TypeError, UnicodeEncodeError) as error:
-            raise _find_invalid(texts) or error from None
+        return [raise_error(tokens) for tokens in self.encode_each(texts, direction, max_length)]
+
+    def encode_each(
+        self, texts: Sequence[Text], direction: Direction | None = None, max_length: int | None = None
+    ) -> list[Tokens | ElbertError]:
+        """Tokenise texts and pairs, in order: the tokens of each, or its error."""
         limit = self._max_length if max_length is None else min(max_length, self._max_length)
         self._check_length(limit)
-        return [self._row(encoding, direction, limit) for encoding in encodings]
+        side = direction or self.truncation_side
+        rows: list[Tokens | ElbertError | None] = [_find_error(text, number) for number, text in enumerate(texts)]
+        valid = [number for number, row in enumerate(rows) if row is None]
+        for position, encoding in self._encoder.encode([texts[number] for number in valid], limit, side):
+            number = valid[position]
+            if isinstance(encoding, BaseException):
+                rows[number] = InputError(f"text {number}: the tokenizer fails on it ({describe(encoding)})")
+                continue
+            ids, type_ids = truncate(encoding, limit, side)
+            types = type_ids if self._has_type_ids else bytes(len(ids))
+            rows[number] = Tokens(ids, types, truncated=len(encoding) > limit)
+        return [row for row in rows if row is not None]
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer files to ``folder``, in a form that this class and ``AutoTokenizer`` both read."""
@@ -117,18 +130,13 @@ class Tokeniser:
         if length < self._min_length:
             raise InputError(f"max_length is {length}, expected at least {self._min_length}: a pair of one-token texts")
 
-    def _row(self, encoding: Encoding, direction: Direction, limit: int) -> Tokens:
-        if len(encoding) <= limit:
-            return Tokens(encoding.ids, encoding.type_ids, truncated=False)
-        return Tokens(*truncate(encoding, limit, direction), truncated=True)
-
     def _copy(self, name: str, folder: Path) -> None:
         found = None if self._source is None else self._source / name
         if found is not None and found.is_file() and found.resolve() != (folder / name).resolve():
             shutil.copyfile(found, folder / name)
 
     def _config(self) -> dict[str, Any]:
-        config = {name: value for name, value in self._settings.items() if name not in ("auto_map", "tokenizer_file")}
+        config = {name: value for name, value in self._settings.items() if name not in UNSAVED}
         config["model_max_length"] = self._max_length  # transformers then truncates at the same length
         encoding = self._tokenizer.encode("a")
         config.setdefault("cls_token", encoding.tokens[0])
@@ -136,72 +144,31 @@ class Tokeniser:
         config.setdefault("pad_token", self._tokenizer.id_to_token(self.pad_id))
         # This class reads tokenizer.json unchanged; AlbertTokenizer would rebuild it from the vocabulary alone.
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
-        # transformers 5 returns type ids only if they are named here, and pairs need them.
-        config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+        # transformers 5 returns type ids only if they are named here.
+        names = ["input_ids", TYPE_IDS, "attention_mask"] if self._has_type_ids else ["input_ids", "attention_mask"]
+        config["model_input_names"] = names
+        config["truncation_side"] = self.truncation_side
         return config
 
 
-def truncate(encoding: Encoding, max_length: int, direction: Direction = "right") -> tuple[list[int], list[int]]:
-    """Return ids and type ids of a row truncated to ``max_length`` tokens; special tokens are kept.
-
-    ``direction`` is the end at which a long text is cut.
-
-    tokenizers' own truncation stores all overflowing pieces, for a pair each piece of one text with each of the other:
-    memory grows with the square of the length (a pair of 40 kB takes more than a gigabyte).
-    """
-    owners = encoding.sequence_ids
-    counts = owners.count(0), owners.count(1)
-    kept = split_budget(*counts, max_length - owners.count(None))
-    first = [0 if direction == "right" else count - some for count, some in zip(counts, kept, strict=True)]
-    place = [0, 0]
-    ids: list[int] = []
-    type_ids: list[int] = []
-    for owner, token, kind in zip(owners, encoding.ids, encoding.type_ids, strict=True):
-        if owner is not None:
-            place[owner] += 1
-            if not first[owner] < place[owner] <= first[owner] + kept[owner]:
-                continue
-        ids.append(token)
-        type_ids.append(kind)
-    return ids, type_ids
+def raise_error(row: Tokens | ElbertError) -> Tokens:
+    """Return the tokens of a row, or raise its error."""
+    if isinstance(row, ElbertError):
+        raise row
+    return row
 
 
-def split_budget(first: int, second: int, budget: int) -> tuple[int, int]:
-    """Return how many tokens of each text to keep within ``budget``, as tokenizers' ``longest_first`` does."""
-    short, long = sorted((first, second))
-    long = min(long, max(short, budget - short))
-    if short + long > budget:
-        short, long = budget // 2, budget - budget // 2
-    return (short, long) if first <= second else (long, short)
+def describe(error: BaseException) -> str:
+    """Return the class and the first line of an error of the library."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]:.100}" if lines else type(error).__name__
 
 
-def _find_invalid(texts: Sequence[str | tuple[str, str]]) -> InputError | None:
-    """Return the error of the first entry that tokenizers rejects."""
-    for position, entry in enumerate(texts):
-        parts = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry,)
-        if not all(isinstance(part, str) for part in parts):
-            return InputError(f"text {position}: expected a string or a pair of strings, got {entry!r:.80}")
-        if any("\ud800" <= character <= "\udfff" for part in parts for character in part):
-            return InputError(f"text {position}: holds a lone surrogate, which is no character; got {entry!a:.80}")
-    return None
-
-
-Text = str | tuple[str, str]
-
-
-def check_text(text: Any, number: int) -> Text:
-    """Return a text, or a pair of texts as a tuple; ``number`` is its position in the input, for error messages.
-
-    Raises:
-        InputError: the value is neither a string nor a pair of strings.
-    """
-    is_pair = isinstance(text, (tuple, list)) and len(text) == 2
-    parts = tuple(text) if is_pair else (text,)
+def _find_error(entry: Any, position: int) -> InputError | None:
+    """Return the error of an entry that is not a text or a pair of texts."""
+    parts = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry,)
     if not all(isinstance(part, str) for part in parts):
-        raise InputError(f"text {number} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
-    try:
-        for part in parts:
-            part.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"text {number} holds a lone surrogate, which is no character; got {text!a:.80}") from None
-    return (parts[0], parts[1]) if is_pair else parts[0]
+        return InputError(f"text {position}: expected a string or a pair of strings, got {entry!r:.80}")
+    if any(has_surrogate(part) for part in parts):
+        return InputError(f"text {position}: holds a lone surrogate, which is no character; got {entry!a:.80}")
+    return None

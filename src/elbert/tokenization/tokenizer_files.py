@@ -1,72 +1,124 @@
-"""Load the tokenizer of a model folder: ``tokenizer.json``, ``spiece.model``, or files that transformers reads."""
+"""Load the tokenizer of a model folder: ``tokenizer.json``, ``spiece.model``, vocabulary files, or what transformers
+reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
-from elbert._model_files import MAX_TOKENIZER_BYTES, check_file, read_json
+from elbert._model_files import MAX_TOKENIZER_BYTES, read_text
 from elbert._optional import require
-from elbert.errors import BundleError
-from elbert.tokenization.sentencepiece import REMEDY, Piece, SentencePieceModel, read_sentencepiece
+from elbert.errors import BundleError, ElbertError
+from elbert.tokenization.folder_settings import CONFIG_FILE, FolderSettings, read_folder_settings
+from elbert.tokenization.tokenizer_classes import (
+    DEFAULTS,
+    VOCABULARY_FILES,
+    WITH_TYPE_IDS,
+    build_from_sentencepiece,
+    build_from_vocabulary,
+    lay_over,
+)
+from elbert.tokenization.tokenizer_limits import check_limits
 
 TOKENIZER_FILE = "tokenizer.json"
 SPIECE_FILE = "spiece.model"
 OTHER_FILES = ("vocab.txt", "vocab.json", "tokenizer.model")
-CONFIG_FILE = "tokenizer_config.json"
-SPECIALS_FILE = "special_tokens_map.json"
-ALBERT: Mapping[str, Any] = {
-    "do_lower_case": True,
-    "keep_accents": False,
-    "bos_token": "[CLS]",
-    "eos_token": "[SEP]",
-    "unk_token": "<unk>",
-    "sep_token": "[SEP]",
-    "pad_token": "<pad>",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-}
-SPACE = "▁"
-# ALBERT was trained with the comma after a digit split off, which a piece such as "2010," would prevent. Such a piece
-# keeps its id; its score becomes a hundred nats lower than that of any other segmentation.
-DIGIT_COMMA_PENALTY = 100.0
 SPECIAL_TOKENS = 5  # the vocabulary of a tokenizer class that did not find its file
 TOKENIZER_REMEDY = "copy the tokenizer files of the model it was trained from into the folder"
+TYPE_IDS = "token_type_ids"
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
     """Return the tokenizer of ``folder``, without padding and truncation, and its settings.
 
+    The settings are those of ``tokenizer_config.json``, completed by the older files and by what transformers' class
+    for the folder adds; ``truncation_side`` and ``model_input_names`` are always there.
+
     Raises:
-        BundleError: there is no tokenizer, or it cannot be read.
+        BundleError: there is no tokenizer, or it cannot be read, or a setting cannot be followed.
         MissingExtra: only transformers can read it, and transformers is not installed.
     """
-    settings = read_settings(folder)
-    if (folder / TOKENIZER_FILE).is_file():
-        tokenizer = _from_json(folder / TOKENIZER_FILE)
-    elif (folder / SPIECE_FILE).is_file():
-        tokenizer, settings = build_albert_tokenizer(folder / SPIECE_FILE, settings)
+    path = folder / TOKENIZER_FILE
+    text = read_text(path, remedy=TOKENIZER_REMEDY, max_bytes=MAX_TOKENIZER_BYTES) if path.exists() else None
+    content = None if text is None else _parse(text, path)
+    settings = read_folder_settings(folder, content)
+    values = settings.values
+    names = ["input_ids", "attention_mask"]
+    if text is not None and content is not None and settings.class_name in DEFAULTS:
+        with _name_file(path):
+            tokenizer = lay_over(Tokenizer.from_str(text), content, settings, path)
+    elif content is None and (folder / SPIECE_FILE).is_file() and not _has_vocabulary(folder, settings):
+        _check_no_template(folder, values)
+        with _name_file(folder / SPIECE_FILE):
+            tokenizer = build_from_sentencepiece(folder / SPIECE_FILE, settings)
+        names = ["input_ids", TYPE_IDS, "attention_mask"]  # as ALBERT was trained; transformers 5 returns no type ids
+    elif content is None and settings.class_name in VOCABULARY_FILES and _has_files(folder):
+        with _name_file(folder / VOCABULARY_FILES[settings.class_name][0]):
+            tokenizer = build_from_vocabulary(folder, settings)
     else:
-        tokenizer, specials = _from_transformers(folder)
-        settings = {**specials, **settings}
+        tokenizer, read = _from_transformers(folder)
+        values.update({name: value for name, value in read.items() if value is not None})
+    if settings.class_name in WITH_TYPE_IDS:
+        names = ["input_ids", TYPE_IDS, "attention_mask"]
+    values.setdefault("model_input_names", names)
+    values.setdefault("truncation_side", "right")
+    for role, name in DEFAULTS.get(settings.class_name, {}).items():
+        if values.get(role) is None and tokenizer.token_to_id(name) is not None:
+            values[role] = name
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer, settings
+    tokenizer.encode_special_tokens = settings.boolean("split_special_tokens", False)
+    with _name_file(path if content is not None else folder):
+        check_limits(tokenizer, path if content is not None else folder)
+    return tokenizer, values
 
 
-def _from_json(path: Path) -> Tokenizer:
-    check_file(path, MAX_TOKENIZER_BYTES, remedy=TOKENIZER_REMEDY)
+def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust library raises plain Exception
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not a usable tokenizer ({error}); {TOKENIZER_REMEDY}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("model"), Mapping):
+        raise BundleError(f"{path}: not a usable tokenizer (no model in it); {TOKENIZER_REMEDY}")
+    return content
+
+
+def _has_vocabulary(folder: Path, settings: FolderSettings) -> bool:
+    names = VOCABULARY_FILES.get(settings.class_name, ())
+    return bool(names) and all((folder / name).is_file() for name in names)
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether there is a file to read at all, and none that transformers 5 prefers to the class's own."""
+    return any((folder / name).is_file() for name in ("vocab.txt", "vocab.json")) and not any(
+        (folder / name).exists() for name in ("tokenizer.model", "tekken.json", "tiktoken.model")
+    )
+
+
+def _check_no_template(folder: Path, values: Mapping[str, Any]) -> None:
+    for name in ("add_bos_token", "add_eos_token"):
+        if name in values:
+            raise BundleError(f"{folder / CONFIG_FILE}: {name} is not supported with {SPIECE_FILE}; delete it")
+
+
+@contextmanager
+def _name_file(path: Path) -> Iterator[None]:
+    """Name the file in the errors of the library."""
+    try:
+        yield
+    except (ElbertError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the Rust library raises plain Exception, and other classes on a panic
+        raise BundleError(f"{path}: not a usable tokenizer ({error!s:.300}); {TOKENIZER_REMEDY}") from error
 
 
 def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
-    present = [name for name in OTHER_FILES if (folder / name).is_file()]
+    present = [name for name in (TOKENIZER_FILE, *OTHER_FILES) if (folder / name).is_file()]
     if not present:
         looked_for = ", ".join((TOKENIZER_FILE, SPIECE_FILE, *OTHER_FILES))
         raise BundleError(f"{folder}: no tokenizer found (looked for {looked_for}); {TOKENIZER_REMEDY}")
@@ -87,102 +139,17 @@ def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
             f"{folder}: {type(loaded).__name__} found no vocabulary in {', '.join(present)}; "
             f"name the right tokenizer_class in tokenizer_config.json, or {TOKENIZER_REMEDY}"
         )
-    return tokenizer, {name: str(token) for name, token in loaded.special_tokens_map.items() if isinstance(token, str)}
-
-
-def build_albert_tokenizer(path: Path, settings: Mapping[str, Any]) -> tuple[Tokenizer, dict[str, Any]]:
-    """Build the tokenizer of the ``spiece.model`` at ``path``.
-
-    ``settings`` is the content of the folder's ``tokenizer_config.json``; ALBERT's values complete it. Returns the
-    tokenizer and the completed settings.
-
-    Raises:
-        BundleError: the file is not a unigram model, or lacks a special token that ``settings`` names.
-    """
-    model = read_sentencepiece(path)
-    complete = {**ALBERT, **settings}
-    try:
-        vocabulary = [(piece.text, _adjust_score(piece)) for piece in model.pieces]
-        tokenizer = Tokenizer(models.Unigram(vocabulary, model.unk_id, model.byte_fallback))
-        tokenizer.normalizer = _build_normalizer(model, complete)
-    except Exception as error:  # the Rust library raises plain Exception, and other classes on a panic
-        raise BundleError(f"{path}: not a usable SentencePiece model ({error}); {REMEDY}") from error
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")]
-    )
-    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
-    tokenizer.post_processor = _build_template(tokenizer, complete, path)
-    tokenizer.add_special_tokens(_list_special_tokens(tokenizer, complete))
-    # Writing and reading a tokenizer.json changes a score by its last bit, enough to decide a tie otherwise. After one
-    # round trip the scores are stable.
-    return Tokenizer.from_str(tokenizer.to_str()), complete
-
-
-def _adjust_score(piece: Piece) -> float:
-    ends_in_digit_comma = piece.text.endswith(",") and piece.text[-2:-1].isdigit()
-    return piece.score - DIGIT_COMMA_PENALTY if ends_in_digit_comma else piece.score
-
-
-def _build_normalizer(model: SentencePieceModel, settings: Mapping[str, Any]) -> normalizers.Normalizer:
-    steps: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
-    if not settings["keep_accents"]:
-        steps += [normalizers.NFKD(), normalizers.StripAccents()]
-    if settings["do_lower_case"]:
-        steps.append(normalizers.Lowercase())
-    if model.charsmap:
-        steps.append(normalizers.Precompiled(model.charsmap))
-    return normalizers.Sequence(steps)
-
-
-def _build_template(tokenizer: Tokenizer, settings: Mapping[str, Any], path: Path) -> processors.TemplateProcessing:
-    ids: dict[str, int] = {}
-    for role in ("cls_token", "sep_token"):
-        token = read_token_text(settings[role])
-        found = None if token is None else tokenizer.token_to_id(token)
-        if token is None or found is None:
-            raise BundleError(f"{path}: no piece {token!r} for {role}; name it in tokenizer_config.json, or {REMEDY}")
-        ids[token] = found
-    cls, sep = read_token_text(settings["cls_token"]), read_token_text(settings["sep_token"])
-    return processors.TemplateProcessing(
-        single=[f"{cls}:0", "$A:0", f"{sep}:0"],
-        pair=[f"{cls}:0", "$A:0", f"{sep}:0", "$B:1", f"{sep}:1"],
-        special_tokens=list(ids.items()),
-    )
-
-
-def _list_special_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> list[AddedToken]:
-    """Return the special tokens of the vocabulary in id order; a missing one would get an id beyond the embeddings."""
-    mask = read_token_text(settings["mask_token"])
-    names = {
-        read_token_text(settings[role]) for role in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    specials = {name: str(token) for name, token in loaded.special_tokens_map.items() if isinstance(token, str)}
+    return tokenizer, {
+        **specials,
+        "truncation_side": loaded.truncation_side,
+        "model_input_names": list(loaded.model_input_names),
+        "split_special_tokens": loaded.split_special_tokens,
     }
-    ids = {name: tokenizer.token_to_id(name) for name in names if name is not None}
-    known = sorted((i, name) for name, i in ids.items() if i is not None)
-    return [AddedToken(name, lstrip=name == mask, normalized=False, special=True) for _, name in known]
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings of the tokenizer in ``folder``; empty if the folder has no settings file.
-
-    Raises:
-        BundleError: a settings file is not a JSON object.
-    """
-    return {**_read_json(folder / SPECIALS_FILE), **_read_json(folder / CONFIG_FILE)}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return read_json(path, remedy="restore it, or delete it") if path.exists() else {}
-
-
-def read_token_text(token: object) -> str | None:
-    """Return the text of a special token, which these files write as a string or as ``{"content": …}``."""
-    if isinstance(token, Mapping):
-        token = token.get("content")
-    return token if isinstance(token, str) else None
 
 
 def read_length_limit(settings: Mapping[str, Any]) -> int | None:
     """Return ``model_max_length``, or None where there is no limit, for which transformers writes 10**30."""
-    length = settings.get("model_max_length")
+    length = settings.get("model_max_length", settings.get("max_len"))
     is_limit = isinstance(length, int) and not isinstance(length, bool) and 0 < length < 10**9
     return int(length) if is_limit and length is not None else None

@@ -1,0 +1,238 @@
+"""Encode only as much of a long text as truncation keeps, with the ids that the whole text has.
+
+A text is cut where a word certainly ends, the cut is encoded, and the words next to the cut are not counted. Too few
+tokens, or no place to cut: twice as many characters are tried, in the end the whole text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from elbert._process import is_forked
+from elbert.tokenization.tokens import Direction, Text
+
+CHARACTERS_PER_TOKEN = 8  # of the first attempt: English has 4 to 6
+MIN_CHARACTERS = 256
+UNCOUNTED_WORDS = 3  # next to a cut; none of them should differ from the whole text's, this is a margin
+CALL_CHARACTERS = 1 << 19  # of one call of the library, whose results take up to 100 bytes a character
+
+NO_THREADS = ("", "off", "false", "f", "no", "n", "0")  # of TOKENIZERS_PARALLELISM, as tokenizers reads it
+
+# Parts of a tokenizer whose effect on a character does not reach past a space.
+LOCAL_NORMALIZERS = frozenset(
+    {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "StripAccents"}
+)
+LOCAL_PRE_TOKENIZERS = frozenset(
+    {"BertPreTokenizer", "ByteLevel", "Digits", "Metaspace", "Punctuation", "Whitespace", "WhitespaceSplit"}
+)
+SPACES = {"Regex": " {2,}"}  # the one regular expression that ALBERT's converters write
+SPACE = r"(?<=\S) "
+# Python's \w has letters that a tokenizer's \p{L} lacks, so only ASCII is used before the punctuation.
+PUNCTUATION = ',;:"{}'
+IDEOGRAPHS = "[\u4e00-\u9fff]"
+
+
+class BoundedEncoder:
+    """Encodes texts and pairs with ``tokenizer``, which it does not change."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._word_end = compile_word_end(tokenizer)
+
+    def encode(
+        self, texts: Sequence[Text], limit: int, direction: Direction
+    ) -> Iterator[tuple[int, Encoding | BaseException]]:
+        """Yield the position of each text and its encoding, or the error of the tokenizer, in any order.
+
+        Truncated to ``limit`` tokens, an encoding is that of the whole text, and it is longer if the whole is longer.
+        """
+        size = max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * limit)
+        waiting: list[int] = list(range(len(texts)))
+        while waiting:
+            short: list[int] = []
+            for chunk in self._cut_all(texts, waiting, size, direction):
+                for position, part, encoding in self._encode_chunk(chunk, texts):
+                    if (
+                        part is texts[position]
+                        or isinstance(encoding, BaseException)
+                        or has_enough(encoding, texts[position], part, limit, direction)
+                    ):
+                        yield position, encoding
+                    else:
+                        short.append(position)
+            waiting, size = short, 2 * size
+
+    def _cut_all(
+        self, texts: Sequence[Text], waiting: Sequence[int], size: int, direction: Direction
+    ) -> Iterator[list[tuple[int, Text]]]:
+        """Yield chunks of ``(position, cut text)`` of at most ``CALL_CHARACTERS``, or of one text."""
+        chunk: list[tuple[int, Text]] = []
+        characters = 0
+        for position in waiting:
+            part = self._cut_text(texts[position], size, direction)
+            length = len(part) if isinstance(part, str) else len(part[0]) + len(part[1])
+            if chunk and characters + length > CALL_CHARACTERS:
+                yield chunk
+                chunk, characters = [], 0
+            chunk.append((position, part))
+            characters += length
+        if chunk:
+            yield chunk
+
+    def _cut_text(self, text: Text, size: int, direction: Direction) -> Text:
+        if isinstance(text, str):
+            return self._cut(text, size, direction)
+        first, second = (self._cut(part, size, direction) for part in text)
+        return text if first is text[0] and second is text[1] else (first, second)
+
+    def _cut(self, text: str, size: int, direction: Direction) -> str:
+        """Return the start (the end) of a text, of about ``size`` characters or more; the same object if all of it."""
+        if self._word_end is None:
+            return text
+        while size < len(text):
+            if direction == "right":
+                ends = [match.start() for match in self._word_end.finditer(text, size // 2, size)]
+                if ends:
+                    return text[: ends[-1]]
+            else:
+                start = self._word_end.search(text, len(text) - size, len(text) - size // 2)
+                if start is not None:
+                    return text[start.start() :]
+            size *= 2
+        return text
+
+    def _encode_chunk(
+        self, chunk: Sequence[tuple[int, Text]], texts: Sequence[Text]
+    ) -> Iterator[tuple[int, Text, Encoding | BaseException]]:
+        whole = [(position, part) for position, part in chunk if part is texts[position]]
+        cut = [(position, part) for position, part in chunk if part is not texts[position]]
+        # Only the slower call returns the words of the tokens, which a cut text needs.
+        for some, call in ((whole, self._tokenizer.encode_batch_fast), (cut, self._tokenizer.encode_batch)):
+            encodings = encode_all(self._encode_alone if has_no_threads() else call, [part for _, part in some])
+            yield from ((*one, encoding) for one, encoding in zip(some, encodings, strict=True))
+
+    def _encode_alone(self, texts: Sequence[Text]) -> list[Encoding]:
+        pairs = ((text, None) if isinstance(text, str) else tuple(text) for text in texts)
+        return [self._tokenizer.encode(first, second) for first, second in pairs]
+
+
+def has_no_threads() -> bool:
+    """Whether tokenizers would wait for its worker threads for ever.
+
+    They end with a fork. It then works alone, unless this variable demands threads.
+    """
+    return is_forked() and os.environ.get("TOKENIZERS_PARALLELISM", "").lower() not in NO_THREADS
+
+
+def encode_all(
+    call: Callable[[list[Text]], list[Encoding]], texts: Sequence[Text]
+) -> Sequence[Encoding | BaseException]:
+    """Encode texts in one call; where it fails, one by one, so that only the texts that cause it have an error."""
+    if not texts:
+        return []
+    try:
+        return call(list(texts))
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # tokenizers is written in Rust, and its panics are no subclass of Exception
+        if len(texts) == 1:
+            return [error]
+        return [result for text in texts for result in encode_all(call, [text])]
+
+
+def has_enough(encoding: Encoding, text: Text, part: Text, limit: int, direction: Direction) -> bool:
+    """Return whether truncation to ``limit`` tokens keeps of a cut text, or pair, what it keeps of the whole.
+
+    It does where each cut text has more tokens than the row can have. An odd number of tokens for two long texts gives
+    the longer text one more: then the tokens of the shorter one must be counted to its end.
+    """
+    owners, words = encoding.sequence_ids, encoding.word_ids
+    budget = limit - owners.count(None)
+    pairs = [(text, part)] if isinstance(text, str) else list(zip(text, part, strict=True))
+    counts = []
+    for owner, (whole, cut) in enumerate(pairs):
+        its_words = [word for index, word in zip(owners, words, strict=True) if index == owner and word is not None]
+        if cut is not whole:
+            distinct = sorted(set(its_words))
+            uncounted = set(distinct[-UNCOUNTED_WORDS:] if direction == "right" else distinct[:UNCOUNTED_WORDS])
+            its_words = [word for word in its_words if word not in uncounted]
+            if len(its_words) <= budget:
+                return False
+        counts.append(len(its_words))
+    if budget % 2 == 0 or min(counts) <= budget // 2 or len(counts) == 1:
+        return True
+    is_cut = [cut is not whole for whole, cut in pairs]
+    return not all(is_cut) and counts[is_cut.index(True)] > counts[is_cut.index(False)]
+
+
+def compile_word_end(tokenizer: Tokenizer) -> re.Pattern[str] | None:
+    """Return a pattern of places before which a word certainly ends; None if there are none to rely on.
+
+    Neither the normalizer nor the pre-tokenizer nor an added token may reach across such a place. Models see one word.
+    """
+    normalizers = list(list_parts(read_part(tokenizer.normalizer), "normalizers"))
+    splits = list(list_parts(read_part(tokenizer.pre_tokenizer), "pretokenizers"))
+    added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    is_local = (
+        all(_is_local_normalizer(part) for part in normalizers)
+        and splits
+        and splits[0]["type"] not in ("Digits", "Punctuation")
+        and all(_is_local_pre_tokenizer(part) for part in splits)
+        and not any(re.search(r"\s", form) for token in added for form in (token, _normalise(tokenizer, token)))
+        and _normalise(tokenizer, "a b").lower() == "a b"
+    )
+    if not is_local:
+        return None
+    places = [SPACE]
+    isolates = {"BertPreTokenizer", "ByteLevel"} & {part["type"] for part in splits[:1]}
+    punctuation = "".join(mark for mark in PUNCTUATION if not any(mark in token for token in added))
+    if isolates and punctuation and not any(part["type"] == "Replace" for part in normalizers):
+        places.append(f"(?<=[0-9A-Za-z])[{re.escape(punctuation)}]")
+    splits_ideographs = any(part.get("handle_chinese_chars") for part in normalizers)
+    if splits_ideographs and not any(re.search(IDEOGRAPHS, token) for token in added):
+        places.append(f"(?<={IDEOGRAPHS}){IDEOGRAPHS}")
+    return re.compile("|".join(places))
+
+
+def read_part(part: Any) -> Mapping[str, Any] | None:
+    """Return the JSON of a part of a tokenizer, such as its normalizer."""
+    if part is None:
+        return None
+    state = json.loads(part.__getstate__())
+    return state if isinstance(state, dict) else None
+
+
+def list_parts(part: Mapping[str, Any] | None, inside: str) -> Iterator[Mapping[str, Any]]:
+    """Yield a part, or the parts of a sequence, which has them under ``inside``."""
+    if part is None:
+        return
+    if part.get("type") == "Sequence":
+        for one in part[inside]:
+            yield from list_parts(one, inside)
+    else:
+        yield part
+
+
+def _is_local_normalizer(part: Mapping[str, Any]) -> bool:
+    if part["type"] != "Replace":
+        return part["type"] in LOCAL_NORMALIZERS
+    pattern, content = part["pattern"], part["content"]
+    if pattern == SPACES:
+        return bool(content == " ")
+    plain = pattern.get("String")
+    return bool(plain) and not re.search(r"\s", plain + content)
+
+
+def _is_local_pre_tokenizer(part: Mapping[str, Any]) -> bool:
+    splits = {"ByteLevel": part.get("use_regex"), "Metaspace": part.get("split")}
+    return part["type"] in LOCAL_PRE_TOKENIZERS and bool(splits.get(part["type"], True))
+
+
+def _normalise(tokenizer: Tokenizer, text: str) -> str:
+    return text if tokenizer.normalizer is None else str(tokenizer.normalizer.normalize_str(text))

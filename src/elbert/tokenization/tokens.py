@@ -1,0 +1,79 @@
+"""A text as callers pass it, and the tokens of one row."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from elbert.errors import InputError
+
+Text = str | tuple[str, str]
+Direction = Literal["left", "right"]
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Tokens:
+    """One row: ids and type ids ``[tokens]``, and whether the text was truncated.
+
+    Both are kept as packed numbers, five bytes a token, because data sets and blocks of texts are kept as tokens.
+    """
+
+    __slots__ = ("_ids", "_type_ids", "truncated")
+
+    def __init__(self, ids: Sequence[int], type_ids: Sequence[int], truncated: bool) -> None:
+        """Type ids are from 0 to 255."""
+        self._ids = array("i", ids)
+        self._type_ids = bytes(type_ids)
+        self.truncated = truncated
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids, as a new list."""
+        return self._ids.tolist()
+
+    @property
+    def type_ids(self) -> list[int]:
+        """The type ids, as a new list."""
+        return list(self._type_ids)
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self._ids)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all three."""
+        if not isinstance(other, Tokens):
+            return NotImplemented
+        return (self._ids, self._type_ids, self.truncated) == (other._ids, other._type_ids, other.truncated)
+
+    def __hash__(self) -> int:
+        """Return a hash that agrees with equality."""
+        return hash((self._ids.tobytes(), self._type_ids, self.truncated))
+
+    def __repr__(self) -> str:
+        """Return the expression that builds the row."""
+        return f"Tokens({self.ids}, {self.type_ids}, truncated={self.truncated})"
+
+
+def check_text(text: Any, number: int) -> Text:
+    """Return a text, or a pair of texts as a tuple; ``number`` is its position in the input, for error messages.
+
+    An empty second text is none, as in data files: tables have no other way to write that there is none.
+
+    Raises:
+        InputError: the value is neither a string nor a pair of strings.
+    """
+    is_pair = isinstance(text, (tuple, list)) and len(text) == 2
+    parts = tuple(text) if is_pair else (text,)
+    if not all(isinstance(part, str) for part in parts):
+        raise InputError(f"text {number} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
+    if any(has_surrogate(part) for part in parts):
+        raise InputError(f"text {number} holds a lone surrogate, which is no character; got {text!a:.80}")
+    return (parts[0], parts[1]) if is_pair and parts[1] else parts[0]
+
+
+def has_surrogate(text: str) -> bool:
+    """Return whether a string holds a lone surrogate, which UTF-8 cannot write."""
+    return not text.isascii() and SURROGATE.search(text) is not None

@@ -1,0 +1,101 @@
+"""A long text is tokenised only as far as truncation keeps it, with the ids of the whole."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from folders import FAMILIES, MAKERS, OWN_CLASS, write_folder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+from elbert.tokenization import Tokeniser, bounded_encoding
+from elbert.tokenization.bounded_encoding import BoundedEncoder
+from elbert.tokenization.truncation import truncate
+
+BUNDLED = Path(bounded_encoding.__file__).parents[1] / "bundled"
+PIECES = [
+    "the film ",
+    "a",
+    "aaaa",
+    " ",
+    "     ",
+    "\n\n",
+    "é",
+    "e\u0301",
+    "\u0301" * 9,
+    "電影",
+    "ﷺ",
+    "ﬁ",
+    "don't ",
+    "'re",
+    "1,2,",
+]
+PIECES += [
+    '{"a":1,"b":"',
+    "[MASK]",
+    " <new> ",
+    "<new>",
+    "new York ",
+    "``",
+    "x" * 120,
+    "\u00a0",
+    "\u3000",
+    "\u0600 ",
+    "😀",
+    "\x00",
+]
+LONG = st.lists(st.tuples(st.sampled_from(PIECES), st.integers(1, 60)), min_size=1, max_size=12).map(
+    lambda parts: "".join(piece * count for piece, count in parts)
+)
+
+
+@pytest.fixture(autouse=True)
+def short_first_attempts(monkeypatch):
+    """Small texts suffice to be cut many times."""
+    monkeypatch.setattr(bounded_encoding, "MIN_CHARACTERS", 4)
+    monkeypatch.setattr(bounded_encoding, "CHARACTERS_PER_TOKEN", 2)
+
+
+def tokenise_whole(tokeniser, text, limit, direction):
+    """The reference: all tokens, then truncation."""
+    parts = (text,) if isinstance(text, str) else text
+    encoding = tokeniser._tokenizer.encode(*parts)
+    return (*truncate(encoding, limit, direction), len(encoding) > limit)
+
+
+def load(place, family, added=(), flags=None):
+    settings = {"tokenizer_class": OWN_CLASS[family]}
+    size = len(MAKERS[family]().get_vocab())
+    settings["added_tokens_decoder"] = {
+        str(size + i): {"content": text, **(flags or {})} for i, text in enumerate(added)
+    }
+    settings["model_input_names"] = ["input_ids", "token_type_ids"]
+    return Tokeniser.load(write_folder(Path(place), family, settings), 512)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    family=st.sampled_from(FAMILIES),
+    texts=st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
+    limit=st.integers(7, 20),
+    direction=st.sampled_from(["left", "right"]),
+    added=st.lists(st.sampled_from(["<new>", "aa", "new York", "a,", "電影", "ab"]), max_size=2, unique=True),
+    flags=st.fixed_dictionaries(
+        {}, optional={flag: st.booleans() for flag in ("lstrip", "rstrip", "single_word", "normalized")}
+    ),
+)
+def test_ids_are_those_of_the_whole_text(family, texts, limit, direction, added, flags):
+    with tempfile.TemporaryDirectory() as place:
+        tokeniser = load(place, family, added, flags)
+    for row, text in zip(tokeniser.encode(texts, direction, limit), texts, strict=True):
+        assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=LONG, limit=st.integers(5, 40), direction=st.sampled_from(["left", "right"]))
+def test_the_bundled_model_too(text, limit, direction):
+    tokeniser = Tokeniser.load(BUNDLED, 512)
+    (row,) = tokeniser.encode([text], direction, limit)
+    assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
