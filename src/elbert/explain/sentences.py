@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite
 
 from elbert.exits import Rule
 from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Rising
@@ -109,7 +111,7 @@ def describe_never(rules: Sequence[Rule], values: Sequence[Values]) -> str:
     condition = rules[0].conditions[0] if len(rules) == 1 and len(rules[0].conditions) == 1 else None
     if not isinstance(condition, Held) or condition.times != 1 or SIGNALS[condition.signal].words is not None:
         return "no rule held before"
-    before = [value for value in values[0][condition.signal][:-1] if abs(value) < float("inf")]
+    before = [value for value in values[0][condition.signal][:-1] if isfinite(value)]
     if not before:
         return "no rule held before"
     below = "<" in condition.op
@@ -120,8 +122,11 @@ def describe_never(rules: Sequence[Rule], values: Sequence[Values]) -> str:
 
 def format_pair(value: float, threshold: float) -> tuple[str, str]:
     """Both numbers as text, ``value`` with at least 2 decimals, and as few as distinguish it from ``threshold``."""
+    if not isfinite(value):
+        return f"{value}", f"{threshold:g}"
     for decimals in range(2, 8):
-        text = f"{value:.{decimals}f}"
+        # Half up, as JavaScript's toFixed rounds.
+        text = str(Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
         if float(text) != threshold or value == threshold:
             return text, f"{threshold:g}"
     return f"{value!r}", f"{threshold:g}"
