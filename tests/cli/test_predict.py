@@ -248,6 +248,29 @@ def test_a_bad_row_is_named_and_may_be_skipped(predict, tmp_path, name):
     assert total == "elbert: 1 bad rows skipped, 2 texts classified"
 
 
+LABELS_NOT_READ = {
+    "twice.csv": b"text,label,label\ngood,1,0\nbad,,\n",
+    "bytes.csv": b"text,label\ngood,\xff\nbad,[\n",
+    "codes.tsv": b"text\tlabel\ngood\t-100\nbad\t0.5\n",
+    "kinds.jsonl": b'{"text": "good", "label": {"a": 1}}\n{"text": "bad", "label": [null, true]}\n',
+}
+
+
+@pytest.mark.parametrize("name", [*LABELS_NOT_READ, "struct.parquet", "bytes.parquet"])
+def test_labels_are_not_read(predict, elbert, bundle_folder, tmp_path, name):
+    file = tmp_path / name
+    if name in LABELS_NOT_READ:
+        file.write_bytes(LABELS_NOT_READ[name])
+    else:
+        broken = pa.array([b"\xff", b"a"]).view(pa.string())
+        labels = broken if name == "bytes.parquet" else pa.array([{"a": 1}, None])
+        pq.write_table(pa.table({"text": ["good", "bad"], "label": labels}), file)
+    assert [line["text"] for line in lines(predict("--input", file))] == ["good", "bad"]
+    assert elbert("bench", "--data", file, "--rounds", "1", "--model", bundle_folder, "--json").status == 0
+    evaluation = elbert("evaluate", "--data", file, "--model", bundle_folder)
+    evaluation.check_error(str(file), "label" if name != "bytes.parquet" and name != "bytes.csv" else "UTF-8")
+
+
 def test_a_bad_row_of_standard_input(predict, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\n\xff\n")))
     predict("--input", "-").check_stopped(["good"], "<stdin>:2: not valid UTF-8")

@@ -5,6 +5,7 @@ from test_data_files import parquet, write
 
 from elbert.data import (
     LabelSet,
+    is_missing,
     read_examples,
     read_label_names,
     resolve_label,
@@ -174,6 +175,11 @@ def test_the_form_of_lists_is_that_of_the_file():
     for known, label in ((two, [1, 0]), (one, [0])):
         with pytest.raises(InputError, match="can be a 0/1 vector or a list of indices"):
             known.read_several(label)
+
+
+def test_missing_labels():
+    assert [is_missing(label) for label in (None, "", " ", float("nan"), "NaN")] == [True] * 5
+    assert [is_missing(label) for label in (0, "0", [], False, {}, "none", "NA")] == [False] * 7
 
 
 @pytest.mark.parametrize("label", [10**5000, [10**5000], b"a", {"a"}, object(), float], ids=type)

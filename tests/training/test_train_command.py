@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from small import MILD, STILL, record_of, rows, write_rows
+from small import MILD, STILL, record_of, rows, same, weights_of, write_rows
 
 from elbert.classifier import Classifier
 from elbert.cli.commands import train as command
@@ -75,6 +75,77 @@ def test_other_problems(files, capsys):
     write_rows(files / "dev.jsonl", values)
     assert call(files, "--problem", "regression", output=files / "value") == 0
     assert Classifier.load(files / "value").bundle.config.problem == "regression"
+
+
+def write_labelled(path, labels):
+    """A file of the ending's format; in tables, texts are written as they are and other labels as JSON."""
+    cells = [label if isinstance(label, str) else json.dumps(label) for label in labels]
+    sentences = [text for text, _ in rows(len(labels))]
+    if path.suffix == ".jsonl":
+        return write_rows(path, zip(sentences, labels, strict=True))
+    mark = "\t" if path.suffix == ".tsv" else ","
+    quoted = [f'"{cell}"' if "," in cell and mark == "," else cell for cell in cells]
+    path.write_text(f"text{mark}label\n" + "".join(f"{t}{mark}{c}\n" for t, c in zip(sentences, quoted, strict=True)))
+    return str(path)
+
+
+def test_floats_and_whole_numbers_are_the_same_classes(files, capsys):
+    wholes = [i % 2 + 10 * (i % 5 == 0) for i in range(24)]  # 0, 1, 10, 11: as texts, 10 would come before 2
+    names = ",".join(f"class {i}" for i in range(12))
+    forms = {"floats.csv": [f"{i}.0" for i in wholes], "wholes.csv": wholes}
+    written = {name: write_labelled(files / name, labels) for name, labels in forms.items()}
+    for name, path in written.items():
+        assert call(files, "--labels", names, train=path, validation=path, output=files / f"{name}-out") == 0
+    models = [files / f"{name}-out" for name in written]
+    assert len({Classifier.load(model).labels for model in models}) == 1
+    assert all(same(weights_of(models[0]), weights_of(model)) for model in models[1:])
+    capsys.readouterr()
+    found = set()
+    for path in written.values():
+        assert main(["evaluate", "--model", str(models[0]), "--data", path, "--rounds", "0", "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        found.add(json.dumps({key: value for key, value in report.items() if key != "data"}))
+    assert len(found) == 1
+
+
+def test_names_of_floats_are_those_of_whole_numbers(files):
+    for name, labels in (("train.csv", [f"{i}.0" for i in range(12)]), ("dev.csv", list(range(12)))):
+        write_labelled(files / name, labels)
+    assert call(files, train=files / "train.csv", validation=files / "dev.csv") == 0
+    assert Classifier.load(files / "out").labels == tuple(f"LABEL_{i}" for i in range(12))
+
+
+def test_vectors_of_two_labels_train_as_lists_of_names_do(files):
+    vectors = [[1, 0], [0, 1], [1, 1], [0, 0]] * 3
+    lists = [[name for name, bit in zip(("LABEL_0", "LABEL_1"), row, strict=True) if bit] for row in vectors]
+    forms = {"vectors.jsonl": vectors, "vectors.csv": vectors, "lists.tsv": [";".join(row) for row in lists]}
+    models = []
+    for name, labels in forms.items():
+        path = write_labelled(files / name, labels)
+        models.append(files / f"{name}-out")
+        assert call(files, "--problem", "multi-label", train=path, validation=path, output=models[-1]) == 0
+        assert Classifier.load(models[-1]).labels == ("LABEL_0", "LABEL_1")
+        assert same(weights_of(models[0]), weights_of(models[-1]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "flags", "line", "why"),
+    [
+        (["0", "1", "-1"], (), 4, "label '-1' is neither a name nor an index"),
+        (["0", "1", "story"], (), 4, "mixes names ('story') with indices ('0'), see line 2"),
+        (["5411", "0742"], (), 3, "mixes names ('0742') with indices ('5411')"),
+        (["5411", "5812"], (), 3, "name the classes with --labels=5411,5812 or in labels.json"),
+        (["5411", "5812", "7"], ("--labels=5411,5812",), 4, "unknown label '7'; expected one of 5411, 5812"),
+        (["a", "[0, 1]"], (), 3, "lists need --problem multi-label"),
+        (["a", "b,c"], ("--problem", "multi-label"), 3, "separate labels with ;"),
+        (["1.5", "much"], ("--problem", "regression"), 3, "expected a finite number"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_named(files, capsys, labels, flags, line, why):
+    path = write_labelled(files / "bad.tsv", labels)
+    message = error_line(capsys, call(files, *flags, train=path))
+    assert message.startswith(f"elbert: error: {path}:{line}: ") and why in message
+    assert not (files / "out" / "config.json").exists()
 
 
 def test_max_length_cuts(files, monkeypatch):
