@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check packages docs slow bench gpu experiments clean
+.PHONY: help demo test check packages docs slow bench gpu experiments wheels clean
 
 help:  ## list these words
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,16 @@ gpu:  ## correctness and speed on a CUDA device, at most eight minutes; the resu
 experiments:  ## list the published tables: what each says, its command, its time
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'
 
+WHEELS := x86_64-linux-gnu.2.28=manylinux_2_28_x86_64 aarch64-linux-gnu.2.28=manylinux_2_28_aarch64 \
+	aarch64-macos.11.0=macosx_11_0_arm64 x86_64-windows-gnu=win_amd64
+
+wheels: .venv/bin/python  ## a wheel with native code for every platform, and a pure one, into dist/ (minutes)
+	$(PIP) 'hatchling>=1.25' ziglang
+	for target in $(WHEELS); do ELBERT_BUILD=native ELBERT_TARGET=$$target \
+		$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . || exit 1; done
+	ELBERT_BUILD=pure $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(PIP) --editable . && ls -l dist
+
 clean:  ## remove what these words made
 	rm -rf .venv node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -57,12 +67,17 @@ clean:  ## remove what these words made
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
 
-.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+# The native code is compiled by the installation; without a compiler the last line says so.
+NATIVE := hatch_build.py $(wildcard src/elbert/model/native/*.[ch])
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
 	$(PIP) --editable .
+	@$(BIN)/elbert env | grep "native code"
 	@touch $@
 
-.venv/developed: .venv/bin/python pyproject.toml constraints.txt
+.venv/developed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
 	$(PIP) --editable '.[dev]'
+	@$(BIN)/elbert env | grep "native code"
 	@touch $@ .venv/installed
 
 # Node comes with .venv. Without the npm registry the work goes on, and says what it does not check.

@@ -5,26 +5,19 @@ import torch
 
 from elbert.bundle import Bundle
 from elbert.errors import InputError
-from elbert.model import Layout, TorchBackend, native, precision
+from elbert.model import Layout, TorchBackend, precision
 from elbert.model.config import ModelConfig
 from elbert.model.int8 import Int8Product, can_int8
-from elbert.model.kernels import NativeKernels, TorchKernels
+from elbert.model.kernels import TorchKernels
 from elbert.model.layer import Linear
 from tiny import write_bundle
 
 pytestmark = pytest.mark.skipif(not can_int8(), reason="needs oneDNN's int8 products")
 
 
-def kinds():
-    """The kernels in torch, and the compiled ones where there are any."""
-    found = native.load()
-    compiled = [NativeKernels(found)] if isinstance(found, native.Kernels) else []
-    return [TorchKernels(torch.float32), *compiled]
-
-
-@pytest.mark.parametrize("kernels", kinds(), ids=lambda k: type(k).__name__)
 @pytest.mark.parametrize("shape", [(1, 8, 4), (5, 32, 48), (70, 384, 96)])
-def test_a_product_is_that_of_whole_numbers(kernels, shape):
+def test_a_product_is_that_of_whole_numbers(shape):
+    kernels = TorchKernels(torch.float32)
     tokens, inner, outer = shape
     generator = torch.Generator().manual_seed(0)
     linear = Linear(torch.randn(outer, inner, generator=generator), torch.randn(outer, generator=generator))

@@ -1,7 +1,8 @@
-"""Each native kernel against the plain formula in torch."""
+"""The native layer, in every variant that this processor runs, against the plain formula in float64."""
 
-import subprocess
-import sys
+import ctypes
+import os
+import threading
 from itertools import pairwise
 
 import pytest
@@ -9,208 +10,232 @@ import torch
 from torch.nn import functional
 
 from elbert.model import native
+from elbert.model.native import bindings
 
-LOADED = native.load()
-needs_kernels = pytest.mark.skipif(
-    isinstance(LOADED, native.NoKernels), reason=f"no native kernels: {getattr(LOADED, 'reason', '')}"
-)
-DTYPES = [torch.float32, torch.bfloat16]
-TOLERANCE = {torch.float32: 4e-6, torch.bfloat16: 0.02}
-LENGTHS = {"one token": [1], "mixed": list(range(1, 71)), "long": [512, 3, 700]}
-WIDTHS = [1, 15, 16, 70, 384]
+FOUND = native.list_variants()
+VARIANTS = [] if isinstance(FOUND, native.NoVariant) else list(FOUND)
+pytestmark = pytest.mark.skipif(not VARIANTS, reason=f"no native code: {getattr(FOUND, 'reason', '')}")
+NUMBERS = ("float32", "bfloat16", "int8")
+FORMS = [(variant, numbers) for variant in VARIANTS for numbers in NUMBERS]
+IDS = [f"{variant.name}-{numbers}" for variant, numbers in FORMS]
+# Of values of size 1: rounding of the weights, and of hidden values where they are bfloat16.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "int8": 0.3}
+LENGTHS = {
+    "one token": [1],
+    "one row": [8],
+    "a few": [3, 1, 7],
+    "a block": [64],
+    "one more": [65],
+    "long": [300],
+    "long and short": [1, 200, 2, 90],
+    "many": [5] * 60,
+    "single tokens": [1] * 70,
+    "mixed": [*range(1, 40)],
+    "an empty row": [0, 5, 0],
+}
+SHAPES = {"bundled": (384, 1536, 12), "narrow": (32, 64, 4), "odd heads": (144, 320, 4), "two per head": (32, 48, 16)}
 
 
-@pytest.fixture(params=DTYPES, ids=str)
-def dtype(request):
-    if request.param not in LOADED.dtypes:
-        pytest.skip(f"this CPU has no {request.param} kernels")
-    return request.param
+def random(*shape, seed=0, scale=1.0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def random(*shape, dtype=torch.float32, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+def weights(width, inner):
+    def linear(out, summed, seed):
+        return random(out, summed, seed=seed, scale=summed**-0.5), random(out, seed=seed + 1, scale=0.1)
+
+    def norm(seed):
+        return 1 + random(width, seed=seed, scale=0.1), random(width, seed=seed + 1, scale=0.1), 1e-12
+
+    return {
+        "qkv": linear(3 * width, width, 1),
+        "dense": linear(width, width, 3),
+        "attention_norm": norm(5),
+        "widen": linear(inner, width, 7),
+        "narrow": linear(width, inner, 9),
+        "norm": norm(11),
+    }
 
 
-def starts_of(lengths):
+def build(variant, numbers, shape, activation="gelu_new", default_device="cpu"):
+    width, inner, heads = shape
+    parts = {
+        name: value if "norm" in name else native.NativeProduct(*value) for name, value in weights(width, inner).items()
+    }
+    parts["widen"] = parts["widen"]._replace(activation=native.ACTIVATIONS[activation])
+    with torch.device(default_device):
+        return native.NativeLayer(variant, numbers, heads=heads, **parts)
+
+
+PLAIN = {
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "silu": functional.silu,
+}
+
+
+def plain_layer(hidden, bounds, shape, activation="gelu_new"):
+    width, inner, heads = shape
+    of = {name: tuple(torch.as_tensor(part).double() for part in value) for name, value in weights(width, inner).items()}
+    x, rows = hidden.double(), []
+    qkv = functional.linear(x, *of["qkv"])
+    for begin, end in pairwise(bounds.tolist()):
+        q, k, v = qkv[begin:end].view(end - begin, 3, heads, width // heads).permute(1, 2, 0, 3)
+        mixture = (q @ k.transpose(1, 2) / (width // heads) ** 0.5).softmax(-1)
+        rows.append((mixture @ v).transpose(0, 1).reshape(end - begin, width))
+    attended = functional.layer_norm(x + functional.linear(torch.cat(rows), *of["dense"]), [width], *of["attention_norm"][:2])
+    inside = PLAIN[activation](functional.linear(attended, *of["widen"]))
+    return functional.layer_norm(attended + functional.linear(inside, *of["narrow"]), [width], *of["norm"][:2])
+
+
+def bounds_of(lengths):
     return torch.tensor([0, *lengths]).cumsum(0)
 
 
-def plain_attention(qkv, starts, heads):
-    width = qkv.shape[1] // 3
-    rows = []
-    for begin, end in pairwise(starts.tolist()):
-        q, k, v = qkv[begin:end].double().view(end - begin, 3, heads, -1).permute(1, 2, 0, 3)
-        weights = (q @ k.transpose(1, 2) / (width // heads) ** 0.5).softmax(-1)
-        rows.append((weights @ v).transpose(0, 1).reshape(end - begin, width))
-    return torch.cat(rows)
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
-def values_of(quantised):
-    return (quantised.codes.double() - 128) * quantised.scale[:, None]
+@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_layer(variant, numbers, shape, threads):
+    layer = build(variant, numbers, shape)
+    for lengths in LENGTHS.values():
+        bounds = bounds_of(lengths)
+        tokens = int(bounds[-1])
+        hidden = random(tokens + 2, shape[0], seed=tokens).to(layer.dtype)
+        expected = plain_layer(hidden[:tokens], bounds, shape)
+        for count in (1, 2, 3):
+            threads(count)
+            found = layer(hidden, bounds, tokens)
+            assert found.dtype == layer.dtype
+            torch.testing.assert_close(found[:tokens].double(), expected, atol=TOLERANCE[numbers], rtol=0)
+            assert not found[tokens:].any()
 
 
-def assert_quantised(quantised, expected):
-    step = expected.abs().amax(-1) / 127
-    assert torch.allclose(quantised.scale.double(), step, rtol=1e-5, atol=1e-6)
-    assert ((values_of(quantised) - expected).abs() <= 0.502 * step[:, None] + 1e-5).all()
+@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
+def test_a_row_does_not_depend_on_its_neighbours_or_on_threads(variant, numbers, threads):
+    shape, lengths = SHAPES["bundled"], [7, 1, 80, 33, 2, 64]
+    layer, bounds = build(variant, numbers, shape), bounds_of(lengths)
+    hidden = random(int(bounds[-1]), shape[0]).to(layer.dtype)
+    threads(1)
+    together = layer(hidden, bounds, len(hidden))
+    for count in (1, 2):
+        threads(count)
+        assert torch.equal(layer(hidden, bounds, len(hidden)), together)
+        for begin, end in pairwise(bounds.tolist()):
+            alone = layer(hidden[begin:end].contiguous(), bounds_of([end - begin]), end - begin)
+            assert torch.equal(alone, together[begin:end])
 
 
-@needs_kernels
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-@pytest.mark.parametrize("head_width", [2, 32, 64, 80])
-def test_attend(dtype, lengths, head_width):
-    starts = starts_of(lengths)
-    qkv = random(sum(lengths), 3 * 3 * head_width, dtype=dtype)
-    assert (LOADED.attend(qkv, starts, 3).double() - plain_attention(qkv, starts, 3)).abs().max() < TOLERANCE[dtype]
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+@pytest.mark.parametrize("activation", PLAIN)
+def test_activations(variant, activation):
+    shape = SHAPES["narrow"]
+    layer, bounds = build(variant, "float32", shape, activation), bounds_of([9])
+    hidden = random(9, shape[0], scale=4)
+    expected = plain_layer(hidden, bounds, shape, activation)
+    torch.testing.assert_close(layer(hidden, bounds, 9).double(), expected, atol=2e-5, rtol=0)
 
 
-@needs_kernels
-def test_attend_with_an_odd_head_width():
-    qkv, starts = random(9, 3 * 2 * 7), starts_of([4, 5])
-    assert torch.allclose(LOADED.attend(qkv, starts, 2).double(), plain_attention(qkv, starts, 2), atol=4e-6)
-    with pytest.raises(ValueError, match="even head width"):
-        LOADED.attend(qkv.bfloat16(), starts, 2)
+@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
+def test_nan_reaches_its_own_row_only(variant, numbers):
+    shape = SHAPES["bundled"]
+    layer, bounds = build(variant, numbers, shape), bounds_of([5, 6])
+    hidden = random(11, shape[0]).to(layer.dtype)
+    hidden[2, 7] = torch.nan
+    found = layer(hidden, bounds, 11)
+    assert found[:5].isnan().any()
+    assert found[5:].isfinite().all()
 
 
-@needs_kernels
-def test_a_row_does_not_depend_on_its_neighbours(dtype):
-    lengths = [*range(1, 71), 300]
-    starts, qkv = starts_of(lengths), random(sum(lengths), 3 * 128, dtype=dtype)
-    together = LOADED.attend(qkv, starts, 4)
-    for length, (begin, end) in zip(lengths, pairwise(starts.tolist())):
-        assert torch.equal(LOADED.attend(qkv[begin:end], starts_of([length]), 4), together[begin:end])
+@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
+def test_large_and_zero_values_are_finite(variant, numbers):
+    shape = SHAPES["bundled"]
+    layer, bounds = build(variant, numbers, shape), bounds_of([20])
+    for hidden in (random(20, shape[0], scale=1e3), torch.zeros(20, shape[0])):
+        assert layer(hidden.to(layer.dtype), bounds, 20).isfinite().all()
 
 
-@needs_kernels
-def test_large_scores_are_no_nan(dtype):
-    qkv, starts = 300 * random(40, 3 * 64, dtype=dtype), starts_of([40])
-    mixed = LOADED.attend(qkv, starts, 2)
-    assert mixed.isfinite().all()
-    assert (mixed.double() - plain_attention(qkv, starts, 2)).abs().max() < 900 * TOLERANCE[dtype]
-
-
-@needs_kernels
-def test_threads_change_nothing(dtype):
-    qkv, starts, before = random(600, 3 * 64, dtype=dtype), starts_of([600]), torch.get_num_threads()
-    many = LOADED.attend(qkv, starts, 1)
-    try:
-        torch.set_num_threads(1)
-        assert torch.equal(LOADED.attend(qkv, starts, 1), many)
-        torch.set_num_threads(7)
-        assert torch.equal(LOADED.attend(qkv, starts, 1), many)
-    finally:
-        torch.set_num_threads(before)
-
-
-@needs_kernels
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("tokens", [1, 301])
-def test_norms(dtype, width, tokens):
-    x, y = random(tokens, width, dtype=dtype), 3 + random(tokens, width, dtype=dtype, seed=1)
-    weight, shift, bias, scale = random(width), random(width, seed=2), random(width, seed=3), random(tokens).abs()
-
-    def plain(total):
-        return functional.layer_norm(total, (width,), weight.double(), shift.double(), 1e-6)
-
-    sums = x.double() + y.double(), x.double() + scale[:, None] * y.double() + bias
-    within = {"rtol": 1e-2 if dtype == torch.bfloat16 else 1e-4, "atol": 1e-4}
-    assert torch.allclose(LOADED.add_norm(x, y, weight, shift, 1e-6).double(), plain(sums[0]), **within)
-    arguments = x, y, scale, bias, weight, shift, 1e-6
-    hidden, quantised = LOADED.scaled_add_norm_quantise(*arguments)
-    assert torch.allclose(hidden.double(), plain(sums[1]), **within)
-    assert torch.equal(LOADED.scaled_add_norm(*arguments), hidden)
-    assert ((values_of(quantised) - plain(sums[1])).abs() <= 0.51 * quantised.scale[:, None] + 1e-4).all()
-
-
-@needs_kernels
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("tokens", [1, 301])
-def test_quantise_and_dequantise(dtype, width, tokens):
-    y, scale, bias = random(tokens, width, dtype=dtype), 4 * random(tokens).abs(), random(width)
-    scale[0] = 0
-    scaled = scale.double()[:, None] * y.double() + bias
-    assert_quantised(LOADED.quantise(y), y.double())
-    assert_quantised(LOADED.gelu_quantise(y, scale, bias), functional.gelu(scaled, approximate="tanh"))
-    out = LOADED.dequantise(y, scale, bias)
-    assert torch.allclose(out.double(), scaled, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
-    assert LOADED.dequantise(y, scale, bias, out=y) is y
-    assert torch.equal(y, out)
-
-
-@needs_kernels
-def test_gelu_is_exact_to_a_millionth():
-    x = torch.cat([torch.linspace(-12, 12, 20001), torch.tensor([-1e30, -1e3, 0.0, 1e3])])[:, None].contiguous()
-    made = LOADED.gelu_quantise(x, torch.ones(len(x)), torch.zeros(1))  # one value a token: the scale tells it
-    expected = functional.gelu(x.double(), approximate="tanh")[:, 0]
-    assert torch.allclose(127 * made.scale.double(), expected.abs(), rtol=4e-7, atol=1e-6)
-
-
-@needs_kernels
-def test_zeros_have_scale_zero(dtype):
-    x = torch.zeros(3, 20, dtype=dtype)
-    made = LOADED.quantise(x)
-    assert (made.codes == 128).all()
-    assert (made.scale == 0).all()
-
-
-@needs_kernels
-def test_wrong_tensors_are_refused(dtype):
-    qkv, starts, one = random(4, 96, dtype=dtype), starts_of([4]), torch.ones(32)
-    x = random(4, 32, dtype=dtype)
+def test_wrong_tensors_are_rejected():
+    shape = SHAPES["narrow"]
+    layer, bounds = build(VARIANTS[-1], "float32", shape), bounds_of([4])
+    x = random(4, 32)
     for wrong in (
-        lambda: LOADED.attend(qkv.t().contiguous().t(), starts, 2),
-        lambda: LOADED.attend(qkv.double(), starts, 2),
-        lambda: LOADED.attend(qkv, starts.int(), 2),
-        lambda: LOADED.attend(qkv, starts_of([5]), 2),
-        lambda: LOADED.attend(qkv, torch.tensor([0, 5, 4]), 2),
-        lambda: LOADED.attend(qkv, starts, 5),
-        lambda: LOADED.attend(qkv[0], starts, 2),
-        lambda: LOADED.add_norm(x, x[:3], one, one, 1e-6),
-        lambda: LOADED.add_norm(x, x, one.double(), one, 1e-6),
-        lambda: LOADED.quantise(x[:, ::2]),
-        lambda: LOADED.gelu_quantise(x, one, one),
-        lambda: LOADED.dequantise(x, one[:4], one, out=x[:2]),
-        lambda: LOADED.dequantise(x, one[:4], one, out=x.to("meta")),
-        lambda: LOADED.dequantise(x, one[:4], one, out=x.double()),
-        lambda: LOADED.dequantise(x, one[:4], one, out=x.t().contiguous().t()),
-        lambda: LOADED.attend(qkv.to("meta"), starts, 2),
-        lambda: LOADED.attend(qkv, starts.to("meta"), 2),
-        lambda: LOADED.quantise(x.to("meta")),
-        lambda: LOADED.quantise(x.to_sparse()),
-        lambda: LOADED.add_norm(x, x, one.to("meta"), one, 1e-6),
-        lambda: LOADED.scaled_add_norm(x, x, one[:4].to("meta"), one, one, one, 1e-6),
-        lambda: LOADED.scaled_add_norm_quantise(x, x, one[:4], one[:31], one, one, 1e-6),
+        (x.double(), bounds, 4),
+        (x[:, :31].contiguous(), bounds, 4),
+        (random(32, 4).t(), bounds, 4),
+        (x.to("meta"), bounds, 4),
+        (x.to_sparse(), bounds, 4),
+        (x, bounds.int(), 4),
+        (x, bounds.to("meta"), 4),
+        (x, bounds, 5),
+        (x, bounds, 3),
+        (x, bounds, -1),
+        (x, torch.empty(0, dtype=torch.int64), 4),
+        (x, torch.tensor([0, 5]), 4),
+        (x, torch.tensor([0, 3, 2, 4]), 4),
+        (x, torch.tensor([1, 4]), 4),
+        (x, torch.tensor([-(2**62), 4]), 4),
     ):
         with pytest.raises(ValueError):
-            wrong()
+            layer(*wrong)
+    with pytest.raises(ValueError, match="multiples"):
+        build(VARIANTS[-1], "float32", (30, 64, 3))
 
 
-@needs_kernels
-def test_the_default_device_is_not_used(dtype):
+def test_structs_have_the_sizes_of_c():
+    """A field that is added on one side only would shift those after it."""
+    assert ctypes.sizeof(bindings.ProductStruct) == 7 * 8
+    assert ctypes.sizeof(bindings.LayerStruct) == 5 * 8 + 4 * 56 + 4 * 8 + 8
+
+
+def test_the_default_device_is_not_used():
     """Outputs are on the CPU wherever torch creates tensors by default: their addresses go to C."""
-    qkv, starts, one = random(4, 96, dtype=dtype), starts_of([4]), torch.ones(32)
-    x = random(4, 32, dtype=dtype)
-
-    def call_all():
-        hidden, quantised = LOADED.scaled_add_norm_quantise(x, x, one[:4], one, one, one, 1e-6)
-        norms = LOADED.add_norm(x, x, one, one, 1e-6), LOADED.scaled_add_norm(x, x, one[:4], one, one, one, 1e-6)
-        others = LOADED.quantise(x), LOADED.gelu_quantise(x, one[:4], one), (LOADED.dequantise(x, one[:4], one),)
-        return LOADED.attend(qkv, starts, 2), hidden, *quantised, *norms, *(part for other in others for part in other)
-
-    expected = call_all()
+    shape = SHAPES["narrow"]
+    layer, bounds, x = build(VARIANTS[-1], "int8", shape), bounds_of([4]), random(4, 32)
+    expected = layer(x.to(layer.dtype), bounds, 4)
+    other, hidden = build(VARIANTS[-1], "int8", shape, default_device="meta"), x.to(layer.dtype)
     with torch.device("meta"):
-        found = call_all()
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        found = other(hidden, bounds, 4)
+    assert torch.equal(found, expected)
 
 
-@needs_kernels
-def test_no_second_pool_of_threads():
-    """In a process of its own: other packages bring pools too."""
-    code = """
-import re, torch
-from elbert.model import native
-native.load().add_norm(torch.ones(300, 64), torch.ones(300, 64), torch.ones(64), torch.ones(64), 1e-6)
-print(len(set(re.findall(r"\\S*lib[gi]?omp[^/ ]*[.]so\\S*", open("/proc/self/maps").read()))))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"
+def test_calls_from_several_threads_at_once(threads):
+    shape = SHAPES["bundled"]
+    layer = build(VARIANTS[-1], "float32", shape)
+    inputs = [random(n, shape[0], seed=n) for n in (3, 90, 40, 200)]
+    threads(2)
+    expected = [layer(x, bounds_of([len(x)]), len(x)) for x in inputs]
+    wrong = []
+
+    def work(index):
+        x = inputs[index]
+        for _ in range(30):
+            if not torch.equal(layer(x, bounds_of([len(x)]), len(x)), expected[index]):
+                wrong.append(index)
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert not wrong
+    assert not any(worker.is_alive() for worker in workers)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+def test_a_forked_process_starts_threads_of_its_own(threads):
+    shape = SHAPES["bundled"]
+    layer, x = build(VARIANTS[-1], "float32", shape), random(300, shape[0])
+    threads(2)
+    expected = layer(x, bounds_of([100, 200]), 300)
+    if (child := os.fork()) == 0:
+        same = torch.equal(layer(x, bounds_of([100, 200]), 300), expected)
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,130 +1,114 @@
-"""Where native kernels are built and kept, and what happens where there can be none."""
+"""How the native code is built and chosen, and what happens where there is none."""
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from elbert.model import native
-from elbert.model.native import compiler as build
+from elbert.model.native import bindings
 
-LOADED = native.load()
-needs_kernels = pytest.mark.skipif(
-    isinstance(LOADED, native.NoKernels), reason=f"no native kernels: {getattr(LOADED, 'reason', '')}"
-)
-
-
-def reason_with(monkeypatch, **environment):
-    monkeypatch.delenv("ELBERT_NATIVE", raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    loaded = native.load.__wrapped__()
-    return loaded.reason if isinstance(loaded, native.NoKernels) else ""
+ROOT = Path(__file__).parents[2]
+FOUND = native.list_variants()
+needs_library = pytest.mark.skipif(isinstance(FOUND, native.NoVariant), reason="no native code here")
+WIDE = re.compile(r"%zmm|%k[0-7]\b|%tmm")  # registers that only AVX-512 and AMX have
 
 
-def test_switched_off(monkeypatch):
-    assert "ELBERT_NATIVE=0" in reason_with(monkeypatch, ELBERT_NATIVE="0")
+def chosen(monkeypatch, value):
+    monkeypatch.setenv("ELBERT_NATIVE", value)
+    return native.load.__wrapped__()
 
 
-def test_an_old_cpu(monkeypatch):
-    monkeypatch.setattr(build, "processor_flags", lambda: frozenset({"sse2"}))
-    assert "lacks avx512bw" in reason_with(monkeypatch)
+@pytest.mark.parametrize("value", ["0", "off", " OFF "])
+def test_switched_off(monkeypatch, value):
+    assert "switched off by ELBERT_NATIVE" in chosen(monkeypatch, value).reason
 
 
-@needs_kernels
-def test_no_compiler(monkeypatch):
+@needs_library
+def test_every_variant_that_runs_here_can_be_chosen(monkeypatch):
+    for variant in FOUND:
+        assert chosen(monkeypatch, variant.name) == variant
+    assert chosen(monkeypatch, "") == FOUND[-1]
+
+
+@needs_library
+def test_an_unknown_variant_is_named_with_those_that_run(monkeypatch):
+    reason = chosen(monkeypatch, "avx1024").reason
+    assert "avx1024" in reason
+    assert FOUND[0].name in reason
+
+
+def test_no_library(monkeypatch, tmp_path):
+    monkeypatch.setattr(bindings, "__file__", str(tmp_path / "bindings.py"))
+    assert "no compiled library" in bindings.list_variants.__wrapped__().reason
+
+
+def test_a_library_that_cannot_be_loaded(monkeypatch, tmp_path):
+    (tmp_path / "elbert_native.so").write_bytes(b"cut")
+    monkeypatch.setattr(bindings, "__file__", str(tmp_path / "bindings.py"))
+    assert "cannot be loaded" in bindings.list_variants.__wrapped__().reason
+
+
+@needs_library
+def test_the_command_line_names_the_variant():
+    run = subprocess.run(
+        [sys.executable, "-m", "elbert", "env"], capture_output=True, text=True, env=os.environ | {"ELBERT_NATIVE": ""}
+    )
+    assert re.search(rf"native code\s+{FOUND[-1].name}\b", run.stdout)
+
+
+@pytest.fixture
+def builder(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.delenv("CC", raising=False)
-    assert "no C compiler" in reason_with(monkeypatch, PATH="/nonexistent")
+    monkeypatch.delenv("ELBERT_TARGET", raising=False)
+    import hatch_build
+
+    return hatch_build
 
 
-@needs_kernels
-def test_a_compiler_that_fails(monkeypatch):
-    assert "failed" in reason_with(monkeypatch, CC="false")
+def test_no_compiler(builder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setitem(sys.modules, "ziglang", None)
+    with pytest.raises(builder.CannotBuild, match="no C compiler"):
+        builder.compile_library(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-@needs_kernels
-def test_an_error_while_compiling(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-Dattend=!"))
-    assert "error" in reason_with(monkeypatch, XDG_CACHE_HOME=str(tmp_path))
+def test_a_compiler_that_fails(builder, monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(builder.CannotBuild, match="false failed"):
+        builder.compile_library(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-@needs_kernels
-def test_a_folder_of_others_is_not_used(monkeypatch, tmp_path):
-    (tmp_path / "elbert").mkdir()
-    (tmp_path / "elbert").chmod(0o777)
-    assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(tmp_path))
-    assert not list((tmp_path / "elbert").iterdir())
+def test_an_unknown_processor(builder, monkeypatch, tmp_path):
+    monkeypatch.setattr(builder.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(builder, "find_compiler", lambda: ["cc"])
+    with pytest.raises(builder.CannotBuild, match="riscv64"):
+        builder.compile_library(tmp_path)
 
 
-@needs_kernels
-def test_a_broken_cache_is_done_without(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(tmp_path / "file"))
-
-
-@needs_kernels
-def test_built_by_several_at_once(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with ThreadPoolExecutor() as pool:
-        made = [pool.submit(native.load.__wrapped__) for _ in range(3)]
-    assert all(isinstance(each.result(), native.Kernels) for each in made)
-    assert [file.suffix for file in (tmp_path / "elbert").iterdir()] == [".so"]
-    assert (tmp_path / "elbert").stat().st_mode & 0o777 == 0o700
-
-
-DAMAGES = {
-    "empty": lambda whole: b"",
-    "cut in the header": lambda whole: whole[:40],
-    "cut after the header": lambda whole: whole[:1000],
-    "a quarter": lambda whole: whole[: len(whole) // 4],
-    "half": lambda whole: whole[: len(whole) // 2],
-    "without its last byte": lambda whole: whole[:-1],
-    "without its digest": lambda whole: whole[: -build.DIGEST_SIZE],
-    "zeros": lambda whole: bytes(len(whole)),
-    "zeros from the middle": lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
-    "one bit": lambda whole: whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],
-    "a digest of nothing": lambda whole: build.hashlib.sha256(b"").digest()[:-1],
-}
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """The compiled library in a cache of its own."""
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        assert not reason_with(patch, XDG_CACHE_HOME=str(cache))
-    (file,) = (cache / "elbert").iterdir()
-    return file
-
-
-@needs_kernels
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_library_is_compiled_once_more_and_never_loaded(monkeypatch, kept, damage):
-    """Loading it would end the process."""
-    whole, compiled = kept.read_bytes(), []
-
-    def compile_again(compiler, folder, name):
-        compiled.append(name)
-        (folder / "new").write_bytes(whole)
-        (folder / "new").replace(folder / name)
-
-    monkeypatch.setattr(build, "_compile", compile_again)
-    kept.unlink()  # a new file: the old one is loaded, and writing into it would change this process
-    kept.write_bytes(damage(whole))
-    for _ in range(2):
-        assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(kept.parents[1]))
-    assert compiled == [kept.name]
-    assert kept.read_bytes() == whole
-
-
-@needs_kernels
-def test_a_whole_library_is_not_compiled_again(monkeypatch, kept):
-    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled again"))
-    assert not reason_with(monkeypatch, XDG_CACHE_HOME=str(kept.parents[1]))
-
-
-@needs_kernels
-def test_what_takes_the_place_of_the_library_is_a_reason(monkeypatch, kept, tmp_path):
-    (tmp_path / "elbert").mkdir(mode=0o700)
-    (tmp_path / "elbert" / kept.name).mkdir()
-    (tmp_path / "elbert" / kept.name / "file").touch()
-    assert "cannot be kept or loaded" in reason_with(monkeypatch, XDG_CACHE_HOME=str(tmp_path))
+@needs_library
+@pytest.mark.skipif(shutil.which("objdump") is None or FOUND[0].name != "avx2", reason="needs objdump on x86")
+def test_old_processors_meet_no_new_instruction(builder, tmp_path):
+    """The dispatcher, the threads and the AVX2 variants have no instruction of AVX-512: checked by their registers."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    sets = builder.VARIANTS["x86_64"]
+    sources = {name: ("layer.c", sets[name]) for name in ("avx2", "avx2_vnni", "avx512")}
+    sources |= {"pool": ("pool.c", []), "dispatch": ("dispatch.c", [])}
+    found = {}
+    for name, (source, flags) in sources.items():
+        target = tmp_path / f"{name}.o"
+        flags = [*builder.BASE, *flags, f"-DVARIANT={name}"]
+        subprocess.run([compiler, *flags, "-c", str(builder.SOURCE / source), "-o", target], check=True)
+        code = subprocess.run(["objdump", "-d", target], capture_output=True, text=True, check=True).stdout
+        found[name] = len(WIDE.findall(code))
+    assert found.pop("avx512") > 100, "the search finds what it looks for"
+    assert set(found.values()) == {0}

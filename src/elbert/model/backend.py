@@ -15,12 +15,13 @@ from elbert.model.config import ModelConfig
 from elbert.model.cuda import GraphReplay, VarlenKernels, record_graph, varlen_attention
 from elbert.model.int8 import build_int8_layer
 from elbert.model.isolation import isolated_loading
-from elbert.model.kernels import Kernels, NativeKernels, TorchKernels
+from elbert.model.kernels import Kernels, TorchKernels
 from elbert.model.layer import (
     Embedding,
     FloatLayer,
     Head,
     Layer,
+    LayerWeights,
     build_embedding,
     build_heads,
     build_layer,
@@ -36,14 +37,34 @@ def choose_kernels(dtype: torch.dtype, device: torch.device, *, head_width: int)
     if device.type == "cuda":
         attend = varlen_attention() if dtype == torch.bfloat16 and head_width % 8 == 0 else None
         return TorchKernels(dtype) if attend is None else VarlenKernels(attend)
-    library = native.load()
-    if (
-        isinstance(library, native.Kernels)
-        and dtype in library.dtypes
-        and (head_width % 2 == 0 or dtype == torch.float32)
-    ):
-        return NativeKernels(library)
     return TorchKernels(dtype)
+
+
+def choose_variant(config: ModelConfig, device: torch.device) -> native.Variant | None:
+    """Return the native code that can compute this model's layers on ``device``; None where torch computes them."""
+    variant = native.load()
+    if device.type != "cpu" or isinstance(variant, native.NoVariant) or config.hidden_act not in native.ACTIVATIONS:
+        return None
+    sizes = config.hidden_size, config.intermediate_size, config.num_attention_heads
+    return variant if native.NativeLayer.supports(*sizes) else None
+
+
+def build_native_layer(
+    weights: LayerWeights, config: ModelConfig, precision: Precision, variant: native.Variant
+) -> Layer:
+    """Build a layer of native code from float32 weights."""
+    layer = native.NativeLayer(
+        variant,
+        precision,
+        heads=config.num_attention_heads,
+        qkv=native.NativeProduct(*weights.qkv),
+        dense=native.NativeProduct(*weights.dense),
+        attention_norm=weights.attention_norm,
+        widen=native.NativeProduct(*weights.widen, native.ACTIVATIONS[config.hidden_act]),
+        narrow=native.NativeProduct(*weights.narrow),
+        norm=weights.norm,
+    )
+    return lambda hidden, layout: layer(hidden, layout.bounds, layout.tokens)
 
 
 DEVICES = ("cpu", "cuda")  # the types of device that are tested
@@ -73,8 +94,8 @@ class Backend(Protocol):
 class TorchBackend:
     """The model on packed rows in torch.
 
-    On a CPU it uses oneDNN's matrix products and the compiled kernels, if they are available. On a CUDA device it
-    replays recorded graphs, if the kernels need no padding.
+    On a CPU the layers are native code where there is some, else oneDNN's matrix products and torch. On a CUDA device
+    it replays recorded graphs, if the kernels need no padding.
     """
 
     def __init__(self, config: ModelConfig, embedding: Embedding, groups: list[list[Layer]], heads: list[Head]) -> None:
@@ -107,11 +128,14 @@ class TorchBackend:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
         resolved = next(iter(exact.values())).device  # with an index, such as cuda:0
-        dtype = hidden_dtype(precision, resolved)
+        variant = choose_variant(config, resolved)
+        dtype = hidden_dtype(precision, resolved, variant)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
         kernels = choose_kernels(dtype, resolved, head_width=config.hidden_size // config.num_attention_heads)
 
         def build(name: str) -> Layer:
+            if variant is not None:
+                return build_native_layer(layer_weights(exact, name, config), config, precision, variant)
             if precision == "int8":
                 return build_int8_layer(layer_weights(exact, name, config), config, kernels, dtype)
             return build_layer(layer_weights(weights, name, config), config, kernels)

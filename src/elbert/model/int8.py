@@ -17,10 +17,9 @@ from torch import Tensor
 
 from elbert.model.config import ModelConfig
 from elbert.model.isolation import isolated
-from elbert.model.kernels import Kernels, Norm, Scaled
+from elbert.model.kernels import Kernels, Norm, Quantised, Scaled
 from elbert.model.layer import FUSED, LayerWeights, Linear, activation
 from elbert.model.layout import Layout
-from elbert.model.native.bindings import Quantised
 
 ZERO = 128  # zero point of activations: the processor's int8 products need unsigned activations
 

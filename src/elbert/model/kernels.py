@@ -1,20 +1,17 @@
 """Operations between a layer's matrix products: attention, layer norm, quantisation.
 
-This module has the torch implementation and the adapter for the C implementation in ``native``.
+They run where no native code is available, and are part of the reference for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elbert.model import native
 from elbert.model.layout import Layout
-from elbert.model.native.bindings import Quantised
 
 
 class Norm(NamedTuple):
@@ -31,6 +28,16 @@ class Norm(NamedTuple):
     def to(self, dtype: torch.dtype) -> Norm:
         """Return a copy whose weight and bias have type ``dtype``."""
         return Norm(self.weight.to(dtype), self.bias.to(dtype), self.eps)
+
+
+class Quantised(NamedTuple):
+    """Values in 8 bits: ``codes [tokens, width]`` uint8 with zero point 128, and ``scale [tokens]`` float32.
+
+    A value is ``(code - 128) * scale``.
+    """
+
+    codes: Tensor
+    scale: Tensor
 
 
 class Scaled(NamedTuple):
@@ -72,10 +79,7 @@ class Kernels(Protocol):
 
 
 class TorchKernels:
-    """Kernels in plain torch, for any device.
-
-    They run where no C compiler is available, and they are the reference for the compiled kernels.
-    """
+    """Kernels in plain torch, for any device."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.norm_dtype = dtype
@@ -120,37 +124,3 @@ class TorchKernels:
 
     def _value(self, scaled: Scaled) -> Tensor:
         return scaled.y.float() * scaled.scale.unsqueeze(-1) + scaled.bias
-
-
-class NativeKernels:
-    """Kernels in C: no operation pads, and each makes one pass over memory."""
-
-    norm_dtype = torch.float32
-
-    def __init__(self, kernels: native.Kernels) -> None:
-        self._run = kernels
-        self.quantise: Callable[[Tensor], Quantised] = kernels.quantise
-
-    def attend(self, qkv: Tensor, layout: Layout, heads: int) -> Tensor:
-        """Attention within each row, without padding."""
-        return self._run.attend(qkv, layout.spans, heads)
-
-    def add_norm(self, x: Tensor, y: Tensor, norm: Norm) -> Tensor:
-        """``norm(x + y)``, computed in float32."""
-        return self._run.add_norm(x, y, *norm)
-
-    def dequantise(self, scaled: Scaled) -> Tensor:
-        """Works in place: no other code refers to ``scaled.y``, so its memory is used for the result."""
-        return self._run.dequantise(*scaled, out=scaled.y)
-
-    def gelu_quantise(self, scaled: Scaled) -> Quantised:
-        """GELU (tanh approximation) and quantisation in one pass."""
-        return self._run.gelu_quantise(*scaled)
-
-    def scaled_add_norm(self, x: Tensor, scaled: Scaled, norm: Norm) -> Tensor:
-        """``norm(x + scale * y + bias)``, computed in float32."""
-        return self._run.scaled_add_norm(x, *scaled, *norm)
-
-    def scaled_add_norm_quantise(self, x: Tensor, scaled: Scaled, norm: Norm) -> tuple[Tensor, Quantised]:
-        """Quantised before the result is rounded to the type of ``x``."""
-        return self._run.scaled_add_norm_quantise(x, *scaled, *norm)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from elbert.errors import InputError
+from elbert.model import native
 from elbert.model.cpu import processor_flags
 from elbert.model.int8 import can_int8
 from elbert.model.layer import can_pack
@@ -20,16 +21,21 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
-def hidden_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the type of hidden values at this precision.
+def hidden_dtype(precision: Precision, device: torch.device, variant: native.Variant | None = None) -> torch.dtype:
+    """Return the type of hidden values at this precision, with native code of a variant or without.
 
     Raises:
         InputError: this device does not support the precision.
     """
+    if variant is not None:
+        return variant.hidden_dtype(precision)
     if precision != "int8":
         return torch.float32 if precision == "float32" else torch.bfloat16
     if device.type != "cpu" or not can_int8():
-        raise InputError("dtype int8 needs an x86 processor and torch with oneDNN; use bfloat16 or float32 here")
+        raise InputError(
+            "dtype int8 needs a processor, and elbert's native code (see elbert env) or torch with oneDNN; "
+            "use bfloat16 or float32 here"
+        )
     return torch.bfloat16 if is_fast("bfloat16", device) else torch.float32
 
 
@@ -38,10 +44,16 @@ def is_fast(precision: Precision, device: torch.device) -> bool:
     if device.type == "cuda":
         return precision == "float32" or (precision == "bfloat16" and torch.cuda.is_bf16_supported())
     if precision == "bfloat16":
-        return bool(BFLOAT16_FLAGS & processor_flags()) and can_pack(torch.bfloat16, device)
+        return has_halves() or (bool(BFLOAT16_FLAGS & processor_flags()) and can_pack(torch.bfloat16, device))
     if precision == "int8":
-        return bool(INT8_FLAGS & processor_flags()) and can_int8()
+        return isinstance(native.load(), native.Variant) or (bool(INT8_FLAGS & processor_flags()) and can_int8())
     return True
+
+
+def has_halves() -> bool:
+    """Whether native code multiplies bfloat16 numbers in one instruction on this processor."""
+    variant = native.load()
+    return isinstance(variant, native.Variant) and variant.halves
 
 
 def fastest_precision(checked: Collection[str], device: str) -> Precision:

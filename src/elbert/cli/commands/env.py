@@ -48,21 +48,22 @@ def collect_facts() -> dict[str, Any]:
         "processor": describe_processor(),
         "cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
-        "compiled kernels": describe_kernels(),
+        "native code": describe_native(),
         "does well": ", ".join(p for p in get_args(Precision) if is_fast(p, torch.device("cpu"))),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "bundled model": "present" if (bundled_model() / "config.json").exists() else "missing",
     }
 
 
-def describe_kernels() -> str:
-    """Return the precisions of the compiled kernels, or why there are none."""
+def describe_native() -> str:
+    """Return the variant of the native code in use and the others that run here, or why there is none."""
     from elbert.model import native
 
-    found = native.load()
-    if isinstance(found, native.NoKernels):
-        return f"none: {found.reason}"
-    return ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found.dtypes))
+    found, all_found = native.load(), native.list_variants()
+    if isinstance(found, native.NoVariant) or isinstance(all_found, native.NoVariant):
+        return f"none: {getattr(found, 'reason', '')}"
+    others = ", ".join(variant.name for variant in all_found if variant != found)
+    return f"{found.name}{f' (also: {others})' if others else ''}"
 
 
 def find_version(package: str) -> str:

@@ -1,29 +1,30 @@
-"""Operations between a layer's matrix products, in C for AVX-512 CPUs, compiled on the user's machine.
+"""The layer in C: one call for each depth, for the instruction sets of x86 and Arm processors.
 
-``load()`` returns the kernels or the reason why they are not available. Without them the engine uses the torch
-implementation of the same operations. ``ELBERT_NATIVE=0`` in the environment disables the kernels.
+A wheel has the compiled library for its platform; from a source tree it is compiled when the package is installed.
+``load()`` returns the fastest variant that this processor runs, or the reason why there is none; then the engine uses
+torch. ``ELBERT_NATIVE`` in the environment names another variant (``avx2``, ``avx512``, …), or ``off``.
 """
 
 from __future__ import annotations
 
-import os
-from functools import cache
+from elbert.model.native.bindings import (
+    ACTIVATIONS,
+    NativeLayer,
+    NativeProduct,
+    NoVariant,
+    Numbers,
+    Variant,
+    list_variants,
+    load,
+)
 
-from elbert.model.native.bindings import Kernels, NoKernels, Quantised
-from elbert.model.native.compiler import Unavailable, library
-
-__all__ = ["Kernels", "NoKernels", "Quantised", "load"]
-
-
-@cache
-def load() -> Kernels | NoKernels:
-    """Return the kernels, or the reason why there are none.
-
-    The first call on a machine compiles them, which takes seconds; the result is cached per user and per process.
-    """
-    if os.environ.get("ELBERT_NATIVE") == "0":
-        return NoKernels("switched off by ELBERT_NATIVE=0")
-    try:
-        return Kernels(library())
-    except Unavailable as reason:
-        return NoKernels(str(reason))
+__all__ = [
+    "ACTIVATIONS",
+    "NativeLayer",
+    "NativeProduct",
+    "NoVariant",
+    "Numbers",
+    "Variant",
+    "list_variants",
+    "load",
+]

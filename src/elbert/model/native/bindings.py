@@ -1,180 +1,296 @@
-"""Bindings: the C functions called on torch tensors, with their sizes and types checked."""
+"""Bindings: the library's variants, and a layer whose weights are packed for one of them.
+
+Sizes, types, devices and memory layouts are checked before an address goes to C.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, c_char_p, c_float, c_int, c_void_p
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-POINTER, LONG, INT, FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
-SIGNATURES = {
-    "attend": (POINTER, POINTER, LONG, LONG, LONG, LONG, POINTER, INT),
-    "norm": (*[POINTER] * 6, FLOAT, *[POINTER] * 3, LONG, LONG, INT),
-    "quantise": (*[POINTER] * 5, LONG, LONG, INT),
-    "dequantise": (*[POINTER] * 4, LONG, LONG, INT),
+PANEL = 16  # columns of packed weights that lie together; widths are multiples of it
+NO_MEMORY = 1  # the library's return code
+OFF = ("0", "off")
+Numbers = Literal["float32", "bfloat16", "int8"]
+"""The type of the weights."""
+ACTIVATIONS = {  # transformers' names, and the library's numbers for them
+    **{"gelu_new": 1, "gelu_pytorch_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4, "silu": 5, "swish": 5},
 }
-SUFFIXES = {torch.float32: "f32", torch.bfloat16: "bf16"}
-NO_MEMORY = 1  # the return code of lanes.h when scratch memory cannot be allocated
+SINGLE, HALVES, WIDENED, CODES = range(4)  # how a product computes; see variant.h
+UNITS = {SINGLE: 1, HALVES: 2, WIDENED: 2, CODES: 4}  # values of the summed axis that lie together
+LONG = ctypes.c_int64
 
-Function = Callable[..., int]  # a C function; returns 0 or an error code
-Scaling = tuple[Tensor, Tensor] | None  # scale [tokens] and bias [width] to apply to a product
+
+class ProductStruct(Structure):
+    """``Product`` of variant.h."""
+
+    _fields_ = [
+        ("in", LONG),
+        ("out", LONG),
+        ("panels", c_void_p),
+        ("bias", c_void_p),
+        ("scales", c_void_p),
+        ("sums", c_void_p),
+        ("activation", LONG),
+    ]
+
+
+class LayerStruct(Structure):
+    """``Layer`` of variant.h."""
+
+    _fields_ = [
+        ("width", LONG),
+        ("inner", LONG),
+        ("heads", LONG),
+        ("mode", LONG),
+        ("half", LONG),
+        *[(name, ProductStruct) for name in ("qkv", "dense", "widen", "narrow")],
+        *[(name, c_void_p) for name in ("attention_weight", "attention_bias", "weight", "bias")],
+        ("attention_eps", c_float),
+        ("eps", c_float),
+    ]
+
+
+LAYER_CALL = ctypes.CFUNCTYPE(
+    c_int,
+    *(POINTER(LayerStruct), c_void_p, c_void_p, c_void_p, LONG, LONG, c_int, c_void_p, LONG, POINTER(LONG)),
+)
+
+
+class VariantStruct(Structure):
+    """``Variant`` of variant.h."""
+
+    _fields_ = [("layer", LAYER_CALL), ("zero", c_int), ("halves", c_int)]
 
 
 @dataclass(frozen=True)
-class NoKernels:
-    """The kernels are not available on this machine; ``reason`` is why, in one line."""
+class NoVariant:
+    """There is no native code for this machine; ``reason`` is why, in one line."""
 
     reason: str
 
 
-class Quantised(NamedTuple):
-    """Values in 8 bits: ``codes [tokens, width]`` uint8 with zero point 128, and ``scale [tokens]`` float32.
+@dataclass(frozen=True)
+class Variant:
+    """The library compiled for one instruction set.
 
-    A value is ``(code - 128) * scale``.
+    zero:   added to the codes of activations, because some processors multiply unsigned codes only
+    halves: whether the processor multiplies pairs of bfloat16 numbers, so that hidden values can have that type
     """
 
-    codes: Tensor
-    scale: Tensor
+    name: str
+    zero: int
+    halves: bool
+    run_layer: Any
+
+    def hidden_dtype(self, numbers: Numbers) -> torch.dtype:
+        """The type of hidden values with weights of this type."""
+        return torch.bfloat16 if self.halves and numbers != "float32" else torch.float32
 
 
-class Kernels:
-    """Kernels for hidden values of the types in ``dtypes``; they use torch's number of threads.
+@cache
+def load() -> Variant | NoVariant:
+    """Return the fastest variant that this processor runs, or the one that ``ELBERT_NATIVE`` names, or why there is
+    none."""
+    chosen = os.environ.get("ELBERT_NATIVE", "").strip().lower()
+    if chosen in OFF:
+        return NoVariant(f"switched off by ELBERT_NATIVE={chosen}")
+    variants = list_variants()
+    if isinstance(variants, NoVariant):
+        return variants
+    found = [variant for variant in variants if not chosen or variant.name == chosen]
+    if found:
+        return found[-1]
+    names = ", ".join(variant.name for variant in variants) or "none"
+    if chosen:
+        return NoVariant(f"ELBERT_NATIVE is {chosen[:40]!r}; this processor runs {names} (or off)")
+    return NoVariant("this processor runs none of the compiled variants")
 
-    Tensors must be contiguous and on the CPU. Hidden values are float32 or bfloat16, and all computation is in
-    float32. The result of a token (in ``attend``, of a row) is bitwise the same whatever the rest of the batch is.
-    There are no gradients. All methods raise ``ValueError`` for tensors whose type, size or memory layout is not the
-    documented one.
+
+@cache
+def list_variants() -> tuple[Variant, ...] | NoVariant:
+    """Return the variants that this processor runs, from the slowest to the fastest, or why there is no library."""
+    files = sorted(Path(__file__).parent.glob("elbert_native.*"))
+    if not files:
+        return NoVariant("this installation has no compiled library: install a wheel, or from source with a C compiler")
+    try:
+        library = ctypes.CDLL(str(files[0]))
+        library.elbert_variant_name.restype = c_char_p
+        library.elbert_variant.restype = POINTER(VariantStruct)
+    except (OSError, AttributeError) as error:
+        return NoVariant(f"the compiled library cannot be loaded: {error}")
+    found, index = [], 0
+    while name := library.elbert_variant_name(index):
+        if library.elbert_variant_runs(index):
+            struct = library.elbert_variant(index).contents
+            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.layer))
+        index += 1
+    return tuple(found)
+
+
+class NativeProduct(NamedTuple):
+    """``activation(x @ weight.T + bias)``: ``weight [out, in]``, ``bias [out]``, both float32; ``activation`` is a
+    number of :data:`ACTIVATIONS`, 0 for none."""
+
+    weight: Tensor
+    bias: Tensor
+    activation: int = 0
+
+
+Norm = Sequence[Any]
+"""``(weight [width], bias [width], eps)``"""
+
+
+class NativeLayer:
+    """A transformer layer, packed for one variant. Calls from several threads at once are allowed.
+
+    The result of a row is the same whatever the rest of the batch is, but for the last bits of its floats where
+    another tile size of the products sums in another order. There are no gradients.
     """
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        suffixes = {dtype: suffix for dtype, suffix in SUFFIXES.items() if hasattr(library, f"attend_{suffix}")}
-        self.dtypes = frozenset(suffixes)
-        self._attend, self._norm, self._quantise, self._dequantise = (
-            {dtype: _bind_function(library, name, suffix) for dtype, suffix in suffixes.items()} for name in SIGNATURES
+    def __init__(
+        self,
+        variant: Variant,
+        numbers: Numbers,
+        *,
+        heads: int,
+        qkv: NativeProduct,
+        dense: NativeProduct,
+        attention_norm: Norm,
+        widen: NativeProduct,
+        narrow: NativeProduct,
+        norm: Norm,
+    ) -> None:
+        """Pack the weights.
+
+        Raises:
+            ValueError: a size is not supported (see :meth:`supports`), or the sizes of the parts contradict each other.
+        """
+        width, inner = dense.weight.shape[0], widen.weight.shape[0]
+        if not self.supports(width, inner, heads):
+            raise ValueError(f"width {width}, inner width {inner}, {heads} heads: expected multiples of {PANEL}")
+        self.dtype = variant.hidden_dtype(numbers)
+        self.width = width
+        half = self.dtype == torch.bfloat16
+        mode = CODES if numbers == "int8" else SINGLE if numbers == "float32" else HALVES if half else WIDENED
+        self._kept: list[Tensor] = []  # tensors whose memory the struct refers to
+        products = {
+            "qkv": self._pack(qkv, (3 * width, width), mode, variant.zero),
+            "dense": self._pack(dense, (width, width), mode, variant.zero),
+            "widen": self._pack(widen, (inner, width), mode, variant.zero),
+            "narrow": self._pack(narrow, (width, inner), mode, variant.zero),
+        }
+        self._struct = LayerStruct(
+            width=width,
+            inner=inner,
+            heads=heads,
+            mode=mode,
+            half=half,
+            **products,
+            attention_weight=self._keep(attention_norm[0], width),
+            attention_bias=self._keep(attention_norm[1], width),
+            weight=self._keep(norm[0], width),
+            bias=self._keep(norm[1], width),
+            attention_eps=attention_norm[2],
+            eps=norm[2],
+        )
+        self._run = variant.run_layer
+        self._local = threading.local()
+
+    @staticmethod
+    def supports(width: int, inner: int, heads: int) -> bool:
+        """Whether a layer of these sizes can be packed."""
+        return width % PANEL == 0 and inner % PANEL == 0 and width % heads == 0 and width // heads % 2 == 0
+
+    def __call__(self, hidden: Tensor, bounds: Tensor, tokens: int) -> Tensor:
+        """Apply the layer: ``hidden [size, width] -> [size, width]``; row r has the tokens ``bounds[r]`` to
+        ``bounds[r + 1]``, ``tokens`` together. What follows them is filler, and is 0 in the result.
+
+        Raises:
+            ValueError: a type, size, device or memory layout is not the documented one.
+            MemoryError: there is no memory to compute in.
+        """
+        size, rows = hidden.shape[0], bounds.numel() - 1
+        _expect(hidden, self.dtype, size * self.width)
+        _expect(bounds, torch.int64, rows + 1)
+        if rows < 0 or not 0 <= tokens <= size:
+            raise ValueError(f"expected bounds and at most {size} tokens, got {rows + 1} bounds and {tokens} tokens")
+        out = torch.empty((size, self.width), dtype=self.dtype, device="cpu")
+        out[tokens:] = 0
+        needed = LONG(0)
+        for _ in range(2):  # once more if the memory of this thread was too small
+            scratch = self._scratch(needed.value)
+            code = self._run(
+                ctypes.byref(self._struct),
+                hidden.data_ptr(),
+                out.data_ptr(),
+                bounds.data_ptr(),
+                rows,
+                tokens,
+                torch.get_num_threads(),
+                scratch.data_ptr(),
+                scratch.numel(),
+                ctypes.byref(needed),
+            )
+            if code != NO_MEMORY:
+                break
+        if code:
+            raise MemoryError("no memory for the layer") if code == NO_MEMORY else ValueError(
+                "bounds must rise from 0 to the number of tokens"
+            )
+        return out
+
+    def _scratch(self, needed: int) -> Tensor:
+        """Memory of the calling thread, kept between calls: fresh memory would cost a page fault for every 4 kB."""
+        kept: Tensor | None = getattr(self._local, "scratch", None)
+        if kept is None or kept.numel() < needed:
+            kept = torch.empty(max(needed, 1 << 20), dtype=torch.uint8, device="cpu")
+            self._local.scratch = kept
+        return kept
+
+    def _pack(self, product: NativeProduct, shape: tuple[int, int], mode: int, zero: int) -> ProductStruct:
+        out, summed = shape
+        weight = product.weight.detach().to("cpu", torch.float32)
+        if tuple(weight.shape) != shape:
+            raise ValueError(f"expected a weight {list(shape)}, got {list(weight.shape)}")
+        scales = sums = None
+        if mode == CODES:
+            factors = weight.abs().amax(1).clamp(min=1e-30) / 127
+            weight = (weight / factors[:, None]).round().to(torch.int8)
+            scales = self._keep(factors, out)
+            sums = self._keep(weight.to(torch.int32).sum(1, dtype=torch.int32) * zero, out, torch.int32)
+        elif mode != SINGLE:
+            weight = weight.to(torch.bfloat16)
+        unit = UNITS[mode]
+        panels = weight.view(out // PANEL, PANEL, summed // unit, unit).transpose(1, 2)
+        return ProductStruct(
+            summed,
+            out,
+            self._keep(panels, out * summed, weight.dtype),
+            self._keep(product.bias, out),
+            scales,
+            sums,
+            product.activation,
         )
 
-    def attend(self, qkv: Tensor, starts: Tensor, heads: int) -> Tensor:
-        """Attention within each row: ``qkv [tokens, 3 width], starts [rows + 1] int64 -> [tokens, width]``.
-
-        The three thirds of the last axis are queries, keys and values, each divided into heads. Scores are scaled by
-        1/sqrt(head width). Row r has the tokens ``starts[r]`` to ``starts[r + 1]``.
-        """
-        dtype, (tokens, wide) = qkv.dtype, qkv.shape
-        width = wide // 3
-        _expect(qkv, dtype, tokens * 3 * width)
-        _expect(starts, torch.int64, starts.numel())
-        if heads < 1 or width % heads or (dtype == torch.bfloat16 and width // heads % 2) or not starts.numel():
-            raise ValueError(f"expected an even head width and rows, got width {width}, heads {heads}, starts {starts}")
-        out = torch.empty((tokens, width), dtype=dtype, device="cpu")
-        _expect(out, dtype, tokens * width)
-        sizes = (tokens, starts.numel() - 1, heads, width)
-        _call(self._attend, dtype, qkv.data_ptr(), starts.data_ptr(), *sizes, out.data_ptr())
-        return out
-
-    def add_norm(self, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        """``layer_norm(x + y)``: ``x, y [tokens, width]`` in the hidden type; ``weight, bias [width]`` float32."""
-        return self._run_norm(x, y, None, (weight, bias, eps), None)
-
-    def scaled_add_norm(
-        self, x: Tensor, y: Tensor, scale: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
-    ) -> Tensor:
-        """``layer_norm(x + scale * y + bias)``: ``scale [tokens]``, ``bias [width]`` float32; see ``add_norm``."""
-        return self._run_norm(x, y, (scale, bias), (norm_weight, norm_bias, eps), None)
-
-    def scaled_add_norm_quantise(
-        self, x: Tensor, y: Tensor, scale: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
-    ) -> tuple[Tensor, Quantised]:
-        """``scaled_add_norm`` and its quantised form, which is computed before rounding to the hidden type."""
-        quantised = _codes_for(x)
-        return self._run_norm(x, y, (scale, bias), (norm_weight, norm_bias, eps), quantised), quantised
-
-    def quantise(self, x: Tensor) -> Quantised:
-        """Quantise ``x [tokens, width]``; the scale of a token is its largest magnitude / 127."""
-        return self._run_quantise(x, None)
-
-    def gelu_quantise(self, y: Tensor, scale: Tensor, bias: Tensor) -> Quantised:
-        """``quantise(gelu_tanh(scale * y + bias))``: ``y [tokens, width]``, ``scale [tokens]``, ``bias [width]``."""
-        return self._run_quantise(y, (scale, bias))
-
-    def dequantise(self, y: Tensor, scale: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
-        """``scale * y + bias`` in the type of ``y``; the sizes are those of ``gelu_quantise``.
-
-        The result is written to ``out`` if it is not None; ``out`` may be ``y``.
-        """
-        dtype, (tokens, width) = y.dtype, y.shape
-        out = torch.empty_like(y) if out is None else out
-        _expect(y, dtype, tokens * width)
-        _expect(out, dtype, tokens * width)
-        pointers = (y.data_ptr(), *_scaling((scale, bias), tokens, width), out.data_ptr())
-        _call(self._dequantise, dtype, *pointers, tokens, width)
-        return out
-
-    def _run_norm(
-        self, x: Tensor, y: Tensor, scaling: Scaling, norm: tuple[Tensor, Tensor, float], quantised: Quantised | None
-    ) -> Tensor:
-        dtype, (tokens, width) = x.dtype, x.shape
-        weight, shift, eps = norm
-        _expect(x, dtype, tokens * width)
-        _expect(y, dtype, tokens * width)
-        _expect(weight, torch.float32, width)
-        _expect(shift, torch.float32, width)
-        out = torch.empty_like(x)
-        _expect(out, dtype, tokens * width)
-        codes = (None, None) if quantised is None else _code_pointers(quantised, tokens, width)
-        pointers = (x.data_ptr(), y.data_ptr(), *_scaling(scaling, tokens, width), weight.data_ptr(), shift.data_ptr())
-        _call(self._norm, dtype, *pointers, eps, out.data_ptr(), *codes, tokens, width)
-        return out
-
-    def _run_quantise(self, x: Tensor, scaling: Scaling) -> Quantised:
-        dtype, (tokens, width) = x.dtype, x.shape
-        _expect(x, dtype, tokens * width)
-        quantised = _codes_for(x)
-        codes = _code_pointers(quantised, tokens, width)
-        pointers = (x.data_ptr(), *_scaling(scaling, tokens, width), *codes)
-        _call(self._quantise, dtype, *pointers, tokens, width)
-        return quantised
-
-
-def _scaling(scaling: Scaling, tokens: int, width: int) -> tuple[int | None, int | None]:
-    if scaling is None:
-        return None, None
-    scale, bias = scaling
-    _expect(scale, torch.float32, tokens)
-    _expect(bias, torch.float32, width)
-    return scale.data_ptr(), bias.data_ptr()
-
-
-def _code_pointers(quantised: Quantised, tokens: int, width: int) -> tuple[int, int]:
-    _expect(quantised.codes, torch.uint8, tokens * width)
-    _expect(quantised.scale, torch.float32, tokens)
-    return quantised.codes.data_ptr(), quantised.scale.data_ptr()
-
-
-def _bind_function(library: ctypes.CDLL, name: str, suffix: str) -> Function:
-    function: Function = getattr(library, f"{name}_{suffix}")
-    function.argtypes, function.restype = SIGNATURES[name], INT  # type: ignore[attr-defined]
-    return function
-
-
-def _call(functions: dict[torch.dtype, Function], dtype: torch.dtype, *arguments: float | None) -> None:
-    """Call the function for ``dtype`` with torch's number of threads.
-
-    OpenMP keeps its own number per calling thread, so it is correct only in some threads; hence the argument.
-
-    Raises:
-        ValueError: there is no kernel for ``dtype``, or ``starts`` is not valid.
-        MemoryError: the scratch memory cannot be allocated.
-    """
-    if dtype not in functions:
-        raise ValueError(f"expected hidden values of type {' or '.join(map(str, functions))}, got {dtype}")
-    if code := functions[dtype](*arguments, torch.get_num_threads()):
-        if code == NO_MEMORY:
-            raise MemoryError("no memory for the kernels' scratch space")
-        raise ValueError("starts must rise from 0 to the number of tokens")
+    def _keep(self, tensor: Tensor, size: int, dtype: torch.dtype = torch.float32) -> int:
+        """Return the address of a contiguous copy that lives as long as the layer, at a multiple of 64 bytes."""
+        copy = torch.empty(size * tensor.element_size() + 64, dtype=torch.uint8, device="cpu")
+        begin = -copy.data_ptr() % 64
+        place = copy[begin : begin + size * torch.empty((), dtype=dtype, device="cpu").element_size()].view(dtype)
+        place.copy_(tensor.detach().reshape(-1))
+        self._kept.append(copy)
+        return place.data_ptr()
 
 
 def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
@@ -183,17 +299,8 @@ def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
     Raises:
         ValueError: type, size, memory layout or device is wrong.
     """
-    is_plain = tensor.is_cpu and tensor.layout is torch.strided and tensor.is_contiguous()
-    if tensor.dtype is not dtype or tensor.numel() != size or not is_plain:
+    if tensor.dtype is not dtype or tensor.numel() != size or not tensor.is_contiguous() or not tensor.is_cpu:
         raise ValueError(
             f"expected {size} contiguous {dtype} values on the CPU, "
-            f"got {list(tensor.shape)} {tensor.dtype}, {tensor.layout}, on {tensor.device}"
+            f"got {list(tensor.shape)} {tensor.dtype} with strides {tensor.stride()} on {tensor.device}"
         )
-
-
-def _codes_for(x: Tensor) -> Quantised:
-    tokens, width = x.shape
-    return Quantised(
-        codes=torch.empty((tokens, width), dtype=torch.uint8, device="cpu"),
-        scale=torch.empty(tokens, dtype=torch.float32, device="cpu"),
-    )

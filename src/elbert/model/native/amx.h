@@ -1,0 +1,87 @@
+// Products on the matrix unit of Intel processors: sums of 32 rows x 32 columns in four tiles of 1 kB.
+#pragma once
+#define AMX_ROWS 1  // always: a row must not depend on how many others there are
+
+typedef struct {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} TileConfig;
+
+// Tiles 0-3 are sums, 4 and 5 the left side (the second has the rows after the first 16), 6 and 7 the right side.
+INLINE void configure(Long upper, Long lower) {
+    TileConfig config __attribute__((aligned(64))) = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.bytes[i] = 64;
+        config.rows[i] = i == 0 || i == 1 || i == 4 ? upper : i == 2 || i == 3 || i == 5 ? (lower ? lower : 1) : 16;
+    }
+    _tile_loadconfig(&config);
+}
+
+#define AMX_BLOCK(NAME, DOT)                                                                                         \
+    INLINE void NAME(const int lower, const int second, const char *left, Long left_stride, const char *right,       \
+                     Long panel_bytes, Long steps, Long upper, float *sums, Long stride) {                           \
+        _tile_zero(0);                                                                                                \
+        if (second) _tile_zero(1);                                                                                    \
+        if (lower) _tile_zero(2);                                                                                     \
+        if (lower && second) _tile_zero(3);                                                                           \
+        for (Long k = 0; k < steps; k++) { /* 64 bytes of the summed axis */                                          \
+            _tile_loadd(4, left + k * 64, left_stride);                                                               \
+            _tile_loadd(6, right + k * 1024, 64);                                                                     \
+            DOT(0, 4, 6);                                                                                             \
+            if (second) {                                                                                             \
+                _tile_loadd(7, right + panel_bytes + k * 1024, 64);                                                   \
+                DOT(1, 4, 7);                                                                                         \
+            }                                                                                                         \
+            if (lower) {                                                                                              \
+                _tile_loadd(5, left + 16 * left_stride + k * 64, left_stride);                                        \
+                DOT(2, 5, 6);                                                                                         \
+                if (second) DOT(3, 5, 7);                                                                             \
+            }                                                                                                         \
+        }                                                                                                             \
+        _tile_stored(0, sums, stride * 4);                                                                            \
+        if (second) _tile_stored(1, sums + 16, stride * 4);                                                           \
+        if (lower) _tile_stored(2, sums + upper * stride, stride * 4);                                                \
+        if (lower && second) _tile_stored(3, sums + upper * stride + 16, stride * 4);                                 \
+    }
+AMX_BLOCK(amx_halves, _tile_dpbf16ps)
+AMX_BLOCK(amx_codes, _tile_dpbusd)
+
+static __attribute__((noinline)) void amx_raw(int lower, int second, const char *left, Long left_stride,
+                                              const char *right, Long panel_bytes, Long steps, Long upper, float *sums,
+                                              Long stride) {
+    if (lower && second) amx_halves(1, 1, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else if (lower) amx_halves(1, 0, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else if (second) amx_halves(0, 1, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else amx_halves(0, 0, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+}
+
+static __attribute__((noinline)) void amx_raw_codes(int lower, int second, const char *left, Long left_stride,
+                                                    const char *right, Long panel_bytes, Long steps, Long upper,
+                                                    float *sums, Long stride) {
+    if (lower && second) amx_codes(1, 1, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else if (lower) amx_codes(1, 0, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else if (second) amx_codes(0, 1, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+    else amx_codes(0, 0, left, left_stride, right, panel_bytes, steps, upper, sums, stride);
+}
+
+static void multiply_amx(int mode, const Product *w, const char *left, Long left_stride, Long rows, Long begin,
+                         Long end, Target to) {
+    float sums[32 * 32] __attribute__((aligned(64)));
+    const int codes = mode == CODES;
+    const Long steps = w->in / unit_values(mode) / 16, panel_bytes = w->in / unit_values(mode) * 64;
+    Long configured = -1;
+    for (Long from = 0; from < rows; from += 32) {
+        const Long count = rows - from < 32 ? rows - from : 32, upper = count < 16 ? count : 16, lower = count - upper;
+        if (configured != count) configure(upper, lower);
+        configured = count;
+        for (Long p = begin; p < end; p += 2) {
+            const int second = end - p > 1;
+            const char *right = (const char *)w->panels + p * panel_bytes, *at = left + from * left_stride;
+            (codes ? amx_raw_codes : amx_raw)(lower > 0, second, at, left_stride, right, panel_bytes, steps, upper, sums, 32);
+            if (codes) finish_codes(w, sums, 32, count, p * COLUMNS, (1 + second) * COLUMNS, from_row(to, from));
+            else finish_sums(w, sums, 32, count, p * COLUMNS, (1 + second) * COLUMNS, from_row(to, from));
+        }
+    }
+    _tile_release();
+}
