@@ -78,16 +78,19 @@ PLAIN = {
 
 def plain_layer(hidden, bounds, shape, activation="gelu_new"):
     width, inner, heads = shape
-    of = {name: tuple(torch.as_tensor(part).double() for part in value) for name, value in weights(width, inner).items()}
+    parts = weights(width, inner)
+    of = {name: [torch.as_tensor(part).double() for part in value] for name, value in parts.items()}
+    norms = {name: ([width], *of[name][:2]) for name in ("attention_norm", "norm")}
     x, rows = hidden.double(), []
     qkv = functional.linear(x, *of["qkv"])
     for begin, end in pairwise(bounds.tolist()):
         q, k, v = qkv[begin:end].view(end - begin, 3, heads, width // heads).permute(1, 2, 0, 3)
         mixture = (q @ k.transpose(1, 2) / (width // heads) ** 0.5).softmax(-1)
         rows.append((mixture @ v).transpose(0, 1).reshape(end - begin, width))
-    attended = functional.layer_norm(x + functional.linear(torch.cat(rows), *of["dense"]), [width], *of["attention_norm"][:2])
+    mixed = functional.linear(torch.cat(rows), *of["dense"])
+    attended = functional.layer_norm(x + mixed, *norms["attention_norm"])
     inside = PLAIN[activation](functional.linear(attended, *of["widen"]))
-    return functional.layer_norm(attended + functional.linear(inside, *of["narrow"]), [width], *of["norm"][:2])
+    return functional.layer_norm(attended + functional.linear(inside, *of["narrow"]), *norms["norm"])
 
 
 def bounds_of(lengths):
