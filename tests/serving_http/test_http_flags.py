@@ -36,6 +36,7 @@ def test_every_flag_can_stand_in_the_environment():
         "json_output": "TRUE",
         "strict": "1",
         "cors_allow_origin": "https://a, https://b",
+        "hostname": "0.0.0.0",
         "shadow": "0.5",
     }
     for flag in FLAGS:
