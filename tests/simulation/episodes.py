@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -58,10 +59,19 @@ def replay(seed: int) -> int:
         print(*(world.scenario, *world.log), sep="\n")
 
 
+def search(seeds: Iterable[int]) -> int:
+    """Print the seeds whose episodes fail; return their number."""
+    failures = 0
+    for seed in seeds:
+        if (found := find_violation(seed)) is not None:
+            failures += 1
+            print(f"seed {seed}: {found[1]}", flush=True)
+    print(f"{failures} episodes fail")
+    return failures
+
+
 if __name__ == "__main__":
     numbers = [int(argument) for argument in sys.argv[1:]]
     if len(numbers) == 1:
         sys.exit(replay(numbers[0]))
-    failures = [found for seed in range(numbers[0], numbers[1] + 1) if (found := find_violation(seed))]
-    print(*(f"seed {seed}: {violation}" for seed, violation in failures), f"{len(failures)} fail", sep="\n")
-    sys.exit(bool(failures))
+    sys.exit(search(range(numbers[0], numbers[1] + 1)))

@@ -7,14 +7,14 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from scenario import POINTS
-from table_model import BROKEN, MAX_LENGTH, NAN, PANIC, UNEMBEDDABLE, UNKNOWN_TOKEN, NumberTokeniser
+from table_model import BROKEN, MAX_LENGTH, NAN, PANIC, REFUSED, UNEMBEDDABLE, UNKNOWN_TOKEN, NumberTokeniser
 
 from elbert.errors import InputError
 from elbert.inference import DEADLINE
 from elbert.prediction import Prediction
-from elbert.serving.results import TextResult
 from elbert.serving.admission import EXCESS
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TokenizerFailure, TooLong
+from elbert.serving.errors import BackendFailure, Overloaded, TokenizerFailure, TooLong
+from elbert.serving.results import TextResult
 
 if TYPE_CHECKING:
     from world import Exchange, World
@@ -94,7 +94,7 @@ class Watch:
 
     def _check_engine(self) -> None:
         engines = self.service._worker._engines
-        for engine in find_engines(engines):
+        for engine in engines.all if engines is not None else ():
             scheduler = engine._scheduler
             live, tokens = list(scheduler._live.values()), scheduler._live_tokens
             if sum(live) != tokens:
@@ -114,7 +114,7 @@ class Watch:
             "shadow": len(service._shadow._waiting),
             "rows": len(service._dispatcher),
         }
-        for engine in find_engines(engines):
+        for engine in engines.all if engines is not None else ():
             scheduler = engine._scheduler
             for name, size in {
                 "requests": len(engine),
@@ -129,10 +129,6 @@ class Watch:
             }.items():
                 left[name] = left.get(name, 0) + size
         return left
-
-
-def find_engines(engines):
-    return [] if engines is None else engines.all if hasattr(engines, "all") else [engines._requests, engines._idle]
 
 
 def check_empty(world: World, number: int) -> None:
@@ -182,7 +178,7 @@ class Offline:
 
     def ids(self, text: str, direction: str) -> tuple[int, ...] | None:
         """The tokens of a text; None if the tokenizer fails on it."""
-        return None if PANIC in text else tuple(self._tokeniser.encode([text], direction)[0].ids)
+        return None if PANIC in text or REFUSED in text else tuple(self._tokeniser.encode([text], direction)[0].ids)
 
     def predict(self, ids: tuple[int, ...], spec: str) -> Prediction:
         """The prediction under an operating point or a policy spec."""
@@ -207,7 +203,9 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
         text, options = exchange.texts[result.index], exchange.options
         ids = offline.ids(text, options["direction"])
         if ids is None:
-            raise Violation(f"the tokenizer fails on {text!r}, and it has the answer {result}")
+            if not isinstance(result.error, TokenizerFailure):
+                raise Violation(f"the tokenizer fails on {text!r}, and it has the answer {result}")
+            continue
         is_long = len(text.split()) > MAX_LENGTH - 2
         expected = TooLong if is_long and not options["truncate"] else None
         if expected is None and UNKNOWN_TOKEN in ids:
@@ -215,7 +213,9 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
         if expected is None and FAULTS & set(ids):
             expected = BackendFailure
         if expected is not None:
-            if not isinstance(result.error, expected) and not (result.error and world.has_cause(exchange, result.error)):
+            if not isinstance(result.error, expected) and not (
+                result.error and world.has_cause(exchange, result.error)
+            ):
                 raise Violation(f"{text!r}: expected {expected.__name__}, received {result}")
         elif result.prediction is not None:
             check_prediction(offline, ids, result, options)

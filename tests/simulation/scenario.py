@@ -11,6 +11,7 @@ from table_model import (
     MAX_LENGTH,
     NAN,
     PANIC,
+    REFUSED,
     UNEMBEDDABLE,
     UNKNOWN_TOKEN,
     VOCABULARY,
@@ -24,7 +25,7 @@ from elbert.serving.settings import Settings
 
 SPECS = ("full", "depth(1)", "depth(3)", "entropy(0.3)", "confidence(0.8)", "patience(2)", "patience(1)")
 POINTS = (("safe", "entropy(0.2)", 8.0), ("balanced", "patience(2)", 5.0), ("fast", "depth(2)", 2.0))
-FAULTY = {"nan": NAN, "broken": BROKEN, "unembeddable": UNEMBEDDABLE, "unknown": UNKNOWN_TOKEN}
+FAULTY = (NAN, BROKEN, UNEMBEDDABLE, UNKNOWN_TOKEN)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Scenario:
             think_seconds=clients / rate,
             texts=tuple(draw_text(random) for _ in range(24)),
             faulty_texts=tuple(
-                f"{draw_text(random)} {word}" for word in random.sample([*map(str, FAULTY.values()), PANIC], 2)
+                f"{draw_text(random)} {word}" for word in random.sample([*map(str, FAULTY), PANIC, REFUSED], 2)
             ),
             specs=tuple(random.sample([None, None, "safe", "balanced", "fast", *SPECS], random.randint(1, 6))),
             troubles=tuple(draw_trouble(random, seconds) for _ in range(random.choice((0, 1, 2, 4)))),
@@ -166,5 +167,3 @@ def draw_trouble(random: Random, seconds: float) -> Trouble:
     )
     length = random.uniform(0.1, 2.0) if kind in ("stuck", "tokenizer slow") else random.expovariate(1) * 5
     return Trouble(kind, begin, begin + min(length, 20.0), strength)
-
-

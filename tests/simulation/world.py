@@ -293,12 +293,16 @@ class World:
 
     def _draw_request(self, random: Random) -> Exchange:
         scenario = self.scenario
-        texts = [random.choice(scenario.texts) for _ in range(random.randint(1, scenario.settings.max_client_batch_size))]
+        texts = [
+            random.choice(scenario.texts) for _ in range(random.randint(1, scenario.settings.max_client_batch_size))
+        ]
         if random.random() < 0.1:
             texts[random.randrange(len(texts))] = random.choice(scenario.faulty_texts)
         options = {
             "policy": random.choice(scenario.specs),
-            "deadline_ms": None if random.random() < 0.6 else random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2),
+            "deadline_ms": None
+            if random.random() < 0.6
+            else random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2),
             "trace": random.random() < 0.2,
             "raw": random.random() < 0.2,
             "truncate": random.random() < 0.8,
