@@ -267,6 +267,8 @@ def _write_scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise InputError(f"label {value!r:.60} holds a lone surrogate, which is no character")
         return value.strip()
     if isinstance(value, int | float | Decimal):
         try:
