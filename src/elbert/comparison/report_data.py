@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from elbert.comparison.comparison import Comparison
-from elbert.comparison.holdout import OURS, CostComparison
+from elbert.comparison.holdout import CostComparison
+from elbert.exits.policies import OURS
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.sweep import SPEEDUPS, SweepResult
 from elbert.model import ModelConfig

@@ -204,6 +204,15 @@ UNIONS: tuple[Family, ...] = (
 )
 
 FULL: Policy = Full()
+OURS = Window.name  # the family that comparisons hold against all others
+COMMON_SPECS = (
+    "window(entropy=0.1, size=6)",
+    "window(entropy=0.1, size=3)",
+    "entropy(0.1)",
+    "entropy(0.3)",
+    "patience(3)",
+)
+"""Policies to show where none is chosen, the paper's with its defaults first."""
 
 
 def fixed_depth(depth: int) -> Policy:

@@ -65,12 +65,13 @@ def collect_outputs(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | N
     """Return ``(outputs, outputs to choose on, the policy whose exits are shown, the model's configuration)``."""
     from elbert.evaluation import collect, load_outputs
     from elbert.exits import policy
+    from elbert.exits.policies import COMMON_SPECS
 
     if arguments.data.endswith(".npz"):
         if arguments.model:
             raise InputError(f"{arguments.data} contains outputs already: --model goes with texts")
         choose = load_outputs(arguments.tuning) if arguments.tuning else None
-        return load_outputs(arguments.data), choose, policy("window(entropy=0.1, size=6)"), None
+        return load_outputs(arguments.data), choose, policy(COMMON_SPECS[0]), None
     classifier = load_classifier(arguments)
 
     def collect_labelled(file: str) -> Outputs:
