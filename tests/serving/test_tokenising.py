@@ -6,6 +6,7 @@ import threading
 import pytest
 from troubled import troubled_classifier
 
+from elbert.errors import InputError
 from elbert.serving.errors import NotReady, TokenizerFailure
 from elbert.serving.tokenizer_pool import SHARED_CHARACTERS, TokenizerPool
 
@@ -19,13 +20,13 @@ class Watched:
         self.threads, self.seen, self.go = set(), [], threading.Event()
         self.go.set()
 
-    def encode(self, texts, *direction):
+    def encode_each(self, texts, *direction):
         self.go.wait(10)
         self.threads.add(threading.get_ident())
         self.seen.append(list(texts))
         if "panic" in texts:
             raise RuntimeError("a panic")
-        return self.own.encode(texts, *direction)
+        return self.own.encode_each(texts, *direction)
 
 
 def counting(tokenizers):
@@ -77,6 +78,32 @@ def test_a_failure_affects_only_its_request():
         good, panic, bad = await together(tokenizers, ["good"], ["fine", "panic"], ["bad"])
         assert (good, bad) == (tokeniser.own.encode(["good"]), tokeniser.own.encode(["bad"]))
         assert isinstance(panic, TokenizerFailure)
+
+    run(test)
+
+
+def test_a_text_that_the_tokenizer_fails_on_affects_no_other(monkeypatch):
+    class Fragile:
+        """A tokenizer of the library that panics on one text."""
+
+        def __init__(self, own):
+            self.own = own
+
+        def encode_batch_fast(self, texts):
+            if any("panic" in text for text in texts):
+                raise SystemError("a panic\nat line 7")
+            return self.own.encode_batch_fast(texts)
+
+        encode_batch = encode_batch_fast
+
+    async def test(tokenizers, tokeniser):
+        encoder = tokeniser.own._encoder
+        monkeypatch.setattr(encoder, "_tokenizer", Fragile(encoder._tokenizer))
+        found = await tokenizers.tokenize(["good", "panic!", 3, "bad"], truncate=True, direction="right")
+        assert [found[0], found[3]] == tokeniser.own.encode(["good", "bad"])
+        assert isinstance(found[1], TokenizerFailure)
+        assert str(found[1]) == "text 1: the tokenizer fails on it (SystemError: a panic)"
+        assert isinstance(found[2], InputError)
 
     run(test)
 

@@ -1,6 +1,5 @@
 """A long text is tokenised only as far as truncation keeps it, with the ids of the whole."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import pytest
 from folders import FAMILIES, MAKERS, OWN_CLASS, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
 from elbert.tokenization import Tokeniser, bounded_encoding
-from elbert.tokenization.bounded_encoding import BoundedEncoder
 from elbert.tokenization.truncation import truncate
 
 BUNDLED = Path(bounded_encoding.__file__).parents[1] / "bundled"

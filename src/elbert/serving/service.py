@@ -21,12 +21,12 @@ from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
-from elbert.serving.tokenizer_pool import TokenizerPool, count_characters
+from elbert.serving.tokenizer_pool import TokenizerPool
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.tokenization import Tokens
 from elbert.tokenization.text_inputs import check_texts
-from elbert.tokenization.tokens import Direction, Text
+from elbert.tokenization.tokens import Direction, Text, count_characters
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
@@ -41,7 +41,7 @@ class ClassifyOptions:
     deadline_ms: float | None = None
     trace: bool = False
     truncate: bool = True
-    direction: Direction = "right"
+    direction: Direction | None = None
     raw: bool = False
     max_tokens: int | None = None
 
@@ -153,7 +153,7 @@ class Service:
         deadline_ms: float | None = None,
         trace: bool = False,
         truncate: bool = True,
-        direction: Direction = "right",
+        direction: Direction | None = None,
         raw: bool = False,
         max_tokens: int | None = None,
     ) -> ResultStream:

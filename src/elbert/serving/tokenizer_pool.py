@@ -12,7 +12,7 @@ from elbert.errors import ElbertError, InputError
 from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokenizer import Direction, Text, check_text
+from elbert.tokenization.tokens import Direction, Text, check_text, count_characters
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Job:
 
     texts: Sequence[object]
     truncate: bool
-    direction: Direction
+    direction: Direction | None
     max_tokens: int | None
     future: asyncio.Future[TokenResults]
 
@@ -45,7 +45,7 @@ class TokenizerPool:
         self._batch: list[Job] = []  # requests of this iteration of the event loop
 
     async def tokenize(
-        self, texts: Sequence[object], *, truncate: bool, direction: Direction, max_tokens: int | None = None
+        self, texts: Sequence[object], *, truncate: bool, direction: Direction | None, max_tokens: int | None = None
     ) -> TokenResults:
         """The tokens or the error of each text.
 
@@ -97,12 +97,6 @@ class TokenizerPool:
             return error
 
 
-def count_characters(text: object) -> int:
-    """The characters of a text, or of both texts of a pair; a value that is no text counts 0, it is rejected later."""
-    parts = text if isinstance(text, tuple | list) else (text,)
-    return sum(len(part) for part in parts if isinstance(part, str))
-
-
 def _resolve(jobs: list[Job], results: list[TokenResults | BaseException] | None) -> None:
     """Pass the results to the waiting tasks; None is an error for each: the pool was closed."""
     for number, job in enumerate(jobs):
@@ -123,21 +117,22 @@ def tokenize_texts(
     texts: Sequence[object],
     *,
     truncate: bool,
-    direction: Direction,
+    direction: Direction | None,
     max_tokens: int | None = None,
 ) -> TokenResults:
-    """The tokens or the error of each text or pair; ``direction`` is the end at which a long text is truncated.
+    """The tokens or the error of each text or pair; ``direction`` is the end at which a long text is truncated,
+    or None for the folder's.
 
     ``max_tokens`` truncates to fewer tokens than the model reads.
 
     Raises:
-        TokenizerFailure: the tokenizer failed on the texts that are valid.
+        TokenizerFailure: the tokenizer failed as a whole.
     """
     results = _check_texts(texts)
     valid = [text for text in results if not isinstance(text, ElbertError)]
     tokens = iter(_encode(tokeniser, valid, direction, max_tokens))
     return [
-        text if isinstance(text, ElbertError) else _check_length(next(tokens), tokeniser, number, truncate)
+        text if isinstance(text, ElbertError) else _check_tokens(next(tokens), tokeniser, number, truncate)
         for number, text in enumerate(results)
     ]
 
@@ -152,9 +147,11 @@ def _check_texts(texts: Sequence[object]) -> list[Text | ElbertError]:
     return results
 
 
-def _encode(tokeniser: Tokeniser, texts: list[Text], direction: Direction, max_tokens: int | None) -> list[Tokens]:
+def _encode(
+    tokeniser: Tokeniser, texts: list[Text], direction: Direction | None, max_tokens: int | None
+) -> TokenResults:
     try:
-        return tokeniser.encode(texts, direction, max_tokens)
+        return tokeniser.encode_each(texts, direction, max_tokens)
     except (ElbertError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # tokenizers is written in Rust, and its panics are no subclass of Exception
@@ -162,7 +159,12 @@ def _encode(tokeniser: Tokeniser, texts: list[Text], direction: Direction, max_t
         raise TokenizerFailure(f"the tokenizer failed on these texts ({type(error).__name__})") from error
 
 
-def _check_length(tokens: Tokens, tokeniser: Tokeniser, number: int, truncate: bool) -> Tokens | ElbertError:
+def _check_tokens(
+    tokens: Tokens | ElbertError, tokeniser: Tokeniser, number: int, truncate: bool
+) -> Tokens | ElbertError:
+    if isinstance(tokens, ElbertError):
+        log.error("text %d of a request: %s", number, tokens)
+        return TokenizerFailure(f"text {number}: {tokens}")
     if tokens.truncated and not truncate:
         return TooLong(
             f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "
