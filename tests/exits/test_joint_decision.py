@@ -2,11 +2,46 @@
 
 import numpy as np
 import pytest
-from test_policies import random_outputs, random_policy
 
 from elbert.exits import STAY, Trace, policy
 from elbert.exits.joint_decision import decide_jointly
 from elbert.inference.step import decide_one_by_one
+
+
+def random_outputs(rng, rows, depths, classes, multi_label):
+    """Probabilities that walk from depth to depth, with exact ties here and there."""
+    logits = np.cumsum(rng.normal(0, 1, (rows, depths, classes)), axis=1)
+    outputs = 1 / (1 + np.exp(-logits))
+    if not multi_label:
+        outputs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return np.where(rng.random((rows, 1, 1)) < 0.3, outputs.round(1), outputs).astype(np.float32)
+
+
+def random_policy(rng, depths):
+    """A union of policies of every kind, some at temperatures, some at temperatures inside others."""
+    value, size = (lambda: round(rng.random(), 2)), (lambda: int(rng.integers(1, depths + 2)))
+    kinds = [
+        lambda: f"depth({min(size(), depths)})",
+        lambda: f"entropy({value()})",
+        lambda: f"confidence({value()})",
+        lambda: f"gap({value()})",
+        lambda: f"patience({size() - 1})",
+        lambda: f"patient_confidence({size()}, {value()})",
+        lambda: f"divergence({size()}, {value() / 2})",
+        *(
+            lambda rule=rule: f"window({value() / 4}, {size()}, {rule}, {value() / 4}, {value() / 2})"
+            for rule in ("agree", "trend", "stable")
+        ),
+        lambda: "full",
+    ]
+
+    def draw(level):
+        spec = " | ".join(kinds[rng.integers(len(kinds))]() for _ in range(rng.integers(1, 4)))
+        if level < 2 and rng.random() < 0.3:
+            spec = f"tempered({draw(level + 1)}, {', '.join(str(t) for t in rng.uniform(0.5, 2, 2).round(1))})"
+        return spec
+
+    return policy(draw(0))
 
 
 def live_trace(rng, rows, depths, classes, multi_label, deepest=None):

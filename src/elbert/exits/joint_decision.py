@@ -138,18 +138,21 @@ def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
     if not len(numbers) or holds.all():
         return holds
     tempered, place = temper_rows(conditions, trace)
-    kinds, kind_of = np.unique(numbers[:, [CONDITION, SIGNAL, COMPARISON]], axis=0, return_inverse=True)
-    for index, (condition, signal, comparison) in enumerate(kinds.tolist()):
-        if signal < 0:
-            continue
-        own = np.flatnonzero(kind_of.reshape(-1) == index)
-        name = list(SIGNALS)[signal]
-        tempered.window(name, 1)  # fills the cache of a signal's values at all depths
+    names, compares = list(SIGNALS), list(COMPARISONS.values())
+    shape = len(CONDITIONS), len(names), len(compares) + 1
+    has_signal = np.flatnonzero(~holds)
+    kind = np.ravel_multi_index(
+        (numbers[has_signal, CONDITION], numbers[has_signal, SIGNAL], numbers[has_signal, COMPARISON] + 1), shape
+    )
+    for one in np.flatnonzero(np.bincount(kind)):
+        condition, signal, comparison = np.unravel_index(one, shape)
+        own = has_signal[kind == one]
+        tempered.window(names[signal], 1)  # fills the cache of a signal's values at all depths
         assert tempered.signals is not None
         holds[own] = evaluate_kind(
             CONDITIONS[condition],
-            list(COMPARISONS.values())[comparison],
-            tempered.signals[name][place[own]],
+            compares[comparison - 1],
+            tempered.signals[names[signal]][place[own]],
             conditions.thresholds[own],
             tempered.depth[place[own]],
             conditions.size[own],
@@ -160,9 +163,7 @@ def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
 def temper_rows(conditions: Conditions, trace: Trace) -> tuple[Trace, Ints]:
     """A trace with a row for each row and temperatures that occur, and the row of each condition in it."""
     distinct = len(conditions.levels) + 1
-    found, place = np.unique(
-        conditions.row * distinct + conditions.numbers[:, TEMPERATURES] + 1, return_inverse=True
-    )
+    found, place = np.unique(conditions.row * distinct + conditions.numbers[:, TEMPERATURES] + 1, return_inverse=True)
     row, chain = found // distinct, found % distinct - 1
     depth = trace.depth[row]
     deepest = int(depth.max())
@@ -196,5 +197,3 @@ def evaluate_kind(
         return steady
     whole: NDArray[np.bool_] = (held | ~is_inside).all(-1)
     return whole
-
-
