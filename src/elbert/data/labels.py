@@ -142,7 +142,10 @@ class LabelSet:
         for part in parts:
             index = self._find(part)
             if chosen[index]:
-                raise InputError(f"label {part!r:.60} occurs twice; a row lists each of its labels once")
+                raise InputError(
+                    f"label {part!r:.60} occurs twice; a row lists each of its labels once, or is a 0/1 vector of "
+                    f"{len(self.names)} labels"
+                )
             chosen[index] = 1
         return chosen
 
