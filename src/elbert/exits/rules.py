@@ -178,6 +178,10 @@ class Family:
     order: int = 100
     is_tempered: bool = False
 
+    def also_tempered(self) -> Family:
+        """The family, swept with temperatures too."""
+        return replace(self, is_tempered=True)
+
 
 @dataclass(frozen=True, eq=False)
 class PolicyKind:
@@ -202,8 +206,8 @@ class PolicyKind:
         """
         if dials or len(values) != len(self.dials):
             values = self._arrange(values, dials)
-        for dial in (*self._numbers, *self._choices):  # in the order of the dials, words last
-            if not dial.accepts(value := values[self._names.index(dial.name)]):
+        for i in self._checked:
+            if not (dial := self.dials[i]).accepts(value := values[i]):
                 raise PolicyError(f"{dial.name}={value!r} in {self.name}: accepted is {self.describe()}")
         return Single(self.name, tuple(d.type(v) for d, v in zip(self.dials, values, strict=True)), self)
 
@@ -225,12 +229,9 @@ class PolicyKind:
         return tuple(dial.name for dial in self.dials)
 
     @cached_property
-    def _numbers(self) -> tuple[Dial, ...]:
-        return tuple(dial for dial in self.dials if not dial.choices)
-
-    @cached_property
-    def _choices(self) -> tuple[Dial, ...]:
-        return tuple(dial for dial in self.dials if dial.choices)
+    def _checked(self) -> list[int]:
+        """The order in which dials are checked: numbers, then words."""
+        return sorted(range(len(self.dials)), key=lambda i: bool(self.dials[i].choices))
 
 
 @dataclass(frozen=True)
