@@ -97,9 +97,7 @@ class Connection(HttpToolsProtocol):
         if self._phase is Phase.ANSWER:
             if self.cycle.keep_alive:
                 self._unparsed += data
-                if len(self._unparsed) > MAX_AHEAD:  # answer this request only; the client may repeat the others
-                    self._unparsed = bytearray()
-                    self.cycle.keep_alive = False
+                self._bound_ahead()
             return
         if self._unparsed:
             self._unparsed += data
@@ -207,6 +205,13 @@ class Connection(HttpToolsProtocol):
             return
         if at or data is not self._unparsed:
             self._unparsed = bytearray(data[at:])
+        if self._phase is Phase.ANSWER:
+            self._bound_ahead()
+
+    def _bound_ahead(self) -> None:
+        if len(self._unparsed) > MAX_AHEAD:  # answer this request only; the client may repeat the others
+            self._unparsed = bytearray()
+            self.cycle.keep_alive = False
 
     def _skip_blank_lines(self, data: bytes | bytearray, at: int) -> int:
         found = _BLANK_LINES.match(data, at)

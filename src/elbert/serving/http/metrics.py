@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -193,7 +193,7 @@ class Metrics:
     @property
     def is_failing(self) -> bool:
         """Whether the model failed on each of the latest texts; after a while without texts it may try again."""
-        return self._failures >= FAILING_TEXTS and time.monotonic() < self._failed_at + RETRY_SECONDS
+        return self._failures >= FAILING_TEXTS and monotonic() < self._failed_at + RETRY_SECONDS
 
     def watch(self, service: Service) -> None:
         """Add a service's state: its queue, its operating point, its shadow traffic."""
@@ -229,7 +229,7 @@ class Metrics:
             self._text_failed.inc()
             if item.error is not None and error_kind(item.error) == "Backend":
                 self._failures += 1
-                self._failed_at = time.monotonic()
+                self._failed_at = monotonic()
             return
         self._failures = 0
         reason = item.prediction.reason
