@@ -140,6 +140,8 @@ def test_truncation_on_the_left_keeps_the_end(text):
     [
         ({"policy": "entropy(7)"}, PolicyError, "accepted is entropy"),
         ({"policy": "depth(9)"}, PolicyError, "6 depths"),
+        ({"policy": "patience(1000)"}, PolicyError, "6 depths"),
+        ({"policy": "tempered(" * 40 + "gap(1)" + ",1)" * 40}, PolicyError, "reads 241 numbers"),
         ({"policy": "quick"}, PolicyError, "operating point: safe"),
         ({"deadline_ms": 0}, InputError, "milliseconds above 0"),
         ({"deadline_ms": float("nan")}, InputError, "milliseconds above 0"),
@@ -194,19 +196,22 @@ def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():
     serving(test, max_concurrent_requests=10)
 
 
-def test_too_many_different_policies_at_once_are_rejected():
-    async def test(service):
-        service.classifier.backend.before_step = lambda: time.sleep(0.005)
-        async with (
-            await service.classify(["a"], policy="patience(5)"),
-            await service.classify(["a"], policy="patience(4)"),
-        ):
-            with pytest.raises(Overloaded, match="2 different policies"):
-                await service.classify(["a"], policy="depth(5)")
-            async with await service.classify(["a"], policy="patience(4)"):
-                pass
+def test_any_number_of_policies_share_the_layer_calls_and_reject_no_client():
+    specs = [f"entropy({number / 1000})" for number in range(100)]
+    expected = [tiny_classifier().predict(["a good film"], spec)[0] for spec in specs]
 
-    serving(test, max_policies=2)
+    async def test(service):
+        found = await asyncio.gather(*(service.gather(["a good film"], policy=spec) for spec in specs))
+        for ((item,), same), spec in zip(zip(found, expected), specs):
+            assert (item.prediction.label, item.prediction.depth, item.point) == (same.label, same.depth, spec)
+        service.classifier.backend.before_step = lambda: time.sleep(0.005)
+        attackers = [asyncio.create_task(service.gather(["a"], policy=f"entropy({n / 10**6:.6f})")) for n in range(100)]
+        await until(lambda: service.info()["under_way"] == 100)
+        for spec in (None, "safe", "fast", "full", "depth(1)", "entropy(0.123)"):
+            assert (await service.gather(["good"], policy=spec))[0].prediction is not None
+        await asyncio.gather(*attackers)
+
+    serving(test)
 
 
 @pytest.mark.parametrize("way", ["cancelled", "closed", "left"])

@@ -84,12 +84,8 @@ class Watch:
         most = EXCESS * admission.max_layer_tokens + max(request - admission.max_layer_tokens, 0)
         if not 0 <= admission.layer_tokens <= most:
             self._report(f"{admission.layer_tokens} layer-tokens in progress, of at most {most}")
-        if len(dispatcher.policies) > settings.max_policies:
-            self._report(f"{len(dispatcher.policies)} policies in progress, of at most {settings.max_policies}")
         if admission.texts < len(dispatcher):
             self._report(f"{admission.texts} texts are counted, and {len(dispatcher)} are in progress")
-        if sum(dispatcher.policies.values()) != len(dispatcher) + service._pipeline.tokenizing:
-            self._report(f"{len(dispatcher)} rows have {sum(dispatcher.policies.values())} policies")
         self._check_engine()
 
     def _check_engine(self) -> None:
@@ -141,7 +137,6 @@ def check_empty(world: World, number: int) -> None:
         "requests that tokenize": service._pipeline.tokenizing,
         "rows": len(dispatcher),
         "waiting rows": dispatcher.waiting,
-        "policies": len(dispatcher.policies),
         "texts by the events": watch.under_way,
         "shadow texts": len(service._shadow._waiting),
     }

@@ -138,7 +138,6 @@ def draw_settings(random: Random, rows: int, tokens: int) -> Settings:
         shadow=random.choice((0.0, 0.0, 0.3, 1.0)),
         shadow_window=20,
         tokenization_workers=random.randint(1, 3),
-        max_policies=random.choice((2, 3, 16)),
         step_limit=random.choice((5.0, 60.0)),
         most_failures=random.randint(1, 3),
         pause=random.choice((0.01, 0.5)),

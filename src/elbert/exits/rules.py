@@ -96,7 +96,8 @@ class Policy(ABC):
         """Exit when either policy exits."""
         if not isinstance(other, Policy):  # fail here for callers without type checks
             return NotImplemented
-        return Either((*union_members(self), *union_members(other)))
+        members = dict.fromkeys((*union_members(self), *union_members(other)))  # twice the same decides nothing more
+        return Either(tuple(members)) if len(members) > 1 else self
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elbert.errors import InputError, PolicyError
@@ -81,14 +81,22 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     """The policy, if a model of that many depths can follow it.
 
     Raises:
-        PolicyError: it names a depth that the model does not have.
+        PolicyError: it names more depths than the model has, or a decision costs too much.
         InputError: the model is a regression, which has no exits.
     """
     for member, _ in innermost_members(policy):
-        for name in fixed_depth_dials(member):
-            if member.dials[name] > depths:
-                least, most = (replace_dial(member, name, value) for value in (1, depths))
-                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {most}")
+        for name, most in depth_dials(member, depths):
+            if member.dials[name] > most:
+                dial = next(dial for dial in member.kind.dials if dial.name == name)
+                raise PolicyError(
+                    f"{member}: this model has {depths} depths; accepted is {name} from {dial.low:g} to {most}"
+                )
+    cost, most = count_values(policy, depths), max(VALUES_PER_DEPTH * depths, MIN_VALUES)
+    if cost > most:
+        raise PolicyError(
+            f"this policy reads {cost:,} numbers of each text at each depth; accepted are at most {most} for {depths} "
+            "depths: join fewer policies, shorten windows, or multiply temperatures that are inside others"
+        )
     if regression and policy.rules:
         raise InputError(
             f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
@@ -97,12 +105,25 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     return policy
 
 
-def fixed_depth_dials(member: Single) -> list[str]:
-    """The dials of a policy that name a depth of the model."""
-    numbers = (c.depth for form in member.forms for c in form.conditions if isinstance(c, AtDepth))
-    return [number.dial for number in numbers if isinstance(number, Of)]
+VALUES_PER_DEPTH, MIN_VALUES = 4, 48  # a window reads up to three signals over all depths
 
 
-def replace_dial(member: Single, name: str, value: Any) -> Policy:
-    """The policy with another value of one dial."""
-    return member.kind(**{**member.dials, name: value})
+def count_values(policy: Policy, depths: int) -> int:
+    """The numbers that one decision about one row reads at most: a bound on its cost.
+
+    A condition on a signal reads it at as many depths as it needs; temperatures change all depths, and once more inside
+    other temperatures.
+    """
+    rules = [rule for rule in policy.rules if rule.size < depths]
+    sizes = (1 if isinstance(c, AtDepth) else max(1, int(c.size)) for rule in rules for c in rule.conditions)
+    tempered = {rule.temperatures[:level] for rule in rules for level in range(1, len(rule.temperatures) + 1)}
+    return sum(sizes) + depths * len(tempered)
+
+
+def depth_dials(member: Single, depths: int) -> Iterator[tuple[str, int]]:
+    """The dials of a policy that set how many depths it needs, each with its largest value for that many depths."""
+    for form in member.forms:
+        for condition in form.conditions:
+            number = condition.depth if isinstance(condition, AtDepth) else condition.size
+            if isinstance(number, Of):
+                yield number.dial, int((depths - number.plus) // number.factor)

@@ -15,7 +15,7 @@ from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
 from elbert.serving.admission import Admission
 from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, notify
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded
+from elbert.serving.errors import BackendFailure, NotReady
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
@@ -269,10 +269,9 @@ class RequestPipeline:
         ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
         self.tokenizing += 1
         try:
-            with self._dispatcher.use_policy(choice.policy):
-                tokens = await self._tokenizers.tokenize(
-                    texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
-                )
+            tokens = await self._tokenizers.tokenize(
+                texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
+            )
             ticket.charge([0 if isinstance(t, ElbertError) else self._cost_of(t, choice) for t in tokens])
             rows = list[Row]()
             results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))
@@ -306,11 +305,7 @@ class RequestPipeline:
             raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
         if deadline is not None and not (isfinite(deadline) and deadline > 0):
             raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
-        choice = self._points.choose(options.policy)
-        in_progress = self._dispatcher.policies
-        if choice.policy not in in_progress and len(in_progress) >= self._settings.max_policies:
-            raise Overloaded(f"{len(in_progress)} different policies are in progress, the most at once", 1.0)
-        return choice
+        return self._points.choose(options.policy)
 
     def _cost_of(self, tokens: Tokens, choice: PolicyChoice) -> int:
         return ceil(len(tokens.ids) * self._points.expected_depth(choice))

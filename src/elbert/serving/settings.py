@@ -87,9 +87,6 @@ class Settings:
     )
     shadow_window: int = setting(1000, "latest shadow texts that the measurement covers", whole(1), has_flag=False)
     tokenization_workers: int = setting(2, "threads that tokenize", whole(1, 256))
-    max_policies: int = setting(
-        16, "different policies in progress at once: each is decided in its own group", whole(1), has_flag=False
-    )
     warm_up: float = setting(
         0.0,
         "seconds, at most, of layer calls of every size before the first request: each size is prepared once",
