@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import threading
 import time
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from troubled import FakeClock, tiny_classifier, troubled_classifier
 
 from elbert.errors import InputError, PolicyError
+from elbert.serving import dispatcher
 from elbert.serving.dispatcher import NullObserver
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
 from elbert.serving.service import Service
@@ -178,6 +180,55 @@ def test_a_deadline_costs_depth_and_not_the_prediction():
             assert item.prediction.scores == pytest.approx(same.scores, abs=1e-5)
 
     serving(test, classifier=troubled_classifier(clock), clock=clock, step_limit=1e9)
+
+
+def test_a_deadline_that_passes_during_tokenization_rejects_the_request():
+    async def test(service):
+        encode = service.classifier.tokeniser.encode_each
+        go = threading.Event()
+        service._pipeline._tokenizers._tokeniser = SimpleNamespace(
+            encode_each=lambda *arguments: go.wait(30) and encode(*arguments), max_length=64
+        )
+        with pytest.raises(Overloaded, match="deadline passed"):
+            await service.classify(["a good film"], deadline_ms=20)
+        assert service._pipeline.admission.texts == service._pipeline.tokenizing == 0
+        go.set()
+        (item,) = await service.gather(["a good film"], deadline_ms=60_000)
+        assert item.prediction is not None
+
+    serving(test)
+
+
+def test_a_result_that_cannot_be_delivered_fails_its_texts_and_no_other(monkeypatch):
+    async def test(service):
+        def fail(*_):
+            monkeypatch.setattr(dispatcher, "build_predictions", sound)
+            raise ValueError("no prediction")
+
+        sound = dispatcher.build_predictions
+        monkeypatch.setattr(dispatcher, "build_predictions", fail)
+        logging.disable(logging.ERROR)
+        (item,) = await service.gather(["a good film"])
+        logging.disable(logging.NOTSET)
+        assert isinstance(item.error, BackendFailure)
+        (item,) = await service.gather(["a good film"])
+        assert item.prediction is not None
+
+    serving(test)
+
+
+def test_a_service_that_is_stopped_while_it_starts_does_not_start():
+    async def run():
+        service = Service(troubled_classifier())
+        starting = asyncio.create_task(service.start())
+        await asyncio.sleep(0)
+        await service.stop()
+        with pytest.raises(NotReady, match="stopped before"):
+            await starting
+        assert not service.is_ready
+        assert starting.done()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():

@@ -1,6 +1,6 @@
 """Runs episodes, and replays one: `python tests/simulation/episodes.py SEED` prints what happens in it.
 
-`python tests/simulation/episodes.py FIRST LAST` searches: it runs the episodes of these seeds and names those that fail.
+`python tests/simulation/episodes.py FIRST LAST` runs the episodes of these seeds, and names those that fail.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def replay(seed: int) -> int:
     else:
         return 0
     finally:
-        print(*(world.scenario, *world.log), sep="\n")
+        sys.stdout.write("\n".join(map(str, (world.scenario, *world.log, ""))))
 
 
 def search(seeds: Iterable[int]) -> int:
@@ -65,8 +65,9 @@ def search(seeds: Iterable[int]) -> int:
     for seed in seeds:
         if (found := find_violation(seed)) is not None:
             failures += 1
-            print(f"seed {seed}: {found[1]}", flush=True)
-    print(f"{failures} episodes fail")
+            sys.stdout.write(f"seed {seed}: {found[1]}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{failures} episodes fail\n")
     return failures
 
 

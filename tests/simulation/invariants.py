@@ -188,7 +188,8 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
     if exchange.error is not None:
         if exchange.results:
             raise Violation(f"results and then {exchange.error!r}")
-        return check_rejection(world, exchange)
+        check_rejection(world, exchange)
+        return
     indices = sorted(result.index for result in exchange.results)
     if len(set(indices)) < len(indices):
         raise Violation(f"a text has two answers: {indices}")

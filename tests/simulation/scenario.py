@@ -1,4 +1,4 @@
-"""A scenario: everything that a seed decides before the service starts. The model, the settings, the texts, the faults."""
+"""A scenario: what a seed decides before the service starts, such as the model, the settings, the texts, the faults."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Scenario:
         return cls(
             seed=seed,
             seconds=seconds,
-            depths=(depths := random.choice((4, 6, 12, 24))),
+            depths=random.choice((4, 6, 12, 24)),
             groups=random.choice((1, 1, 1, 2)),
             labels=random.choice((2, 3)),
             multi_label=random.random() < 0.2,

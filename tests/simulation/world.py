@@ -48,7 +48,8 @@ class Exchange:
 class World:
     """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, stop_at: int | None = None, leave_at: int | None = None) -> None:
+        """``stop_at``, ``leave_at``: the iteration of the event loop before which the service stops, or clients leave."""
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
@@ -61,6 +62,9 @@ class World:
             watched=watched,
         )
         self.loop = VirtualLoop(self.scheduler)
+        self.loop.interruptions = {stop_at: self._stop_soon, leave_at: self._leave}
+        self._requests: dict[int, asyncio.Task] = {}
+        self._stopping: list[asyncio.Task] = []
         self.began = self.scheduler.now
         self.log: list[str] = []
         self.exchanges: list[Exchange] = []
@@ -194,7 +198,7 @@ class World:
         if self.scenario.is_quiet_at_end:
             await self._finish("the clients", *clients)
             await self._become_empty()
-        await self._stop(self.current)
+        await self._finish("stopping", *(self._stopping or [asyncio.create_task(self._stop(self.current))]))
         await self._finish("the clients", *clients)
         for number in range(len(self.services)):
             check_empty(self, number)
@@ -209,8 +213,8 @@ class World:
             await self.services[number][0].start()
             self.ready[number] = self.now
             self.note("a service is ready")
-        except BackendFailure as error:
-            if not self.failures:
+        except (BackendFailure, NotReady) as error:
+            if not (self.stopped if isinstance(error, NotReady) else self.failures):
                 raise Violation("a service does not start although its backend works") from error
             self.note("a service does not start")
 
@@ -220,6 +224,16 @@ class World:
         self.stopped[number] = self.now
         has_finished = await service.stop()
         self.note(f"service {number} has stopped: {has_finished}")
+
+    def _stop_soon(self) -> None:
+        """Stop the service, whatever its requests do now; an operator may also do it twice."""
+        if self.services:
+            self._stopping = [self.loop.create_task(self._stop(self.current), name="stop") for _ in range(2)]
+
+    def _leave(self) -> None:
+        """Disconnect all clients, whatever their requests do now."""
+        for number, task in self._requests.items():
+            self.exchanges[number].has_left |= task.cancel()
 
     async def _manage(self) -> None:
         for when in self.scenario.restarts:
@@ -266,7 +280,8 @@ class World:
     async def _client(self, number: int) -> None:
         random = Random(f"client {self.scenario.seed} {number}")
         while True:
-            await asyncio.sleep(self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7))
+            pause = self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7)
+            await asyncio.sleep(min(pause, max(self.scenario.seconds - self.now, 0.0)))
             if self.now >= self.scenario.seconds:
                 return
             together = random.choice((1, 1, 1, 1, 6))
@@ -278,9 +293,10 @@ class World:
         manner = random.choice(("gather", "gather", "iterate", "slow", "close", "cancel"))
         self.note(f"request {exchange.number}: {len(exchange.texts)} texts, {exchange.options}, {manner}")
         task = asyncio.create_task(self._consume(exchange, manner, random), name=f"request {exchange.number}")
+        self._requests[exchange.number] = task
         if manner == "cancel":
             await asyncio.wait([task], timeout=self.scenario.draw_pause(random, random.choice((0.01, 0.3, 2.0))))
-            exchange.has_left = task.cancel()
+            exchange.has_left |= task.cancel()
         try:
             await task
         except asyncio.CancelledError:
@@ -288,21 +304,20 @@ class World:
                 raise Violation(f"request {exchange.number} was cancelled, and its client is still there") from None
         except ElbertError as error:
             exchange.error = error
+        del self._requests[exchange.number]
         exchange.ended = self.now
         self.note(f"request {exchange.number}: {describe(exchange)}")
 
     def _draw_request(self, random: Random) -> Exchange:
         scenario = self.scenario
-        texts = [
-            random.choice(scenario.texts) for _ in range(random.randint(1, scenario.settings.max_client_batch_size))
-        ]
+        count = random.randint(1, scenario.settings.max_client_batch_size)
+        texts = [random.choice(scenario.texts) for _ in range(count)]
         if random.random() < 0.1:
             texts[random.randrange(len(texts))] = random.choice(scenario.faulty_texts)
+        deadline = random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2)
         options = {
             "policy": random.choice(scenario.specs),
-            "deadline_ms": None
-            if random.random() < 0.6
-            else random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2),
+            "deadline_ms": None if random.random() < 0.6 else deadline,
             "trace": random.random() < 0.2,
             "raw": random.random() < 0.2,
             "truncate": random.random() < 0.8,

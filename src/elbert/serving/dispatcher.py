@@ -6,7 +6,7 @@ It reports what happens to an :class:`Observer`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
@@ -134,10 +134,14 @@ class Dispatcher:
             self._deliver_exits(exits, step.ended)
         notify(self._observer.on_step, step)
 
+    def fail(self, identities: Iterable[int], error: ElbertError) -> None:
+        """Deliver an error to those of the rows that are still in progress."""
+        for identity in identities:
+            self._fail(identity, error)
+
     def fail_all(self, error: ElbertError) -> None:
         """Deliver an error to every row in progress."""
-        for identity in list(self._rows):
-            self._fail(identity, error)
+        self.fail(list(self._rows), error)
 
     def _deliver_exits(self, exits: Exits, ended: float) -> None:
         identities = exits.identity.tolist()

@@ -15,7 +15,7 @@ from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
 from elbert.serving.admission import Admission
 from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, notify
-from elbert.serving.errors import BackendFailure, NotReady
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded, to_client_error
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
@@ -30,6 +30,7 @@ from elbert.tokenization.tokens import Direction, Text, count_characters
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
+TOKENIZER_RETRY = 1.0  # seconds after which a request whose deadline passed during tokenization may be tried again
 SPARSE_TEXT = 8  # characters of each token in a text of long words; most have about 5
 
 
@@ -97,7 +98,7 @@ class Service:
             classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime
         )
         self._steps: deque[Step] = deque()  # made by the worker's thread, not yet processed on the event loop
-        self._is_open = False
+        self._is_open = self._is_stopped = False
         self._checks: asyncio.Task[None] | None = None
 
     @property
@@ -115,14 +116,15 @@ class Service:
 
         Raises:
             BackendFailure: the engine does not work.
+            NotReady: the service was stopped meanwhile.
         """
         self._loop = asyncio.get_running_loop()
         self._worker.start()
         while not self._worker.is_ready:
-            if not self._worker.is_healthy:
-                raise BackendFailure("the engine does not start; see the log")
+            self._check_start()
             await asyncio.sleep(POLL_SECONDS)
         await asyncio.to_thread(warm_up, self.classifier, self.settings.warm_up, self._clock)
+        self._check_start()
         self._is_open = True
         self._checks = asyncio.create_task(self._check_repeatedly())
 
@@ -132,7 +134,7 @@ class Service:
         Texts that are not done after ``timeout`` seconds (default: the setting ``shutdown_timeout``) get an error.
         Return whether all were done.
         """
-        self._is_open = False
+        self._is_open, self._is_stopped = False, True
         until = self._clock() + (self.settings.shutdown_timeout if timeout is None else timeout)
         while self._is_busy and self._clock() < until and self._worker.is_healthy:
             await asyncio.sleep(POLL_SECONDS)
@@ -200,6 +202,12 @@ class Service:
             "shadow": self._shadow.to_dict(),
         }
 
+    def _check_start(self) -> None:
+        if self._is_stopped:
+            raise NotReady("the service was stopped before it was ready")
+        if not self._worker.is_healthy:
+            raise BackendFailure("the engine does not start; see the log")
+
     @property
     def _is_busy(self) -> bool:
         return bool(self._pipeline.tokenizing or len(self._dispatcher))
@@ -217,7 +225,11 @@ class Service:
 
     def _process_steps(self) -> None:
         while self._steps:
-            self._dispatcher.process(self._steps.popleft())
+            step = self._steps.popleft()
+            try:
+                self._dispatcher.process(step)
+            except Exception as error:  # whatever cannot be delivered, the texts of the step get an answer
+                self._dispatcher.fail(step.result.identities, to_client_error(error))
         if self._points.update(self._dispatcher.delay):
             notify(self._observer.on_point_change, self._points.current.name)
         if not self._worker.is_healthy:
@@ -269,9 +281,10 @@ class RequestPipeline:
         ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
         self.tokenizing += 1
         try:
-            tokens = await self._tokenizers.tokenize(
-                texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
-            )
+            async with asyncio.timeout(None if deadline is None else deadline - self._clock()):
+                tokens = await self._tokenizers.tokenize(
+                    texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
+                )
             ticket.charge([0 if isinstance(t, ElbertError) else self._cost_of(t, choice) for t in tokens])
             rows = list[Row]()
             results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))
@@ -282,6 +295,9 @@ class RequestPipeline:
                 if not isinstance(t, ElbertError)
             ]
             self._dispatcher.submit(rows)
+        except TimeoutError as error:
+            ticket.close()
+            raise Overloaded("the deadline passed before the texts were tokenized", TOKENIZER_RETRY) from error
         except BaseException:
             ticket.close()
             raise
