@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -230,6 +230,11 @@ def check_rejection(world: World, exchange: Exchange) -> None:
         is_expected = isinstance(error, Overloaded) or world.has_cause(exchange, error)
     if not is_expected:
         raise Violation(f"rejected with {error!r}, and nothing has failed") from error
+    if exchange.options["deadline_ms"] is not None:
+        due = exchange.sent + exchange.options["deadline_ms"] / 1000
+        stalled = measure_overlap(world.list_stalls(), due, exchange.ended)
+        if exchange.ended - due - stalled > IDLE_SECONDS:
+            raise Violation(f"due at {due:.5f} s, rejected at {exchange.ended:.5f} s: {error!r}") from error
 
 
 def check_prediction(offline: Offline, ids: tuple[int, ...], result: TextResult, options: dict) -> None:
@@ -264,12 +269,16 @@ def is_near(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
     return found.keys() == expected.keys() and all(abs(found[k] - expected[k]) <= TOLERANCE for k in found)
 
 
+def measure_overlap(intervals: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """The seconds between ``begin`` and ``end`` that are in the intervals, which overlap if several threads work."""
+    return sum(min(b, end) - max(a, begin) for a, b in intervals if a < end and b > begin)
+
+
 def check_progress(world: World, exchange: Exchange, result: TextResult) -> None:
     """While a text waits for its answer, the backend works: the time until then is that of its calls."""
     begin = exchange.sent + result.timings.tokenise
     end = begin + result.timings.queue + result.timings.inference
-    stalled = [(a - world.began, b - world.began) for a, b in world.scheduler.stalled]
-    work = sum(min(b, end) - max(a, begin) for a, b in (*world.busy, *stalled) if a < end and b > begin)
+    work = measure_overlap((*world.busy, *world.list_stalls()), begin, end)
     if end - begin - work > IDLE_SECONDS:
         raise Violation(f"from {begin:.5f} s to {end:.5f} s the worker works for {work:.5f} s only: {result}")
 

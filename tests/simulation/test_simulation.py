@@ -40,8 +40,8 @@ def iterations(seed):
     return world.loop.iterations
 
 
-@pytest.mark.parametrize("seed", [3, 8])
 @pytest.mark.parametrize("event", ["stop_at", "leave_at"])
+@pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))])
 def test_the_service_may_stop_and_clients_may_leave_at_every_point(seed, event):
     for iteration in range(1, iterations(seed) + 1):
         try:

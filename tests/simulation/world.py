@@ -49,7 +49,7 @@ class World:
     """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
 
     def __init__(self, scenario: Scenario, *, stop_at: int | None = None, leave_at: int | None = None) -> None:
-        """``stop_at``, ``leave_at``: the iteration of the event loop before which the service stops, or clients leave."""
+        """``stop_at``, ``leave_at``: before which iteration of the event loop the service stops, or all clients leave."""
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
@@ -98,6 +98,10 @@ class World:
             asyncio._set_running_loop(before)
         if remaining:
             raise Violation(f"threads do not end: {', '.join(remaining)}")
+
+    def list_stalls(self) -> list[tuple[float, float]]:
+        """The times in which the operating system stopped a thread."""
+        return [(begin - self.began, end - self.began) for begin, end in self.scheduler.stalled]
 
     def note(self, line: str) -> None:
         """Add a line to the episode's log."""
@@ -200,6 +204,7 @@ class World:
             await self._become_empty()
         await self._finish("stopping", *(self._stopping or [asyncio.create_task(self._stop(self.current))]))
         await self._finish("the clients", *clients)
+        await self._finish("stopping", *self._stopping)
         for number in range(len(self.services)):
             check_empty(self, number)
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -248,6 +253,8 @@ class World:
 
     async def _finish(self, what: str, *tasks: asyncio.Task) -> None:
         """Wait for tasks, and raise their error; they must end within a bounded time."""
+        if not tasks:
+            return
         limit = max(self.scenario.seconds - self.now, 0.0) + PATIENCE
         _, pending = await asyncio.wait(tasks, timeout=limit)
         if pending and self.loop.errors:
