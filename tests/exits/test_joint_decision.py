@@ -113,8 +113,8 @@ def test_rows_are_not_changed():
 def test_the_cost_does_not_grow_with_the_number_of_policies(monkeypatch):
     """The number of signals that are computed is that of their kinds, however many policies read them."""
     rng, computed = np.random.default_rng(0), []
-    window = Trace.window
-    monkeypatch.setattr(Trace, "window", lambda *about: computed.append(about[1]) or window(*about))
+    compute = Trace._signal
+    monkeypatch.setattr(Trace, "_signal", lambda *about: computed.append(about[1]) or compute(*about))
     for count in (4, 100):
         computed.clear()
         policies = [policy(f"entropy({n / 1000}) | window(entropy=0, size={2 + n % 3})") for n in range(count)]

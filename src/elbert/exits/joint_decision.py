@@ -147,12 +147,10 @@ def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
     for one in np.flatnonzero(np.bincount(kind)):
         condition, signal, comparison = np.unravel_index(one, shape)
         own = has_signal[kind == one]
-        tempered.window(names[signal], 1)  # fills the cache of a signal's values at all depths
-        assert tempered.signals is not None
         holds[own] = evaluate_kind(
             CONDITIONS[condition],
             compares[comparison - 1],
-            tempered.signals[names[signal]][place[own]],
+            tempered.at_all_depths(names[signal])[place[own]],
             conditions.thresholds[own],
             tempered.depth[place[own]],
             conditions.size[own],

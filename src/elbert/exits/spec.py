@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from elbert.errors import InputError, PolicyError
@@ -85,12 +85,11 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
         InputError: the model is a regression, which has no exits.
     """
     for member, _ in innermost_members(policy):
-        for name, most in depth_dials(member, depths):
+        for name, most in limit_depth_dials(member, depths).items():
             if member.dials[name] > most:
-                dial = next(dial for dial in member.kind.dials if dial.name == name)
-                raise PolicyError(
-                    f"{member}: this model has {depths} depths; accepted is {name} from {dial.low:g} to {most}"
-                )
+                low = next(int(dial.low) for dial in member.kind.dials if dial.name == name)
+                least, deepest = (member.kind(**{**member.dials, name: value}) for value in (low, most))
+                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {deepest}")
     cost, most = count_values(policy, depths), max(VALUES_PER_DEPTH * depths, MIN_VALUES)
     if cost > most:
         raise PolicyError(
@@ -105,7 +104,7 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     return policy
 
 
-VALUES_PER_DEPTH, MIN_VALUES = 4, 48  # a window reads up to three signals over all depths
+VALUES_PER_DEPTH, MIN_VALUES = 5, 60  # a window reads three signals, and temperatures may change all depths first
 
 
 def count_values(policy: Policy, depths: int) -> int:
@@ -114,16 +113,17 @@ def count_values(policy: Policy, depths: int) -> int:
     A condition on a signal reads it at as many depths as it needs; temperatures change all depths, and once more inside
     other temperatures.
     """
-    rules = [rule for rule in policy.rules if rule.size < depths]
-    sizes = (1 if isinstance(c, AtDepth) else max(1, int(c.size)) for rule in rules for c in rule.conditions)
-    tempered = {rule.temperatures[:level] for rule in rules for level in range(1, len(rule.temperatures) + 1)}
+    sizes = (1 if isinstance(c, AtDepth) else max(1, int(c.size)) for rule in policy.rules for c in rule.conditions)
+    tempered = {rule.temperatures[:level] for rule in policy.rules for level in range(1, len(rule.temperatures) + 1)}
     return sum(sizes) + depths * len(tempered)
 
 
-def depth_dials(member: Single, depths: int) -> Iterator[tuple[str, int]]:
+def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:
     """The dials of a policy that set how many depths it needs, each with its largest value for that many depths."""
-    for form in member.forms:
-        for condition in form.conditions:
-            number = condition.depth if isinstance(condition, AtDepth) else condition.size
-            if isinstance(number, Of):
-                yield number.dial, int((depths - number.plus) // number.factor)
+    limits = dict[str, int]()
+    for condition in (condition for form in member.forms for condition in form.conditions):
+        number = condition.depth if isinstance(condition, AtDepth) else condition.size
+        if isinstance(number, Of):
+            most = int((depths - number.plus) // number.factor)
+            limits[number.dial] = min(most, limits.get(number.dial, most))
+    return limits

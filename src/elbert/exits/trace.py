@@ -115,18 +115,23 @@ class Trace:
 
         Rows that are not that deep repeat their first depth; policies exclude them by :attr:`depth`.
         """
-        if self.signals is not None and name not in self.signals:
-            depths = np.arange(self.probabilities.shape[1])
-            self.signals[name] = self._signal(name, np.arange(len(self.depth))[:, None], depths)
         if self.signals is not None and self.common_depth is not None and self.common_depth >= size:
             # A view, where a general window is a copy.
-            return self.signals[name][:, self.common_depth - size : self.common_depth]
+            return self.at_all_depths(name)[:, self.common_depth - size : self.common_depth]
         rows = np.arange(len(self.depth))[:, None]
         steps = np.maximum(self.depth[:, None] + np.arange(-size, 0), 0)
         if self.signals is None:
             return self._signal(name, rows, steps)
-        window: Array = self.signals[name][rows, steps]
+        window: Array = self.at_all_depths(name)[rows, steps]
         return window
+
+    def at_all_depths(self, name: str) -> Array:
+        """``[rows, depths]``: a signal at all depths; computed once where they are all known."""
+        depths = np.arange(self.probabilities.shape[1])
+        cache = {} if self.signals is None else self.signals
+        if name not in cache:
+            cache[name] = self._signal(name, np.arange(len(self.depth))[:, None], depths)
+        return cache[name]
 
     def _signal(self, name: str, rows: Ints, steps: Ints) -> Array:
         signal, now = SIGNALS[name], self._to_questions(self.probabilities[rows, steps], name)

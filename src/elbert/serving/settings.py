@@ -64,7 +64,9 @@ class ProcessSettings:
 class Settings:
     """Limits and behaviour of a :class:`~elbert.serving.service.Service`; durations are in seconds."""
 
-    max_concurrent_requests: int = setting(512, "texts in progress at once; more are rejected (429)", whole(1))
+    max_concurrent_requests: int = setting(
+        512, "texts in progress at once; more are rejected (429), small requests beside large ones at twice", whole(1)
+    )
     max_batch_tokens: int = setting(
         16384, "tokens in one layer call; times the model's depths it bounds the layer-tokens in progress", whole(1)
     )
