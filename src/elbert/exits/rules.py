@@ -43,16 +43,16 @@ class Rule:
 
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
-        fires: Array = np.greater_equal(trace.depth, self.size)
-        if self.size > 1 and not fires.any():
-            return fires
-        for temperatures in self.temperatures:
+        fires: Array | None = None  # every row is at depth 1 or deeper
+        if self.size > 1:
+            fires = np.greater_equal(trace.depth, self.size)
+        for temperatures in self.temperatures if fires is None or fires.any() else ():
             trace = trace.tempered(temperatures)
-        for i, condition in enumerate(self.conditions):  # no further than needed: at most depths no row fulfils them
-            if i and not fires.any():
+        for condition in self.conditions:  # no further than needed: at most depths no row fulfils them
+            if fires is not None and not fires.any():
                 break
-            fires &= condition.holds(trace)
-        return fires
+            fires = condition.holds(trace) if fires is None else fires & condition.holds(trace)
+        return np.asarray(fires)
 
     def __hash__(self) -> int:
         """Computed once: sweeps look rules up many thousand times."""
