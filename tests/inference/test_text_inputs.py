@@ -169,5 +169,6 @@ def test_errors_of_texts_take_their_places(tmp_path, trace):
     assert [isinstance(result, InputError) for result in found] == [False, True, False, True, False, True]
     assert [str(error)[:17] for error in errors] == ["a text has the se", "text 3 is NoneTyp", "text 5 holds a lo"]
     assert found[::2] == classifier.predict(texts[::2], trace=trace)
-    with pytest.raises(InputError, match="no pairs"):
-        classifier.predict(texts)
+    for entry in (classifier.predict, lambda texts: collect(classifier, texts, None)):
+        with pytest.raises(InputError, match="text 1: .*no pairs"):
+            entry(texts[:3])
