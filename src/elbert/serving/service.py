@@ -305,10 +305,10 @@ class RequestPipeline:
             self.tokenizing -= 1
         for row in rows:
             notify(self._observer.on_accept, len(row.tokens.ids), count_characters(texts[row.index]))
-        for index, error in enumerate(tokens):
-            if isinstance(error, ElbertError):
+        for index, rejected in enumerate(tokens):
+            if isinstance(rejected, ElbertError):
                 ticket.release(index)
-                results.deliver(TextResult(index, None, error, choice.name, timings=Timings(now - arrived)))
+                results.deliver(TextResult(index, None, rejected, choice.name, timings=Timings(now - arrived)))
         return results
 
     def close(self) -> None:

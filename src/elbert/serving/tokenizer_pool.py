@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
+from queue import PriorityQueue
 
 from elbert.errors import ElbertError, InputError
 from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
@@ -16,6 +18,7 @@ from elbert.tokenization.tokens import Direction, Text, check_text, count_charac
 
 log = logging.getLogger(__name__)
 
+CHARACTER_SECONDS = 1e-6  # that a character takes, about
 SHARED_CHARACTERS = 4096  # a request with more is handed over alone, so that short requests do not wait for it
 
 TokenResults = list[Tokens | ElbertError]
@@ -36,13 +39,17 @@ class TokenizerPool:
     """Threads that tokenize, for one event loop.
 
     Handing work to a thread costs more than tokenizing a short text, so the requests that arrive in one iteration of
-    the event loop share one hand-over.
+    the event loop share one hand-over. A short request does not wait for long ones that came a moment before: threads
+    take hand-overs in the order of their arrival plus the time that they need.
     """
 
     def __init__(self, tokeniser: Tokeniser, workers: int, runtime: Runtime | None = None) -> None:
         self._tokeniser = tokeniser
         self._threads = (Runtime() if runtime is None else runtime).create_executor(workers, "elbert-tokenize")
         self._batch: list[Job] = []  # requests of this iteration of the event loop
+        # Hand-overs that no thread has begun, as many as there are calls of _run_next to come: (order, number, jobs).
+        self._waiting: PriorityQueue[tuple[float, int, list[Job]]] = PriorityQueue()
+        self._numbers = count()
 
     async def tokenize(
         self, texts: Sequence[object], *, truncate: bool, direction: Direction | None, max_tokens: int | None = None
@@ -72,19 +79,31 @@ class TokenizerPool:
             self._batch = []
         loop = jobs[0].future.get_loop()
 
-        def on_done(future: Future[list[TokenResults | BaseException]]) -> None:
+        def on_done(future: Future[tuple[list[Job], list[TokenResults | BaseException]]]) -> None:
+            done, results = (self._take_waiting(), None) if future.cancelled() else future.result()
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, jobs, None if future.cancelled() else future.result())
+                loop.call_soon_threadsafe(_resolve, done, results)
 
+        characters = sum(count_characters(text) for job in jobs for text in job.texts)
+        self._waiting.put((loop.time() + CHARACTER_SECONDS * characters, next(self._numbers), jobs))
         try:
-            self._threads.submit(self._run_all, jobs).add_done_callback(on_done)
+            self._threads.submit(self._run_next).add_done_callback(on_done)
         except RuntimeError:  # the pool was closed meanwhile
-            _resolve(jobs, None)
+            _resolve(self._take_waiting(), None)
+
+    def _take_waiting(self) -> list[Job]:
+        return self._waiting.get_nowait()[2]
+
+    def _run_next(self) -> tuple[list[Job], list[TokenResults | BaseException]]:
+        jobs = self._take_waiting()
+        return jobs, self._run_all(jobs)
 
     def _run_all(self, jobs: list[Job]) -> list[TokenResults | BaseException]:
         return [self._run(job) for job in jobs]
 
     def _run(self, job: Job) -> TokenResults | BaseException:
+        if job.future.done():  # its client disconnected
+            return []
         try:
             return tokenize_texts(
                 self._tokeniser,
