@@ -53,7 +53,8 @@ class Watch:
         self._check_bounds()
 
     def on_reject(self, error) -> None:
-        if isinstance(error, Overloaded) and not self.service._pipeline.admission.texts:
+        is_alone = not self.service._pipeline.admission.texts
+        if is_alone and isinstance(error, Overloaded) and "deadline passed" not in str(error):
             self._report(f"rejected although nothing is in progress: {error}")
         self._check_bounds()
 

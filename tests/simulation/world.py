@@ -49,7 +49,7 @@ class World:
     """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
 
     def __init__(self, scenario: Scenario, *, stop_at: int | None = None, leave_at: int | None = None) -> None:
-        """``stop_at``, ``leave_at``: before which iteration of the event loop the service stops, or all clients leave."""
+        """``stop_at``, ``leave_at``: before which iteration of the event loop the service stops, or clients leave."""
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
@@ -202,7 +202,7 @@ class World:
         if self.scenario.is_quiet_at_end:
             await self._finish("the clients", *clients)
             await self._become_empty()
-        await self._finish("stopping", *(self._stopping or [asyncio.create_task(self._stop(self.current))]))
+        await self._finish("stopping", *(self._stopping or [asyncio.create_task(self.stop(self.current))]))
         await self._finish("the clients", *clients)
         await self._finish("stopping", *self._stopping)
         for number in range(len(self.services)):
@@ -223,7 +223,8 @@ class World:
                 raise Violation("a service does not start although its backend works") from error
             self.note("a service does not start")
 
-    async def _stop(self, number: int) -> None:
+    async def stop(self, number: int) -> None:
+        """Stop a service."""
         service, _ = self.services[number]
         self.note(f"service {number} stops")
         self.stopped[number] = self.now
@@ -233,7 +234,7 @@ class World:
     def _stop_soon(self) -> None:
         """Stop the service, whatever its requests do now; an operator may also do it twice."""
         if self.services:
-            self._stopping = [self.loop.create_task(self._stop(self.current), name="stop") for _ in range(2)]
+            self._stopping = [self.loop.create_task(self.stop(self.current), name="stop") for _ in range(2)]
 
     def _leave(self) -> None:
         """Disconnect all clients, whatever their requests do now."""
@@ -247,7 +248,7 @@ class World:
             self._create_service()
             starting = asyncio.create_task(self._begin(self.current), name="restart")
             await asyncio.sleep(self.random.choice((0.0, 0.5)))
-            await self._stop(old)
+            await self.stop(old)
             await starting
         await asyncio.sleep(max(self.scenario.seconds - self.now, 0.0))
 
