@@ -11,7 +11,6 @@ import re
 import socket
 import struct
 from asyncio import BaseTransport, TimerHandle, Transport
-from enum import IntEnum
 from typing import Any
 
 import httptools
@@ -33,6 +32,8 @@ DRAIN_SECONDS = 0.25  # in which a request that is on its way is still answered 
 NO_LINGER = struct.pack("ii", 1, 0)
 SPARE_DESCRIPTORS = 64  # of the process, which are not for connections
 
+NOTHING = b""
+RETURN = ord("\r")
 END = b"\r\n\r\n"
 STATUS_PREFIX = b"HTTP/1.1 "  # of every answer
 _BLANK_LINES = re.compile(rb"(?:\r\n)*")
@@ -51,13 +52,8 @@ class ServerConfig(uvicorn.Config):
         self.is_draining = False  # then every answer ends its connection
 
 
-class Phase(IntEnum):
-    """What a connection is in the middle of; in the first three it waits for the client."""
-
-    HEAD = 0
-    BODY = 1
-    REJECTED = 2
-    ANSWER = 3
+# What a connection is in the middle of; plain numbers, which are compared several times a request.
+HEAD, BODY, ANSWER, REJECTED = range(4)
 
 
 class Connection(HttpToolsProtocol):
@@ -68,8 +64,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Start the timer of a new connection; if there are too many, disconnect the one that is idle for longest."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._phase = Phase.HEAD
-        self._unparsed = bytearray()
+        self._phase = HEAD
+        self._unparsed: bytes | bytearray = NOTHING
         self._searched = 0  # bytes of a head without its end
         self._blank = 0  # bytes of blank lines before a head
         self._body_left: int | None = 0  # None: chunked
@@ -92,11 +88,11 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, or keep it until the request before it is answered."""
         self._unset_keepalive_if_required()
-        if self._phase is Phase.REJECTED:
+        if self._phase == REJECTED:
             return
-        if self._phase is Phase.ANSWER:
+        if self._phase == ANSWER:
             if self.cycle.keep_alive:
-                self._unparsed += data
+                self._unparsed = self._unparsed + data if self._unparsed else bytearray(data)
                 self._bound_ahead()
             return
         if self._unparsed:
@@ -107,7 +103,7 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open for an answer in progress: the client may only have closed its own direction."""
-        if self._phase is not Phase.ANSWER:
+        if self._phase != ANSWER:
             return False
         self._is_half_closed = True
         self._probe_timer = self.loop.call_later(PROBE_SECONDS, self._probe)
@@ -123,7 +119,7 @@ class Connection(HttpToolsProtocol):
         """Go on: the client reads."""
         super().resume_writing()
         self._has_read = True
-        if self._phase is Phase.ANSWER:
+        if self._phase == ANSWER:
             self.waits_since = None
 
     def begin_drain(self) -> None:
@@ -138,25 +134,19 @@ class Connection(HttpToolsProtocol):
         else:
             self.loop.call_later(DRAIN_SECONDS, self._close_if_idle)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header of a head; fields of a trailer are not headers (RFC 9110, 6.5.1)."""
-        if self._phase is Phase.HEAD:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Start to answer."""
-        self._phase = Phase.BODY
+        self._phase = BODY
         self._blank = self._framing = 0
         self._body_left = _body_length(self.headers)
         super().on_headers_complete()
+        self.headers = []  # of a trailer, whose fields are not headers (RFC 9110, 6.5.1)
         if self.config.is_draining:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
         self._framing = 0
-        if self._body_left is not None:
-            self._body_left -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -165,7 +155,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._await_head()
         else:
-            self._phase = Phase.ANSWER
+            self._phase = ANSWER
             if not self.flow.write_paused:
                 self.waits_since = None
 
@@ -174,43 +164,53 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self._phase is Phase.BODY:  # answered without its body, which is skipped
+        if self._phase == BODY:  # answered without its body, which is skipped
             self.waits_since = self.loop.time()
             return
         self._await_head()
         if self._unparsed:
             self._unset_keepalive_if_required()
             self._parse(self._unparsed)
-        if self._is_half_closed and self._phase is not Phase.ANSWER:
+        if self._is_half_closed and self._phase != ANSWER:
             self.transport.close()
 
     def _await_head(self) -> None:
-        self._phase = Phase.HEAD
+        self._phase = HEAD
         self.waits_since = self.loop.time()
 
     def _parse(self, data: bytes | bytearray) -> None:
         """Parse up to the end of a request, and keep the rest."""
-        at = 0
-        while at < len(data) and self._phase <= Phase.BODY:
-            if self._phase is Phase.BODY:
-                end = self._part_end(data, at)
-            else:
-                at = self._skip_blank_lines(data, at)
+        at, size = 0, len(data)
+        part: bytes | bytearray
+        while at < size and self._phase <= BODY:
+            if self._phase == HEAD:
+                if data[at] == RETURN:
+                    at = self._skip_blank_lines(data, at)
                 end = self._head_end(data, at)
+                part = self._read_head(data[at:end])
+            elif self._body_left is None:
+                end = self._part_end(data, at)
+                part = data[at:end]
+            else:
+                end = min(size, at + self._body_left)
+                part = data[at:end]
+                self._body_left -= end - at
             if end <= at:
                 break
-            self._feed(memoryview(data)[at:end] if self._phase is Phase.BODY else self._read_head(data[at:end]))
+            self._feed(part)
             at = end
-        if self._phase is Phase.REJECTED:
+        if self._phase == REJECTED:
             return
-        if at or data is not self._unparsed:
+        if at == size:
+            self._unparsed = NOTHING
+        elif at or data is not self._unparsed:
             self._unparsed = bytearray(data[at:])
-        if self._phase is Phase.ANSWER:
+        if self._phase == ANSWER:
             self._bound_ahead()
 
     def _bound_ahead(self) -> None:
         if len(self._unparsed) > MAX_AHEAD:  # answer this request only; the client may repeat the others
-            self._unparsed = bytearray()
+            self._unparsed = NOTHING
             self.cycle.keep_alive = False
 
     def _skip_blank_lines(self, data: bytes | bytearray, at: int) -> int:
@@ -225,7 +225,7 @@ class Connection(HttpToolsProtocol):
         """Return where a head ends, or ``at`` if it is incomplete or rejected."""
         found = data.find(END, at + max(0, self._searched - len(END) + 1))
         size = (len(data) if found < 0 else found + len(END)) - at
-        if self._phase is Phase.REJECTED:
+        if self._phase == REJECTED:
             return at
         if size > MAX_HEAD:
             self._reject("HeaderTooLarge", f"the request line and its headers are larger than {MAX_HEAD:,} bytes")
@@ -244,15 +244,15 @@ class Connection(HttpToolsProtocol):
 
         The parser would take the body of such a request for the other protocol, and lose it.
         """
+        if not head:
+            return NOTHING
         if head.count(b"\n") > MAX_FIELDS + 2:
             self._reject("HeaderTooLarge", f"more than {MAX_FIELDS} headers")
-            return b""
+            return NOTHING
         return _UPGRADE.sub(b"\r\nx-upgrade", head) if b"pgrade" in head.lower() else bytes(head)
 
     def _part_end(self, data: bytes | bytearray, at: int) -> int:
-        """Return where a part of a body ends; no part has the end of one request and the start of another."""
-        if self._body_left is not None:
-            return min(len(data), at + self._body_left)
+        """Return where a part of a chunked body ends; no part has the end of one request and the start of another."""
         if self._framing > MAX_HEAD:
             self._reject("Malformed", f"more than {MAX_HEAD:,} bytes between two parts of the body, or behind it")
             return at
@@ -263,7 +263,7 @@ class Connection(HttpToolsProtocol):
         self._framing += end - at
         return end
 
-    def _feed(self, part: bytes | memoryview) -> None:
+    def _feed(self, part: bytes | bytearray) -> None:
         try:
             if part:
                 self.parser.feed_data(part)
@@ -274,8 +274,8 @@ class Connection(HttpToolsProtocol):
 
     def _reject(self, kind: str, message: str) -> None:
         """Answer outside of the application, read no more, and disconnect when the client had time to read it."""
-        self._phase = Phase.REJECTED
-        self._unparsed = bytearray()
+        self._phase = REJECTED
+        self._unparsed = NOTHING
         self.waits_since = self.loop.time()
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if is_answering:
@@ -319,7 +319,7 @@ class Connection(HttpToolsProtocol):
                 return
             if is_due or not self._unread:
                 self._unread, self._unread_since, self._has_read = unread, now, False
-        elif self.waits_since is not None and (self._phase is not Phase.BODY or self.cycle.response_complete):
+        elif self.waits_since is not None and (self._phase != BODY or self.cycle.response_complete):
             # The body of a request that is not answered has a time limit of its own.
             next_check = self.waits_since + limit - now
             if next_check <= 0:
@@ -336,7 +336,7 @@ class Connection(HttpToolsProtocol):
         has closed answers with a reset. What is sent is the beginning of the answer, which all answers share, byte by
         byte, each after twice the time: so a client is noticed that closes later.
         """
-        if self._phase is not Phase.ANSWER or self.transport.is_closing():
+        if self._phase != ANSWER or self.transport.is_closing():
             return
         place = self.transport.get_extra_info("socket")
         if place is not None and place.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
