@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.errors import PolicyError
-from elbert.exits import POLICIES, Trace, check_policy, policy
+from elbert.exits import POLICIES, Trace, check_policy, policy, replay
 from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH, count_values
 
 
@@ -58,31 +58,39 @@ def test_usual_policies_are_accepted_at_any_number_of_depths(depths):
         assert count_values(policy(spec), depths) <= max(VALUES_PER_DEPTH * depths, MIN_VALUES)
 
 
-def numbers_of_depths():
-    """Every dial that sets a number of depths, with a maker of specs."""
-    return [
-        ("depth", "depth({})", 1),
-        ("patience", "patience({})", 0),
-        ("patient_confidence", "patient_confidence({}, 0.2)", 1),
-        ("divergence", "divergence({}, 0.2)", 1),
-        *(("window", f"window(size={{}}, rule={rule})", 1) for rule in ("agree", "trend", "stable")),
-    ]
+WINDOWS = {
+    "patience": "patience({})",
+    "patient_confidence": "patient_confidence({}, 0.2)",
+    "divergence": "divergence({}, 0.2)",
+    "window": "window(entropy=0, size={}, rule=stable)",
+}
+WRAPS = pytest.mark.parametrize("wrap", ["{}", "{} | entropy(0)", "tempered({}, 2)", "tempered(gap(1) | {}, 2)"])
 
 
-@pytest.mark.parametrize(("name", "form", "least"), numbers_of_depths())
-@pytest.mark.parametrize("wrap", ["{}", "{} | entropy(0.1)", "tempered({}, 2)", "tempered(gap(0.5) | {}, 2)"])
-def test_more_depths_than_the_model_has_are_refused_with_the_range(name, form, least, wrap):
-    check_policy(policy(wrap.format(form.format(6))), 6)
+@WRAPS
+def test_a_depth_that_the_model_does_not_have_is_refused_with_the_range(wrap):
+    check_policy(policy(wrap.format("depth(6)")), 6)
     for number in (7, 8, 1000):
         with pytest.raises(
-            PolicyError, match=rf"{name}\(.*this model has 6 depths; accepted is {name}\(.*{least}.* to {name}\(.*6"
+            PolicyError, match=r"depth\(\d+\): this model has 6 depths; accepted is depth\(1\) to depth\(6\)"
         ):
-            check_policy(policy(wrap.format(form.format(number))), 6)
+            check_policy(policy(wrap.format(f"depth({number})")), 6)
+
+
+@WRAPS
+@pytest.mark.parametrize("form", WINDOWS.values(), ids=WINDOWS)
+def test_a_window_longer_than_the_model_never_fires_and_costs_no_more_than_one_of_all_depths(form, wrap):
+    """The policies of a bundle or of an example work on models of any depth."""
+    saved = np.random.default_rng(0).dirichlet((1, 1, 1), (50, 6)).astype(np.float32)
+    for number in (8, 1000):
+        chosen = check_policy(policy(wrap.format(form.format(number))), 6)
+        assert replay(saved, chosen).tolist() == [6] * 50
+        assert count_values(chosen, 6) <= count_values(policy(wrap.format(form.format(7))), 6)
 
 
 def test_every_kind_with_a_number_of_depths_is_tested_above():
     with_sizes = {kind.name for kind in POLICIES.values() if any(dial.type is int for dial in kind.dials)}
-    assert with_sizes == {name for name, _, _ in numbers_of_depths()}
+    assert with_sizes == {*WINDOWS, "depth"}
 
 
 def test_a_union_holds_each_member_once():

@@ -81,7 +81,7 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     """The policy, if a model of that many depths can follow it.
 
     Raises:
-        PolicyError: it names more depths than the model has, or a decision costs too much.
+        PolicyError: it names a depth that the model does not have, or a decision costs too much.
         InputError: the model is a regression, which has no exits.
     """
     for member, _ in innermost_members(policy):
@@ -110,20 +110,23 @@ VALUES_PER_DEPTH, MIN_VALUES = 5, 60  # a window reads three signals, and temper
 def count_values(policy: Policy, depths: int) -> int:
     """The numbers that one decision about one row reads at most: a bound on its cost.
 
-    A condition on a signal reads it at as many depths as it needs; temperatures change all depths, and once more inside
-    other temperatures.
+    A condition on a signal reads it at as many depths as it needs, and never at more than the model has; temperatures
+    change all depths, and once more inside other temperatures.
     """
-    sizes = (1 if isinstance(c, AtDepth) else max(1, int(c.size)) for rule in policy.rules for c in rule.conditions)
+    conditions = (condition for rule in policy.rules for condition in rule.conditions)
+    sizes = (1 if isinstance(c, AtDepth) else min(max(1, int(c.size)), depths) for c in conditions)
     tempered = {rule.temperatures[:level] for rule in policy.rules for level in range(1, len(rule.temperatures) + 1)}
     return sum(sizes) + depths * len(tempered)
 
 
 def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:
-    """The dials of a policy that set how many depths it needs, each with its largest value for that many depths."""
+    """The dials of a policy that name a depth, each with its largest value for that many depths.
+
+    A window may be longer than the model is deep: it never fires, and the policy works on models of any depth.
+    """
     limits = dict[str, int]()
     for condition in (condition for form in member.forms for condition in form.conditions):
-        number = condition.depth if isinstance(condition, AtDepth) else condition.size
-        if isinstance(number, Of):
+        if isinstance(condition, AtDepth) and isinstance(number := condition.depth, Of):
             most = int((depths - number.plus) // number.factor)
             limits[number.dial] = min(most, limits.get(number.dial, most))
     return limits
