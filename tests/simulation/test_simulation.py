@@ -1,5 +1,6 @@
 """The service keeps its promises in simulated minutes of ordinary and of bad days, and an episode can be replayed."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -60,6 +61,8 @@ def test_a_seed_replays_identically():
 def test_a_seed_replays_identically_in_another_process():
     here = run_episode(2)
     script = Path(__file__).parent / "episodes.py"
-    command = [sys.executable, str(script), "2"]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONHASHSEED": "1"}, check=True)
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), "2"], capture_output=True, text=True, env=environment, check=True
+    )
     assert done.stdout.splitlines()[1:] == here.log
