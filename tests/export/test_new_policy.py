@@ -12,55 +12,20 @@ from elbert.calibration.search import MinSpeedup, calibrate
 from elbert.comparison.comparison import compare
 from elbert.comparison.plots import draw_comparison
 from elbert.evaluation import Outputs
-from elbert.exits import POLICIES, PolicyKind, Trace, check_policy, policy, replay, replay_exits
-from elbert.exits.conditions import AtDepth, AtStart, Held, Of, Rising, Spread
+from elbert.exits import Trace, check_policy, policy, replay, replay_exits
 from elbert.exits.encoding import lower_policy, policy_table
-from elbert.exits.rules import Depths, Dial, Family, RuleForm
-from elbert.exits.signals import SIGNALS, Signal
 from elbert.explain import explain
 from elbert.explain.figures import draw_explanation
 from elbert.export import export
 from elbert.export.browser import describe_dials
 from elbert.export.session import Session
+from synthetic_policy import DOUBT, SMALLEST, SPECS, add_entries
 from tiny import texts
-
-SMALLEST = Signal(
-    "smallest",
-    needs="probabilities",
-    worst="max",
-    array=lambda now, before: now.min(-1),
-    nodes=lambda g, now, before, options: g.ReduceMin(now, [-1], keepdims=0),
-    script="(now) => Math.min(...now)",
-)
-DOUBT = PolicyKind(
-    "doubt",
-    dials=(
-        Dial("limit", "Smallest probability", high=0.5),
-        Dial("times", "Depths", int, 1, 1000, default=2),
-        Dial("start", "Mode", str, default="any", choices={"any": "From any depth.", "low": "From a low depth."}),
-    ),
-    rules=(
-        RuleForm("doubt", (Held("smallest", "<=", Of("limit"), Of("times")), AtDepth(2)), ("start", "any")),
-        RuleForm(
-            "doubt",
-            (AtStart("smallest", "<", Of("limit", factor=2), Of("times", plus=1)), Rising("confidence", Of("times"))),
-            ("start", "low"),
-        ),
-        RuleForm("quiet", (Spread("smallest", Of("limit", factor=0.125), Of("times", plus=2)),)),
-    ),
-    summary="its smallest probability is at most `limit`",
-    families=(
-        Family("doubt", (("doubt", {"limit": (0.01, 0.1, 0.2, 0.3), "times": Depths(1, -1)}),), "#123456", "--", "*"),
-    ),
-    examples=((0.2, 1, "any"),),
-)
-SPECS = ("doubt(0.25)", "doubt(0.2, 1)", "doubt(0.4, 3, low)", "tempered(doubt(limit=0.3, start=low), 1.5) | depth(5)")
 
 
 @pytest.fixture(autouse=True)
 def _entries(monkeypatch):
-    monkeypatch.setitem(SIGNALS, SMALLEST.name, SMALLEST)
-    monkeypatch.setitem(POLICIES, DOUBT.name, DOUBT)
+    add_entries(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +70,7 @@ def test_it_is_parsed_and_replayed(dials):
     depths, reasons = replay_exits(saved, str(chosen))
     assert list(zip(depths.tolist(), reasons, strict=True)) == expected
     assert len(set(depths.tolist())) > 3
-    with pytest.raises(
-        PolicyError, match=r"accepted is doubt\(limit, times, start\) with limit a number from 0 to"
-    ):
+    with pytest.raises(PolicyError, match=r"accepted is doubt\(limit, times, start\) with limit a number from 0 to"):
         policy("doubt(0.7)")
     with pytest.raises(PolicyError, match="any or low"):
         policy("doubt(0.1, start=high)")

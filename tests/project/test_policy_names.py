@@ -48,6 +48,19 @@ def test_no_other_file_names_a_policy(file):
     assert not find_names((SOURCE / file).read_text(encoding="utf-8"))
 
 
+NAMES = re.compile(rf"\b(?:{'|'.join(sorted(POLICIES.keys() - WORDS))})\b")
+ENDS = (".js", ".html", ".css", ".d.ts")
+SCRIPTS = sorted(str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*") if file.name.endswith(ENDS))
+
+
+@pytest.mark.parametrize("file", SCRIPTS)
+def test_no_page_names_a_policy(file):
+    text = (SOURCE / file).read_text(encoding="utf-8")
+    assert not NAMES.findall(text)
+    assert not SPEC.findall(text)
+    assert not re.search(r"""["'`]window["'`]""", text)
+
+
 def test_names_are_found_where_they_are():
     assert {"Full", "Depth", "Patience", "PatientConfidence", "Window"} <= KINDS
     assert find_names((SOURCE / TABLE).read_text(encoding="utf-8"))

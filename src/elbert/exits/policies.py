@@ -167,6 +167,7 @@ UNIONS: tuple[Family, ...] = (
 
 FULL: Policy = Full()
 OURS = Window.name  # the family that comparisons hold against all others
+ROLES = {"full": Full.name, "fixed_depth": Depth.name, "ours": OURS}  # which policies play a part on pages
 COMMON_SPECS = (
     "window(entropy=0.1, size=6)",
     "window(entropy=0.1, size=3)",

@@ -104,6 +104,7 @@ def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
     from elbert._atomic import open_atomic
     from elbert.comparison.plots import draw_comparison
     from elbert.comparison.report_data import iterate_csv
+    from elbert.exits.encoding import policy_table
     from elbert.web import render_page
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,4 +114,4 @@ def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
         out.writelines(iterate_csv(comparison))
     draw_comparison(comparison, [folder / "curves.png", folder / "curves.svg"])
     with open_atomic(folder / "report.html") as out:
-        out.write(render_page("report/report.html", values))
+        out.write(render_page("report/report.html", values, policy_table()))

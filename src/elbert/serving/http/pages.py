@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from elbert.classifier import Classifier
+from elbert.exits.encoding import policy_table
 from elbert.serving.explorer import Evaluation, describe_evaluation, describe_model
 from elbert.serving.http.errors import ApiError
 from elbert.web import render_page
@@ -37,7 +38,9 @@ class PageHandlers:
         self._docs = Page(render_docs(document))
         # A regression has no exits to explore.
         is_regression = classifier.bundle.config.problem == "regression"
-        self._explorer = self._docs if is_regression else Page(render_page("explorer/explorer.html"))
+        self._explorer = (
+            self._docs if is_regression else Page(render_page("explorer/explorer.html", table=policy_table()))
+        )
 
     async def explorer(self, request: Request) -> Response:
         """``GET /``."""
