@@ -98,6 +98,12 @@ def test_the_last_checkpoint_is_the_last_whole_one(trained, tmp_path):
         find_checkpoint("last", tmp_path / "out")
 
 
+@pytest.mark.parametrize("flag", ["bf16_full_eval", "fp16_full_eval"])
+def test_an_evaluation_does_not_reduce_the_precision_that_is_written(tmp_path, flag):
+    run(tmp_path, tmp_path / "out", max_steps=1, **{flag: True})
+    assert {weight.dtype for weight in weights_of(tmp_path / "out").values()} == {torch.float32}
+
+
 def test_a_model_that_could_not_be_written_whole_is_not_there(tmp_path, monkeypatch):
     """The configuration is the last file, and without it a folder is no model."""
 
@@ -105,6 +111,6 @@ def test_a_model_that_could_not_be_written_whole_is_not_there(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Tokeniser, "save", fail)
-    with pytest.raises(InputError, match="cannot be written .*No space left on device"):
+    with pytest.raises(InputError, match="cannot be written, .*No space left on device"):
         run(tmp_path, tmp_path / "out", save_strategy="no", load_best_model_at_end=False)
     assert list((tmp_path / "out").iterdir()) == []

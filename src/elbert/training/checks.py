@@ -241,7 +241,7 @@ def report_lost_resources(output: Path) -> Iterator[None]:
         if not is_write_error(error):
             raise
         raise InputError(
-            f"{output}: cannot be written ({describe_error(error)}); "
+            f"{output}: cannot be written, the disk is probably full ({describe_error(error)}); "
             "free some space, then --resume_from_checkpoint last continues from the last checkpoint, if there is one"
         ) from error
 

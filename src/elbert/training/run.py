@@ -112,7 +112,7 @@ def train(
         trainer.add_callback(rehearsal)
         with report_rejected("training cannot begin", lambda: rehearsal.has_begun):
             trainer.train(resume_from_checkpoint=resume)
-        metrics = trainer.evaluate()
+        metrics = trainer.evaluate_unchanged()
         check_result(trainer, metrics)
         if report.has_stopped:
             console.print(f"the best model before that is written, of step {trainer.state.best_global_step}")

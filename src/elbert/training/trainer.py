@@ -87,6 +87,14 @@ class ElbertTrainer(Trainer):
             exclude_last_group(schedule)
         return schedule
 
+    def evaluate_unchanged(self) -> dict[str, float]:
+        """Evaluate after training; with ``bf16_full_eval`` transformers would convert the network itself."""
+        self.is_in_train = True
+        try:
+            return cast(dict[str, float], self.evaluate())
+        finally:
+            self.is_in_train = False
+
     def is_sound(self, metrics: dict[str, float]) -> bool:
         """Whether the network's weights and these metrics are finite, so that the network can be used."""
         is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
