@@ -7,7 +7,6 @@ disconnects is noticed whatever it sent ahead.
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -19,12 +18,12 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from elbert.serving.http.errors import ApiError
+from elbert.serving.http.heads import END, MAX_HEAD, NO_HTTP, RETURN, HeadScanner, prepare_head
 from elbert.serving.settings import HttpSettings
 
-MAX_HEAD = 65_536  # bytes of a request line and its headers, of a trailer, and of what is between parts of a body
-MAX_FIELDS = 256  # headers of a request; each costs a hundred times the bytes of the shortest one
 MAX_AHEAD = 65_536  # bytes that a client may send behind a request that is not answered yet
 MIN_READ = 16_384  # bytes of an answer that a client must read in ``head_seconds``
+MAX_CHUNKS = 16_384  # of a body: each costs as much as many bytes
 PART = 65_536  # bytes of a chunked body that are parsed at once
 PROBE_SECONDS = 0.25  # between checks whether a client that sends no more still reads
 LINGER_SECONDS = 1.0  # in which a client can read why it is disconnected
@@ -33,13 +32,7 @@ NO_LINGER = struct.pack("ii", 1, 0)
 SPARE_DESCRIPTORS = 64  # of the process, which are not for connections
 
 NOTHING = b""
-RETURN = ord("\r")
-END = b"\r\n\r\n"
 STATUS_PREFIX = b"HTTP/1.1 "  # of every answer
-_BLANK_LINES = re.compile(rb"(?:\r\n)*")
-_REQUEST_LINE = re.compile(rb"\r?\Z|[A-Z-]{1,24}(?: |\Z)")  # its beginning
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
-_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class ServerConfig(uvicorn.Config):
@@ -66,10 +59,10 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self._phase = HEAD
         self._unparsed: bytes | bytearray = NOTHING
-        self._searched = 0  # bytes of a head without its end
-        self._blank = 0  # bytes of blank lines before a head
+        self._heads = HeadScanner()
         self._body_left: int | None = 0  # None: chunked
         self._framing = 0  # bytes since the last byte of a body, or since its head
+        self._chunks = 0
         self._is_half_closed = False
         self._probe_timer: TimerHandle | None = None
         self.waits_since: float | None = self.loop.time()  # for the client; None while the server works
@@ -136,10 +129,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
+        super().on_headers_complete()  # fails for an address that cannot be parsed
         self._phase = BODY
-        self._blank = self._framing = 0
+        self._framing = self._chunks = 0
         self._body_left = _body_length(self.headers)
-        super().on_headers_complete()
         self.headers = []  # of a trailer, whose fields are not headers (RFC 9110, 6.5.1)
         if self.config.is_draining:
             self.cycle.keep_alive = False
@@ -147,6 +140,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
         self._framing = 0
+        self._chunks += 1
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -180,82 +174,59 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self, data: bytes | bytearray) -> None:
         """Parse up to the end of a request, and keep the rest."""
-        at, size = 0, len(data)
-        part: bytes | bytearray
-        while at < size and self._phase <= BODY:
-            if self._phase == HEAD:
-                if data[at] == RETURN:
-                    at = self._skip_blank_lines(data, at)
-                end = self._head_end(data, at)
-                part = self._read_head(data[at:end])
-            elif self._body_left is None:
-                end = self._part_end(data, at)
-                part = data[at:end]
-            else:
-                end = min(size, at + self._body_left)
-                part = data[at:end]
-                self._body_left -= end - at
-            if end <= at:
-                break
-            self._feed(part)
-            at = end
-        if self._phase == REJECTED:
+        try:
+            at = self._parse_request(data)
+        except ApiError as error:
+            self._reject(error)
             return
-        if at == size:
+        if at == len(data):
             self._unparsed = NOTHING
         elif at or data is not self._unparsed:
             self._unparsed = bytearray(data[at:])
         if self._phase == ANSWER:
             self._bound_ahead()
 
+    def _parse_request(self, data: bytes | bytearray) -> int:
+        """Return where parsing ended.
+
+        Raises:
+            ApiError: it is not HTTP, or it exceeds a bound.
+        """
+        at, size = 0, len(data)
+        while at < size and self._phase <= BODY:
+            if self._phase == HEAD:
+                if data[at] == RETURN:
+                    at = self._heads.skip_blank_lines(data, at)
+                end = self._heads.find_end(data, at)
+                if end > at:
+                    self._feed(prepare_head(data[at:end]))
+            elif self._body_left is None:
+                end = self._part_end(data, at)
+                self._feed(data[at:end])
+            else:
+                end = min(size, at + self._body_left)
+                self._body_left -= end - at
+                self._feed(data[at:end])
+            if end <= at:
+                break
+            at = end
+        return at
+
     def _bound_ahead(self) -> None:
         if len(self._unparsed) > MAX_AHEAD:  # answer this request only; the client may repeat the others
             self._unparsed = NOTHING
             self.cycle.keep_alive = False
 
-    def _skip_blank_lines(self, data: bytes | bytearray, at: int) -> int:
-        found = _BLANK_LINES.match(data, at)
-        start = at if found is None else found.end()
-        self._blank += start - at
-        if self._blank > MAX_HEAD:
-            self._reject("Malformed", "blank lines instead of a request")
-        return start
-
-    def _head_end(self, data: bytes | bytearray, at: int) -> int:
-        """Return where a head ends, or ``at`` if it is incomplete or rejected."""
-        found = data.find(END, at + max(0, self._searched - len(END) + 1))
-        size = (len(data) if found < 0 else found + len(END)) - at
-        if self._phase == REJECTED:
-            return at
-        if size > MAX_HEAD:
-            self._reject("HeaderTooLarge", f"the request line and its headers are larger than {MAX_HEAD:,} bytes")
-            return at
-        if found < 0:
-            # What can become no request is not waited for: TLS, other protocols, other line ends.
-            if not _REQUEST_LINE.match(data, at) or _BARE_LINE_FEED.search(data, at + self._searched):
-                self._reject("Malformed", NO_HTTP)
-            self._searched = size
-            return at
-        self._searched = 0
-        return at + size
-
-    def _read_head(self, head: bytes | bytearray) -> bytes:
-        """Return a head as it is parsed: an offer to change the protocol is ignored, not answered.
-
-        The parser would take the body of such a request for the other protocol, and lose it.
-        """
-        if not head:
-            return NOTHING
-        if head.count(b"\n") > MAX_FIELDS + 2:
-            self._reject("HeaderTooLarge", f"more than {MAX_FIELDS} headers")
-            return NOTHING
-        return _UPGRADE.sub(b"\r\nx-upgrade", head) if b"pgrade" in head.lower() else bytes(head)
-
     def _part_end(self, data: bytes | bytearray, at: int) -> int:
-        """Return where a part of a chunked body ends; no part has the end of one request and the start of another."""
+        """Return where a part of a chunked body ends; no part has the end of one request and the start of another.
+
+        Raises:
+            ApiError: it has too many chunks, or too much beside its content.
+        """
         if self._framing > MAX_HEAD:
-            self._reject("Malformed", f"more than {MAX_HEAD:,} bytes between two parts of the body, or behind it")
-            return at
+            raise ApiError("Malformed", f"more than {MAX_HEAD:,} bytes between two parts of the body, or behind it")
+        if self._chunks > MAX_CHUNKS:
+            raise ApiError("Malformed", f"more than {MAX_CHUNKS:,} chunks in a body")
         found = data.find(END, at, at + PART)
         end = found + len(END) if found >= 0 else min(len(data), at + PART)
         if found < 0:  # its first bytes may be the last of this part
@@ -265,15 +236,15 @@ class Connection(HttpToolsProtocol):
 
     def _feed(self, part: bytes | bytearray) -> None:
         try:
-            if part:
-                self.parser.feed_data(part)
+            self.parser.feed_data(part)
         except httptools.HttpParserUpgrade:
-            self._reject("Malformed", "CONNECT is for proxies")
+            raise ApiError("Malformed", "CONNECT is for proxies") from None
         except httptools.HttpParserError:
-            self._reject("Malformed", NO_HTTP)
+            raise ApiError("Malformed", NO_HTTP) from None
 
-    def _reject(self, kind: str, message: str) -> None:
+    def _reject(self, error: ApiError) -> None:
         """Answer outside of the application, read no more, and disconnect when the client had time to read it."""
+        is_answered = self._phase == BODY and self.cycle.response_complete
         self._phase = REJECTED
         self._unparsed = NOTHING
         self.waits_since = self.loop.time()
@@ -284,10 +255,11 @@ class Connection(HttpToolsProtocol):
         if is_answering and self.cycle.response_started:
             self.transport.close()
             return
-        retry = {"retry-after": "1"} if kind == "Overloaded" else {}
-        answer = ApiError(kind, message, {"connection": "close", **retry}).to_response()
-        lines = [STATUS_PREFIX + REASONS[kind], *(name + b": " + value for name, value in answer.raw_headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        if not is_answered:
+            error.headers["connection"] = "close"
+            answer = error.to_response()
+            lines = [STATUS_PREFIX + REASONS[error.kind], *(name + b": " + value for name, value in answer.raw_headers)]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.write_eof()
         self._timer.cancel()
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
@@ -305,7 +277,8 @@ class Connection(HttpToolsProtocol):
         if waiting:
             min(waiting)[-1]._reset()
         else:
-            self._reject("Overloaded", "too many connections (--max-connections); try again")
+            message = "too many connections (--max-connections); try again"
+            self._reject(ApiError("Overloaded", message, {"retry-after": "1"}))
 
     def _check(self) -> None:
         """Disconnect a client that does not complete a head, or does not read an answer."""
@@ -361,7 +334,6 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
-NO_HTTP = "this is no request of HTTP/1.1"
 REASONS = {
     "Malformed": b"400 Bad Request",
     "Overloaded": b"429 Too Many Requests",
