@@ -102,10 +102,10 @@ class Watch:
         return not any(self.describe_engine().values())
 
     def describe_engine(self) -> dict[str, int]:
-        """What is left, by place."""
+        """What remains, by place."""
         service = self.service
         worker, engines = service._worker, service._worker._engines
-        left = {
+        remaining = {
             "commands": len(worker._commands),
             "unreported": len(worker._unreported),
             "shadow": len(service._shadow._waiting),
@@ -124,15 +124,15 @@ class Watch:
                 "pools": len(engine._pools),
                 "due": len(engine._deadlines._due) + len(engine._deadlines._waiting),
             }.items():
-                left[name] = left.get(name, 0) + size
-        return left
+                remaining[name] = remaining.get(name, 0) + size
+        return remaining
 
 
 def check_empty(world: World, number: int) -> None:
-    """Nothing is left in a service that has stopped."""
+    """Nothing remains in a service that has stopped."""
     service, watch = world.services[number]
     admission, dispatcher = service._pipeline.admission, service._dispatcher
-    left = {
+    remaining = {
         "texts": admission.texts,
         "layer-tokens": admission.layer_tokens,
         "requests that tokenize": service._pipeline.tokenizing,
@@ -143,8 +143,8 @@ def check_empty(world: World, number: int) -> None:
     }
     if watch.violations:
         raise Violation(watch.violations[0])
-    if any(left.values()):
-        raise Violation(f"service {number} has stopped and holds {left}")
+    if any(remaining.values()):
+        raise Violation(f"service {number} has stopped and holds {remaining}")
 
 
 def check_answers(world: World) -> None:
@@ -194,7 +194,7 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
     indices = sorted(result.index for result in exchange.results)
     if len(set(indices)) < len(indices):
         raise Violation(f"a text has two answers: {indices}")
-    if not exchange.has_left and indices != list(range(len(exchange.texts))):
+    if not exchange.has_disconnected and indices != list(range(len(exchange.texts))):
         raise Violation(f"{len(exchange.texts)} texts, and answers to {indices}")
     for result in exchange.results:
         text, options = exchange.texts[result.index], exchange.options
@@ -301,6 +301,5 @@ def check_deadline(world: World, exchange: Exchange, result: TextResult) -> None
     most = 2 + ceil(rows / rows_in_call) * scenario.groups
     _, watch = world.services[exchange.service]
     calls = sum(due + world.began <= began and end <= ended + world.began for began, end in watch.steps)
-    world.late_calls.append((calls, most))
     if calls > most:
         raise Violation(f"due at {due:.5f} s, answered at {ended:.5f} s after {calls} calls more, of at most {most}")

@@ -125,8 +125,8 @@ class NumberTokeniser:
             raise TokenizerPanic("a panic of the tokenizer")
         if REFUSED in words:
             return InputError("the tokenizer fails on it")
-        numbers, room = [int(word) for word in words if word.isdecimal()], min(most, MAX_LENGTH) - 2
-        kept = numbers[:room] if direction == "right" else numbers[max(len(numbers) - room, 0) :]
+        numbers, most = [int(word) for word in words if word.isdecimal()], min(most, MAX_LENGTH) - 2
+        kept = numbers[:most] if direction == "right" else numbers[max(len(numbers) - most, 0) :]
         ids = [START, *kept, END]
         return Tokens(ids, [0] * len(ids), len(kept) < len(numbers))
 

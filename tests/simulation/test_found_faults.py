@@ -52,7 +52,7 @@ def test_a_stop_during_the_start_ends_the_start():
 
 
 def test_a_request_whose_tokenization_has_not_begun_at_the_stop_is_answered():
-    """It was cancelled, as if its client had left, and its client got nothing."""
+    """It was cancelled, as if its client had disconnected, and its client got nothing."""
     slow = (Trouble("tokenizer slow", 0.1, 2.0, 1.0),)
 
     async def script(world):

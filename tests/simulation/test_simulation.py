@@ -41,9 +41,9 @@ def iterations(seed):
     return world.loop.iterations
 
 
-@pytest.mark.parametrize("event", ["stop_at", "leave_at"])
+@pytest.mark.parametrize("event", ["stop_at", "disconnect_at"])
 @pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))])
-def test_the_service_may_stop_and_clients_may_leave_at_every_point(seed, event):
+def test_the_service_may_stop_and_clients_may_disconnect_at_every_point(seed, event):
     for iteration in range(1, iterations(seed) + 1):
         try:
             World(short(seed), **{event: iteration}).run()

@@ -26,7 +26,8 @@ SERVING = Path(elbert.serving.__file__).parent
 WATCHED = frozenset(str(SERVING / name) for name in ("worker.py", "tokenizer_pool.py"))
 PATIENCE = 300.0  # simulated seconds in which everything must be answered, once no new requests come
 FOREVER = 1e6  # simulated seconds
-MEMORY = 100.0  # simulated seconds in which a fault can have effects: a stuck call, and attempts to build the engine
+MEMORY = 60.0  # simulated seconds after a failed call in which the engine may be built again
+NEARLY = 0.8  # of the limit of a step: with other delays, a call of this length may be stuck
 
 
 @dataclass
@@ -41,15 +42,15 @@ class Exchange:
     results: list[TextResult] = field(default_factory=list)
     error: BaseException | None = None  # of the whole request
     is_accepted: bool = False
-    has_left: bool = False  # whether the client disconnected before it had all results
+    has_disconnected: bool = False  # whether the client disconnected before it had all results
     ended: float | None = None
 
 
 class World:
     """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
 
-    def __init__(self, scenario: Scenario, *, stop_at: int | None = None, leave_at: int | None = None) -> None:
-        """``stop_at``, ``leave_at``: before which iteration of the event loop the service stops, or clients leave."""
+    def __init__(self, scenario: Scenario, *, stop_at: int | None = None, disconnect_at: int | None = None) -> None:
+        """The service stops, or all clients disconnect, before this iteration of the event loop."""
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
@@ -62,19 +63,18 @@ class World:
             watched=watched,
         )
         self.loop = VirtualLoop(self.scheduler)
-        self.loop.interruptions = {stop_at: self._stop_soon, leave_at: self._leave}
+        self.loop.interruptions = {stop_at: self._stop_soon, disconnect_at: self._disconnect}
         self._requests: dict[int, asyncio.Task] = {}
         self._stopping: list[asyncio.Task] = []
         self.began = self.scheduler.now
         self.log: list[str] = []
         self.exchanges: list[Exchange] = []
         self.services: list[tuple[Service, Watch]] = []
-        self.failures: list[float] = []  # when a call of a backend failed or was stuck
+        self.failures: list[tuple[float, float]] = []  # begin and end of calls of a backend that fail or are stuck
         self.tokenizer_failures: list[float] = []
         self.busy: list[tuple[float, float]] = []  # begin and end of each call of a backend
         self.ready: dict[int, float] = {}  # when each service was ready, and when it was stopped
         self.stopped: dict[int, float] = {}
-        self.late_calls: list[tuple[int, int]] = []  # layer calls after a deadline, and the most that are allowed
         self._trouble = Random(f"trouble {scenario.seed}")
 
     def run(self) -> None:
@@ -128,8 +128,8 @@ class World:
         ):
             return True
         service, _ = self.services[exchange.service]
-        memory = FOREVER if service._worker.has_failed else MEMORY
-        return any(exchange.sent - memory <= when <= ended for when in self.failures)
+        memory = 0.0 if isinstance(error, BackendFailure) else FOREVER if service._worker.has_failed else MEMORY
+        return any(begin <= ended and exchange.sent - memory <= end for begin, end in self.failures)
 
     # The service and its faults
 
@@ -162,14 +162,14 @@ class World:
                 seconds *= strength
             elif kind == "stuck" and verb == "step":
                 seconds = strength
-        if seconds > self.scenario.settings.step_limit:
-            self.failures.append(self.now)
+        if seconds > NEARLY * self.scenario.settings.step_limit:
+            self.failures.append((self.now, self.now + seconds))
         began = self.now
         self._pass(seconds)
         self.busy.append((began, self.now))
         for _, strength in self._active("failing"):
             if self._trouble.random() < strength:
-                self.failures.append(self.now)
+                self.failures.append((self.now, self.now))
                 self.note(f"{verb} of {rows} rows fails")
                 raise RuntimeError("the backend fails")
 
@@ -236,10 +236,10 @@ class World:
         if self.services:
             self._stopping = [self.loop.create_task(self.stop(self.current), name="stop") for _ in range(2)]
 
-    def _leave(self) -> None:
+    def _disconnect(self) -> None:
         """Disconnect all clients, whatever their requests do now."""
         for number, task in self._requests.items():
-            self.exchanges[number].has_left |= task.cancel()
+            self.exchanges[number].has_disconnected |= task.cancel()
 
     async def _manage(self) -> None:
         for when in self.scenario.restarts:
@@ -304,11 +304,11 @@ class World:
         self._requests[exchange.number] = task
         if manner == "cancel":
             await asyncio.wait([task], timeout=self.scenario.draw_pause(random, random.choice((0.01, 0.3, 2.0))))
-            exchange.has_left |= task.cancel()
+            exchange.has_disconnected |= task.cancel()
         try:
             await task
         except asyncio.CancelledError:
-            if not exchange.has_left:
+            if not exchange.has_disconnected:
                 raise Violation(f"request {exchange.number} was cancelled, and its client is still there") from None
         except ElbertError as error:
             exchange.error = error
@@ -343,7 +343,7 @@ class World:
             async for result in stream:
                 exchange.results.append(result)
                 if manner == "close" and random.random() < 0.5:
-                    exchange.has_left = len(exchange.results) < len(exchange.texts)
+                    exchange.has_disconnected = len(exchange.results) < len(exchange.texts)
                     return
                 if manner == "slow":
                     await asyncio.sleep(self.scenario.draw_pause(random, 1.0))
@@ -357,7 +357,7 @@ def describe(exchange: Exchange) -> str:
         f"{r.index}:{type(r.error).__name__ if r.prediction is None else f'{r.prediction.depth} {r.prediction.reason}'}"
         for r in exchange.results
     ]
-    return f"{'left, ' if exchange.has_left else ''}{' '.join(answers)}"
+    return f"{'disconnected, ' if exchange.has_disconnected else ''}{' '.join(answers)}"
 
 
 @contextmanager
