@@ -72,8 +72,7 @@ def load(place, family, added=(), flags=None):
     return Tokeniser.load(write_folder(Path(place), family, settings), 512)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
+ANY_ROWS = given(
     family=st.sampled_from(FAMILIES),
     texts=st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
     limit=st.integers(7, 20),
@@ -83,14 +82,21 @@ def load(place, family, added=(), flags=None):
         {}, optional={flag: st.booleans() for flag in ("lstrip", "rstrip", "single_word", "normalized")}
     ),
 )
-def test_ids_are_those_of_the_whole_text(family, texts, limit, direction, added, flags):
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def check_rows(family, texts, limit, direction, added, flags):
     with tempfile.TemporaryDirectory() as place:
         tokeniser = load(place, family, added, flags)
     for row, text in zip(tokeniser.encode(texts, direction, limit), texts, strict=True):
         assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+test_ids_are_those_of_the_whole_text = settings(max_examples=50, **QUIET)(ANY_ROWS(check_rows))
+test_many_ids_are_those_of_the_whole_text = pytest.mark.slow(settings(max_examples=3000, **QUIET)(ANY_ROWS(check_rows)))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=LONG, limit=st.integers(5, 40), direction=st.sampled_from(["left", "right"]))
 def test_the_bundled_model_too(text, limit, direction):
     tokeniser = Tokeniser.load(BUNDLED, 512)
