@@ -170,7 +170,7 @@ function describeDepth(view, depth) {
   const value = values[depth - 1];
   const parts = [`${answer.name}${answer.score === null ? "" : ` ${formatShare(answer.score)}`}`];
   parts.push(`${signal} ${Number.isFinite(value) ? formatValue(value) : "not yet"}`);
-  if (track) parts.push(`${track.reason}: ${describeState(track, view.signals, depth).state}`);
+  if (track) parts.push(`rule ${track.reason}: ${describeState(track, view.signals, depth).state}`);
   const why = () => describeReason(view.rules, view.signals, view.exit);
   const exit = depth === view.exit.depth ? `Exit: ${why()}.` : depth > view.exit.depth ? "After the exit." : "";
   return `Depth ${depth}: ${parts.join(", ")}. ${exit}`.trim();
@@ -371,7 +371,7 @@ function picture(view, width, before) {
 
 function nameWindows(reason, size, depths) {
   if (size > depths) return `Answers (${reason} needs ${size} depths)`;
-  return `Answers, and every ${size} depths: green where ${reason} holds`;
+  return `Answers, and every ${size} depths: green holds`;
 }
 
 function stacks(svg, columns, view, { top, high, left, wide }) {
