@@ -91,7 +91,7 @@ class ElbertTrainer(Trainer):
         """Evaluate after training; with ``bf16_full_eval`` transformers would convert the network itself."""
         self.is_in_train = True
         try:
-            return cast(dict[str, float], self.evaluate())
+            return self.evaluate()
         finally:
             self.is_in_train = False
 
