@@ -72,16 +72,16 @@ def load(place, family, added=(), flags=None):
     return Tokeniser.load(write_folder(Path(place), family, settings), 512)
 
 
-ANY_ROWS = given(
-    family=st.sampled_from(FAMILIES),
-    texts=st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
-    limit=st.integers(7, 20),
-    direction=st.sampled_from(["left", "right"]),
-    added=st.lists(st.sampled_from(["<new>", "aa", "new York", "a,", "電影", "ab"]), max_size=2, unique=True),
-    flags=st.fixed_dictionaries(
+ROWS = {
+    "family": st.sampled_from(FAMILIES),
+    "texts": st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
+    "limit": st.integers(7, 20),
+    "direction": st.sampled_from(["left", "right"]),
+    "added": st.lists(st.sampled_from(["<new>", "aa", "new York", "a,", "電影", "ab"]), max_size=2, unique=True),
+    "flags": st.fixed_dictionaries(
         {}, optional={flag: st.booleans() for flag in ("lstrip", "rstrip", "single_word", "normalized")}
     ),
-)
+}
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
@@ -92,8 +92,17 @@ def check_rows(family, texts, limit, direction, added, flags):
         assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
 
 
-test_ids_are_those_of_the_whole_text = settings(max_examples=50, **QUIET)(ANY_ROWS(check_rows))
-test_many_ids_are_those_of_the_whole_text = pytest.mark.slow(settings(max_examples=3000, **QUIET)(ANY_ROWS(check_rows)))
+@settings(max_examples=50, **QUIET)
+@given(**ROWS)
+def test_ids_are_those_of_the_whole_text(**drawn):
+    check_rows(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, **QUIET)
+@given(**ROWS)
+def test_many_ids_are_those_of_the_whole_text(**drawn):
+    check_rows(**drawn)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))

@@ -113,11 +113,11 @@ def draw_folder(draw):
     return family, fast, values, change, files
 
 
-ANY_FOLDER = given(
-    folder=draw_folder(),
-    texts=st.lists(TEXT, min_size=3, max_size=6),
-    pairs=st.lists(st.tuples(TEXT, TEXT), max_size=4),
-)
+FOLDERS = {
+    "folder": draw_folder(),
+    "texts": st.lists(TEXT, min_size=3, max_size=6),
+    "pairs": st.lists(st.tuples(TEXT, TEXT), max_size=4),
+}
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
@@ -128,5 +128,14 @@ def check_folder(folder, texts, pairs):
         compare(path, texts, pairs)
 
 
-test_any_folder = settings(max_examples=40, **QUIET)(ANY_FOLDER(check_folder))
-test_many_folders = pytest.mark.slow(settings(max_examples=2000, **QUIET)(ANY_FOLDER(check_folder)))
+@settings(max_examples=40, **QUIET)
+@given(**FOLDERS)
+def test_any_folder(**drawn):
+    check_folder(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, **QUIET)
+@given(**FOLDERS)
+def test_many_folders(**drawn):
+    check_folder(**drawn)
