@@ -20,6 +20,7 @@ from elbert.cli.commands.serve import describe_flags
 from elbert.cli.main import parser
 from elbert.exits import POLICIES
 from elbert.exits.rules import Dial
+from elbert.exits.signals import SIGNALS
 from elbert.serving.http.openapi import ServerFacts, openapi_document
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -288,7 +289,8 @@ def policies() -> str:
         spec = f"{kind.name}({', '.join(dial.name for dial in kind.dials)})" if kind.dials else kind.name
         source = f" ({kind.citation})" if kind.citation else ""
         rows.append((f"`{spec}`", kind.summary + source, "<br>".join(map(describe_dial, kind.dials))))
-    return fill("policies.md", policies=table(*rows))
+    signals = [(f"`{signal.name}`", signal.about) for signal in SIGNALS.values() if signal.needs == "probabilities"]
+    return fill("policies.md", policies=table(*rows), signals=table(("signal", "is"), *signals))
 
 
 def describe_dial(dial: Dial) -> str:

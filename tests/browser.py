@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -25,15 +26,20 @@ NODE_MODULES = Path(os.environ.get("ELBERT_NODE_MODULES", Path(__file__).parents
 
 
 class Engine:
-    """V8 with some modules loaded, each as the object ``$<file name>``; there is no page in it."""
+    """V8 with modules and what they import, each as the object ``$<file name>``; there is no page in it."""
 
-    def __init__(self, entry):
+    def __init__(self, *modules):
         from py_mini_racer import MiniRacer
 
-        from elbert.web import read_script
+        from elbert.exits.encoding import policy_table
+        from elbert.web import read_source, write_table
+        from elbert.web.scripts import bundle_script
 
+        exports = {module: re.search(r"^export \w+ (\w+)", read_source(module), re.MULTILINE)[1] for module in modules}
+        entry = "".join(f'import {{ {name} }} from "./{module}";\n' for module, name in exports.items())
         self.engine = MiniRacer()
-        self.engine.eval(read_script(entry))
+        self.engine.eval(write_table(policy_table()))
+        self.engine.eval(bundle_script("main.js", lambda path: entry if path == "main.js" else read_source(path)))
 
     def __call__(self, function, *values):
         """The value of a JavaScript function ``(...values) => value``, carried over as JSON."""

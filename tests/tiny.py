@@ -80,6 +80,7 @@ def write_tokenizer(folder: Path, max_length: int = 64) -> None:
         "cls_token": "[CLS]",
         "sep_token": "[SEP]",
         "unk_token": "<unk>",
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 

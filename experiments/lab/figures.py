@@ -7,7 +7,7 @@ from typing import Any
 
 from elbert._atomic import open_atomic
 from elbert._optional import require
-from elbert.comparison.plots import STYLES, UNKNOWN
+from elbert.comparison.plots import find_style
 from lab.report import ENTROPIES, PLAIN, RULES
 from lab.selection import OURS, PAPERS
 
@@ -71,7 +71,7 @@ def curves(pooled: Record, name: str, linear: float | None) -> Any:
         there = [cells[family] for cells in pooled["cells"].values() if family in cells]
         if not there:
             continue
-        colour, dash, mark = ALONE if family == PLAIN else STYLES.get(family, UNKNOWN)
+        colour, dash, mark = ALONE if family == PLAIN else find_style(family)
         x = [pooled["depths"] / cell["mean_depth"]["mean"] for cell in there]
         y = [100 * cell["accuracy"]["mean"] for cell in there]
         error = [100 * (cell["accuracy"]["sd"] or 0) for cell in there]

@@ -18,7 +18,7 @@ from elbert.bundle.certificate import files_hash
 from elbert.cli.commands.env import collect_facts
 from elbert.data import read_examples
 from elbert.errors import InputError
-from elbert.evaluation import Outputs, collect, load_outputs, parse_target
+from elbert.evaluation import Outputs, collect, load_outputs, read_targets
 from elbert.evaluation.report import depth_metrics
 from lab.fit import Machine, fit
 from lab.parts import Prepared
@@ -200,8 +200,8 @@ def collect_outputs(classifier: Classifier, file: Path) -> Outputs:
     """The probabilities of every depth for every text of a file."""
     examples = list(read_examples(str(file)))
     config = classifier.bundle.config
-    labels = [parse_target(example, config.labels, config.problem) for example in examples]
-    return collect(classifier, [example.content() for example in examples], labels)
+    _, targets = read_targets(examples, config.labels, config.problem)
+    return collect(classifier, [example.content() for example in examples], targets)
 
 
 def measure_outputs(outputs: Outputs) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Setting:
 
     ``field_default`` is the default of the Python field, where it differs from the default of the flag.
     ``default_text`` describes a default that is no value, such as "the bundled model".
-    ``ignored_value`` returns a value of the environment variable that the system sets by itself.
+    ``is_ignored`` finds values of the environment variable that the system sets by itself, for another purpose.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Setting:
     is_switch: bool
     is_repeatable: bool
     has_flag: bool
-    ignored_value: Callable[[], str] | None
+    is_ignored: Callable[[str], bool] | None
 
     @property
     def flag(self) -> str:
@@ -179,7 +179,7 @@ def setting(
     aliases: tuple[str, ...] = (),
     is_repeatable: bool = False,
     has_flag: bool = True,
-    ignored_value: Callable[[], str] | None = None,
+    is_ignored: Callable[[str], bool] | None = None,
 ) -> Any:
     """A dataclass field with the metadata of a setting; see :class:`Setting`.
 
@@ -187,7 +187,7 @@ def setting(
     """
     shown = default if flag_default is None else flag_default
     found = Setting(
-        "", shown, help, read, metavar, default_text, aliases, read is truth, is_repeatable, has_flag, ignored_value
+        "", shown, help, read, metavar, default_text, aliases, read is truth, is_repeatable, has_flag, is_ignored
     )
     return field(default=default, metadata={"setting": found})
 

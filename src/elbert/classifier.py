@@ -231,7 +231,7 @@ class Classifier:
         """
         for step in self.early_exit_loop(TokenList(tokens), policy, keep_trace=keep_trace):
             for failure in step.failures:
-                raise failure.error
+                raise name_text(failure.error, failure.identity)
             yield from step.exits
 
     def early_exit_loop(self, source: Source, policy: Policy, *, keep_trace: bool = False) -> Iterator[StepResult]:
@@ -295,10 +295,16 @@ def check_threads(threads: int | None) -> int | None:
 def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Prediction]:
     """Yield the predictions before the first error, and raise it."""
     with closing(results):  # at once: an error that is kept keeps this frame, and with it the thread of a live stream
-        for result in results:
+        for number, result in enumerate(results):
             if isinstance(result, Exception):
-                raise result
+                raise name_text(result, number)
             yield result
+
+
+def name_text(error: Exception, number: int) -> Exception:
+    """Return an error of a text with its position in the input."""
+    name = f"text {number}"
+    return type(error)(f"{name}: {error}") if isinstance(error, InputError) and name not in str(error) else error
 
 
 def _check_positive(name: str, value: int, maximum: int | None = None) -> int:

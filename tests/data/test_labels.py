@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_data_files import parquet, write
 
 from elbert.data import (
@@ -175,6 +177,31 @@ def test_the_form_of_lists_is_that_of_the_file():
     for known, label in ((two, [1, 0]), (one, [0])):
         with pytest.raises(InputError, match="can be a 0/1 vector or a list of indices"):
             known.read_several(label)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["[", "a;b"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(label=st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)))
+def test_any_value_is_read_or_an_error_and_as_its_text_is(label):
+    def outcomes(value):
+        for read in (LabelSet(NAMES).read_class, LabelSet(NAMES).read_several, resolve_value):
+            try:
+                yield read(value)
+            except InputError:
+                yield "error"
+
+    found = [*outcomes(label)]
+    if not isinstance(label, dict | None):
+        cell = label if isinstance(label, str) else str(label) if isinstance(label, float) else json.dumps(label)
+        assert [*outcomes(cell)] == found
+
+
+def test_a_name_that_cannot_be_written_is_an_error(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"text": "a", "label": "a"}\n{"text": "a", "label": "\\ud800"}\n')
+    with pytest.raises(BadRow, match=r"a\.jsonl:2: label .* holds a lone surrogate"):
+        read_label_names(path)
 
 
 def test_missing_labels():

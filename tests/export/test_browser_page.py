@@ -13,6 +13,7 @@ from elbert.bundle import Bundle
 from elbert.data import read_examples
 from elbert.export.browser import write_page
 from elbert.export.session import Session
+from synthetic_policy import DOUBT, add_entries
 
 SST2 = DATA / "sst2" / "validation.parquet"
 SHOWN = """() => {
@@ -148,7 +149,7 @@ def test_every_depth_is_shown_beside_the_exit_and_its_time(opened, dialled):
     wait_until(page, "!document.getElementById('down').hidden")
     assert page.locator("#depths .column").count() == 12
     assert page.text_content("#depths .flag") == f"exit at {depth}: entropy"
-    assert re.fullmatch(r"entropy [0-9.]+ is below 0\.25", why)
+    assert re.fullmatch(r"entropy [0-9.]+ < 0\.25", why)
     times = page.inner_text("#result .times")
     assert re.search(r"[0-9.]+ m?s[\s\S]*Every depth takes\s+[0-9.]+ m?s\s+[0-9.]+× as long", times)
     assert page.locator("#track .ran").count() == depth
@@ -256,9 +257,27 @@ def test_a_page_of_a_policy_that_reads_nothing(opened, runtime, tmp_path):
     write_page(None, "depth(4)", tmp_path / "site", runtime=runtime, dtype="int8", dials="required")
     page = opened(tmp_path / "site")
     label, depth, why, _ = classify(page, "a warm and funny film")
-    assert (label, depth, why) == ("positive", 4, "every text exits at depth 4")
+    assert (label, depth, why) == ("positive", 4, "depth 4 ≥ 4")
     page.get_by_role("spinbutton", name="Depth").fill("7")
     wait_until(page, "document.getElementById('where').textContent === 'Exit at depth 7 of 12'")
+
+
+def test_a_synthetic_policy_is_driven_in_the_page(opened, runtime, tmp_path, monkeypatch):
+    add_entries(monkeypatch)
+    write_page(None, "doubt(0.05)", tmp_path / "site", runtime=runtime, dtype="float32", dials="required")
+    page = opened(tmp_path / "site")
+    text = "the plot is thin , but the acting is so warm that i left the cinema smiling"
+    for limit, times in [(0.05, 2), (0.3, 2), (0.3, 5), (0.0, 2)]:
+        page.get_by_role("spinbutton", name="Smallest probability").fill(str(limit))
+        page.get_by_role("spinbutton", name="Depths, as").fill(str(times))
+        chosen = str(DOUBT(limit, times))
+        wait_until(page, f"document.getElementById('policy-now').textContent === {json.dumps(chosen)}")
+        _, depth, why, _ = classify(page, text)
+        [expected] = Classifier.load(policy=chosen, dtype="float32", threads=1).predict([text])
+        assert depth == expected.depth
+        assert ("smallest" in why) == (expected.reason != "last")
+    wait_until(page, "!document.getElementById('down').hidden")
+    assert f"exit at {depth}: " in page.text_content("#depths .flag")
 
 
 def tiny_folder(folder, **changes):

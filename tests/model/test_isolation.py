@@ -13,6 +13,7 @@ import torch
 
 import elbert
 from elbert.classifier import Classifier
+from elbert.explain import explain
 from elbert.model.precision import can_int8
 from tiny import texts
 
@@ -65,6 +66,18 @@ def test_predictions_are_equal_whatever_is_set(reference, bundle_folder, name):
         loaded = Classifier.load(bundle_folder, "entropy(0.4)", dtype=classifier.dtype)
         assert loaded.predict(TEXTS, trace=True) == expected
     assert loaded.predict(TEXTS, trace=True) == expected
+
+
+def test_explanations_are_equal_whatever_is_set(bundle_folder):
+    """They also run the reference model of transformers."""
+    classifier = Classifier.load(bundle_folder, "entropy(0.4)", dtype="float32")
+    expected = explain(classifier, TEXTS[0]).steps
+    for name in ("default device meta", "autocast bfloat16", "default float64", "gradients"):
+        with SURROUNDINGS[name]():
+            found = explain(classifier, TEXTS[0]).steps
+        assert [step.scores for step in found] == [step.scores for step in expected], name
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.attention == pytest.approx(theirs.attention, abs=1e-6)
 
 
 def test_settings_may_change_within_a_stream(reference):

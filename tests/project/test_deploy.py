@@ -211,3 +211,10 @@ def test_the_dashboard_shows_metrics_of_the_server():
     shown = {name for expression in expressions() for name in re.findall(r"\b(?:te|elbert)_[a-z_]+", expression)}
     assert shown <= exposed, shown - exposed
     assert {"te_queue_size", "elbert_exit_depth_bucket", "elbert_operating_point", "elbert_shadow_upper"} <= shown
+
+
+def test_a_missing_key_stops_the_deployment():
+    deployment = next(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    [key] = [entry for entry in container["env"] if entry["name"] == "API_KEY"]
+    assert not key["valueFrom"]["secretKeyRef"].get("optional"), "a misspelt secret would serve without a key"

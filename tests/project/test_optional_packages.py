@@ -50,6 +50,21 @@ except elbert.MissingExtra as missing:
 """
 
 
+MODULES = """
+import pkgutil
+from importlib import import_module
+import elbert
+for module in pkgutil.walk_packages(elbert.__path__, "elbert.", onerror=lambda name: None):
+    if not module.name.endswith("__main__"):
+        try:
+            import_module(module.name)
+        except elbert.MissingExtra:
+            pass
+        except ImportError as error:
+            print(module.name, error)
+"""
+
+
 def run_blocked(code, *arguments, stdin=""):
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED + code, *map(str, arguments)], input=stdin, capture_output=True, text=True
@@ -144,3 +159,7 @@ def test_explanations_work_without_attention(results):
 
 def test_the_library_works_without_optional_packages(folder):
     assert run_blocked(LIBRARY, folder / "model") == "this needs transformers: pip install 'elbert[train]'\n"
+
+
+def test_every_module_can_be_imported_or_names_its_extra():
+    assert run_blocked(MODULES) == ""

@@ -106,7 +106,6 @@ class Traffic(RuleBasedStateMachine):
         ]
         assert len(self.parts.dispatcher) == self.parts.admission.texts == len(waiting)
         assert self.parts.admission.layer_tokens == sum(6 * len(row.tokens.ids) for row in waiting)
-        assert sum(self.parts.dispatcher.policies.values()) == len(waiting)
         assert self.parts.dispatcher.waiting <= len(waiting)
 
     def everybody_is_answered_in_the_end(self):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import threading
 import time
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from troubled import FakeClock, tiny_classifier, troubled_classifier
 
 from elbert.errors import InputError, PolicyError
+from elbert.serving import dispatcher
 from elbert.serving.dispatcher import NullObserver
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
 from elbert.serving.service import Service
@@ -140,6 +142,8 @@ def test_truncation_on_the_left_keeps_the_end(text):
     [
         ({"policy": "entropy(7)"}, PolicyError, "accepted is entropy"),
         ({"policy": "depth(9)"}, PolicyError, "6 depths"),
+        ({"policy": " | ".join(f"patience({n})" for n in range(1000, 970, -1))}, PolicyError, "at most 60"),
+        ({"policy": "tempered(" * 40 + "gap(1)" + ",1)" * 40}, PolicyError, "reads 241 numbers"),
         ({"policy": "quick"}, PolicyError, "operating point: safe"),
         ({"deadline_ms": 0}, InputError, "milliseconds above 0"),
         ({"deadline_ms": float("nan")}, InputError, "milliseconds above 0"),
@@ -178,6 +182,55 @@ def test_a_deadline_costs_depth_and_not_the_prediction():
     serving(test, classifier=troubled_classifier(clock), clock=clock, step_limit=1e9)
 
 
+def test_a_deadline_that_passes_during_tokenization_rejects_the_request():
+    async def test(service):
+        encode = service.classifier.tokeniser.encode_each
+        go = threading.Event()
+        service._pipeline._tokenizers._tokeniser = SimpleNamespace(
+            encode_each=lambda *arguments: go.wait(30) and encode(*arguments), max_length=64
+        )
+        with pytest.raises(Overloaded, match="deadline passed"):
+            await service.classify(["a good film"], deadline_ms=20)
+        assert service._pipeline.admission.texts == service._pipeline.tokenizing == 0
+        go.set()
+        (item,) = await service.gather(["a good film"], deadline_ms=60_000)
+        assert item.prediction is not None
+
+    serving(test)
+
+
+def test_a_result_that_cannot_be_delivered_fails_its_texts_and_no_other(monkeypatch):
+    async def test(service):
+        def fail(*_):
+            monkeypatch.setattr(dispatcher, "build_predictions", sound)
+            raise ValueError("no prediction")
+
+        sound = dispatcher.build_predictions
+        monkeypatch.setattr(dispatcher, "build_predictions", fail)
+        logging.disable(logging.ERROR)
+        (item,) = await service.gather(["a good film"])
+        logging.disable(logging.NOTSET)
+        assert isinstance(item.error, BackendFailure)
+        (item,) = await service.gather(["a good film"])
+        assert item.prediction is not None
+
+    serving(test)
+
+
+def test_a_service_that_is_stopped_while_it_starts_does_not_start():
+    async def run():
+        service = Service(troubled_classifier())
+        starting = asyncio.create_task(service.start())
+        await asyncio.sleep(0)
+        await service.stop()
+        with pytest.raises(NotReady, match="stopped before"):
+            await starting
+        assert not service.is_ready
+        assert starting.done()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():
     async def test(service):
         service.classifier.backend.before_step = lambda: time.sleep(0.005)
@@ -194,19 +247,22 @@ def test_overload_is_rejected_at_once_and_accepted_requests_are_answered():
     serving(test, max_concurrent_requests=10)
 
 
-def test_too_many_different_policies_at_once_are_rejected():
-    async def test(service):
-        service.classifier.backend.before_step = lambda: time.sleep(0.005)
-        async with (
-            await service.classify(["a"], policy="patience(5)"),
-            await service.classify(["a"], policy="patience(4)"),
-        ):
-            with pytest.raises(Overloaded, match="2 different policies"):
-                await service.classify(["a"], policy="depth(5)")
-            async with await service.classify(["a"], policy="patience(4)"):
-                pass
+def test_any_number_of_policies_share_the_layer_calls_and_reject_no_client():
+    specs = [f"entropy({number / 1000})" for number in range(100)]
+    expected = [tiny_classifier().predict(["a good film"], spec)[0] for spec in specs]
 
-    serving(test, max_policies=2)
+    async def test(service):
+        found = await asyncio.gather(*(service.gather(["a good film"], policy=spec) for spec in specs))
+        for ((item,), same), spec in zip(zip(found, expected), specs):
+            assert (item.prediction.label, item.prediction.depth, item.point) == (same.label, same.depth, spec)
+        service.classifier.backend.before_step = lambda: time.sleep(0.005)
+        attackers = [asyncio.create_task(service.gather(["a"], policy=f"entropy({n / 10**6:.6f})")) for n in range(100)]
+        await until(lambda: service.info()["under_way"] == 100)
+        for spec in (None, "safe", "fast", "full", "depth(1)", "entropy(0.123)"):
+            assert (await service.gather(["good"], policy=spec))[0].prediction is not None
+        await asyncio.gather(*attackers)
+
+    serving(test)
 
 
 @pytest.mark.parametrize("way", ["cancelled", "closed", "left"])

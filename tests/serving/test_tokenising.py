@@ -6,6 +6,7 @@ import threading
 import pytest
 from troubled import troubled_classifier
 
+from elbert.errors import InputError
 from elbert.serving.errors import NotReady, TokenizerFailure
 from elbert.serving.tokenizer_pool import SHARED_CHARACTERS, TokenizerPool
 
@@ -18,14 +19,16 @@ class Watched:
         self.max_length = self.own.max_length
         self.threads, self.seen, self.go = set(), [], threading.Event()
         self.go.set()
+        self.begun = threading.Event()
 
-    def encode(self, texts, *direction):
+    def encode_each(self, texts, *direction):
+        self.begun.set()
         self.go.wait(10)
         self.threads.add(threading.get_ident())
         self.seen.append(list(texts))
         if "panic" in texts:
             raise RuntimeError("a panic")
-        return self.own.encode(texts, *direction)
+        return self.own.encode_each(texts, *direction)
 
 
 def counting(tokenizers):
@@ -81,6 +84,32 @@ def test_a_failure_affects_only_its_request():
     run(test)
 
 
+def test_a_text_that_the_tokenizer_fails_on_affects_no_other(monkeypatch):
+    class Fragile:
+        """A tokenizer of the library that panics on one text."""
+
+        def __init__(self, own):
+            self.own = own
+
+        def encode_batch_fast(self, texts):
+            if any("panic" in text for text in texts):
+                raise SystemError("a panic\nat line 7")
+            return self.own.encode_batch_fast(texts)
+
+        encode_batch = encode_batch_fast
+
+    async def test(tokenizers, tokeniser):
+        encoder = tokeniser.own._encoder
+        monkeypatch.setattr(encoder, "_tokenizer", Fragile(encoder._tokenizer))
+        found = await tokenizers.tokenize(["good", "panic!", 3, "bad"], truncate=True, direction="right")
+        assert [found[0], found[3]] == tokeniser.own.encode(["good", "bad"])
+        assert isinstance(found[1], TokenizerFailure)
+        assert str(found[1]) == "text 1: the tokenizer fails on it (SystemError: a panic)"
+        assert isinstance(found[2], InputError)
+
+    run(test)
+
+
 def test_a_long_request_is_handed_over_alone():
     async def test(tokenizers, tokeniser):
         sizes = counting(tokenizers)
@@ -121,5 +150,61 @@ def test_closing_rejects_waiting_requests_whose_clients_are_still_there():
             await tokenizers.tokenize(["late"], truncate=True, direction="right")
         tokeniser.go.set()
         assert await first == tokeniser.own.encode(["good"])
+
+    run(test, workers=1)
+
+
+async def occupy(tokenizers, tokeniser):
+    """A request with which the only thread has begun."""
+    first = asyncio.create_task(together(tokenizers, ["first"]))
+    while not tokeniser.begun.is_set():
+        await asyncio.sleep(0.001)
+    return first
+
+
+def test_a_short_request_does_not_wait_for_long_ones_that_came_just_before():
+    long = ["good film " * 200_000]
+
+    async def test(tokenizers, tokeniser):
+        tokeniser.go.clear()
+        first = await occupy(tokenizers, tokeniser)
+        heavy = asyncio.create_task(together(tokenizers, long, long, long))
+        await asyncio.sleep(0.01)
+        light = asyncio.create_task(together(tokenizers, ["light"]))
+        await asyncio.sleep(0.01)
+        tokeniser.go.set()
+        assert [len(found) for found in await asyncio.gather(first, heavy, light)] == [1, 3, 1]
+        assert tokeniser.seen == [["first"], ["light"], long, long, long]
+
+    run(test, workers=1)
+
+
+def test_long_requests_are_overtaken_for_the_time_that_they_take_and_no_longer():
+    async def test(tokenizers, tokeniser):
+        tokeniser.go.clear()
+        first = await occupy(tokenizers, tokeniser)
+        long = asyncio.create_task(together(tokenizers, ["good " * 2000]))  # 10 ms
+        await asyncio.sleep(0.05)
+        light = asyncio.create_task(together(tokenizers, ["light"]))
+        await asyncio.sleep(0.01)
+        tokeniser.go.set()
+        await asyncio.gather(first, long, light)
+        assert tokeniser.seen == [["first"], ["good " * 2000], ["light"]]
+
+    run(test, workers=1)
+
+
+def test_texts_of_a_client_that_disconnected_are_not_tokenized():
+    async def test(tokenizers, tokeniser):
+        tokeniser.go.clear()
+        first = await occupy(tokenizers, tokeniser)
+        cancelled = asyncio.create_task(tokenizers.tokenize(["cancelled"], truncate=True, direction=None))
+        await asyncio.sleep(0.01)
+        cancelled.cancel()
+        await asyncio.sleep(0.01)
+        tokeniser.go.set()
+        await first
+        await together(tokenizers, ["last"])
+        assert tokeniser.seen == [["first"], ["last"]]
 
     run(test, workers=1)

@@ -28,6 +28,7 @@ POINTS = {
     },
 }
 COUNT = 12
+CAPACITY = Capacity(4, 400)  # of the parts below
 
 
 class FakeClock:
@@ -44,7 +45,7 @@ class Troubled:
     def __init__(self, backend, clock=None):
         self._backend, self._clock = backend, clock
         self.config, self.device = backend.config, backend.device
-        self.duration, self.failing, self.nan, self.calls = 1.0, 0, 0, 0
+        self.duration, self.per_token, self.failing, self.nan, self.calls = 1.0, 0.0, 0, 0, 0
         self.before_step = None
 
     def embed(self, ids, type_ids, layout):
@@ -55,7 +56,7 @@ class Troubled:
         if self.before_step is not None:
             self.before_step()
         if self._clock is not None:
-            self._clock.now += self.duration
+            self._clock.now += self.duration + self.per_token * layout.tokens
         if self.failing:
             self.failing -= 1
             raise RuntimeError("the layer fell over")
@@ -95,8 +96,9 @@ def reference():
 class Parts:
     """Worker, dispatcher and admission on one thread: :meth:`turn` is a turn of the worker."""
 
-    def __init__(self, max_texts=20, max_layer_tokens=2000, share=0.0):
+    def __init__(self, max_texts=20, max_layer_tokens=2000, share=0.0, capacity=CAPACITY):
         self.clock = FakeClock()
+        self.capacity = capacity
         self.classifier = troubled_classifier(self.clock)
         self.backend = self.classifier.backend
         self.worker = Worker(self._engines, self._on_step, pause=0, clock=self.clock)
@@ -110,7 +112,7 @@ class Parts:
 
     def _engines(self):
         (harmless,) = self.classifier.tokeniser.encode(["a"])
-        return Engines(self.backend, Capacity(4, 400), harmless, self.clock)
+        return Engines(self.backend, self.capacity, harmless, self.clock)
 
     def _on_step(self, step):
         self.steps.append(step)
@@ -122,14 +124,15 @@ class Parts:
     def submit(self, numbers, deliver, spec="safe", deadline=None, trace=False, raw=False):
         """Rows of these reference texts; raises what the pipeline would."""
         tokens, _ = reference()
+        return self.submit_tokens([tokens[n] for n in numbers], deliver, spec, deadline, trace, raw)
+
+    def submit_tokens(self, tokens, deliver, spec="safe", deadline=None, trace=False, raw=False):
+        """Rows of these tokens."""
         chosen = self.points.choose(spec)
-        ticket = self.admission.admit(len(numbers))
-        ticket.charge([len(tokens[n].ids) * 6 for n in numbers])
+        ticket = self.admission.admit(len(tokens))
+        ticket.charge([len(t.ids) * 6 for t in tokens])
         due = None if deadline is None else self.clock.now + deadline
-        rows = [
-            Row(i, tokens[n], chosen, ticket, deliver, 0.0, self.clock.now, due, trace, raw)
-            for i, n in enumerate(numbers)
-        ]
+        rows = [Row(i, t, chosen, ticket, deliver, 0.0, self.clock.now, due, trace, raw) for i, t in enumerate(tokens)]
         try:
             self.dispatcher.submit(rows)
         except Exception:

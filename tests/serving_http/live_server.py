@@ -16,7 +16,7 @@ import torch
 
 from elbert.classifier import Classifier
 from elbert.serving.http import HttpSettings, Metrics, application
-from elbert.serving.http.server import Server, bind_socket, uvicorn_config
+from elbert.serving.http.server import Server, bind_socket, server_config
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
 from tiny import write_bundle
@@ -80,7 +80,8 @@ class Live:
         self.classifier = held_classifier() if classifier is None else classifier
         self.metrics = Metrics(self.classifier)
         self.service = Service(self.classifier, Settings(pause=0.001, **settings), observer=self.metrics)
-        self.app = application(self.service, http or HttpSettings("tiny"), self.metrics)
+        self.http = http or HttpSettings("tiny")
+        self.app = application(self.service, self.http, self.metrics)
         self.backend = self.classifier.backend
 
     def __enter__(self):
@@ -88,7 +89,7 @@ class Live:
         self.port = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._up = threading.Event()
-        self._server = Server(uvicorn_config(self.app), self._up.set)
+        self._server = Server(server_config(self.app, self.http), self._up.set)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         assert self._up.wait(30)

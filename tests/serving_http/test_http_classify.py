@@ -1,6 +1,7 @@
 """``/v1/classify``, whole and line by line; the Open Inference Protocol; pages."""
 
 import json
+import time
 
 import pytest
 from live_server import Live, tiny_classifier, until
@@ -93,10 +94,22 @@ def test_a_policy_that_cannot_be_read(live, policy):
 
 
 def test_a_deadline_is_kept_with_the_best_so_far(live):
-    [item] = items(live, ["a good film"], policy="full", deadline_ms=0.01)
+    body = json.dumps({"inputs": ["a good film"], "policy": "full", "deadline_ms": 300}).encode()
+    with live.held(), live.connect("POST", "/v1/classify", body, connection="close") as place:
+        until(lambda: live.service.info()["under_way"] == 1)
+        time.sleep(0.35)
+        live.backend.open.set()
+        answer = b"".join(iter(lambda: place.recv(1000), b""))
+    [item] = json.loads(answer.partition(b"\r\n\r\n")[2])["data"]
     assert (item["reason"], item["depth"]) == ("deadline", 1)
     [item] = items(live, ["a good film"], policy="full", deadline_ms=60_000)
     assert item["reason"] == "last"
+
+
+def test_a_deadline_that_passes_before_the_first_layer_is_rejected_or_costs_depth(live):
+    status, _, answer = live.post("/v1/classify", {"inputs": ["a"], "policy": "full", "deadline_ms": 0.01})
+    assert status in (200, 429)
+    assert answer.get("error_type") == "Overloaded" or answer["data"][0]["reason"] == "deadline"
 
 
 def test_errors_are_per_text(live):

@@ -161,7 +161,7 @@ def test_a_tokenizer_that_fails(live, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(live.classifier.tokeniser, "encode", fail)
+    monkeypatch.setattr(live.classifier.tokeniser, "encode_each", fail)
     status, _, answer = live.post("/predict", {"inputs": "a good film"})
     assert (status, answer["error_type"]) == (422, "Tokenizer")
     assert "inside" not in answer["error"]

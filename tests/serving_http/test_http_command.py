@@ -132,3 +132,24 @@ def test_when_the_time_is_up_it_ends_and_says_so():
     with much_to_do("--shutdown-timeout", 0.5) as server:
         assert server.process.wait(60) == 1
         assert "--shutdown-timeout 0.5" in server.process.stderr.read()
+
+
+def test_on_this_machine_it_answers_to_names_of_this_machine_and_a_closed_terminal_ends_it_orderly(folder):
+    with Process("--model-id", folder, HOSTNAME="login01.cluster.example") as server:
+        for host, status in (("localhost", 200), ("evil.example", 403)):
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+                connection.request("GET", "/info", headers={"host": host})
+                assert connection.getresponse().status == status
+        status, _, error = server.end(signal.SIGHUP)
+    assert status == 0
+    assert (
+        error == "elbert: HOSTNAME is the name of a machine, 'login01.cluster.example', and ignored; see --hostname\n"
+    )
+
+
+def test_with_a_key_or_an_allowed_name_it_answers_to_it(folder):
+    with Process("--model-id", folder, API_KEY="k", ALLOWED_HOST="api.example") as server:
+        for host, status in (("api.example", 401), ("evil.example", 403)):
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+                connection.request("GET", "/info", headers={"host": host})
+                assert connection.getresponse().status == status

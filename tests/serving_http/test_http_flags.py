@@ -36,6 +36,7 @@ def test_every_flag_can_stand_in_the_environment():
         "json_output": "TRUE",
         "strict": "1",
         "cors_allow_origin": "https://a, https://b",
+        "hostname": "0.0.0.0",
         "shadow": "0.5",
     }
     for flag in FLAGS:
@@ -131,3 +132,69 @@ def test_one_thread_of_the_processor_is_left_for_http(monkeypatch, torchs, ours)
     assert serve.default_threads() == ours
     assert settled().threads is None
     assert settled("--threads", "2").threads == 2
+
+
+OTHER_NAMES = ["login01.cluster.example", "node-7", "localhost.localdomain", "not a host", "-", "7"]
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_a_machines_name_in_the_environment_is_ignored_and_reported(name, capsys):
+    assert settled(HOSTNAME=name).hostname == "127.0.0.1"
+    serve.report_machine_name(None, name)
+    error = capsys.readouterr().err
+    assert error.startswith("elbert: HOSTNAME is the name of a machine")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.2", "::", "::1", "localhost", "LOCALHOST"])
+def test_an_address_in_the_environment_is_a_choice(address, capsys):
+    assert settled(HOSTNAME=address).hostname == address
+    serve.report_machine_name(None, address)
+    assert capsys.readouterr().err == ""
+
+
+def test_this_machines_own_name_is_ignored_without_a_word(capsys):
+    own = socket.gethostname().partition(".")[0]
+    for name in (own, f"{own}.example", own.upper(), ""):
+        serve.report_machine_name(None, name)
+    serve.report_machine_name("0.0.0.0", "login01")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"HOSTNAME": "192.0.2.1"}, "HOSTNAME is no address of this machine"),
+        ({"PORT": "TAKEN"}, "choose another PORT"),
+        ({"PORT": "tcp://10.0.0.1:3000"}, "PORT: expected a whole number"),
+        ({"MAX_CONNECTIONS": "0"}, "MAX_CONNECTIONS: expected"),
+        ({"OPERATING_POINT": "fastest", "PORT": "0"}, "(set in the environment: PORT, OPERATING_POINT)"),
+        ({"MODEL_ID": "./nowhere", "PORT": "0"}, "MODEL_ID"),
+        ({"REVISION": "main", "PORT": "0"}, "REVISION"),
+        ({"ADAPTIVE": "none", "PORT": "0"}, "ADAPTIVE"),
+    ],
+)
+def test_errors_name_the_variable_that_a_setting_comes_from(variables, named, monkeypatch, capsys):
+    for flag in FLAGS:
+        monkeypatch.delenv(flag.variable, raising=False)
+    with bind_socket("127.0.0.1", 0) as place:
+        place.listen()
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(place.getsockname()[1]) if value == "TAKEN" else value)
+        assert main(["serve"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("elbert: error: ")
+    assert all(name in named or name in error for name in variables)
+    shown = named.strip("()").split(": ")[-1].split(", ") if named.startswith("(") else [named]
+    assert all(part in error for part in shown)
+
+
+def test_errors_name_the_flag_where_it_was_used(monkeypatch, capsys):
+    monkeypatch.setenv("HOSTNAME", "192.0.2.1")
+    with bind_socket("127.0.0.1", 0) as place:
+        place.listen()
+        assert main(["serve", "--hostname", "127.0.0.1", "--port", str(place.getsockname()[1])]) == 2
+    assert "choose another --port" in capsys.readouterr().err
+    assert main(["serve", "--hostname", "192.0.2.1", "--port", "0"]) == 2
+    assert "--hostname is no address of this machine" in capsys.readouterr().err

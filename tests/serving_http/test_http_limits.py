@@ -130,12 +130,7 @@ def test_bodies_that_wait_are_bounded_together(small, monkeypatch):
     assert small.post("/predict", {"inputs": "a"})[0] == 200
 
 
-@pytest.mark.parametrize("parser", [None, "httptools"])
-def test_what_is_no_http(monkeypatch, parser):
-    from elbert.serving.http import server as protocol
-
-    found = protocol.find_spec
-    monkeypatch.setattr(protocol, "find_spec", lambda name: found(name) if name == parser else None)
+def test_what_is_no_http():
     with Live(http=HttpSettings("tiny", payload_limit=1000)) as server:
         with server.connect("BAD METHOD", "/") as place:
             answer = b"".join(iter(lambda: place.recv(1000), b""))
@@ -145,9 +140,8 @@ def test_what_is_no_http(monkeypatch, parser):
         check_error(server.post("/predict", {"inputs": "a" * 1000}), 413, "PayloadTooLarge")
 
 
-def test_a_client_that_never_completes_its_head_is_disconnected(monkeypatch):
-    monkeypatch.setattr("elbert.serving.http.server.HEAD_SECONDS", 0.1)
-    with Live() as server:
+def test_a_client_that_never_completes_its_head_is_disconnected():
+    with Live(http=HttpSettings("tiny", head_seconds=0.1)) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as place:
             place.sendall(b"GET /health HTTP/1.1\r\nhost:")
             assert place.recv(10) == b""

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from elbert.serving.http import HttpSettings, Metrics
+from elbert.serving.http.logs import FIELDS, JsonLines, configure_logging
 from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, metric_label
-from elbert.serving.http.middleware import FIELDS, JsonLines, configure_logging, log_exchange
+from elbert.serving.http.middleware import log_exchange
 from tiny import texts
 
 TEI = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from elbert.errors import BundleError, InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong
-from elbert.serving.http.body import CHARACTERS_PER_TOKEN, ParsedRequest, count_characters, limit_characters
+from elbert.serving.http.body import ParsedRequest
 from elbert.serving.http.errors import MAX_MESSAGE, STATUS, ApiError, one_line, to_api_error
 from elbert.serving.http.headers import quote_header
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
@@ -214,15 +214,3 @@ def test_functions_of_logits(values):
     scores = [entry.score for entry in rank_labels(soft)]
     assert scores == sorted(scores, reverse=True)
     assert len(rank_labels(soft, 2)) == min(2, len(values))
-
-
-def test_texts_are_cut_before_they_are_tokenised():
-    most = CHARACTERS_PER_TOKEN * 2
-    text = "a" * most + "b"
-    assert limit_characters([text, "c"], 2, "right", truncate=True) == ["a" * most, "c"]
-    assert limit_characters([text], 2, "left", truncate=True) == ["a" * (most - 1) + "b"]
-    assert count_characters(limit_characters([(text, text)], 2, "left", truncate=True)[0]) == 2 * most
-    short = ["x" * most]
-    assert limit_characters(short, 2, "right", truncate=False) is short
-    with pytest.raises(ApiError, match="501 characters"):
-        limit_characters([text], 2, "right", truncate=False)

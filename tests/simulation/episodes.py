@@ -1,11 +1,12 @@
 """Runs episodes, and replays one: `python tests/simulation/episodes.py SEED` prints what happens in it.
 
-`python tests/simulation/episodes.py FIRST LAST` searches: it runs the episodes of these seeds and names those that fail.
+`python tests/simulation/episodes.py FIRST LAST` runs the episodes of these seeds, and names those that fail.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -55,13 +56,23 @@ def replay(seed: int) -> int:
     else:
         return 0
     finally:
-        print(*(world.scenario, *world.log), sep="\n")
+        sys.stdout.write("\n".join(map(str, (world.scenario, *world.log, ""))))
+
+
+def search(seeds: Iterable[int]) -> int:
+    """Print the seeds whose episodes fail; return their number."""
+    failures = 0
+    for seed in seeds:
+        if (found := find_violation(seed)) is not None:
+            failures += 1
+            sys.stdout.write(f"seed {seed}: {found[1]}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{failures} episodes fail\n")
+    return failures
 
 
 if __name__ == "__main__":
     numbers = [int(argument) for argument in sys.argv[1:]]
     if len(numbers) == 1:
         sys.exit(replay(numbers[0]))
-    failures = [found for seed in range(numbers[0], numbers[1] + 1) if (found := find_violation(seed))]
-    print(*(f"seed {seed}: {violation}" for seed, violation in failures), f"{len(failures)} fail", sep="\n")
-    sys.exit(bool(failures))
+    sys.exit(search(range(numbers[0], numbers[1] + 1)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING
 
 from scenario import POINTS
-from table_model import BROKEN, MAX_LENGTH, NAN, PANIC, UNEMBEDDABLE, UNKNOWN_TOKEN, NumberTokeniser
+from table_model import BROKEN, MAX_LENGTH, NAN, PANIC, REFUSED, UNEMBEDDABLE, UNKNOWN_TOKEN, NumberTokeniser
 
 from elbert.errors import InputError
 from elbert.inference import DEADLINE
 from elbert.prediction import Prediction
-from elbert.serving.results import TextResult
 from elbert.serving.admission import EXCESS
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TokenizerFailure, TooLong
+from elbert.serving.errors import BackendFailure, Overloaded, TokenizerFailure, TooLong
+from elbert.serving.results import TextResult
 
 if TYPE_CHECKING:
     from world import Exchange, World
@@ -53,7 +53,8 @@ class Watch:
         self._check_bounds()
 
     def on_reject(self, error) -> None:
-        if isinstance(error, Overloaded) and not self.service._pipeline.admission.texts:
+        is_alone = not self.service._pipeline.admission.texts
+        if is_alone and isinstance(error, Overloaded) and "deadline passed" not in str(error):
             self._report(f"rejected although nothing is in progress: {error}")
         self._check_bounds()
 
@@ -84,17 +85,13 @@ class Watch:
         most = EXCESS * admission.max_layer_tokens + max(request - admission.max_layer_tokens, 0)
         if not 0 <= admission.layer_tokens <= most:
             self._report(f"{admission.layer_tokens} layer-tokens in progress, of at most {most}")
-        if len(dispatcher.policies) > settings.max_policies:
-            self._report(f"{len(dispatcher.policies)} policies in progress, of at most {settings.max_policies}")
         if admission.texts < len(dispatcher):
             self._report(f"{admission.texts} texts are counted, and {len(dispatcher)} are in progress")
-        if sum(dispatcher.policies.values()) != len(dispatcher) + service._pipeline.tokenizing:
-            self._report(f"{len(dispatcher)} rows have {sum(dispatcher.policies.values())} policies")
         self._check_engine()
 
     def _check_engine(self) -> None:
         engines = self.service._worker._engines
-        for engine in find_engines(engines):
+        for engine in engines.all if engines is not None else ():
             scheduler = engine._scheduler
             live, tokens = list(scheduler._live.values()), scheduler._live_tokens
             if sum(live) != tokens:
@@ -105,16 +102,16 @@ class Watch:
         return not any(self.describe_engine().values())
 
     def describe_engine(self) -> dict[str, int]:
-        """What is left, by place."""
+        """What remains, by place."""
         service = self.service
         worker, engines = service._worker, service._worker._engines
-        left = {
+        remaining = {
             "commands": len(worker._commands),
             "unreported": len(worker._unreported),
             "shadow": len(service._shadow._waiting),
             "rows": len(service._dispatcher),
         }
-        for engine in find_engines(engines):
+        for engine in engines.all if engines is not None else ():
             scheduler = engine._scheduler
             for name, size in {
                 "requests": len(engine),
@@ -127,32 +124,27 @@ class Watch:
                 "pools": len(engine._pools),
                 "due": len(engine._deadlines._due) + len(engine._deadlines._waiting),
             }.items():
-                left[name] = left.get(name, 0) + size
-        return left
-
-
-def find_engines(engines):
-    return [] if engines is None else engines.all if hasattr(engines, "all") else [engines._requests, engines._idle]
+                remaining[name] = remaining.get(name, 0) + size
+        return remaining
 
 
 def check_empty(world: World, number: int) -> None:
-    """Nothing is left in a service that has stopped."""
+    """Nothing remains in a service that has stopped."""
     service, watch = world.services[number]
     admission, dispatcher = service._pipeline.admission, service._dispatcher
-    left = {
+    remaining = {
         "texts": admission.texts,
         "layer-tokens": admission.layer_tokens,
         "requests that tokenize": service._pipeline.tokenizing,
         "rows": len(dispatcher),
         "waiting rows": dispatcher.waiting,
-        "policies": len(dispatcher.policies),
         "texts by the events": watch.under_way,
         "shadow texts": len(service._shadow._waiting),
     }
     if watch.violations:
         raise Violation(watch.violations[0])
-    if any(left.values()):
-        raise Violation(f"service {number} has stopped and holds {left}")
+    if any(remaining.values()):
+        raise Violation(f"service {number} has stopped and holds {remaining}")
 
 
 def check_answers(world: World) -> None:
@@ -182,7 +174,7 @@ class Offline:
 
     def ids(self, text: str, direction: str) -> tuple[int, ...] | None:
         """The tokens of a text; None if the tokenizer fails on it."""
-        return None if PANIC in text else tuple(self._tokeniser.encode([text], direction)[0].ids)
+        return None if PANIC in text or REFUSED in text else tuple(self._tokeniser.encode([text], direction)[0].ids)
 
     def predict(self, ids: tuple[int, ...], spec: str) -> Prediction:
         """The prediction under an operating point or a policy spec."""
@@ -197,17 +189,20 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
     if exchange.error is not None:
         if exchange.results:
             raise Violation(f"results and then {exchange.error!r}")
-        return check_rejection(world, exchange)
+        check_rejection(world, exchange)
+        return
     indices = sorted(result.index for result in exchange.results)
     if len(set(indices)) < len(indices):
         raise Violation(f"a text has two answers: {indices}")
-    if not exchange.has_left and indices != list(range(len(exchange.texts))):
+    if not exchange.has_disconnected and indices != list(range(len(exchange.texts))):
         raise Violation(f"{len(exchange.texts)} texts, and answers to {indices}")
     for result in exchange.results:
         text, options = exchange.texts[result.index], exchange.options
         ids = offline.ids(text, options["direction"])
         if ids is None:
-            raise Violation(f"the tokenizer fails on {text!r}, and it has the answer {result}")
+            if not isinstance(result.error, TokenizerFailure):
+                raise Violation(f"the tokenizer fails on {text!r}, and it has the answer {result}")
+            continue
         is_long = len(text.split()) > MAX_LENGTH - 2
         expected = TooLong if is_long and not options["truncate"] else None
         if expected is None and UNKNOWN_TOKEN in ids:
@@ -215,7 +210,9 @@ def check_exchange(world: World, offline: Offline, exchange: Exchange) -> None:
         if expected is None and FAULTS & set(ids):
             expected = BackendFailure
         if expected is not None:
-            if not isinstance(result.error, expected) and not (result.error and world.has_cause(exchange, result.error)):
+            if not isinstance(result.error, expected) and not (
+                result.error and world.has_cause(exchange, result.error)
+            ):
                 raise Violation(f"{text!r}: expected {expected.__name__}, received {result}")
         elif result.prediction is not None:
             check_prediction(offline, ids, result, options)
@@ -234,6 +231,11 @@ def check_rejection(world: World, exchange: Exchange) -> None:
         is_expected = isinstance(error, Overloaded) or world.has_cause(exchange, error)
     if not is_expected:
         raise Violation(f"rejected with {error!r}, and nothing has failed") from error
+    if exchange.options["deadline_ms"] is not None:
+        due = exchange.sent + exchange.options["deadline_ms"] / 1000
+        stalled = measure_overlap(world.list_stalls(), due, exchange.ended)
+        if exchange.ended - due - stalled > IDLE_SECONDS:
+            raise Violation(f"due at {due:.5f} s, rejected at {exchange.ended:.5f} s: {error!r}") from error
 
 
 def check_prediction(offline: Offline, ids: tuple[int, ...], result: TextResult, options: dict) -> None:
@@ -268,12 +270,16 @@ def is_near(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
     return found.keys() == expected.keys() and all(abs(found[k] - expected[k]) <= TOLERANCE for k in found)
 
 
+def measure_overlap(intervals: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """The seconds between ``begin`` and ``end`` that are in the intervals, which overlap if several threads work."""
+    return sum(min(b, end) - max(a, begin) for a, b in intervals if a < end and b > begin)
+
+
 def check_progress(world: World, exchange: Exchange, result: TextResult) -> None:
     """While a text waits for its answer, the backend works: the time until then is that of its calls."""
     begin = exchange.sent + result.timings.tokenise
     end = begin + result.timings.queue + result.timings.inference
-    stalled = [(a - world.began, b - world.began) for a, b in world.scheduler.stalled]
-    work = sum(min(b, end) - max(a, begin) for a, b in (*world.busy, *stalled) if a < end and b > begin)
+    work = measure_overlap((*world.busy, *world.list_stalls()), begin, end)
     if end - begin - work > IDLE_SECONDS:
         raise Violation(f"from {begin:.5f} s to {end:.5f} s the worker works for {work:.5f} s only: {result}")
 
@@ -295,6 +301,5 @@ def check_deadline(world: World, exchange: Exchange, result: TextResult) -> None
     most = 2 + ceil(rows / rows_in_call) * scenario.groups
     _, watch = world.services[exchange.service]
     calls = sum(due + world.began <= began and end <= ended + world.began for began, end in watch.steps)
-    world.late_calls.append((calls, most))
     if calls > most:
         raise Violation(f"due at {due:.5f} s, answered at {ended:.5f} s after {calls} calls more, of at most {most}")

@@ -1,4 +1,4 @@
-"""A scenario: everything that a seed decides before the service starts. The model, the settings, the texts, the faults."""
+"""A scenario: what a seed decides before the service starts, such as the model, the settings, the texts, the faults."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from table_model import (
     MAX_LENGTH,
     NAN,
     PANIC,
+    REFUSED,
     UNEMBEDDABLE,
     UNKNOWN_TOKEN,
     VOCABULARY,
@@ -24,7 +25,7 @@ from elbert.serving.settings import Settings
 
 SPECS = ("full", "depth(1)", "depth(3)", "entropy(0.3)", "confidence(0.8)", "patience(2)", "patience(1)")
 POINTS = (("safe", "entropy(0.2)", 8.0), ("balanced", "patience(2)", 5.0), ("fast", "depth(2)", 2.0))
-FAULTY = {"nan": NAN, "broken": BROKEN, "unembeddable": UNEMBEDDABLE, "unknown": UNKNOWN_TOKEN}
+FAULTY = (NAN, BROKEN, UNEMBEDDABLE, UNKNOWN_TOKEN)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Scenario:
         return cls(
             seed=seed,
             seconds=seconds,
-            depths=(depths := random.choice((4, 6, 12, 24))),
+            depths=random.choice((4, 6, 12, 24)),
             groups=random.choice((1, 1, 1, 2)),
             labels=random.choice((2, 3)),
             multi_label=random.random() < 0.2,
@@ -90,7 +91,7 @@ class Scenario:
             think_seconds=clients / rate,
             texts=tuple(draw_text(random) for _ in range(24)),
             faulty_texts=tuple(
-                f"{draw_text(random)} {word}" for word in random.sample([*map(str, FAULTY.values()), PANIC], 2)
+                f"{draw_text(random)} {word}" for word in random.sample([*map(str, FAULTY), PANIC, REFUSED], 2)
             ),
             specs=tuple(random.sample([None, None, "safe", "balanced", "fast", *SPECS], random.randint(1, 6))),
             troubles=tuple(draw_trouble(random, seconds) for _ in range(random.choice((0, 1, 2, 4)))),
@@ -137,7 +138,6 @@ def draw_settings(random: Random, rows: int, tokens: int) -> Settings:
         shadow=random.choice((0.0, 0.0, 0.3, 1.0)),
         shadow_window=20,
         tokenization_workers=random.randint(1, 3),
-        max_policies=random.choice((2, 3, 16)),
         step_limit=random.choice((5.0, 60.0)),
         most_failures=random.randint(1, 3),
         pause=random.choice((0.01, 0.5)),
@@ -166,5 +166,3 @@ def draw_trouble(random: Random, seconds: float) -> Trouble:
     )
     length = random.uniform(0.1, 2.0) if kind in ("stuck", "tokenizer slow") else random.expovariate(1) * 5
     return Trouble(kind, begin, begin + min(length, 20.0), strength)
-
-

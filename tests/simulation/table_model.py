@@ -13,6 +13,7 @@ import torch
 
 from elbert.bundle import Bundle, OperatingPoint
 from elbert.classifier import Classifier
+from elbert.errors import InputError
 from elbert.exits import policy
 from elbert.model import ModelConfig
 from elbert.tokenization import Tokens
@@ -22,7 +23,7 @@ MAX_LENGTH = 24
 START, END = 2, 3
 NAN, BROKEN, UNEMBEDDABLE = 4, 5, 6  # tokens: the output is NaN; the layer fails; the embedding fails
 UNKNOWN_TOKEN = VOCABULARY + 5  # the engine rejects it
-PANIC = "panic"  # a word on which the tokenizer fails
+PANIC, REFUSED = "panic", "refused"  # words on which the tokenizer fails: with the whole request, with the text
 PRIME = 65_521  # keys are below it, so that float32 holds them exactly
 
 
@@ -103,21 +104,29 @@ class NumberTokeniser:
     """Texts are numbers between spaces, each of them a token. ``before(texts)`` runs before each call."""
 
     max_length = MAX_LENGTH
+    truncation_side = "right"
     vocab_size = VOCABULARY
 
     def __init__(self, before: Callable[[list], None] = lambda texts: None) -> None:
         self._before = before
 
-    def encode(self, texts, direction="right", max_tokens=None):
+    def encode(self, texts, direction=None, max_length=None):
+        """The tokens of each text."""
+        return self.encode_each(texts, direction, max_length)
+
+    def encode_each(self, texts, direction=None, max_length=None):
+        """The tokens or the error of each text."""
         self._before(texts)
-        return [self._encode(text, direction, max_tokens or MAX_LENGTH) for text in texts]
+        return [self._encode(text, direction or self.truncation_side, max_length or MAX_LENGTH) for text in texts]
 
     def _encode(self, text, direction, most):
         words = (text if isinstance(text, str) else " ".join(text)).split()
         if PANIC in words:
             raise TokenizerPanic("a panic of the tokenizer")
-        numbers, room = [int(word) for word in words if word.isdecimal()], min(most, MAX_LENGTH) - 2
-        kept = numbers[:room] if direction == "right" else numbers[max(len(numbers) - room, 0) :]
+        if REFUSED in words:
+            return InputError("the tokenizer fails on it")
+        numbers, most = [int(word) for word in words if word.isdecimal()], min(most, MAX_LENGTH) - 2
+        kept = numbers[:most] if direction == "right" else numbers[max(len(numbers) - most, 0) :]
         ids = [START, *kept, END]
         return Tokens(ids, [0] * len(ids), len(kept) < len(numbers))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from virtual_threads import Scheduler, VirtualExecutor
 
@@ -21,6 +22,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._clock_resolution = 1e-9
         self._is_woken = False
         self._threads = VirtualExecutor(scheduler, 4, "default")
+        self.iterations = 0
+        self.interruptions: dict[int | None, Callable[[], None]] = {}  # what happens before an iteration
         self.errors: list[str] = []  # of callbacks, and of tasks whose result was never read
         self.set_exception_handler(lambda _, context: self.errors.append(describe(context)))
 
@@ -69,6 +72,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._is_woken = True
 
     def _run_once(self) -> None:
+        self.iterations += 1
+        if self.iterations in self.interruptions:
+            self.interruptions[self.iterations]()
         random, later = self._scheduler.random, []
         if len(self._ready) > 1:
             ready = list(self._ready)

@@ -75,7 +75,7 @@ class VirtualThread:
         except BaseException as error:
             self.error = error
         self._is_finished = True
-        self._scheduler.leave(self)
+        self._scheduler.remove(self)
 
 
 class Scheduler:
@@ -148,7 +148,7 @@ class Scheduler:
         self.pause()
         return thread
 
-    def leave(self, thread: VirtualThread) -> None:
+    def remove(self, thread: VirtualThread) -> None:
         """Remove a thread that has ended, and let another run."""
         self.threads.remove(thread)
         self.ended.append(thread)
@@ -157,12 +157,12 @@ class Scheduler:
 
     def end(self) -> list[str]:
         """End the threads that are still there; return their names. Called on the main thread."""
-        self._is_over, left = True, [thread.name for thread in self.threads[1:]]
+        self._is_over, remaining = True, [thread.name for thread in self.threads[1:]]
         while len(self.threads) > 1:
             self.current = self.threads[1]
             self.current.hand_over()
             self.threads[0].await_turn()
-        return left
+        return remaining
 
     @contextmanager
     def watch_lines(self):

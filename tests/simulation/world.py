@@ -26,7 +26,8 @@ SERVING = Path(elbert.serving.__file__).parent
 WATCHED = frozenset(str(SERVING / name) for name in ("worker.py", "tokenizer_pool.py"))
 PATIENCE = 300.0  # simulated seconds in which everything must be answered, once no new requests come
 FOREVER = 1e6  # simulated seconds
-MEMORY = 100.0  # simulated seconds in which a fault can have effects: a stuck call, and attempts to build the engine
+MEMORY = 60.0  # simulated seconds after a failed call in which the engine may be built again
+NEARLY = 0.8  # of the limit of a step: with other delays, a call of this length may be stuck
 
 
 @dataclass
@@ -41,14 +42,15 @@ class Exchange:
     results: list[TextResult] = field(default_factory=list)
     error: BaseException | None = None  # of the whole request
     is_accepted: bool = False
-    has_left: bool = False  # whether the client disconnected before it had all results
+    has_disconnected: bool = False  # whether the client disconnected before it had all results
     ended: float | None = None
 
 
 class World:
     """Runs one episode of a scenario; :meth:`run` raises :class:`Violation` at the first broken promise."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, stop_at: int | None = None, disconnect_at: int | None = None) -> None:
+        """The service stops, or all clients disconnect, before this iteration of the event loop."""
         self.scenario = scenario
         self.random = Random(f"world {scenario.seed}")
         watched = WATCHED if scenario.watches_lines else frozenset()
@@ -61,16 +63,18 @@ class World:
             watched=watched,
         )
         self.loop = VirtualLoop(self.scheduler)
+        self.loop.interruptions = {stop_at: self._stop_soon, disconnect_at: self._disconnect}
+        self._requests: dict[int, asyncio.Task] = {}
+        self._stopping: list[asyncio.Task] = []
         self.began = self.scheduler.now
         self.log: list[str] = []
         self.exchanges: list[Exchange] = []
         self.services: list[tuple[Service, Watch]] = []
-        self.failures: list[float] = []  # when a call of a backend failed or was stuck
+        self.failures: list[tuple[float, float]] = []  # begin and end of calls of a backend that fail or are stuck
         self.tokenizer_failures: list[float] = []
         self.busy: list[tuple[float, float]] = []  # begin and end of each call of a backend
         self.ready: dict[int, float] = {}  # when each service was ready, and when it was stopped
         self.stopped: dict[int, float] = {}
-        self.late_calls: list[tuple[int, int]] = []  # layer calls after a deadline, and the most that are allowed
         self._trouble = Random(f"trouble {scenario.seed}")
 
     def run(self) -> None:
@@ -94,6 +98,10 @@ class World:
             asyncio._set_running_loop(before)
         if remaining:
             raise Violation(f"threads do not end: {', '.join(remaining)}")
+
+    def list_stalls(self) -> list[tuple[float, float]]:
+        """The times in which the operating system stopped a thread."""
+        return [(begin - self.began, end - self.began) for begin, end in self.scheduler.stalled]
 
     def note(self, line: str) -> None:
         """Add a line to the episode's log."""
@@ -120,8 +128,8 @@ class World:
         ):
             return True
         service, _ = self.services[exchange.service]
-        memory = FOREVER if service._worker.has_failed else MEMORY
-        return any(exchange.sent - memory <= when <= ended for when in self.failures)
+        memory = 0.0 if isinstance(error, BackendFailure) else FOREVER if service._worker.has_failed else MEMORY
+        return any(begin <= ended and exchange.sent - memory <= end for begin, end in self.failures)
 
     # The service and its faults
 
@@ -154,14 +162,14 @@ class World:
                 seconds *= strength
             elif kind == "stuck" and verb == "step":
                 seconds = strength
-        if seconds > self.scenario.settings.step_limit:
-            self.failures.append(self.now)
+        if seconds > NEARLY * self.scenario.settings.step_limit:
+            self.failures.append((self.now, self.now + seconds))
         began = self.now
         self._pass(seconds)
         self.busy.append((began, self.now))
         for _, strength in self._active("failing"):
             if self._trouble.random() < strength:
-                self.failures.append(self.now)
+                self.failures.append((self.now, self.now))
                 self.note(f"{verb} of {rows} rows fails")
                 raise RuntimeError("the backend fails")
 
@@ -194,8 +202,9 @@ class World:
         if self.scenario.is_quiet_at_end:
             await self._finish("the clients", *clients)
             await self._become_empty()
-        await self._stop(self.current)
+        await self._finish("stopping", *(self._stopping or [asyncio.create_task(self.stop(self.current))]))
         await self._finish("the clients", *clients)
+        await self._finish("stopping", *self._stopping)
         for number in range(len(self.services)):
             check_empty(self, number)
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -209,17 +218,28 @@ class World:
             await self.services[number][0].start()
             self.ready[number] = self.now
             self.note("a service is ready")
-        except BackendFailure as error:
-            if not self.failures:
+        except (BackendFailure, NotReady) as error:
+            if not (self.stopped if isinstance(error, NotReady) else self.failures):
                 raise Violation("a service does not start although its backend works") from error
             self.note("a service does not start")
 
-    async def _stop(self, number: int) -> None:
+    async def stop(self, number: int) -> None:
+        """Stop a service."""
         service, _ = self.services[number]
         self.note(f"service {number} stops")
         self.stopped[number] = self.now
         has_finished = await service.stop()
         self.note(f"service {number} has stopped: {has_finished}")
+
+    def _stop_soon(self) -> None:
+        """Stop the service, whatever its requests do now; an operator may also do it twice."""
+        if self.services:
+            self._stopping = [self.loop.create_task(self.stop(self.current), name="stop") for _ in range(2)]
+
+    def _disconnect(self) -> None:
+        """Disconnect all clients, whatever their requests do now."""
+        for number, task in self._requests.items():
+            self.exchanges[number].has_disconnected |= task.cancel()
 
     async def _manage(self) -> None:
         for when in self.scenario.restarts:
@@ -228,12 +248,14 @@ class World:
             self._create_service()
             starting = asyncio.create_task(self._begin(self.current), name="restart")
             await asyncio.sleep(self.random.choice((0.0, 0.5)))
-            await self._stop(old)
+            await self.stop(old)
             await starting
         await asyncio.sleep(max(self.scenario.seconds - self.now, 0.0))
 
     async def _finish(self, what: str, *tasks: asyncio.Task) -> None:
         """Wait for tasks, and raise their error; they must end within a bounded time."""
+        if not tasks:
+            return
         limit = max(self.scenario.seconds - self.now, 0.0) + PATIENCE
         _, pending = await asyncio.wait(tasks, timeout=limit)
         if pending and self.loop.errors:
@@ -266,7 +288,8 @@ class World:
     async def _client(self, number: int) -> None:
         random = Random(f"client {self.scenario.seed} {number}")
         while True:
-            await asyncio.sleep(self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7))
+            pause = self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7)
+            await asyncio.sleep(min(pause, max(self.scenario.seconds - self.now, 0.0)))
             if self.now >= self.scenario.seconds:
                 return
             together = random.choice((1, 1, 1, 1, 6))
@@ -278,27 +301,31 @@ class World:
         manner = random.choice(("gather", "gather", "iterate", "slow", "close", "cancel"))
         self.note(f"request {exchange.number}: {len(exchange.texts)} texts, {exchange.options}, {manner}")
         task = asyncio.create_task(self._consume(exchange, manner, random), name=f"request {exchange.number}")
+        self._requests[exchange.number] = task
         if manner == "cancel":
             await asyncio.wait([task], timeout=self.scenario.draw_pause(random, random.choice((0.01, 0.3, 2.0))))
-            exchange.has_left = task.cancel()
+            exchange.has_disconnected |= task.cancel()
         try:
             await task
         except asyncio.CancelledError:
-            if not exchange.has_left:
+            if not exchange.has_disconnected:
                 raise Violation(f"request {exchange.number} was cancelled, and its client is still there") from None
         except ElbertError as error:
             exchange.error = error
+        del self._requests[exchange.number]
         exchange.ended = self.now
         self.note(f"request {exchange.number}: {describe(exchange)}")
 
     def _draw_request(self, random: Random) -> Exchange:
         scenario = self.scenario
-        texts = [random.choice(scenario.texts) for _ in range(random.randint(1, scenario.settings.max_client_batch_size))]
+        count = random.randint(1, scenario.settings.max_client_batch_size)
+        texts = [random.choice(scenario.texts) for _ in range(count)]
         if random.random() < 0.1:
             texts[random.randrange(len(texts))] = random.choice(scenario.faulty_texts)
+        deadline = random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2)
         options = {
             "policy": random.choice(scenario.specs),
-            "deadline_ms": None if random.random() < 0.6 else random.choice((1, 20, 300, 3000)) * random.uniform(0.5, 2),
+            "deadline_ms": None if random.random() < 0.6 else deadline,
             "trace": random.random() < 0.2,
             "raw": random.random() < 0.2,
             "truncate": random.random() < 0.8,
@@ -316,7 +343,7 @@ class World:
             async for result in stream:
                 exchange.results.append(result)
                 if manner == "close" and random.random() < 0.5:
-                    exchange.has_left = len(exchange.results) < len(exchange.texts)
+                    exchange.has_disconnected = len(exchange.results) < len(exchange.texts)
                     return
                 if manner == "slow":
                     await asyncio.sleep(self.scenario.draw_pause(random, 1.0))
@@ -330,7 +357,7 @@ def describe(exchange: Exchange) -> str:
         f"{r.index}:{type(r.error).__name__ if r.prediction is None else f'{r.prediction.depth} {r.prediction.reason}'}"
         for r in exchange.results
     ]
-    return f"{'left, ' if exchange.has_left else ''}{' '.join(answers)}"
+    return f"{'disconnected, ' if exchange.has_disconnected else ''}{' '.join(answers)}"
 
 
 @contextmanager

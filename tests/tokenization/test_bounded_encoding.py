@@ -1,6 +1,5 @@
 """A long text is tokenised only as far as truncation keeps it, with the ids of the whole."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import pytest
 from folders import FAMILIES, MAKERS, OWN_CLASS, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
 from elbert.tokenization import Tokeniser, bounded_encoding
-from elbert.tokenization.bounded_encoding import BoundedEncoder
 from elbert.tokenization.truncation import truncate
 
 BUNDLED = Path(bounded_encoding.__file__).parents[1] / "bundled"
@@ -75,25 +72,40 @@ def load(place, family, added=(), flags=None):
     return Tokeniser.load(write_folder(Path(place), family, settings), 512)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    family=st.sampled_from(FAMILIES),
-    texts=st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
-    limit=st.integers(7, 20),
-    direction=st.sampled_from(["left", "right"]),
-    added=st.lists(st.sampled_from(["<new>", "aa", "new York", "a,", "電影", "ab"]), max_size=2, unique=True),
-    flags=st.fixed_dictionaries(
+ROWS = {
+    "family": st.sampled_from(FAMILIES),
+    "texts": st.lists(st.one_of(LONG, st.tuples(LONG, LONG)), min_size=1, max_size=4),
+    "limit": st.integers(7, 20),
+    "direction": st.sampled_from(["left", "right"]),
+    "added": st.lists(st.sampled_from(["<new>", "aa", "new York", "a,", "電影", "ab"]), max_size=2, unique=True),
+    "flags": st.fixed_dictionaries(
         {}, optional={flag: st.booleans() for flag in ("lstrip", "rstrip", "single_word", "normalized")}
     ),
-)
-def test_ids_are_those_of_the_whole_text(family, texts, limit, direction, added, flags):
+}
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def check_rows(family, texts, limit, direction, added, flags):
     with tempfile.TemporaryDirectory() as place:
         tokeniser = load(place, family, added, flags)
     for row, text in zip(tokeniser.encode(texts, direction, limit), texts, strict=True):
         assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, **QUIET)
+@given(**ROWS)
+def test_ids_are_those_of_the_whole_text(**drawn):
+    check_rows(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, **QUIET)
+@given(**ROWS)
+def test_many_ids_are_those_of_the_whole_text(**drawn):
+    check_rows(**drawn)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=LONG, limit=st.integers(5, 40), direction=st.sampled_from(["left", "right"]))
 def test_the_bundled_model_too(text, limit, direction):
     tokeniser = Tokeniser.load(BUNDLED, 512)

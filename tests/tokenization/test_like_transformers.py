@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from folders import FAMILIES, OWN_CLASS, write_folder
+import pytest
+from folders import FAMILIES, MAKERS, OWN_CLASS, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -81,7 +82,7 @@ def draw_folder(draw):
     chosen = draw(st.sampled_from(classes))
     if chosen is not None:
         values["tokenizer_class"] = chosen
-    size = len(write_sizes()[family])
+    size = len(MAKERS[family]().get_vocab())
     tokens = draw(st.lists(TOKEN_FLAGS, max_size=2, unique_by=lambda token: token["content"]))
     files = {}
     where = draw(st.sampled_from(["decoder", "legacy", "specials", "json", "none"]))
@@ -112,20 +113,29 @@ def draw_folder(draw):
     return family, fast, values, change, files
 
 
-def write_sizes():
-    from folders import MAKERS
+FOLDERS = {
+    "folder": draw_folder(),
+    "texts": st.lists(TEXT, min_size=3, max_size=6),
+    "pairs": st.lists(st.tuples(TEXT, TEXT), max_size=4),
+}
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
-    return {family: make().get_vocab() for family, make in MAKERS.items()}
 
-
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    folder=draw_folder(),
-    texts=st.lists(TEXT, min_size=3, max_size=6),
-    pairs=st.lists(st.tuples(TEXT, TEXT), max_size=4),
-)
-def test_any_folder(folder, texts, pairs):
+def check_folder(folder, texts, pairs):
     family, fast, values, change, files = folder
     with tempfile.TemporaryDirectory() as place:
         path = write_folder(Path(place), family, values, fast=fast, change=change, **files)
         compare(path, texts, pairs)
+
+
+@settings(max_examples=40, **QUIET)
+@given(**FOLDERS)
+def test_any_folder(**drawn):
+    check_folder(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, **QUIET)
+@given(**FOLDERS)
+def test_many_folders(**drawn):
+    check_folder(**drawn)

@@ -40,7 +40,19 @@ def arguments(output, **changes):
     return training_arguments(str(output), {}, [part for k, v in flags.items() for part in (f"--{k}", str(v))])
 
 
-def run(folder, output, *, model=None, found=None, validation=None, labels=LABELS, options=None, task=None, **changes):
+def run(
+    folder,
+    output,
+    *,
+    model=None,
+    found=None,
+    validation=None,
+    labels=LABELS,
+    options=None,
+    task=None,
+    max_length=None,
+    **changes,
+):
     """A whole run in ``folder``; returns its metrics and what it printed."""
     if model is None:
         model = folder / "start"
@@ -58,6 +70,7 @@ def run(folder, output, *, model=None, found=None, validation=None, labels=LABEL
         arguments(output, **changes),
         console=Console(file=printed),
         **({} if task is None else {"problem": task}),
+        max_length=max_length,
     )
     return metrics, printed.getvalue()
 

@@ -172,6 +172,8 @@ def test_half_precision_logits_are_summed_in_float32():
         ({"weight_floor": float("nan")}, "weight_floor is nan"),
         ({"distillation": -0.1}, "distillation is -0.1"),
         ({"weight_rate": 0}, "weight_rate is 0, expected a number above 0"),
+        ({"weight_rate": float("inf")}, "weight_rate is inf"),
+        ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"exit_heads": 0}, "exit_heads is 0"),
     ],

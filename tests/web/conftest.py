@@ -5,8 +5,8 @@ from browser import Engine
 
 @pytest.fixture(scope="package")
 def v8():
-    """The policy modules, which need no page: ``$policies``, ``$specs`` and ``$replays``."""
-    return Engine("policy/replays.js")
+    """The policy modules, which need no page: ``$signals``, ``$rules``, ``$specs`` and others."""
+    return Engine("policy/replays.js", "policy/families.js", "policy/sentences.js", "policy/members.js")
 
 
 @pytest.fixture(scope="package")

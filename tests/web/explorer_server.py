@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 
 from elbert.serving.http import explorer_application
-from elbert.serving.http.server import Server, bind_socket, uvicorn_config
+from elbert.serving.http.server import Server, bind_socket, server_config
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
 
@@ -21,7 +21,7 @@ def run_explorer(classifier, evaluation=None):
     service = Service(classifier, Settings(shutdown_timeout=1.0))
     app = explorer_application(service, evaluation)
     ready = threading.Event()
-    server = Server(uvicorn_config(app), ready.set)
+    server = Server(server_config(app), ready.set)
 
     async def serve(bound):
         await service.start()

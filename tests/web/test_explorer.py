@@ -6,7 +6,7 @@ import pytest
 from explorer_server import run_explorer
 
 from browser import wait_until
-from elbert.exits import policy, replay_exits
+from elbert.exits import POLICIES, policy, replay_exits
 
 TEXT = "The plot is thin, but the acting is so warm that I left smiling."
 SHAPES = {
@@ -71,18 +71,18 @@ def test_dials_move_the_exit_without_a_request(opened, bare, classifier):
     typed(page)
     before = len(opened.requests)
     for delta, size, margin in [(0.01, 3, 0), (0.01, 3, 0.45), (0.9, 6, 0), (0, 12, 0)]:
-        page.fill("#entropy", str(delta))
-        page.fill("#size-number", str(size))
-        page.fill("#margin-number", str(margin))
+        page.fill("#window_entropy", str(delta))
+        page.fill("#window_size-number", str(size))
+        page.fill("#window_margin-number", str(margin))
         spec = page.input_value("#spec")
         assert policy(spec) == policy(f"window(entropy={delta}, size={size}, margin={margin})")
         answer = expected(classifier, spec)
         assert page.inner_text("#answer") == answer.label
         assert f"at depth {answer.depth} of 12" in where(page)
         assert f"at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
-    page.check("input[name=rule][value=stable]", force=True)
+    page.check("input[name=window_rule][value=stable]", force=True)
     assert "rule=stable" in page.input_value("#spec")
-    page.fill("#range", "0.3")
+    page.fill("#window_range", "0.3")
     assert "range=0.3" in page.input_value("#spec")
     assert len(opened.requests) == before
 
@@ -93,9 +93,9 @@ def test_the_spec_field_and_the_dials_are_one(opened, bare, classifier):
     page.fill("#spec", "patience(2) | window(0.02, 9, trend)")
     answer = expected(classifier, "patience(2) | window(0.02, 9, trend)")
     assert f"at depth {answer.depth} of 12" in where(page)
-    assert page.input_value("#size") == "9"
-    assert page.is_checked("input[name=rule][value=trend]")
-    page.fill("#entropy-number", "0.5")
+    assert page.input_value("#window_size") == "9"
+    assert page.is_checked("input[name=window_rule][value=trend]")
+    page.fill("#window_entropy-number", "0.5")
     assert policy(page.input_value("#spec")) == policy("patience(2) | window(0.5, 9, trend)")
     page.fill("#spec", "entropy(2)")
     assert page.inner_text("#spec-error") == (
@@ -107,12 +107,40 @@ def test_the_spec_field_and_the_dials_are_one(opened, bare, classifier):
     page.fill("#spec", "depth(5)")
     assert page.inner_text("#spec-error") == ""
     assert where(page) == "Exit at depth 5 of 12"
-    page.fill("#entropy", "0.4")  # no window there: a dial starts one
-    assert page.input_value("#spec").startswith("window(entropy=0.4, size=9")
+    page.fill("#depth_depth", "7")
+    assert (page.input_value("#spec"), where(page)) == ("depth(7)", "Exit at depth 7 of 12")
+    page.select_option("#kind", "window")  # another kind of policy starts at its defaults
+    assert page.input_value("#spec") == str(policy("window()"))
+    page.fill("#window_entropy", "0.4")
+    assert page.input_value("#spec").startswith("window(entropy=0.4, size=6")
+    page.fill("#spec", "gap(0.9) | tempered(gap(0.2), 2)")
+    assert page.input_value("#kind") == "several"
+    page.fill("#gap2_threshold-number", "0.3")
+    assert page.input_value("#spec") == "gap(0.9) | tempered(gap(0.3), 2.0)"
     page.fill("#spec", "fast")
     assert page.get_attribute("#points button >> text=fast", "aria-pressed") is None or page.locator(
         "#points button[aria-pressed=true]"
     ).inner_text().startswith("fast")
+
+
+def test_every_policy_of_the_table_has_its_dials(opened, bare):
+    page = opened(bare)
+    typed(page)
+    for name, kind in POLICIES.items():
+        page.select_option("#kind", name)
+        assert page.inner_text("#spec-error") == ""
+        chosen = policy(page.input_value("#spec"))
+        assert chosen.name == name
+        for dial in kind.dials:
+            if dial.choices:
+                inputs = page.locator(f"input[name={name}_{dial.name}]")
+                assert inputs.evaluate_all("all => all.map((one) => one.value)") == list(dial.choices)
+                continue
+            number = page.locator(f"#{name}_{dial.name}-number")
+            assert [float(number.get_attribute(end)) for end in ("min", "max")] == [dial.low, dial.high]
+            assert float(number.input_value()) == chosen.dials[dial.name]
+            idle = "idle" in (number.locator("xpath=..").get_attribute("class"))
+            assert idle == all(dial.name not in form.dials for form in chosen.forms)
 
 
 def test_operating_points_and_rivals_are_buttons(opened, bare, classifier):
@@ -123,7 +151,7 @@ def test_operating_points_and_rivals_are_buttons(opened, bare, classifier):
         assert page.input_value("#spec") == str(point.policy)
         assert f"at depth {expected(classifier, point.policy).depth} of" in where(page)
     rows = page.locator("#rivals tbody tr")
-    assert rows.count() == 9
+    assert rows.count() == 1 + sum(len(kind.examples) for kind in POLICIES.values()) + len(("a third", "all"))
     for i in range(1, rows.count()):
         spec, depth, label, reason = rows.nth(i).locator("th, td").all_inner_texts()
         answer = expected(classifier, spec)
@@ -283,13 +311,14 @@ def test_by_keyboard_alone(opened, address):
         )
         assert shown, f"no focus to be seen on {name}"
         seen.append(name)
-        if name == "#entropy":
+        if name == "#window_entropy":
             before = page.input_value("#spec")
             page.keyboard.press("ArrowRight")
             assert page.input_value("#spec") != before
         if name == "late":
             break
-    ids = ("classify", "pair-toggle", "entropy", "entropy-number", "size", "margin", "range", "spec", "rivals-table")
+    dials = ("kind", "window_entropy", "window_entropy-number", "window_size", "window_margin", "window_range")
+    ids = ("classify", "pair-toggle", *dials, "spec", "rivals-table")
     assert {f"#{name}" for name in ids} | {"late"} <= set(seen)
 
 

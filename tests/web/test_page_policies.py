@@ -12,8 +12,8 @@ from elbert.exits.policies import Full
 from elbert.exits.trace import apply_temperatures
 
 LEAVE = """(cases) => cases.map(([steps, spec, multiLabel, entropy]) => {
-  const signals = $policies.computeSignals(steps, {multiLabel, entropy});
-  const {depth, reason} = $policies.findExit(signals, $policies.listRules($specs.parsePolicy(spec)));
+  const signals = $signals.computeSignals(steps, {multiLabel, known: {entropy}});
+  const {depth, reason} = $rules.findExit(signals, $rules.listRules($specs.parsePolicy(spec)));
   return [depth, reason];
 })"""
 READ = """(specs, points) => specs.map((spec) => {
@@ -205,6 +205,7 @@ SPECS = [
     "entropy(0.1) or depth(2)", "__import__('os').system('true')", "entropy(*[1])", "entropy(**{})", "(" * 400,
     "x" * 501, "entropy(0.1)\0", "entropy(0.1)\n| depth(2)", "my-fast | full", "entropy(0.1;)", "entropy(,)",
     "patient_confidence(2)", "divergence(2, 0.7)", "slow", "don't", "😀" * 251, "1",
+    "patience(1) | patience(1)", "gap(1) | full | gap(1.0) | full",
 ]  # fmt: skip
 POINTS = {"fast": "depth(3)", "my-fast": "window(entropy=0.5, size=2)"}
 
@@ -231,7 +232,7 @@ def test_what_python_prints_is_read_and_printed_again(v8):
     assert v8(READ, specs, {}) == [["read", spec] for spec in specs]
 
 
-def test_a_depth_that_the_model_does_not_have_is_rejected_with_the_same_message(v8):
+def test_what_a_model_cannot_follow_is_rejected_with_the_same_message(v8):
     fits = "(spec, depths) => { try { "
     fits += "return $specs.printPolicy($specs.checkPolicy($specs.parsePolicy(spec), depths)); "
     fits += "} catch (error) { return error.message; } }"
@@ -239,4 +240,11 @@ def test_a_depth_that_the_model_does_not_have_is_rejected_with_the_same_message(
     with pytest.raises(PolicyError) as caught:
         check_policy(policy("full | depth(7)"), 6)
     assert v8(fits, "full | depth(7)", 6) == str(caught.value)
+    many, warm = " | ".join(f"patience({k})" for k in range(30)), "tempered(gap(0.5), 1.%d)"
+    for spec in (many, " | ".join(warm % k for k in range(1, 9))):
+        with pytest.raises(PolicyError, match="join fewer policies") as caught:
+            check_policy(policy(spec), 12)
+        assert v8(fits, spec, 12) == str(caught.value)
+    for spec in (many, f"{warm % 1} | {warm % 2}"):
+        assert v8(fits, spec, 1000) == str(check_policy(policy(spec), 1000))
     assert str(Full()) == "full"

@@ -78,7 +78,7 @@ def test_hard_texts(v8):
 
 @pytest.mark.parametrize("depths", [1, 2, 6, 24])
 def test_families_are_policies_that_the_model_can_follow(v8, depths):
-    families = v8("(depths) => $replays.listFamilies(depths)", depths)
+    families = v8("(depths) => $families.listFamilies(depths)", depths)
     assert "window" in families
     for family, specs in families.items():
         assert all(str(policy(spec)).startswith(f"{family}(") for spec in specs)
@@ -89,7 +89,7 @@ def test_fronts_hold_what_no_cheaper_point_equals(v8):
     outputs = outputs_of(2, classes=2)
     points, front = v8(
         "(t) => { const p = $replays.prepareEvaluation(t);"
-        " const all = $replays.sweepFamily(p, $replays.listFamilies(t.depths).entropy);"
+        " const all = $replays.sweepFamily(p, $families.listFamilies(t.depths).entropy);"
         " return [all, $replays.findFront(all)]; }",
         table_of(outputs),
     )

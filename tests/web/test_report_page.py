@@ -3,6 +3,7 @@
 import pytest
 from comparison_data import NASTY, comparison
 
+from elbert.exits.encoding import policy_table
 from elbert.web import render_page
 
 
@@ -10,7 +11,7 @@ from elbert.web import render_page
 def report(tmp_path, opened):
     def at(data=None, **options):
         file = tmp_path / "report.html"
-        file.write_text(render_page("report/report.html", data or comparison()), encoding="utf-8")
+        file.write_text(render_page("report/report.html", data or comparison(), policy_table()), encoding="utf-8")
         return opened(file.as_uri(), **options)
 
     return at

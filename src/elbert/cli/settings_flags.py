@@ -26,20 +26,27 @@ def add_flags(parser: Any, settings: Iterable[Setting]) -> None:
         parser.add_argument(*setting.flags, dest=setting.name, help=help_text, **options)
 
 
-def resolve_flags(arguments: argparse.Namespace, environment: Mapping[str, str], settings: Iterable[Setting]) -> None:
+def resolve_flags(
+    arguments: argparse.Namespace, environment: Mapping[str, str], settings: Iterable[Setting]
+) -> dict[str, str]:
     """Set each setting to the value of its flag, else of its environment variable, else to its default.
+
+    Return the variables that were used, by the names of their settings.
 
     Raises:
         InputError: a value is not as expected.
     """
+    variables = dict[str, str]()
     for setting in settings:
         value, source = getattr(arguments, setting.name), setting.flag
         if value is None and _is_set(setting, environment):
             value, source = environment[setting.variable], setting.variable
+            variables[setting.name] = source
         try:
             setattr(arguments, setting.name, setting.default if value is None else _read(setting, value))
         except ValueError as error:
             raise InputError(f"{source}: {error}") from None
+    return variables
 
 
 def _read(setting: Setting, value: str | list[str]) -> Any:
@@ -47,5 +54,5 @@ def _read(setting: Setting, value: str | list[str]) -> Any:
 
 
 def _is_set(setting: Setting, environment: Mapping[str, str]) -> bool:
-    value = environment.get(setting.variable)
-    return bool(value) and not (setting.ignored_value is not None and value == setting.ignored_value())
+    value = environment.get(setting.variable, "")
+    return bool(value) and not (setting.is_ignored is not None and setting.is_ignored(value))

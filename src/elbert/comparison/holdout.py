@@ -9,8 +9,8 @@ from elbert.evaluation import Outputs
 from elbert.evaluation.statistics import Interval, mcnemar, mean_interval
 from elbert.evaluation.sweep import SPEEDUPS, Trials
 from elbert.exits import Policy
+from elbert.exits.policies import OURS
 
-OURS = "window"
 SIGNIFICANT = 0.05
 
 

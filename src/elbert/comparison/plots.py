@@ -30,22 +30,20 @@ def draw_comparison(comparison: Comparison, files: list[Path]) -> None:
                 figure.savefig(out, format=file.suffix[1:], dpi=200, metadata=metadata)
 
 
+def find_style(name: str) -> tuple[str, Any, str]:
+    """Colour, dash and marker of a family's curve, at temperatures too."""
+    family = list_families()[name.removesuffix(", tempered")]
+    return family.colour, family.dash if name == family.name else TEMPERED_DASH, family.marker
+
+
 def _figure(comparison: Comparison) -> Any:
     figure = require("matplotlib.figure", "plots").Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.subplots()
     depths = comparison.outputs.depths
-    families = list_families()
     for name, swept in comparison.swept.items():
-        family = families[name.removesuffix(", tempered")]
-        dash = family.dash if name == family.name else TEMPERED_DASH
+        colour, dash, marker = find_style(name)
         x, y = [swept.mean_depth[i] for i in swept.front], [100 * swept.accuracy[i] for i in swept.front]
-        style = {
-            "color": family.colour,
-            "linestyle": dash,
-            "marker": family.marker,
-            "markersize": 3,
-            "linewidth": 1.2,
-        }
+        style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3, "linewidth": 1.2}
         axes.plot(
             [*x, depths], [*y, y[-1]], drawstyle="steps-post", markevery=max(1, len(x) // 12), label=name, **style
         )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from elbert.comparison.comparison import Comparison
-from elbert.comparison.holdout import OURS, CostComparison
+from elbert.comparison.holdout import CostComparison
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.sweep import SPEEDUPS, SweepResult
+from elbert.exits.policies import OURS
 from elbert.model import ModelConfig
 
 MOST_POINTS = 400  # most points of a family in the page; the CSV file has all

@@ -142,7 +142,10 @@ class LabelSet:
         for part in parts:
             index = self._find(part)
             if chosen[index]:
-                raise InputError(f"label {part!r:.60} occurs twice; a row lists each of its labels once")
+                raise InputError(
+                    f"label {part!r:.60} occurs twice; a row lists each of its labels once, or is a 0/1 vector of "
+                    f"{len(self.names)} labels"
+                )
             chosen[index] = 1
         return chosen
 
@@ -267,6 +270,8 @@ def _write_scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise InputError(f"label {value!r:.60} holds a lone surrogate, which is no character")
         return value.strip()
     if isinstance(value, int | float | Decimal):
         try:

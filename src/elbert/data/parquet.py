@@ -74,7 +74,8 @@ def _open_parquet(path: str, needed: Sequence[str]) -> Iterator[Any]:
         options = {"pre_buffer": False, "buffer_size": BUFFER_BYTES, "read_dictionary": _choose_dictionaries(metadata)}
         with parquet.ParquetFile(path, metadata=metadata, **options) as file:
             yield file
-    except (arrow.ArrowException, OSError) as error:
+    # Damaged metadata also fails in pyarrow's Python code: names that are not UTF-8, columns that do not exist.
+    except (arrow.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         raise DataError(f"{path}: not readable as parquet ({error})") from error
 
 

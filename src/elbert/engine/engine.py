@@ -99,7 +99,7 @@ class Engine:
     @isolated()
     def step(self) -> StepResult:
         """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
-        self._drop_cancelled()
+        self.drop_cancelled()
         started, failures = self._admit()
         result = StepResult((), (*failures, *self._start_call(started)))
         if len(self._calls) == self._lanes or not self._scheduler.can_call:
@@ -111,8 +111,8 @@ class Engine:
         self._cancelled -= discarded
         return result.without(discarded)
 
-    def _drop_cancelled(self) -> None:
-        """Free the places of cancelled rows; those in a running call are freed when the call returns."""
+    def drop_cancelled(self) -> None:
+        """Free the places of cancelled rows, as each step does; those in a running call are freed when it returns."""
         if not self._cancelled:
             return
         running = {int(i) for _, call in self._calls for pending in call for i in pending.rows.identity}

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import count, islice
+from itertools import count
 from threading import Condition, Thread
 from typing import Generic, Protocol, TypeVar
 
@@ -15,9 +15,10 @@ from elbert.engine.requests import Failure, Request, StepResult
 from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokens import Text, check_text
+from elbert.tokenization.tokens import Text, check_text, count_characters
 
 BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to use all cores for tokenising
+BLOCK_CHARACTERS = 1 << 22  # of the texts of a block; the last one can exceed them
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -122,7 +123,7 @@ class TextReader:
     """
 
     def __init__(self, texts: Iterable[object], tokeniser: Tokeniser, *, live: bool = False) -> None:
-        self._thread = ThreadedReader(texts, BLOCK) if live else None
+        self._thread = ThreadedReader(texts) if live else None
         self._texts = iter(texts) if self._thread is None else self._thread
         self._tokeniser = tokeniser
         self._num_read = 0
@@ -134,9 +135,13 @@ class TextReader:
     def read_block(self) -> list[Tokens | ElbertError]:
         """Return the next texts: a full block, or those that a live source has ready; an empty list at the end."""
         items: list[Text | ElbertError] = []
+        characters = 0
         try:
-            for text in islice(self._texts, BLOCK):
+            for text in self._texts:
                 items.append(check_item(text, self._num_read + len(items)))
+                characters += count_characters(text)
+                if len(items) == BLOCK or characters >= BLOCK_CHARACTERS:
+                    break
             self.has_ended = not items
         except EndOfSource:
             self.has_ended = True
@@ -176,13 +181,13 @@ class EndOfSource(Exception):
 class ThreadedReader(Generic[Item]):
     """Reads an iterable in a thread. Each iteration waits for one item, then yields all others that have arrived.
 
-    After :meth:`close` the thread takes at most one item more, closes the iterable if it can be closed, and ends.
+    It reads a block ahead: ``BLOCK`` items or ``BLOCK_CHARACTERS``. After :meth:`close` the thread takes at most one
+    item more, closes the iterable if it can be closed, and ends.
     """
 
-    def __init__(self, source: Iterable[Item], max_items: int) -> None:
-        """Read at most ``max_items`` items ahead."""
-        self._max_items = max_items
+    def __init__(self, source: Iterable[Item]) -> None:
         self._items = deque[Item]()
+        self._characters = 0
         self._end: BaseException | None = None  # EndOfSource, or the error of the source
         self._is_closed = False
         self._changed = Condition()
@@ -206,6 +211,7 @@ class ThreadedReader(Generic[Item]):
         while self._items:
             with self._changed:
                 item = self._items.popleft()
+                self._characters -= count_characters(item)
                 self._changed.notify_all()
             yield item
 
@@ -237,8 +243,12 @@ class ThreadedReader(Generic[Item]):
     def _add(self, item: Item) -> bool:
         """Add an item when there is room for it; returns whether more are to be read."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closed or len(self._items) < self._max_items)
+            self._changed.wait_for(lambda: self._is_closed or self._has_room())
             if not self._is_closed:
                 self._items.append(item)
+                self._characters += count_characters(item)
                 self._changed.notify_all()
             return not self._is_closed
+
+    def _has_room(self) -> bool:
+        return len(self._items) < BLOCK and self._characters < BLOCK_CHARACTERS

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.exits.conditions import COMPARISONS, CONDITIONS, AtDepth, AtStart, Condition, Held, Of, Spread
-from elbert.exits.policies import POLICIES, list_families
+from elbert.exits.policies import POLICIES, ROLES, list_families
 from elbert.exits.rules import (
     MAX_TEMPERATURE,
     MAX_TEMPERATURES,
@@ -23,7 +23,7 @@ from elbert.exits.rules import (
     PolicyKind,
 )
 from elbert.exits.signals import SIGNALS, Signal
-from elbert.exits.spec import MAX_SPEC_LENGTH
+from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH
 
 
 def policy_table() -> dict[str, Any]:
@@ -33,7 +33,9 @@ def policy_table() -> dict[str, Any]:
         "policies": [encode_kind(kind) for kind in POLICIES.values()],
         "families": [encode_family(family) for family in list_families().values()],
         TEMPERED: {"low": MIN_TEMPERATURE, "high": MAX_TEMPERATURE, "most": MAX_TEMPERATURES},
+        "roles": ROLES,
         "max_spec_length": MAX_SPEC_LENGTH,
+        "max_values": {"per_depth": VALUES_PER_DEPTH, "least": MIN_VALUES},
     }
 
 

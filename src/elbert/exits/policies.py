@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from elbert.exits.conditions import AtDepth, AtStart, Held, Of, Rising, Spread
-from elbert.exits.rules import Depths, Dial, Family, Policy, PolicyKind, RuleForm, Single
+from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Of, Rising, Spread
+from elbert.exits.rules import Axis, Depths, Dial, Family, Grid, Policy, PolicyKind, RuleForm, Single
 
 MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
 
@@ -30,100 +30,83 @@ def spaced_near_one(count: int) -> tuple[float, ...]:
     return tuple(float(f"{1 - t:.6g}") for t in spaced(count))
 
 
+def family(name: str, colour: str, dash: str, marker: str, order: int, **axes: Axis) -> Family:
+    """A family of one policy, whose name is the first word; dials that are no axis keep their defaults."""
+    return Family(name, ((name.split()[0], axes),), colour, dash, marker, order)
+
+
+def rule(reason: str, *conditions: Condition, when: tuple[str, str] | None = None) -> RuleForm:
+    """A rule of an entry."""
+    return RuleForm(reason, conditions, when)
+
+
 THRESHOLD = Dial("threshold", "Threshold")
 TIMES = Dial("times", "Depths in a row", int, 1, MAX_DEPTH)
+MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45)
+RANGES = (0.01, 0.02, 0.05, 0.1, 0.2)
+NATS = tuple(float(f"{d:.3g}") for d in np.geomspace(1e-6, math.log(2) * 0.99, 90))
 
 Full = PolicyKind("full", dials=(), rules=(), summary="never before the last depth; reason `last`")
 
 Depth = PolicyKind(
     "depth",
     dials=(Dial("depth", "Depth", int, 1, MAX_DEPTH),),
-    rules=(RuleForm("depth", (AtDepth(Of("depth")),)),),
+    rules=(rule("depth", AtDepth(Of("depth"))),),
     summary="the depth is reached: the fixed, shallower model, the baseline",
-    families=(Family("depth", (("depth", {"depth": Depths(2, -1)}),), "#666666", ":", ".", order=11),),
+    families=(family("depth", "#666666", ":", ".", 11, depth=Depths(2, -1)),),
 )
-
 Entropy = PolicyKind(
     "entropy",
     dials=(THRESHOLD,),
-    rules=(RuleForm("entropy", (Held("entropy", "<", Of("threshold")),)),),
+    rules=(rule("entropy", Held("entropy", "<", Of("threshold"))),),
     summary="H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1",
     citation="FastBERT; DeeBERT, in nats; ACL 2020",
-    families=(
-        Family("entropy", (("entropy", {"threshold": spaced(300)}),), "#d55e00", "--", "s", 3, is_tempered=True),
-    ),
+    families=(family("entropy", "#d55e00", "--", "s", 3, threshold=spaced(300)).also_tempered(),),
     examples=((0.1,), (0.3,)),
 )
-
 Confidence = PolicyKind(
     "confidence",
     dials=(THRESHOLD,),
-    rules=(RuleForm("confidence", (Held("confidence", ">=", Of("threshold")),)),),
+    rules=(rule("confidence", Held("confidence", ">=", Of("threshold"))),),
     summary="the largest probability ≥ `threshold`",
     citation="Schwartz et al., ACL 2020",
-    families=(
-        Family("confidence", (("confidence", {"threshold": spaced_near_one(300)}),), "#e69f00", "--", "D", order=4),
-    ),
+    families=(family("confidence", "#e69f00", "--", "D", 4, threshold=spaced_near_one(300)),),
     examples=((0.9,),),
 )
-
 Gap = PolicyKind(
     "gap",
     dials=(THRESHOLD,),
-    rules=(RuleForm("gap", (Held("gap", ">=", Of("threshold")),)),),
+    rules=(rule("gap", Held("gap", ">=", Of("threshold"))),),
     summary="the difference of the two largest probabilities ≥ `threshold`",
     citation="CALM, NeurIPS 2022",
-    families=(Family("gap", (("gap", {"threshold": spaced_near_one(300)}),), "#b8860b", "--", "P", order=5),),
+    families=(family("gap", "#b8860b", "--", "P", 5, threshold=spaced_near_one(300)),),
     examples=((0.8,),),
 )
-
 Patience = PolicyKind(
     "patience",
     dials=(Dial("times", "Times the same class again", int, 0, MAX_DEPTH),),
-    rules=(RuleForm("patience", (Held("same", "==", 1, Of("times")),)),),
+    rules=(rule("patience", Held("same", "==", 1, Of("times"))),),
     summary="the last `times` + 1 predictions are equal",
     citation="PABEE, NeurIPS 2020",
-    families=(Family("patience", (("patience", {"times": Depths(0, -1)}),), "#009e73", ":", "X", order=6),),
+    families=(family("patience", "#009e73", ":", "X", 6, times=Depths(0, -1)),),
     examples=((3,),),
 )
-
 PatientConfidence = PolicyKind(
     "patient_confidence",
     dials=(TIMES, THRESHOLD),
-    rules=(RuleForm("patient_confidence", (Held("entropy", "<", Of("threshold"), Of("times")),)),),
+    rules=(rule("patient_confidence", Held("entropy", "<", Of("threshold"), Of("times"))),),
     summary="H < `threshold` at `times` depths in a row",
     citation="PCEE-BERT, NAACL Findings 2022",
-    families=(
-        Family(
-            "patient_confidence",
-            (("patient_confidence", {"times": Depths(1, -1), "threshold": spaced(90)}),),
-            "#5e9b2c",
-            ":",
-            "<",
-            order=7,
-        ),
-    ),
+    families=(family("patient_confidence", "#5e9b2c", ":", "<", 7, times=Depths(1, -1), threshold=spaced(90)),),
     examples=((2, 0.3),),
 )
-
-NATS = tuple(float(f"{d:.3g}") for d in np.geomspace(1e-6, math.log(2) * 0.99, 90))
-
 Divergence = PolicyKind(
     "divergence",
     dials=(TIMES, Dial("threshold", "Threshold in nats", high=math.log(2))),
-    rules=(RuleForm("divergence", (Held("divergence", "<", Of("threshold"), Of("times")),)),),
+    rules=(rule("divergence", Held("divergence", "<", Of("threshold"), Of("times"))),),
     summary="`times` steps in a row with a Jensen–Shannon divergence below `threshold` nats",
     citation="F-PABEE, ICASSP 2023",
-    families=(
-        Family(
-            "divergence",
-            (("divergence", {"times": Depths(1, -2, least=1), "threshold": NATS}),),
-            "#cc79a7",
-            "-.",
-            ">",
-            order=8,
-        ),
-    ),
+    families=(family("divergence", "#cc79a7", "-.", ">", 8, times=Depths(1, -2, least=1), threshold=NATS),),
     examples=((2, 0.01),),
 )
 
@@ -132,49 +115,37 @@ Divergence = PolicyKind(
 ONE_CLASS = Held("same", "==", 1, Of("size", plus=-1))
 EVERY_GAP = Held("gap", ">", Of("margin", factor=2), Of("size"))
 FIRST_GAP = AtStart("gap", ">", Of("margin", factor=2), Of("size"))
-MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45)
-
-
-def window_grid(rule: str, ranges: tuple[float, ...] = (0.05,)) -> tuple[Any, ...]:
-    """The grid of one window rule."""
-    sizes = Depths(2)
-    grid = {"entropy": spaced(45), "size": sizes, "rule": (rule,), "margin": MARGINS, "range": ranges}
-    return (("window", grid),)
-
+RISING, STEADY = Rising("confidence", Of("size")), Spread("confidence", Of("range"), Of("size"))
+SETTINGS: dict[str, Axis] = {"entropy": spaced(45), "size": Depths(2), "margin": MARGINS}
+CHOICES = {
+    "agree": "The same answer over the whole window, each time by more than the margin.",
+    "trend": "The same answer, and its probability never falls over the window.",
+    "stable": "As agree, and its probability changes by at most the range.",
+}
 
 Window = PolicyKind(
     "window",
     dials=(
         Dial("entropy", "Entropy below", default=0.1),
         Dial("size", "Window of depths", int, 1, MAX_DEPTH, default=6),
-        Dial(
-            "rule",
-            "Window rule",
-            str,
-            default="agree",
-            choices={
-                "agree": "The same answer over the whole window, each time by more than the margin.",
-                "trend": "The same answer, and its probability never falls over the window.",
-                "stable": "As agree, and its probability changes by at most the range.",
-            },
-        ),
+        Dial("rule", "Window rule", str, default="agree", choices=CHOICES),
         Dial("margin", "Margin over one half", high=0.5, default=0.0),
         Dial("range", "Range", default=0.05),
     ),
     rules=(
-        RuleForm("entropy", (Held("entropy", "<", Of("entropy")),)),
-        RuleForm("window", (ONE_CLASS, EVERY_GAP), ("rule", "agree")),
-        RuleForm("window", (ONE_CLASS, FIRST_GAP, Rising("confidence", Of("size"))), ("rule", "trend")),
-        RuleForm("window", (ONE_CLASS, EVERY_GAP, Spread("confidence", Of("range"), Of("size"))), ("rule", "stable")),
+        rule("entropy", Held("entropy", "<", Of("entropy"))),
+        rule("window", ONE_CLASS, EVERY_GAP, when=("rule", "agree")),
+        rule("window", ONE_CLASS, FIRST_GAP, RISING, when=("rule", "trend")),
+        rule("window", ONE_CLASS, EVERY_GAP, STEADY, when=("rule", "stable")),
     ),
     summary="H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths (reason `window`)",
     citation="ELBERT, ICASSP 2021",
     families=(
-        Family("window", window_grid("agree"), "#0072b2", "-", "o", 0, is_tempered=True),
-        Family("window trend", window_grid("trend"), "#56b4e9", "-", "v", order=1),
-        Family("window stable", window_grid("stable", (0.01, 0.02, 0.05, 0.1, 0.2)), "#003a5d", "-", "^", order=2),
+        family("window", "#0072b2", "-", "o", 0, **SETTINGS).also_tempered(),
+        family("window trend", "#56b4e9", "-", "v", 1, **SETTINGS, rule=("trend",)),
+        family("window stable", "#003a5d", "-", "^", 2, **SETTINGS, rule=("stable",), range=RANGES),
     ),
-    examples=((0.1, 6, "agree", 0.0, 0.05), (0.1, 6, "trend", 0.0, 0.05), (0.1, 6, "stable", 0.0, 0.05)),
+    examples=tuple((0.1, 6, choice, 0.0, 0.05) for choice in CHOICES),
 )
 
 POLICIES: dict[str, PolicyKind] = {
@@ -184,26 +155,27 @@ POLICIES: dict[str, PolicyKind] = {
 # With many classes the normalised entropy depends on how the remaining probability spreads over all other classes,
 # which says little about correctness; the gap depends on the second most probable class alone. At two classes they are
 # one test.
+ENTROPY_OR_PATIENCE: tuple[Grid, ...] = (("entropy", {"threshold": spaced(90)}), ("patience", {"times": Depths(1, -1)}))
+GAP_OR_WINDOW: tuple[Grid, ...] = (
+    ("gap", {"threshold": spaced_near_one(90)}),
+    ("window", {"entropy": (0.0,), "size": Depths(2)}),
+)
 UNIONS: tuple[Family, ...] = (
-    Family(
-        "entropy | patience",
-        (("entropy", {"threshold": spaced(90)}), ("patience", {"times": Depths(1, -1)})),
-        "#8a4fbf",
-        "-.",
-        "h",
-        order=9,
-    ),
-    Family(
-        "gap | window",
-        (("gap", {"threshold": spaced_near_one(90)}), ("window", {"entropy": (0.0,), "size": Depths(2)})),
-        "#a3337f",
-        "-",
-        "d",
-        order=10,
-    ),
+    Family("entropy | patience", ENTROPY_OR_PATIENCE, "#8a4fbf", "-.", "h", 9),
+    Family("gap | window", GAP_OR_WINDOW, "#a3337f", "-", "d", 10),
 )
 
 FULL: Policy = Full()
+OURS = Window.name  # the family that comparisons hold against all others
+ROLES = {"full": Full.name, "fixed_depth": Depth.name, "ours": OURS}  # which policies play a part on pages
+COMMON_SPECS = (
+    "window(entropy=0.1, size=6)",
+    "window(entropy=0.1, size=3)",
+    "entropy(0.1)",
+    "entropy(0.3)",
+    "patience(3)",
+)
+"""Policies to show where none is chosen, the paper's with its defaults first."""
 
 
 def fixed_depth(depth: int) -> Policy:

@@ -43,16 +43,16 @@ class Rule:
 
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
-        fires: Array = np.greater_equal(trace.depth, self.size)
-        if self.size > 1 and not fires.any():
-            return fires
-        for temperatures in self.temperatures:
+        fires: Array | None = None  # every row is at depth 1 or deeper
+        if self.size > 1:
+            fires = np.greater_equal(trace.depth, self.size)
+        for temperatures in self.temperatures if fires is None or fires.any() else ():
             trace = trace.tempered(temperatures)
-        for i, condition in enumerate(self.conditions):  # no further than needed: at most depths no row fulfils them
-            if i and not fires.any():
+        for condition in self.conditions:  # no further than needed: at most depths no row fulfils them
+            if fires is not None and not fires.any():
                 break
-            fires &= condition.holds(trace)
-        return fires
+            fires = condition.holds(trace) if fires is None else fires & condition.holds(trace)
+        return np.asarray(fires)
 
     def __hash__(self) -> int:
         """Computed once: sweeps look rules up many thousand times."""
@@ -96,7 +96,8 @@ class Policy(ABC):
         """Exit when either policy exits."""
         if not isinstance(other, Policy):  # fail here for callers without type checks
             return NotImplemented
-        return Either((*union_members(self), *union_members(other)))
+        members = dict.fromkeys((*union_members(self), *union_members(other)))  # twice the same decides nothing more
+        return Either(tuple(members)) if len(members) > 1 else self
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,10 @@ class Family:
     order: int = 100
     is_tempered: bool = False
 
+    def also_tempered(self) -> Family:
+        """The family, swept with temperatures too."""
+        return replace(self, is_tempered=True)
+
 
 @dataclass(frozen=True, eq=False)
 class PolicyKind:
@@ -202,8 +207,8 @@ class PolicyKind:
         """
         if dials or len(values) != len(self.dials):
             values = self._arrange(values, dials)
-        for dial in (*self._numbers, *self._choices):  # in the order of the dials, words last
-            if not dial.accepts(value := values[self._names.index(dial.name)]):
+        for i in self._checked:
+            if not (dial := self.dials[i]).accepts(value := values[i]):
                 raise PolicyError(f"{dial.name}={value!r} in {self.name}: accepted is {self.describe()}")
         return Single(self.name, tuple(d.type(v) for d, v in zip(self.dials, values, strict=True)), self)
 
@@ -225,12 +230,9 @@ class PolicyKind:
         return tuple(dial.name for dial in self.dials)
 
     @cached_property
-    def _numbers(self) -> tuple[Dial, ...]:
-        return tuple(dial for dial in self.dials if not dial.choices)
-
-    @cached_property
-    def _choices(self) -> tuple[Dial, ...]:
-        return tuple(dial for dial in self.dials if dial.choices)
+    def _checked(self) -> list[int]:
+        """The order in which dials are checked: numbers, then words."""
+        return sorted(range(len(self.dials)), key=lambda i: bool(self.dials[i].choices))
 
 
 @dataclass(frozen=True)

@@ -81,14 +81,21 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     """The policy, if a model of that many depths can follow it.
 
     Raises:
-        PolicyError: it names a depth that the model does not have.
+        PolicyError: it names a depth that the model does not have, or a decision costs too much.
         InputError: the model is a regression, which has no exits.
     """
     for member, _ in innermost_members(policy):
-        for name in fixed_depth_dials(member):
-            if member.dials[name] > depths:
-                least, most = (replace_dial(member, name, value) for value in (1, depths))
-                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {most}")
+        for name, most in limit_depth_dials(member, depths).items():
+            if member.dials[name] > most:
+                low = next(int(dial.low) for dial in member.kind.dials if dial.name == name)
+                least, deepest = (member.kind(**{**member.dials, name: value}) for value in (low, most))
+                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {deepest}")
+    cost, most = count_values(policy, depths), max(VALUES_PER_DEPTH * depths, MIN_VALUES)
+    if cost > most:
+        raise PolicyError(
+            f"this policy reads {cost:,} numbers of each text at each depth; accepted are at most {most} for {depths} "
+            "depths: join fewer policies, shorten windows, or multiply temperatures that are inside others"
+        )
     if regression and policy.rules:
         raise InputError(
             f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
@@ -97,12 +104,29 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
     return policy
 
 
-def fixed_depth_dials(member: Single) -> list[str]:
-    """The dials of a policy that name a depth of the model."""
-    numbers = (c.depth for form in member.forms for c in form.conditions if isinstance(c, AtDepth))
-    return [number.dial for number in numbers if isinstance(number, Of)]
+VALUES_PER_DEPTH, MIN_VALUES = 5, 60  # a window reads three signals, and temperatures may change all depths first
 
 
-def replace_dial(member: Single, name: str, value: Any) -> Policy:
-    """The policy with another value of one dial."""
-    return member.kind(**{**member.dials, name: value})
+def count_values(policy: Policy, depths: int) -> int:
+    """The numbers that one decision about one row reads at most: a bound on its cost.
+
+    A condition on a signal reads it at as many depths as it needs, and never at more than the model has; temperatures
+    change all depths, and once more inside other temperatures.
+    """
+    conditions = (condition for rule in policy.rules for condition in rule.conditions)
+    sizes = (1 if isinstance(c, AtDepth) else min(max(1, int(c.size)), depths) for c in conditions)
+    tempered = {rule.temperatures[:level] for rule in policy.rules for level in range(1, len(rule.temperatures) + 1)}
+    return sum(sizes) + depths * len(tempered)
+
+
+def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:
+    """The dials of a policy that name a depth, each with its largest value for that many depths.
+
+    A window may be longer than the model is deep: it never fires, and the policy works on models of any depth.
+    """
+    limits = dict[str, int]()
+    for condition in (condition for form in member.forms for condition in form.conditions):
+        if isinstance(condition, AtDepth) and isinstance(number := condition.depth, Of):
+            most = int((depths - number.plus) // number.factor)
+            limits[number.dial] = min(most, limits.get(number.dial, most))
+    return limits

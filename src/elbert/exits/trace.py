@@ -81,7 +81,13 @@ class Trace:
         return replace(self, depth=np.full_like(self.depth, depth), common_depth=depth)
 
     def tempered(self, temperatures: tuple[float, ...]) -> Trace:
-        """Divide the logits of depth m by ``temperatures[m - 1]``; the last temperature holds for deeper depths."""
+        """Divide the logits of depth m by ``temperatures[m - 1]``; the last temperature holds for deeper depths.
+
+        Raises:
+            PolicyError: the trace holds values, which have no temperature.
+        """
+        if self.content != "probabilities":
+            raise PolicyError(f"temperatures change probabilities; these outputs are {self.content}")
         if temperatures not in self.tempered_traces:
             probabilities = apply_temperatures(self.probabilities, temperatures, self.multi_label)
             if self.signals is None:
@@ -109,18 +115,23 @@ class Trace:
 
         Rows that are not that deep repeat their first depth; policies exclude them by :attr:`depth`.
         """
-        if self.signals is not None and name not in self.signals:
-            depths = np.arange(self.probabilities.shape[1])
-            self.signals[name] = self._signal(name, np.arange(len(self.depth))[:, None], depths)
         if self.signals is not None and self.common_depth is not None and self.common_depth >= size:
             # A view, where a general window is a copy.
-            return self.signals[name][:, self.common_depth - size : self.common_depth]
+            return self.at_all_depths(name)[:, self.common_depth - size : self.common_depth]
         rows = np.arange(len(self.depth))[:, None]
         steps = np.maximum(self.depth[:, None] + np.arange(-size, 0), 0)
         if self.signals is None:
             return self._signal(name, rows, steps)
-        window: Array = self.signals[name][rows, steps]
+        window: Array = self.at_all_depths(name)[rows, steps]
         return window
+
+    def at_all_depths(self, name: str) -> Array:
+        """``[rows, depths]``: a signal at all depths; computed once where they are all known."""
+        depths = np.arange(self.probabilities.shape[1])
+        cache = {} if self.signals is None else self.signals
+        if name not in cache:
+            cache[name] = self._signal(name, np.arange(len(self.depth))[:, None], depths)
+        return cache[name]
 
     def _signal(self, name: str, rows: Ints, steps: Ints) -> Array:
         signal, now = SIGNALS[name], self._to_questions(self.probabilities[rows, steps], name)
@@ -156,13 +167,22 @@ class Trace:
 
 
 def apply_temperatures(probabilities: Array, temperatures: Sequence[float], multi_label: bool) -> Array:
-    """``[..., depths, classes]`` as if the logits of each depth were divided by its temperature (Guo et al. 2017).
+    """``[..., depths, classes]`` as if the logits of each depth were divided by its temperature (Guo et al. 2017)."""
+    steps = np.array(pad_temperatures(temperatures, probabilities.shape[-2]), probabilities.dtype)
+    return divide_logits(probabilities, steps, multi_label)
+
+
+def pad_temperatures(temperatures: Sequence[float], depths: int) -> list[float]:
+    """One temperature for each depth: the last one holds for all deeper depths."""
+    return [*temperatures[:depths], *[temperatures[-1]] * (depths - len(temperatures))]
+
+
+def divide_logits(probabilities: Array, temperatures: Array, multi_label: bool) -> Array:
+    """``[..., depths, classes]`` with the logits divided by ``temperatures [..., depths]``.
 
     ``softmax(z / T)`` is ``softmax(z) ** (1 / T)``, normalised; for a label of its own, over its two options.
     """
-    depths = probabilities.shape[-2]
-    steps = np.array([*temperatures[:depths], *[temperatures[-1]] * (depths - len(temperatures))], probabilities.dtype)
-    powers = to_questions(probabilities, multi_label) ** (1 / steps)[:, None, None]
+    powers = to_questions(probabilities, multi_label) ** (1 / temperatures)[..., None, None]
     spread = powers / np.maximum(powers.sum(-1, keepdims=True), TINY)  # depths without probabilities stay 0
     whole: Array = spread[..., 1] if multi_label else spread[..., 0, :]
     return whole

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elbert.exits import Policy, Rule, Trace
 from elbert.exits.conditions import AtDepth, AtStart, Condition, Held
 from elbert.exits.signals import SIGNALS
-from elbert.explain.sentences import count_depths, describe_exit, name_condition, name_failure
+from elbert.explain.sentences import count_depths, describe_exit, name_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,9 @@ def _track_rule(rule: Rule, trace: Trace) -> RuleTrack:
     for depth in range(1, depths + 1):
         fires, full = bool(rule.fires(trace.at(depth))[0]), depth >= size
         holds = [holds_so_far(condition, tempered, depth) for condition in rule.conditions]
-        failures = (name_failure(c) for c, is_met in zip(rule.conditions, holds, strict=True) if not is_met)
+        failures = (
+            name_condition(c, fails=True) for c, is_met in zip(rule.conditions, holds, strict=True) if not is_met
+        )
         state = f"{depth} of {size}" if not full else "holds" if fires else next(failures, "")
         names = map(name_condition, rule.conditions)
         steps.append(

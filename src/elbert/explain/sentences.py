@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import isfinite
 
 from elbert.exits import Rule
-from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Rising
+from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Rising, Spread
 from elbert.exits.signals import SIGNALS
 
 SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "="}
@@ -31,31 +31,21 @@ def describe_condition(condition: Condition, values: Values, depth: int) -> tupl
     """A condition that holds at a depth, and the depths that it covers: both empty where it asks for nothing."""
     if isinstance(condition, AtDepth):
         return f"depth {depth} ≥ {condition.depth}", ""
-    size = count_depths(condition)
+    signal, size, start = condition.signal, count_depths(condition), depth - int(condition.size) + 1
     if not condition.size or (isinstance(condition, Rising) and size < 2):
         return "", ""
-    signal, first = condition.signal, depth - size + 1
-    span = f" over depths {first} to {depth}" if size > 1 else ""
-    if isinstance(condition, Rising):
-        return f"{signal} never falls", span
-    if isinstance(condition, AtStart):
-        value, threshold = format_pair(values[signal][first - 1], condition.threshold)
-        return f"{signal} {value} {SIGNS[condition.op]} {threshold} at depth {first}", ""
-    if isinstance(condition, Held):
-        if (words := SIGNALS[signal].words) is not None:
-            return words[0] if condition.threshold else words[1], span
-        if condition.times > 1:
-            return f"every {signal} {SIGNS[condition.op]} {condition.threshold:g}", span_of_values(condition, depth)
-        value, threshold = format_pair(values[signal][depth - 1], condition.threshold)
-        return f"{signal} {value} {SIGNS[condition.op]} {threshold}", ""
-    covered = values[signal][first - 1 : depth]
-    value, limit = format_pair(max(covered) - min(covered), condition.limit)
-    return f"{signal} moves by {value} ≤ {limit}", span
-
-
-def span_of_values(condition: Held, depth: int) -> str:
-    """The depths at which a signal is read, without the one that the first of them is compared with."""
-    return f" over depths {depth - int(condition.times) + 1} to {depth}"
+    span = f" over depths {depth - size + 1} to {depth}" if size > 1 else ""
+    if isinstance(condition, Rising) or (isinstance(condition, Held) and SIGNALS[signal].words is not None):
+        return name_condition(condition), span
+    if isinstance(condition, Held) and condition.times > 1:
+        return f"every {name_condition(condition)}", f" over depths {start} to {depth}"
+    covered = values[signal][start - 1 : depth]
+    if isinstance(condition, Spread):
+        value, limit = format_pair(max(covered) - min(covered), condition.limit)
+        return f"{signal} moves by {value} ≤ {limit}", span
+    value, threshold = format_pair(covered[0], condition.threshold)
+    where = f" at depth {start}" if isinstance(condition, AtStart) else ""
+    return f"{signal} {value} {SIGNS[condition.op]} {threshold}{where}", ""
 
 
 def count_depths(condition: Condition) -> int:
@@ -65,34 +55,18 @@ def count_depths(condition: Condition) -> int:
     return int(condition.size) + (SIGNALS[condition.signal].first is not None)
 
 
-def name_condition(condition: Condition) -> str:
-    """A condition in short: "gap > 0.2"."""
+def name_condition(condition: Condition, *, fails: bool = False) -> str:
+    """A condition in short, "gap > 0.2", or what keeps it from holding, "gap ≤ 0.2"."""
     if isinstance(condition, AtDepth):
-        return f"depth ≥ {condition.depth}"
+        return f"depth {'<' if fails else '≥'} {condition.depth}"
     if isinstance(condition, Rising):
-        return f"{condition.signal} never falls"
-    if isinstance(condition, (Held, AtStart)):
-        words = SIGNALS[condition.signal].words
-        if words is not None:
-            return words[0] if condition.threshold else words[1]
-        first = "first " if isinstance(condition, AtStart) else ""
-        return f"{first}{condition.signal} {SIGNS[condition.op]} {condition.threshold:g}"
-    return f"{condition.signal} moves ≤ {condition.limit:g}"
-
-
-def name_failure(condition: Condition) -> str:
-    """What keeps a condition from holding, in short: "gap ≤ 0.2"."""
-    if isinstance(condition, AtDepth):
-        return f"depth < {condition.depth}"
-    if isinstance(condition, Rising):
-        return f"{condition.signal} falls"
-    if isinstance(condition, (Held, AtStart)):
-        words = SIGNALS[condition.signal].words
-        if words is not None:
-            return words[1] if condition.threshold else words[0]
-        first = "first " if isinstance(condition, AtStart) else ""
-        return f"{first}{condition.signal} {OPPOSITES[condition.op]} {condition.threshold:g}"
-    return f"{condition.signal} moves > {condition.limit:g}"
+        return f"{condition.signal} {'falls' if fails else 'never falls'}"
+    if isinstance(condition, Spread):
+        return f"{condition.signal} moves {'>' if fails else '≤'} {condition.limit:g}"
+    if (words := SIGNALS[condition.signal].words) is not None:
+        return words[bool(condition.threshold) == fails]
+    first = "first " if isinstance(condition, AtStart) else ""
+    return f"{first}{condition.signal} {(OPPOSITES if fails else SIGNS)[condition.op]} {condition.threshold:g}"
 
 
 def describe_exit(rules: Sequence[Rule], values: Sequence[Values], depth: int, depths: int, fired: int | None) -> str:

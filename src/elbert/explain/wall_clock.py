@@ -12,7 +12,7 @@ import torch
 from elbert.classifier import Classifier
 from elbert.evaluation.cost import time_predict
 from elbert.exits import FULL, Policy, fixed_depth
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.tokens import Text
 
 ROUNDS = 9
 FEWEST, PATIENCE = 3, 3.0  # fewest rounds; seconds after which a slow model gets no more rounds

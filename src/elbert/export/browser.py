@@ -18,6 +18,7 @@ from elbert.bundle import Bundle
 from elbert.bundle.folder import read_config_file
 from elbert.errors import InputError
 from elbert.exits import Policy
+from elbert.exits.encoding import policy_table
 from elbert.export.browser_tokenizer import read_page_tokenizer
 from elbert.export.dials import Dial, Dials, bind_dials
 from elbert.export.graph import FLOAT, Graph
@@ -55,7 +56,7 @@ _INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 def render_index(about: Mapping[str, Any]) -> str:
     """``index.html``: with styles, scripts and the worker's script inlined, and a content security policy."""
-    html = render_page("offline/offline.html", {**about, "worker": read_script(WORKER)})
+    html = render_page("offline/offline.html", {**about, "worker": read_script(WORKER)}, policy_table())
     return html.replace(
         _POLICY, f'<meta http-equiv="Content-Security-Policy" content="{build_content_policy(html)}">', 1
     )

@@ -20,6 +20,8 @@ KNOWN: Mapping[str, frozenset[str]] = {  # as in web/tokenizer/text_encoder.js; 
     "post-processor": frozenset({"TemplateProcessing"}),
 }
 
+REMEDY = "use elbert predict or elbert serve"
+
 
 def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
     """The text of ``tokenizer.json`` and the settings in ``tokenizer_config.json``, as this library reads them.
@@ -35,13 +37,48 @@ def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
         tokeniser.save(Path(place))
         text = (Path(place) / "tokenizer.json").read_text(encoding="utf-8")
         settings = json.loads((Path(place) / "tokenizer_config.json").read_text(encoding="utf-8"))
-    for kind, part in list_parts(json.loads(text)):
+    content = json.loads(text)
+    for kind, part in list_parts(content):
         if part not in KNOWN[kind]:
             raise InputError(
                 f"{bundle.folder}: its tokenizer has the {kind} {part}, which a page cannot run "
-                f"(known: {', '.join(sorted(KNOWN[kind]))}); use elbert predict or elbert serve"
+                f"(known: {', '.join(sorted(KNOWN[kind]))}); {REMEDY}"
             )
+    for found in list_unsupported(content, settings):
+        raise InputError(f"{bundle.folder}: {found}, which a page cannot do; {REMEDY}")
+    if "token_type_ids" not in settings["model_input_names"]:
+        text = json.dumps(without_type_ids(content), ensure_ascii=False)
     return text, settings | {"model_max_length": tokeniser.max_length}
+
+
+def list_unsupported(tokenizer: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """What the page's script would do otherwise, or refuse, in the settings of parts that it has."""
+    if settings["truncation_side"] != "right":
+        yield f"its truncation_side is {settings['truncation_side']}"
+    if settings.get("split_special_tokens"):
+        yield "its split_special_tokens is true"
+    for token in tokenizer.get("added_tokens", []):
+        if token["normalized"] or token["single_word"]:
+            yield f"its added token {token['content']!r} is matched in normalised text, or as a word"
+    model = tokenizer["model"]
+    if model["type"] == "Unigram" and (model.get("byte_fallback") or model.get("unk_id") is None):
+        yield "its Unigram model has byte_fallback, or no unknown token"
+    for part in nested_parts(tokenizer.get("normalizer"), "normalizers"):
+        if part["type"] == "Replace" and part["pattern"] != {"Regex": " {2,}"} and not part["pattern"].get("String"):
+            yield f"its normalizer Replace has the pattern {part['pattern']}"
+    for part in nested_parts(tokenizer.get("pre_tokenizer"), "pretokenizers"):
+        if part["type"] == "Metaspace" and (part["prepend_scheme"] != "always" or not part.get("split", True)):
+            yield "its pre-tokenizer Metaspace puts no space before each word (add_prefix_space)"
+
+
+def without_type_ids(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """The tokenizer with type 0 for every token: the model reads no type ids."""
+    post = json.loads(json.dumps(tokenizer["post_processor"]))
+    for form in ("single", "pair"):
+        for item in post[form]:
+            for part in item.values():
+                part["type_id"] = 0
+    return {**tokenizer, "post_processor": post}
 
 
 def list_parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -59,6 +96,12 @@ def list_kind(
     if settings is None:
         yield from [] if optional else [(kind, "none")]
         return
-    yield kind, str(settings.get("type"))
-    for one in settings.get(inside, []):
-        yield from list_kind(kind, one, inside)
+    yield from ((kind, str(part.get("type"))) for part in nested_parts(settings, inside))
+
+
+def nested_parts(settings: Mapping[str, Any] | None, inside: str) -> Iterator[Mapping[str, Any]]:
+    """A part and the parts nested in it."""
+    if settings is not None:
+        yield settings
+        for one in settings.get(inside, []):
+            yield from nested_parts(one, inside)

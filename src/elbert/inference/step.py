@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.exits import LAST, STAY, Policy, Trace
+from elbert.exits.joint_decision import decide_jointly
 from elbert.exits.trace import read_entropy
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
@@ -138,19 +139,30 @@ def is_head_needed(rows: Rows, config: ModelConfig) -> bool:
 
 def decide(trace: Trace, policies: tuple[Policy, ...], depths: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Apply each row's policy: ``decision [rows]``, an index into the returned reasons or STAY."""
-    if len(unique_policies(policies)) == 1:
-        decision, reasons = policies[0].decide(trace), policies[0].reasons
+    unique = unique_policies(policies)
+    if len(unique) == 1:
+        decision, reasons = unique[0].decide(trace), unique[0].reasons
     else:
-        decision, reasons = decide_mixed(trace, policies)
+        numbers = {id(policy): number for number, policy in enumerate(unique)}
+        policy_of_row = np.array([numbers[id(policy)] for policy in policies])
+        if len(unique) < JOINT_POLICIES:
+            decision, reasons = decide_one_by_one(trace, unique, policy_of_row)
+        else:
+            decision, reasons = decide_jointly(trace, unique, policy_of_row, depths)
     decision[trace.depth >= depths] = len(reasons)
     return decision, (*reasons, LAST)
 
 
-def decide_mixed(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Decide where rows have different policies: each policy sees its own rows."""
-    decision, reasons = np.full(len(policies), STAY), tuple[str, ...]()
-    for policy in unique_policies(policies):
-        is_own = np.array([other == policy for other in policies])
+JOINT_POLICIES = 12  # from so many different policies on, it is faster to decide about all of them together
+
+
+def decide_one_by_one(
+    trace: Trace, policies: tuple[Policy, ...], policy_of_row: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Decide where rows follow ``policies[policy_of_row]``: each policy sees its own rows."""
+    decision, reasons = np.full(len(policy_of_row), STAY), tuple[str, ...]()
+    for number, policy in enumerate(policies):
+        is_own = policy_of_row == number
         own_decision = policy.decide(trace.keep(is_own))
         decision[is_own] = np.where(own_decision == STAY, STAY, own_decision + len(reasons))
         reasons += policy.reasons
@@ -158,10 +170,10 @@ def decide_mixed(trace: Trace, policies: tuple[Policy, ...]) -> tuple[NDArray[np
 
 
 def unique_policies(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    """Return each policy once. Usually all rows share one object, which is cheaper to check than equality."""
+    """Return each policy object once: a server has one for equal specs, and identity is cheaper than equality."""
     if policies and all(policy is policies[0] for policy in policies):
         return policies[:1]
-    return tuple(dict.fromkeys(policies))
+    return tuple({id(policy): policy for policy in policies}.values())
 
 
 def group_by_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:

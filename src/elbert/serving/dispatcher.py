@@ -6,9 +6,7 @@ It reports what happens to an :class:`Observer`.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
@@ -17,7 +15,6 @@ import numpy as np
 
 from elbert.engine import Request
 from elbert.errors import ElbertError
-from elbert.exits import Policy
 from elbert.inference import DEADLINE, Exits, build_predictions
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction
@@ -70,7 +67,6 @@ class Dispatcher:
         self._rows: dict[int, Row] = {}
         self._waiting: dict[int, Row] = {}  # rows before their first layer, the oldest first
         self._throughput = Throughput()
-        self.policies: Counter[Policy] = Counter()  # of the rows in progress, and of requests that are tokenized
 
     def __len__(self) -> int:
         """The number of rows in progress."""
@@ -102,15 +98,6 @@ class Dispatcher:
             wait = self._throughput.estimate_wait(tokens)
             raise Overloaded(f"{len(due_before)} texts are due before, and the deadline would pass", wait)
 
-    @contextmanager
-    def use_policy(self, policy: Policy) -> Iterator[None]:
-        """Count a policy as in progress, for a request that has no rows yet."""
-        self.policies[policy] += 1
-        try:
-            yield
-        finally:
-            self._release_policy(policy)
-
     def submit(self, rows: Sequence[Row]) -> None:
         """Start to compute rows.
 
@@ -127,7 +114,6 @@ class Dispatcher:
         for row in rows:
             self._rows[row.identity] = row
             self._waiting[row.identity] = row
-            self.policies[row.choice.policy] += 1
 
     def cancel(self, rows: Sequence[Row]) -> None:
         """Drop those of the rows that are still in progress; they get no result."""
@@ -148,10 +134,14 @@ class Dispatcher:
             self._deliver_exits(exits, step.ended)
         notify(self._observer.on_step, step)
 
+    def fail(self, identities: Iterable[int], error: ElbertError) -> None:
+        """Deliver an error to those of the rows that are still in progress."""
+        for identity in identities:
+            self._fail(identity, error)
+
     def fail_all(self, error: ElbertError) -> None:
         """Deliver an error to every row in progress."""
-        for identity in list(self._rows):
-            self._fail(identity, error)
+        self.fail(list(self._rows), error)
 
     def _deliver_exits(self, exits: Exits, ended: float) -> None:
         identities = exits.identity.tolist()
@@ -200,13 +190,7 @@ class Dispatcher:
         if row is not None:
             self._waiting.pop(identity, None)
             row.ticket.release(row.index)
-            self._release_policy(row.choice.policy)
         return row
-
-    def _release_policy(self, policy: Policy) -> None:
-        self.policies[policy] -= 1
-        if not self.policies[policy]:
-            del self.policies[policy]
 
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from elbert import __version__
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
 from elbert.exits.trace import read_entropy
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.tokens import Text
 
 MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
 

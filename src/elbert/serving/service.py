@@ -15,21 +15,22 @@ from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
 from elbert.serving.admission import Admission
 from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, notify
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded, to_client_error
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
 from elbert.serving.settings import Settings
 from elbert.serving.shadow import Shadow
-from elbert.serving.tokenizer_pool import TokenizerPool, count_characters
+from elbert.serving.tokenizer_pool import TokenizerPool
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.tokenization import Tokens
 from elbert.tokenization.text_inputs import check_texts
-from elbert.tokenization.tokens import Direction, Text
+from elbert.tokenization.tokens import Direction, Text, count_characters
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
+TOKENIZER_RETRY = 1.0  # seconds after which a request whose deadline passed during tokenization may be tried again
 SPARSE_TEXT = 8  # characters of each token in a text of long words; most have about 5
 
 
@@ -41,7 +42,7 @@ class ClassifyOptions:
     deadline_ms: float | None = None
     trace: bool = False
     truncate: bool = True
-    direction: Direction = "right"
+    direction: Direction | None = None
     raw: bool = False
     max_tokens: int | None = None
 
@@ -97,7 +98,7 @@ class Service:
             classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime
         )
         self._steps: deque[Step] = deque()  # made by the worker's thread, not yet processed on the event loop
-        self._is_open = False
+        self._is_open = self._is_stopped = False
         self._checks: asyncio.Task[None] | None = None
 
     @property
@@ -115,14 +116,15 @@ class Service:
 
         Raises:
             BackendFailure: the engine does not work.
+            NotReady: the service was stopped meanwhile.
         """
         self._loop = asyncio.get_running_loop()
         self._worker.start()
         while not self._worker.is_ready:
-            if not self._worker.is_healthy:
-                raise BackendFailure("the engine does not start; see the log")
+            self._check_start()
             await asyncio.sleep(POLL_SECONDS)
         await asyncio.to_thread(warm_up, self.classifier, self.settings.warm_up, self._clock)
+        self._check_start()
         self._is_open = True
         self._checks = asyncio.create_task(self._check_repeatedly())
 
@@ -132,7 +134,7 @@ class Service:
         Texts that are not done after ``timeout`` seconds (default: the setting ``shutdown_timeout``) get an error.
         Return whether all were done.
         """
-        self._is_open = False
+        self._is_open, self._is_stopped = False, True
         until = self._clock() + (self.settings.shutdown_timeout if timeout is None else timeout)
         while self._is_busy and self._clock() < until and self._worker.is_healthy:
             await asyncio.sleep(POLL_SECONDS)
@@ -153,7 +155,7 @@ class Service:
         deadline_ms: float | None = None,
         trace: bool = False,
         truncate: bool = True,
-        direction: Direction = "right",
+        direction: Direction | None = None,
         raw: bool = False,
         max_tokens: int | None = None,
     ) -> ResultStream:
@@ -200,6 +202,12 @@ class Service:
             "shadow": self._shadow.to_dict(),
         }
 
+    def _check_start(self) -> None:
+        if self._is_stopped:
+            raise NotReady("the service was stopped before it was ready")
+        if not self._worker.is_healthy:
+            raise BackendFailure("the engine does not start; see the log")
+
     @property
     def _is_busy(self) -> bool:
         return bool(self._pipeline.tokenizing or len(self._dispatcher))
@@ -217,7 +225,11 @@ class Service:
 
     def _process_steps(self) -> None:
         while self._steps:
-            self._dispatcher.process(self._steps.popleft())
+            step = self._steps.popleft()
+            try:
+                self._dispatcher.process(step)
+            except Exception as error:  # whatever cannot be delivered, the texts of the step get an answer
+                self._dispatcher.fail(step.result.identities, to_client_error(error))
         if self._points.update(self._dispatcher.delay):
             notify(self._observer.on_point_change, self._points.current.name)
         if not self._worker.is_healthy:
@@ -269,7 +281,7 @@ class RequestPipeline:
         ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
         self.tokenizing += 1
         try:
-            with self._dispatcher.use_policy(choice.policy):
+            async with asyncio.timeout(None if deadline is None else deadline - self._clock()):
                 tokens = await self._tokenizers.tokenize(
                     texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
                 )
@@ -283,6 +295,9 @@ class RequestPipeline:
                 if not isinstance(t, ElbertError)
             ]
             self._dispatcher.submit(rows)
+        except TimeoutError as error:
+            ticket.close()
+            raise Overloaded("the deadline passed before the texts were tokenized", TOKENIZER_RETRY) from error
         except BaseException:
             ticket.close()
             raise
@@ -290,10 +305,10 @@ class RequestPipeline:
             self.tokenizing -= 1
         for row in rows:
             notify(self._observer.on_accept, len(row.tokens.ids), count_characters(texts[row.index]))
-        for index, error in enumerate(tokens):
-            if isinstance(error, ElbertError):
+        for index, rejected in enumerate(tokens):
+            if isinstance(rejected, ElbertError):
                 ticket.release(index)
-                results.deliver(TextResult(index, None, error, choice.name, timings=Timings(now - arrived)))
+                results.deliver(TextResult(index, None, rejected, choice.name, timings=Timings(now - arrived)))
         return results
 
     def close(self) -> None:
@@ -306,11 +321,7 @@ class RequestPipeline:
             raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
         if deadline is not None and not (isfinite(deadline) and deadline > 0):
             raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
-        choice = self._points.choose(options.policy)
-        in_progress = self._dispatcher.policies
-        if choice.policy not in in_progress and len(in_progress) >= self._settings.max_policies:
-            raise Overloaded(f"{len(in_progress)} different policies are in progress, the most at once", 1.0)
-        return choice
+        return self._points.choose(options.policy)
 
     def _cost_of(self, tokens: Tokens, choice: PolicyChoice) -> int:
         return ceil(len(tokens.ids) * self._points.expected_depth(choice))

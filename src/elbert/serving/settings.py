@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from elbert._settings import comma_separated, key, number, one_of, setting, text, truth, whole
 
@@ -34,6 +34,15 @@ class ModelSettings:
     )
 
 
+def is_machine_name(value: str) -> bool:
+    """Whether a value of ``HOSTNAME`` is a name and not an address to listen on."""
+    try:
+        ip_address(value.strip())
+    except ValueError:
+        return value.strip().lower() != "localhost"
+    return False
+
+
 @dataclass(frozen=True)
 class ProcessSettings:
     """Where the server listens and how it logs."""
@@ -44,8 +53,8 @@ class ProcessSettings:
         text,
         "H",
         aliases=("--host",),
-        # Shells and containers set HOSTNAME to the machine's own name: that is no choice of the operator.
-        ignored_value=socket.gethostname,
+        # Shells, containers and batch systems set HOSTNAME to a machine's name, even another's: that is no choice.
+        is_ignored=is_machine_name,
     )
     port: int = setting(3000, "port; 0 is any free port", whole(0, 65535))
     json_output: bool = setting(False, "log JSON, one object per line, with a line for each request", truth)
@@ -55,7 +64,9 @@ class ProcessSettings:
 class Settings:
     """Limits and behaviour of a :class:`~elbert.serving.service.Service`; durations are in seconds."""
 
-    max_concurrent_requests: int = setting(512, "texts in progress at once; more are rejected (429)", whole(1))
+    max_concurrent_requests: int = setting(
+        512, "texts in progress at once; more are rejected (429), small requests beside large ones at twice", whole(1)
+    )
     max_batch_tokens: int = setting(
         16384, "tokens in one layer call; times the model's depths it bounds the layer-tokens in progress", whole(1)
     )
@@ -78,9 +89,6 @@ class Settings:
     )
     shadow_window: int = setting(1000, "latest shadow texts that the measurement covers", whole(1), has_flag=False)
     tokenization_workers: int = setting(2, "threads that tokenize", whole(1, 256))
-    max_policies: int = setting(
-        16, "different policies in progress at once: each is decided in its own group", whole(1), has_flag=False
-    )
     warm_up: float = setting(
         0.0,
         "seconds, at most, of layer calls of every size before the first request: each size is prepared once",
@@ -114,6 +122,26 @@ class HttpSettings:
     payload_limit: int = setting(2_000_000, "bytes in a request body", whole(1))
     body_seconds: float = setting(
         60.0, "seconds within which a request body must arrive", number(0, above=True), "S", has_flag=False
+    )
+    head_seconds: float = setting(
+        30.0,
+        "seconds within which the head of a request must arrive, and a client must read some of its answer",
+        number(0, above=True),
+        "S",
+        has_flag=False,
+    )
+    max_connections: int = setting(
+        2048,
+        "open connections, fewer where the process may have fewer files; a new one ends the one that is idle longest",
+        whole(1),
+    )
+    allowed_host: tuple[str, ...] = setting(
+        (),
+        "host name that requests may use, * for any; repeatable",
+        comma_separated,
+        "NAME",
+        default_text="any; only names of this machine where it listens on a loopback address without a key",
+        is_repeatable=True,
     )
     api_key: str | None = setting(
         None, "key that clients send as Authorization: Bearer KEY; API_KEY hides it from ps", key, "KEY"

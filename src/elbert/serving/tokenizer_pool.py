@@ -7,15 +7,18 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
+from queue import PriorityQueue
 
 from elbert.errors import ElbertError, InputError
 from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.tokenizer import Direction, Text, check_text
+from elbert.tokenization.tokens import Direction, Text, check_text, count_characters
 
 log = logging.getLogger(__name__)
 
+CHARACTER_SECONDS = 1e-6  # that a character takes, about
 SHARED_CHARACTERS = 4096  # a request with more is handed over alone, so that short requests do not wait for it
 
 TokenResults = list[Tokens | ElbertError]
@@ -27,7 +30,7 @@ class Job:
 
     texts: Sequence[object]
     truncate: bool
-    direction: Direction
+    direction: Direction | None
     max_tokens: int | None
     future: asyncio.Future[TokenResults]
 
@@ -36,16 +39,20 @@ class TokenizerPool:
     """Threads that tokenize, for one event loop.
 
     Handing work to a thread costs more than tokenizing a short text, so the requests that arrive in one iteration of
-    the event loop share one hand-over.
+    the event loop share one hand-over. A short request does not wait for long ones that came a moment before: threads
+    take hand-overs in the order of their arrival plus the time that they need.
     """
 
     def __init__(self, tokeniser: Tokeniser, workers: int, runtime: Runtime | None = None) -> None:
         self._tokeniser = tokeniser
         self._threads = (Runtime() if runtime is None else runtime).create_executor(workers, "elbert-tokenize")
         self._batch: list[Job] = []  # requests of this iteration of the event loop
+        # Hand-overs that no thread has begun, as many as there are calls of _run_next to come: (order, number, jobs).
+        self._waiting: PriorityQueue[tuple[float, int, list[Job]]] = PriorityQueue()
+        self._numbers = count()
 
     async def tokenize(
-        self, texts: Sequence[object], *, truncate: bool, direction: Direction, max_tokens: int | None = None
+        self, texts: Sequence[object], *, truncate: bool, direction: Direction | None, max_tokens: int | None = None
     ) -> TokenResults:
         """The tokens or the error of each text.
 
@@ -72,19 +79,31 @@ class TokenizerPool:
             self._batch = []
         loop = jobs[0].future.get_loop()
 
-        def on_done(future: Future[list[TokenResults | BaseException]]) -> None:
+        def on_done(future: Future[tuple[list[Job], list[TokenResults | BaseException]]]) -> None:
+            done, results = (self._take_waiting(), None) if future.cancelled() else future.result()
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, jobs, None if future.cancelled() else future.result())
+                loop.call_soon_threadsafe(_resolve, done, results)
 
+        characters = sum(count_characters(text) for job in jobs for text in job.texts)
+        self._waiting.put((loop.time() + CHARACTER_SECONDS * characters, next(self._numbers), jobs))
         try:
-            self._threads.submit(self._run_all, jobs).add_done_callback(on_done)
+            self._threads.submit(self._run_next).add_done_callback(on_done)
         except RuntimeError:  # the pool was closed meanwhile
-            _resolve(jobs, None)
+            _resolve(self._take_waiting(), None)
+
+    def _take_waiting(self) -> list[Job]:
+        return self._waiting.get_nowait()[2]
+
+    def _run_next(self) -> tuple[list[Job], list[TokenResults | BaseException]]:
+        jobs = self._take_waiting()
+        return jobs, self._run_all(jobs)
 
     def _run_all(self, jobs: list[Job]) -> list[TokenResults | BaseException]:
         return [self._run(job) for job in jobs]
 
     def _run(self, job: Job) -> TokenResults | BaseException:
+        if job.future.done():  # its client disconnected
+            return []
         try:
             return tokenize_texts(
                 self._tokeniser,
@@ -95,12 +114,6 @@ class TokenizerPool:
             )
         except BaseException as error:  # only this request fails; the others of the batch continue
             return error
-
-
-def count_characters(text: object) -> int:
-    """The characters of a text, or of both texts of a pair; a value that is no text counts 0, it is rejected later."""
-    parts = text if isinstance(text, tuple | list) else (text,)
-    return sum(len(part) for part in parts if isinstance(part, str))
 
 
 def _resolve(jobs: list[Job], results: list[TokenResults | BaseException] | None) -> None:
@@ -123,21 +136,22 @@ def tokenize_texts(
     texts: Sequence[object],
     *,
     truncate: bool,
-    direction: Direction,
+    direction: Direction | None,
     max_tokens: int | None = None,
 ) -> TokenResults:
-    """The tokens or the error of each text or pair; ``direction`` is the end at which a long text is truncated.
+    """The tokens or the error of each text or pair; ``direction`` is the end at which a long text is truncated,
+    or None for the folder's.
 
     ``max_tokens`` truncates to fewer tokens than the model reads.
 
     Raises:
-        TokenizerFailure: the tokenizer failed on the texts that are valid.
+        TokenizerFailure: the tokenizer failed as a whole.
     """
     results = _check_texts(texts)
     valid = [text for text in results if not isinstance(text, ElbertError)]
     tokens = iter(_encode(tokeniser, valid, direction, max_tokens))
     return [
-        text if isinstance(text, ElbertError) else _check_length(next(tokens), tokeniser, number, truncate)
+        text if isinstance(text, ElbertError) else _check_tokens(next(tokens), tokeniser, number, truncate)
         for number, text in enumerate(results)
     ]
 
@@ -152,9 +166,11 @@ def _check_texts(texts: Sequence[object]) -> list[Text | ElbertError]:
     return results
 
 
-def _encode(tokeniser: Tokeniser, texts: list[Text], direction: Direction, max_tokens: int | None) -> list[Tokens]:
+def _encode(
+    tokeniser: Tokeniser, texts: list[Text], direction: Direction | None, max_tokens: int | None
+) -> TokenResults:
     try:
-        return tokeniser.encode(texts, direction, max_tokens)
+        return tokeniser.encode_each(texts, direction, max_tokens)
     except (ElbertError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # tokenizers is written in Rust, and its panics are no subclass of Exception
@@ -162,7 +178,12 @@ def _encode(tokeniser: Tokeniser, texts: list[Text], direction: Direction, max_t
         raise TokenizerFailure(f"the tokenizer failed on these texts ({type(error).__name__})") from error
 
 
-def _check_length(tokens: Tokens, tokeniser: Tokeniser, number: int, truncate: bool) -> Tokens | ElbertError:
+def _check_tokens(
+    tokens: Tokens | ElbertError, tokeniser: Tokeniser, number: int, truncate: bool
+) -> Tokens | ElbertError:
+    if isinstance(tokens, ElbertError):
+        log.error("text %d of a request: %s", number, tokens)
+        return TokenizerFailure(f"text {number}: {tokens}")
     if tokens.truncated and not truncate:
         return TooLong(
             f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "

@@ -305,6 +305,8 @@ class Engines:
 
     def step(self) -> Step:
         """Make one layer call: of idle work only if there are no requests."""
+        for engine in self.all:  # also of those that do not step now
+            engine.drop_cancelled()
         engine, began = self._choose_engine(), self._clock()
         result = engine.step()
         if engine is not self._idle:

@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from elbert._process import is_forked
-from elbert.tokenization.tokens import Direction, Text
+from elbert.tokenization.tokens import Direction, Text, count_characters
 
 CHARACTERS_PER_TOKEN = 8  # of the first attempt: English has 4 to 6
 MIN_CHARACTERS = 256
@@ -76,7 +76,7 @@ class BoundedEncoder:
         characters = 0
         for position in waiting:
             part = self._cut_text(texts[position], size, direction)
-            length = len(part) if isinstance(part, str) else len(part[0]) + len(part[1])
+            length = count_characters(part)
             if chunk and characters + length > CALL_CHARACTERS:
                 yield chunk
                 chunk, characters = [], 0

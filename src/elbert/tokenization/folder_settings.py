@@ -89,6 +89,9 @@ def read_folder_settings(folder: Path, tokenizer_json: Mapping[str, Any] | None)
         added = _read_legacy_added(values, own.values(), folder / ADDED_FILE)
         if tokenizer_json is not None:
             added |= _read_json_added(tokenizer_json.get("added_tokens") or [], folder / "tokenizer.json")
+    # Only now, as in transformers: added_tokens.json does not make these tokens special.
+    if "extra_special_tokens" not in values and "additional_special_tokens" in values:
+        values["extra_special_tokens"] = values.pop("additional_special_tokens")
     if tokenizer_json is not None:
         _default_to_json(values, tokenizer_json)
     by_text = {token.content: token for token in added.values()}
@@ -168,8 +171,6 @@ def _merge_specials(values: dict[str, Any], path: Path) -> None:
         if name == "extra_special_tokens" and isinstance(value, list):
             value = [*_as_list(values.get(name)), *value]
         values[name] = {**value, "special": True} if isinstance(value, dict) and name in ROLES else value
-    if "extra_special_tokens" not in values and "additional_special_tokens" in values:
-        values["extra_special_tokens"] = values.pop("additional_special_tokens")
 
 
 def _read_added(tokens: Any, config: Path) -> dict[int, AddedToken]:

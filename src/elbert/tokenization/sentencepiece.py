@@ -14,6 +14,7 @@ Value = int | bytes
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 WIDTH = {FIXED64: 8, FIXED32: 4}
 UNIGRAM = 1
+TRIE_BLOCK = 1024  # bytes of 256 units, the least size of a trie
 MODEL_TYPES = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
 UNKNOWN_PIECE = 2
 REMEDY = "download spiece.model again from where the model came from, or put its tokenizer.json beside it"
@@ -106,7 +107,36 @@ def _check_normaliser(message: bytes) -> bytes:
     for number, name in ((3, "add_dummy_prefix"), (4, "remove_extra_whitespaces"), (5, "escape_whitespaces")):
         if not as_int(settings.get(number, 1)):
             raise ValueError(f"its {name} is off, ALBERT's is on")
-    return as_bytes(settings.get(2, b""))
+    charsmap = as_bytes(settings.get(2, b""))
+    if charsmap:
+        check_charsmap(charsmap)
+    return charsmap
+
+
+def check_charsmap(table: bytes) -> None:
+    """Check the head of a compiled table of characters: tokenizers would end with a panic.
+
+    It is the size of a double-array trie, the trie, and the normalised characters in UTF-8.
+
+    Raises:
+        ValueError: the table is damaged.
+    """
+    size = int.from_bytes(table[:4], "little")
+    if size % 4 or not TRIE_BLOCK <= size <= len(table) - 4:
+        raise ValueError(f"the table of characters has {len(table)} bytes, of which {size} are its trie")
+    table[4 + size :].decode("utf-8")
+    units = struct.unpack(f"<{size // 4}I", table[4 : 4 + size])
+    base = _read_offset(units[0])
+    children = [base ^ byte for byte in range(1, 256)]
+    if max(children) >= len(units):
+        raise ValueError("the trie of its table of characters leads out of it")
+    for child, byte in zip(children, range(1, 256), strict=True):
+        if units[child] & 0x800000FF == byte and (child ^ _read_offset(units[child])) | 0xFF >= len(units):
+            raise ValueError("the trie of its table of characters leads out of it")
+
+
+def _read_offset(unit: int) -> int:
+    return (unit >> 10) << ((unit & (1 << 9)) >> 6)
 
 
 def read_fields(message: bytes) -> Iterator[tuple[int, Value]]:

@@ -96,7 +96,12 @@ class Tokeniser:
         Raises:
             InputError: an entry is not a text or a pair of texts, or the tokenizer fails on it.
         """
-        return [raise_error(tokens) for tokens in self.encode_each(texts, direction, max_length)]
+        rows = list[Tokens]()
+        for number, row in enumerate(self.encode_each(texts, direction, max_length)):
+            if isinstance(row, ElbertError):
+                raise InputError(f"text {number}: {row}")
+            rows.append(row)
+        return rows
 
     def encode_each(
         self, texts: Sequence[Text], direction: Direction | None = None, max_length: int | None = None
@@ -105,12 +110,12 @@ class Tokeniser:
         limit = self._max_length if max_length is None else min(max_length, self._max_length)
         self._check_length(limit)
         side = direction or self.truncation_side
-        rows: list[Tokens | ElbertError | None] = [_find_error(text, number) for number, text in enumerate(texts)]
+        rows: list[Tokens | ElbertError | None] = [find_error(text) for text in texts]
         valid = [number for number, row in enumerate(rows) if row is None]
         for position, encoding in self._encoder.encode([texts[number] for number in valid], limit, side):
             number = valid[position]
             if isinstance(encoding, BaseException):
-                rows[number] = InputError(f"text {number}: the tokenizer fails on it ({describe(encoding)})")
+                rows[number] = InputError(f"the tokenizer fails on it ({describe(encoding)})")
                 continue
             ids, type_ids = truncate(encoding, limit, side)
             types = type_ids if self._has_type_ids else bytes(len(ids))
@@ -151,24 +156,17 @@ class Tokeniser:
         return config
 
 
-def raise_error(row: Tokens | ElbertError) -> Tokens:
-    """Return the tokens of a row, or raise its error."""
-    if isinstance(row, ElbertError):
-        raise row
-    return row
-
-
 def describe(error: BaseException) -> str:
     """Return the class and the first line of an error of the library."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]:.100}" if lines else type(error).__name__
 
 
-def _find_error(entry: Any, position: int) -> InputError | None:
+def find_error(entry: Any) -> InputError | None:
     """Return the error of an entry that is not a text or a pair of texts."""
     parts = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry,)
     if not all(isinstance(part, str) for part in parts):
-        return InputError(f"text {position}: expected a string or a pair of strings, got {entry!r:.80}")
+        return InputError(f"expected a string or a pair of strings, got {entry!r:.80}")
     if any(has_surrogate(part) for part in parts):
-        return InputError(f"text {position}: holds a lone surrogate, which is no character; got {entry!a:.80}")
+        return InputError(f"holds a lone surrogate, which is no character; got {entry!a:.80}")
     return None

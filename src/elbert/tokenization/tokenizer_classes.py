@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from elbert.errors import BundleError
 from elbert.tokenization.folder_settings import CONFIG_FILE, PLAIN, ROLES, FolderSettings
-from elbert.tokenization.sentencepiece import REMEDY, Piece, SentencePieceModel, read_sentencepiece
+from elbert.tokenization.sentencepiece import REMEDY, Piece, check_charsmap, read_sentencepiece
 
 SPACE = "▁"
 # ALBERT was trained with the comma after a digit split off, which a piece such as "2010," would prevent. Such a piece
@@ -73,7 +73,7 @@ def lay_over(tokenizer: Tokenizer, content: Mapping[str, Any], settings: FolderS
         vocabulary = {entry[0] if isinstance(entry, list) else entry: i for i, entry in enumerate(vocabulary)}
     if settings.class_name == "AlbertTokenizer" and isinstance(vocabulary, list):
         pieces = models.Unigram([(text, score) for text, score in vocabulary], 1, byte_fallback=False)
-        built = _build_albert(Tokenizer(pieces), settings, _read_charsmap(content.get("normalizer")), folder)
+        built = _build_albert(Tokenizer(pieces), settings, read_charsmap(content.get("normalizer")), folder)
         add_tokens(built, settings)
         if tokenizer.post_processor is not None:
             built.post_processor = tokenizer.post_processor
@@ -116,7 +116,7 @@ def build_from_sentencepiece(path: Path, settings: FolderSettings) -> Tokenizer:
     model = read_sentencepiece(path)
     vocabulary = [(piece.text, _adjust_score(piece)) for piece in model.pieces]
     pieces = models.Unigram(vocabulary, model.unk_id, model.byte_fallback)
-    tokenizer = _build_albert(Tokenizer(pieces), settings, _check_charsmap(model, path), path)
+    tokenizer = _build_albert(Tokenizer(pieces), settings, model.charsmap, path)
     known = sorted((tokenizer.token_to_id(name), name) for name in _special_texts(settings, tokenizer))
     mask = settings.text("mask_token", ALBERT["mask_token"])
     tokenizer.add_special_tokens([AddedToken(name, lstrip=name == mask, special=True) for _, name in known])
@@ -236,20 +236,18 @@ def _find_ids(tokenizer: Tokenizer, settings: FolderSettings, names: tuple[str, 
     return ids
 
 
-def _read_charsmap(normalizer: Any) -> bytes:
-    """Return the table of characters of a ``tokenizer.json``, which is in one of its normalizers."""
+def read_charsmap(normalizer: Any) -> bytes:
+    """Return the table of characters of a ``tokenizer.json``, which is in one of its normalizers; empty without one.
+
+    Raises:
+        ValueError: the table is damaged.
+    """
     steps = normalizer.get("normalizers", [normalizer]) if isinstance(normalizer, dict) else []
-    tables = (step.get("precompiled_charsmap") for step in steps if step.get("type") == "Precompiled")
-    return next((base64.b64decode(table) for table in tables if table), b"")
-
-
-def _check_charsmap(model: SentencePieceModel, path: Path) -> bytes:
-    try:
-        if model.charsmap:
-            normalizers.Precompiled(model.charsmap).normalize_str("a")
-    except BaseException as error:  # the Rust library raises plain Exception, and other classes on a panic
-        raise BundleError(f"{path}: not a usable SentencePiece model ({error}); {REMEDY}") from error
-    return model.charsmap
+    tables = [step.get("precompiled_charsmap") for step in steps if step.get("type") == "Precompiled"]
+    decoded = [base64.b64decode(table) for table in tables if table]
+    for table in decoded:
+        check_charsmap(table)
+    return decoded[0] if decoded else b""
 
 
 def _adjust_score(piece: Piece) -> float:

@@ -22,6 +22,7 @@ from elbert.tokenization.tokenizer_classes import (
     build_from_sentencepiece,
     build_from_vocabulary,
     lay_over,
+    read_charsmap,
 )
 from elbert.tokenization.tokenizer_limits import check_limits
 
@@ -51,6 +52,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
     names = ["input_ids", "attention_mask"]
     if text is not None and content is not None and settings.class_name in DEFAULTS:
         with _name_file(path):
+            read_charsmap(content.get("normalizer"))  # before the library reads it
             tokenizer = lay_over(Tokenizer.from_str(text), content, settings, path)
     elif content is None and (folder / SPIECE_FILE).is_file() and not _has_vocabulary(folder, settings):
         _check_no_template(folder, values)

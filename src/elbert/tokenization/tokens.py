@@ -74,6 +74,12 @@ def check_text(text: Any, number: int) -> Text:
     return (parts[0], parts[1]) if is_pair and parts[1] else parts[0]
 
 
+def count_characters(text: object) -> int:
+    """Return the characters of a text, or of both texts of a pair; 0 for a value that is no text."""
+    parts = text if isinstance(text, tuple | list) else (text,)
+    return sum(len(part) for part in parts if isinstance(part, str))
+
+
 def has_surrogate(text: str) -> bool:
     """Return whether a string holds a lone surrogate, which UTF-8 cannot write."""
     return not text.isascii() and SURROGATE.search(text) is not None

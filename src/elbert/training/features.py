@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from elbert.data import read_examples
-from elbert.errors import DataError
+from elbert.data import Example, read_examples
+from elbert.engine import TextReader
+from elbert.errors import DataError, ElbertError
 from elbert.evaluation import read_targets
 from elbert.model.config import Problem
-from elbert.tokenization import Tokeniser
+from elbert.tokenization import Tokeniser, Tokens
+from elbert.tokenization.tokens import Text
 
 Features = dict[str, Any]
 
@@ -25,14 +28,39 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
         BadRow: a row has no label, or a label that is not one of the model's.
         DataError: the file cannot be read or has no examples.
     """
-    examples = list(read_examples(path))
+    examples: list[Example] = []
+
+    def texts() -> Iterator[Text]:
+        for example in read_examples(path):
+            examples.append(replace(example, text="", text_pair=None))  # a data set is kept as tokens and labels
+            yield example.content()
+
+    reader, rows = TextReader(texts(), tokeniser), list[Tokens | ElbertError]()
+    while not reader.has_ended:
+        rows += reader.read_block()
+    reader.raise_error()
     if not examples:
         raise DataError(f"{path}: no examples")
     _, targets = read_targets(examples, names, problem)
     return [
-        {"input_ids": t.ids, "token_type_ids": t.type_ids, "labels": label}
-        for t, label in zip(tokeniser.encode([e.content() for e in examples]), targets.values.tolist(), strict=True)
+        make_features(row, label, example)
+        for row, label, example in zip(rows, targets.values.tolist(), examples, strict=True)
     ]
+
+
+def make_features(row: Tokens | ElbertError, label: Any, example: Example) -> Features:
+    """Return the tokens of an example as packed arrays, and its label.
+
+    Raises:
+        BadRow: the tokenizer failed on the example.
+    """
+    if isinstance(row, ElbertError):
+        raise example.bad_row(str(row)) from row
+    return {
+        "input_ids": np.array(row.ids, np.int32),
+        "token_type_ids": np.array(row.type_ids, np.uint8),
+        "labels": label,
+    }
 
 
 @dataclass(frozen=True)

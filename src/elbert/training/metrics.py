@@ -1,9 +1,15 @@
 """Metrics of training: the score of every depth, and a report of scores, losses and weights."""
+# ruff: noqa: E402
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from elbert._optional import require
+
+require("transformers", "train")  # before the imports below, so that the error names the remedy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +24,7 @@ COLLAPSE = (
     "every depth predicts one class for every text: the training has collapsed; "
     "lower --learning_rate or raise --warmup_steps"
 )
+DIVERGED = "lower --learning_rate, raise --warmup_steps, or clip gradients with --max_grad_norm 1"
 
 
 def build_metrics(problem: Problem) -> Callable[[Any], dict[str, float]]:
@@ -29,18 +36,37 @@ def build_metrics(problem: Problem) -> Callable[[Any], dict[str, float]]:
         found = {f"depth_{m}": float(score) for m, score in enumerate(scores, 1)}
         # A regression always runs at full depth, so only that depth chooses the checkpoint.
         area = scores[-1] if problem == "regression" else scores.mean()
-        last = "accuracy" if problem != "regression" else "minus_mse"
         return found | {
             "area": float(area),
-            last: float(scores[-1]),
+            last_metric(problem): float(scores[-1]),
             "one_class": float(predicts_one_class(logits, labels, problem)),
         }
 
     return compute
 
 
+def last_metric(problem: Problem) -> str:
+    """Return the name of the score at the last depth."""
+    return "minus_mse" if problem == "regression" else "accuracy"
+
+
+def metric_names(problem: Problem, depths: int) -> list[str]:
+    """Return the metrics that can choose the best checkpoint."""
+    return ["area", last_metric(problem), "loss", *(f"depth_{m}" for m in range(1, depths + 1))]
+
+
+def is_finite(metrics: Mapping[str, float]) -> bool:
+    """Whether no metric is NaN or infinite."""
+    return all(math.isfinite(value) for value in metrics.values() if isinstance(value, (int, float)))
+
+
 def score_depths(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> NDArray[np.float64]:
-    """Return ``[depths]`` from ``logits [n, depths, classes]``: accuracy (per label), or minus the squared error."""
+    """Return ``[depths]`` from ``logits [n, depths, classes]``: accuracy (per label), or minus the squared error.
+
+    All are NaN where a logit is NaN or infinite: a comparison would count it as a prediction, often a right one.
+    """
+    if not np.isfinite(logits).all():
+        return np.full(logits.shape[1], np.nan)
     if problem == "regression":
         points = -((logits - labels.reshape(len(logits), 1, -1)) ** 2).mean(2)
     elif problem == "multi_label_classification":
@@ -53,28 +79,40 @@ def score_depths(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -
 
 def predicts_one_class(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> bool:
     """Return whether all depths predict one class for all texts although the labels differ: training has collapsed."""
-    if problem != "single_label_classification" or (labels == labels[0]).all():
+    if problem != "single_label_classification" or (labels == labels[0]).all() or not np.isfinite(logits).all():
         return False
     predicted = logits.argmax(-1)
     return bool((predicted == predicted[0, 0]).all())
 
 
 class DepthReport(TrainerCallback):
-    """Prints the loss as it is logged, scores and weights after each evaluation, and a warning of a collapse."""
+    """Prints the loss as it is logged, scores and weights after each evaluation, and warnings.
+
+    Training ends when it has diverged: a weight that is NaN stays NaN. The checkpoint of that step is not saved.
+    """
 
     def __init__(self, objective: ExitObjective, console: Console) -> None:
         self.objective = objective
         self.console = console
+        self.has_stopped = False
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Print the loss; called by transformers."""
         logs: dict[str, float] = kwargs["logs"]
-        if state.is_world_process_zero and "loss" in logs:
-            self._print(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4f}")
+        if "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        if state.is_world_process_zero:
+            self._print(f"step {state.global_step} of {state.max_steps}: loss {loss:.4f}")
+        # In fp16 single losses overflow, and such a step changes no weight.
+        if not math.isfinite(loss) and not args.fp16:
+            self._stop(f"the loss is {loss}", state, control)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Print scores and weights; called by transformers."""
         metrics: dict[str, float] = kwargs["metrics"]
+        if not is_finite(metrics):
+            self._stop("the outputs for the validation file are NaN or infinite", state, control)
         if not state.is_world_process_zero or "eval_area" not in metrics:
             return
         weights = self.objective.weights().tolist()
@@ -84,6 +122,15 @@ class DepthReport(TrainerCallback):
             self._print(line)
         if metrics.get("eval_one_class"):
             self._print(f"warning: {COLLAPSE}")
+
+    def _stop(self, why: str, state: TrainerState, control: TrainerControl) -> None:
+        control.should_training_stop, control.should_save = True, False
+        if state.is_world_process_zero and not self.has_stopped:
+            self._print(
+                f"warning: training diverged in epoch {math.ceil(state.epoch or 0)}, by step {state.global_step}: "
+                f"{why}, and training stops; {DIVERGED}"
+            )
+        self.has_stopped = True
 
     def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)

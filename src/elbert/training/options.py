@@ -50,7 +50,7 @@ class ExitOptions:
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number from {low} to {high}")
         for name in ("weight_rate", "temperature"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number above 0")
         if self.exit_heads is not None and self.exit_heads < 1:
             raise InputError(f"exit_heads is {self.exit_heads!r}, expected a whole number from 1")

@@ -1,29 +1,50 @@
 """A training run: checks of the arguments, the starting model, training, and the model folder that it writes."""
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import json
+import math
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from elbert._optional import require
+
+for module in ("transformers", "accelerate"):
+    require(module, "train")  # before the imports below, so that the error names the remedy
+
 import torch
 from rich.console import Console
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
-from elbert._atomic import open_atomic
 from elbert.bundle import Bundle
 from elbert.errors import BundleError, DataError, InputError
 from elbert.model.config import Problem
-from elbert.model.families import Backbone
 from elbert.model.reference import reference_class
 from elbert.tokenization import Tokeniser
+from elbert.training.checks import (
+    check_arguments,
+    check_batches,
+    check_heads,
+    check_labels,
+    check_metric,
+    check_output,
+    find_checkpoint,
+    report_lost_resources,
+    report_rejected,
+    use_one_device,
+)
 from elbert.training.features import Collator, load_features
-from elbert.training.metrics import DepthReport, build_metrics
+from elbert.training.metrics import DIVERGED, DepthReport, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
-from elbert.training.trainer import ElbertTrainer, use_fast_forms
+from elbert.training.trainer import ElbertTrainer, Rehearsal, use_fast_forms
+
+DEFAULT_MAX_LENGTH = 128  # tokens, or what the model takes if that is less
 
 
 def train(
@@ -35,50 +56,97 @@ def train(
     arguments: TrainingArguments,
     *,
     problem: Problem = "single_label_classification",
-    max_length: int = 128,
+    max_length: int | None = None,
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train from a model folder or hub id, and write the best checkpoint, by area, into ``arguments.output_dir``.
 
-    Returns the validation metrics of that checkpoint.
+    Returns the validation metrics of that checkpoint. ``max_length`` is the number of tokens at which a text is cut;
+    None is 128, or what the model takes if that is less.
 
     Raises:
         BundleError: the model cannot be used.
         DataError: a file cannot be used.
-        InputError: the output folder already holds a model, or labels and options do not fit the problem or the model.
+        InputError: the output folder already holds a model or cannot be written; labels, options or arguments do not
+            fit the problem or the model; or the training diverged, so that there is no model to write.
     """
     console = console or Console(stderr=True)
     output = Path(cast(str, arguments.output_dir))
     resume = find_checkpoint(arguments.resume_from_checkpoint, output)
     check_output(output, resume)
+    check_arguments(arguments)
     check_labels(labels, problem, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     bundle = Bundle.open(model)
-    tokeniser = Tokeniser.load(bundle.folder, min(max_length, bundle.config.max_length))
-    set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
-    check_exits(options, bundle.config.backbone)
+    tokeniser = load_training_tokeniser(bundle, max_length)
+    with report_rejected("the seed cannot be set"):
+        set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
+    check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
     network = load_starting_model(bundle, labels, options, problem)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
-    trainer = ElbertTrainer(
-        objective=objective,
-        model=network,
-        args=arguments,
-        train_dataset=load_features(train_file, tokeniser, labels, problem),
-        eval_dataset=load_features(validation_file, tokeniser, labels, problem),
-        data_collator=Collator(tokeniser.pad_id),
-        compute_metrics=build_metrics(problem),
-        callbacks=[DepthReport(objective, console)],
-    )
-    trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
-    trainer.train(resume_from_checkpoint=resume)
-    metrics = trainer.evaluate()
-    if trainer.is_world_process_zero():
-        save(trainer, tokeniser, output, metrics, objective)
+    features = {
+        "train_dataset": load_features(train_file, tokeniser, labels, problem),
+        "eval_dataset": load_features(validation_file, tokeniser, labels, problem),
+    }
+    check_batches(arguments, *features.values())
+    check_metric(arguments, metric_names(problem, objective.depths))
+    report = DepthReport(objective, console)
+    with report_lost_resources(output):
+        with report_rejected("transformers' Trainer rejects an argument"):
+            trainer = ElbertTrainer(
+                objective=objective,
+                tokeniser=tokeniser,
+                model=network,
+                args=arguments,
+                data_collator=Collator(tokeniser.pad_id),
+                compute_metrics=build_metrics(problem),
+                callbacks=[report],
+                **features,
+            )
+            trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
+        rehearsal = Rehearsal(trainer)
+        trainer.add_callback(rehearsal)
+        with report_rejected("training cannot begin", lambda: rehearsal.has_begun):
+            trainer.train(resume_from_checkpoint=resume)
+        metrics = trainer.evaluate_unchanged()
+        check_result(trainer, metrics)
+        if report.has_stopped:
+            console.print(f"the best model before that is written, of step {trainer.state.best_global_step}")
+        if trainer.is_world_process_zero():
+            save(trainer, tokeniser, output, metrics, objective)
     return metrics
+
+
+def load_training_tokeniser(bundle: Bundle, max_length: int | None) -> Tokeniser:
+    """Load the tokenizer with the number of tokens at which training cuts texts.
+
+    Raises:
+        InputError: the number is too small, or larger than the model or its tokenizer takes.
+    """
+    limit = bundle.config.max_length
+    tokeniser = Tokeniser.load(bundle.folder, min(DEFAULT_MAX_LENGTH if max_length is None else max_length, limit))
+    if max_length is not None and max_length > tokeniser.max_length:
+        raise InputError(f"max_length is {max_length}, and the model takes at most {tokeniser.max_length} tokens")
+    return tokeniser
+
+
+def check_result(trainer: ElbertTrainer, metrics: dict[str, float]) -> None:
+    """Check that there is a model to write.
+
+    Raises:
+        InputError: training made no step, or the model's weights or outputs are NaN or infinite.
+    """
+    if not trainer.state.global_step:
+        raise InputError("training made no step, so nothing is written: there are too few examples for one batch")
+    if not trainer.is_sound(metrics):
+        raise InputError(
+            f"training diverged by step {trainer.state.global_step}: the outputs are NaN or infinite, so nothing is "
+            f"written; {DIVERGED}"
+        )
 
 
 def load_starting_model(
@@ -117,82 +185,16 @@ def load_starting_model(
 def save(
     trainer: ElbertTrainer, tokeniser: Tokeniser, output: Path, metrics: dict[str, float], objective: ExitObjective
 ) -> None:
-    """Write the model folder, and ``training.json`` with the run's metrics."""
+    """Write the model folder, and ``training.json`` with the run's metrics; ``config.json``, without which a folder is
+    no model, comes last.
+    """
     network = trainer.accelerator.unwrap_model(trainer.model)
-    network.save_pretrained(output)
-    tokeniser.save(output)
-    record = {"metrics": metrics, "exit_weights": objective.weights().tolist(), "steps": trainer.state.global_step}
-    with open_atomic(output / "training.json") as out:
-        out.write(json.dumps(record, indent=2) + "\n")
-
-
-def check_output(output: Path, resume: str | None) -> None:
-    """Check that no model is overwritten, and that checkpoints of two runs do not mix."""
-    if resume is not None:
-        return
-    if (output / "config.json").exists():
-        raise InputError(f"{output} already holds a model: choose another --output, or remove it first")
-    if find_last_checkpoint(output) is not None:
-        raise InputError(
-            f"{output} holds checkpoints of an earlier run: --resume_from_checkpoint last continues it; "
-            "or choose another --output"
-        )
-
-
-def check_labels(labels: Sequence[str], problem: Problem, smoothing: float) -> None:
-    """Check that the labels fit the problem."""
-    least, what = {"single_label_classification": (2, "two labels or more"), "regression": (1, "one label")}.get(
-        problem, (1, "one label or more")
-    )
-    if len(labels) < least or (problem == "regression" and len(labels) > 1):
-        raise InputError(f"{problem} takes {what}, got {', '.join(labels) or 'none'}")
-    if "" in labels or len(set(labels)) < len(labels):
-        raise InputError(f"labels are {', '.join(map(repr, labels))}; expected distinct names")
-    if smoothing and problem != "single_label_classification":
-        raise InputError(f"label_smoothing_factor is for single-label classification only, and this is {problem}")
-
-
-def check_exits(options: ExitOptions, backbone: Backbone) -> None:
-    """Check that the family's ``config.json`` can express the exit heads."""
-    for name, default in (("pooling", "cls"), ("exit_heads", 1)):
-        value = getattr(options, name)
-        if not backbone.shared and value not in (None, default):
-            raise InputError(
-                f"{name} is {value!r}: this is for ALBERT only; a {backbone.title} is trained with {default!r}"
-            )
-
-
-def use_one_device(arguments: TrainingArguments, console: Console) -> None:
-    """Prevent transformers from splitting a batch over devices: it would concatenate logits along the depths.
-
-    One process per device, as ``torchrun`` starts them, is faster in any case.
-    """
-    if arguments.n_gpu > 1:
-        console.print(f"one device of {arguments.n_gpu} is used; torchrun --nproc_per_node uses more", highlight=False)
-        arguments._n_gpu = 1
-
-
-def find_checkpoint(checkpoint: str | None, output: Path) -> str | None:
-    """Return the checkpoint to resume from: the named one, or for ``last`` the latest in the output folder.
-
-    Raises:
-        InputError: there is no such checkpoint.
-    """
-    if checkpoint is None or checkpoint.lower() == "false":
-        return None
-    if checkpoint.lower() not in ("true", "last"):
-        if not (Path(checkpoint) / "trainer_state.json").is_file():
-            raise InputError(f"{checkpoint}: no checkpoint; give the folder of one, checkpoint-…, or last")
-        return checkpoint
-    found = find_last_checkpoint(output)
-    if found is None:
-        raise InputError(f"{output}: no checkpoint to resume from; omit --resume_from_checkpoint to start anew")
-    return found
-
-
-def find_last_checkpoint(output: Path) -> str | None:
-    """Return the latest checkpoint in a folder, or None."""
-    if not output.is_dir():
-        return None
-    found: str | None = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]  # transformers' own
-    return found
+    weights = [weight if math.isfinite(weight) else None for weight in objective.weights().tolist()]
+    record = {"metrics": metrics, "exit_weights": weights, "steps": trainer.state.global_step}
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".partial-") as partial:
+        network.save_pretrained(partial)
+        tokeniser.save(Path(partial))
+        (Path(partial) / "training.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", "utf-8")
+        for file in sorted(Path(partial).iterdir(), key=lambda file: file.name == "config.json"):
+            os.replace(file, output / file.name)

@@ -1,18 +1,27 @@
 """transformers' Trainer with the objective over all depths, and faster forms of the network's functions on a CPU."""
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, cast
+
+from elbert._optional import require
+
+require("transformers", "train")  # before the imports below, so that the error names the remedy
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import SchedulerType
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SchedulerType
 
 from elbert.errors import DataError, InputError
+from elbert.tokenization import Tokeniser
+from elbert.training.metrics import is_finite
 from elbert.training.objective import ExitObjective
 
 SHORT = 128  # tokens; up to this length the backward pass of fused attention is slow, beyond it saves memory
@@ -27,10 +36,12 @@ class ElbertTrainer(Trainer):
     """
 
     objective: ExitObjective
+    tokeniser: Tokeniser | None  # saved in every checkpoint, which is then a whole model folder
 
-    def __init__(self, *, objective: ExitObjective, **options: Any) -> None:
+    def __init__(self, *, objective: ExitObjective, tokeniser: Tokeniser | None = None, **options: Any) -> None:
         super().__init__(preprocess_logits_for_metrics=cast(Any, put_rows_first), **options)
         self.objective = objective.to(self.args.device)
+        self.tokeniser = tokeniser
         self.add_callback(GradientReset(objective))
         # The loss is a mean over the current batch, so transformers must average accumulated batches.
         self.model_accepts_loss_kwargs = False
@@ -76,6 +87,38 @@ class ElbertTrainer(Trainer):
             exclude_last_group(schedule)
         return schedule
 
+    def evaluate_unchanged(self) -> dict[str, float]:
+        """Evaluate after training; with ``bf16_full_eval`` transformers would convert the network itself."""
+        self.is_in_train = True
+        try:
+            return self.evaluate()
+        finally:
+            self.is_in_train = False
+
+    def is_sound(self, metrics: dict[str, float]) -> bool:
+        """Whether the network's weights and these metrics are finite, so that the network can be used."""
+        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        weights = () if is_sharded else cast(nn.Module, self.model).parameters()  # all processes must agree
+        return is_finite(metrics) and all(bool(weight.isfinite().all()) for weight in weights)
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        # Whatever the metric: a network with NaN or infinity is never the best one.
+        return self.is_sound(metrics) and bool(super()._determine_best_metric(metrics, trial))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.tokeniser is not None and self.args.should_save:
+            self.tokeniser.save(Path(cast(str, output_dir or self.args.output_dir)))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except Exception:
+            if self.args.should_save:  # a part of a checkpoint would be taken for one
+                folder = Path(cast(str, self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         state = self.objective.state_dict()
@@ -102,6 +145,29 @@ class ElbertTrainer(Trainer):
         file = Path(checkpoint) / EXIT_WEIGHTS
         if file.exists() and self.objective.state_dict():
             self.objective.load_state_dict(load_file(str(file)))
+
+
+class Rehearsal(TrainerCallback):
+    """Evaluates a few texts when all is prepared, before the first step: what fails there would fail after an epoch.
+
+    ``has_begun`` is whether a step is complete: until then an error is one of the arguments.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.has_begun = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate; called by transformers. The run that follows is the same as without it."""
+        rows = args.eval_batch_size * args.world_size if args.dataloader_drop_last else 2
+        with torch.random.fork_rng():  # a data loader draws a random number
+            self.trainer.predict(cast(Any, self.trainer.eval_dataset)[:rows])
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Record the first step; called by transformers."""
+        self.has_begun = True
 
 
 class GradientReset(TrainerCallback):

@@ -5,48 +5,133 @@ declare const ort: any; // onnxruntime-web, loaded by importScripts
 /** Probabilities of every class after one depth. */
 type Step = number[];
 
-/** A member of a policy: its name with its dials; "tempered" has `policy` and `temperatures`. */
+/** A number of the table that a dial sets: dial * factor + plus. */
+interface DialNumber {
+  dial: string;
+  factor: number;
+  plus: number;
+}
+
+interface Dial {
+  name: string;
+  label: string;
+  default: any;
+  type: "int" | "float" | "choice";
+  low?: number;
+  high?: number;
+  /** What each choice means. */
+  choices?: Record<string, string>;
+}
+
+/** A rule of the table; fields of conditions are numbers, or numbers that a dial sets. */
+interface RuleForm {
+  reason: string;
+  when: { dial: string; choice: string } | null;
+  conditions: Record<string, any>[];
+}
+
+interface PolicyKind {
+  name: string;
+  dials: Dial[];
+  rules: RuleForm[];
+  summary: string;
+  citation: string;
+  examples: any[][];
+}
+
+interface Signal {
+  name: string;
+  needs: "probabilities" | "values";
+  worst: "max" | "min";
+  first: number | "inf" | null;
+  words: [string, string] | null;
+  scale: number | null;
+  about: string;
+  script(now: number[], before: number[], tools: Record<string, Function>): number;
+}
+
+/** elbert.exits.encoding.policy_table. */
+interface PolicyTable {
+  signals: Signal[];
+  policies: PolicyKind[];
+  families: {
+    name: string;
+    colour: string;
+    dash: string;
+    marker: string;
+    is_tempered: boolean;
+    grids: { policy: string; axes: Record<string, any> }[];
+  }[];
+  tempered: { low: number; high: number; most: number };
+  roles: { full: string; fixed_depth: string; ours: string };
+  max_spec_length: number;
+  max_values: { per_depth: number; least: number };
+}
+declare const POLICY_TABLE: PolicyTable;
+
+/** A member of a policy: its name with its dials; "tempered" has `policy` and `temperatures` instead. */
 interface Member {
   name: string;
+  dials?: Record<string, any>;
   policy?: Policy;
   temperatures?: number[];
-  [dial: string]: any;
 }
 
 /** A text exits when any member holds. */
 type Policy = Member[];
 
+interface SignalOptions {
+  /** Every label is a question of its own. */
+  multiLabel?: boolean;
+  content?: "probabilities" | "values";
+  known?: Record<string, number[] | undefined>;
+}
+
 /** Signals of one text by depth, index 0 for depth 1. */
 interface Signals {
   depths: number;
-  entropy: Float32Array;
-  confidence: Float32Array;
-  gap: Float32Array;
-  same: Float32Array;
-  divergence: Float32Array;
+  read(name: string): Float32Array;
   /** The signals as if the logits of depth m were divided by temperatures[m - 1]. */
   tempered(temperatures: number[]): Signals;
 }
 
-interface Rule {
-  reason: string;
-  member: Member;
-  /** The temperatures at which the rule reads the signals, outermost first. */
-  temperatures?: number[][];
-  /** Whether the rule holds at a depth, from 1. */
-  fires(signals: Signals, depth: number): boolean;
+/** A condition with plain numbers; `bound` is its threshold or limit in float32. at_depth alone has no signal. */
+interface Condition {
+  condition: string;
+  size: number;
+  bound: number;
+  signal: string;
+  op?: string;
+  threshold?: number;
+  limit?: number;
+  depth?: number;
 }
 
-/** Depth from 1, and the reason of the first rule that held. */
+interface Rule {
+  reason: string;
+  conditions: Condition[];
+  /** The number of depths that it needs. */
+  size: number;
+  /** The temperatures at which the rule reads the signals, outermost first. */
+  temperatures: number[][];
+}
+
+/** Depth from 1, the reason of the first rule that held, and the index of that rule; -1 at the last depth. */
 interface Exit {
   depth: number;
   reason: string;
+  rule: number;
 }
 
-/** Why a window does not hold ("" if it does), and the depth from 1 that breaks it. */
-interface WindowBreak {
-  why: string;
-  at: number;
+/** A signal beside the threshold that a rule compares it with, if any. */
+interface Gauge {
+  rule: Rule | null;
+  signal: string;
+  threshold?: number | null;
+  bound?: number;
+  op?: string;
+  below: boolean;
+  sign: string;
 }
 
 /** One text over the depths under a policy: what the explorer and the offline page show. */
@@ -56,6 +141,7 @@ interface View {
   steps: Step[];
   signals: Signals;
   policy: Policy;
+  rules: Rule[];
   exit: Exit;
 }
 

@@ -103,10 +103,12 @@ def synthetic_texts() -> list[Text]:
 
 def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
     """Return full depth and ``--policy``; by default the model's points (on real texts) and fixed depths."""
+    from elbert.exits import FULL, fixed_depth
+
     depths = classifier.depths
-    fixed = [f"depth({k})" for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
+    fixed = [str(fixed_depth(k)) for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
     points = [] if arguments.data is None else list(classifier.bundle.points)
-    return {spec: classifier.resolve_policy(spec) for spec in ("full", *(arguments.policy or [*points, *fixed]))}
+    return {spec: classifier.resolve_policy(spec) for spec in (str(FULL), *(arguments.policy or [*points, *fixed]))}
 
 
 def measure_policies(

@@ -65,12 +65,13 @@ def collect_outputs(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | N
     """Return ``(outputs, outputs to choose on, the policy whose exits are shown, the model's configuration)``."""
     from elbert.evaluation import collect, load_outputs
     from elbert.exits import policy
+    from elbert.exits.policies import COMMON_SPECS
 
     if arguments.data.endswith(".npz"):
         if arguments.model:
             raise InputError(f"{arguments.data} contains outputs already: --model goes with texts")
         choose = load_outputs(arguments.tuning) if arguments.tuning else None
-        return load_outputs(arguments.data), choose, policy("window(entropy=0.1, size=6)"), None
+        return load_outputs(arguments.data), choose, policy(COMMON_SPECS[0]), None
     classifier = load_classifier(arguments)
 
     def collect_labelled(file: str) -> Outputs:
@@ -103,6 +104,7 @@ def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
     from elbert._atomic import open_atomic
     from elbert.comparison.plots import draw_comparison
     from elbert.comparison.report_data import iterate_csv
+    from elbert.exits.encoding import policy_table
     from elbert.web import render_page
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,4 +114,4 @@ def write(comparison: Comparison, values: dict[str, Any], folder: Path) -> None:
         out.writelines(iterate_csv(comparison))
     draw_comparison(comparison, [folder / "curves.png", folder / "curves.svg"])
     with open_atomic(folder / "report.html") as out:
-        out.write(render_page("report/report.html", values))
+        out.write(render_page("report/report.html", values, policy_table()))

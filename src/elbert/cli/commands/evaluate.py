@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from elbert.evaluation import Outputs, Timing
     from elbert.exits import Policy
 
-COMMON_POLICIES = (
-    "window(entropy=0.1, size=6)",
-    "window(entropy=0.1, size=3)",
-    "entropy(0.1)",
-    "entropy(0.3)",
-    "patience(3)",
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``elbert evaluate``."""
@@ -78,11 +70,12 @@ def load_saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy
     """Return outputs from a file and policies by their specs; without a model there are no timings."""
     from elbert.evaluation import load_outputs
     from elbert.exits import policy
+    from elbert.exits.policies import COMMON_SPECS
 
     if arguments.outputs or arguments.model:
         raise InputError(f"{arguments.data} contains outputs already: --model and --outputs go with texts")
     outputs = load_outputs(arguments.data)
-    specs = arguments.policy or ([] if outputs.problem == "regression" else COMMON_POLICIES)
+    specs = arguments.policy or ([] if outputs.problem == "regression" else COMMON_SPECS)
     return outputs, {spec: policy(spec) for spec in specs}, {}
 
 
@@ -114,9 +107,9 @@ def check_outputs_path(outputs: Path) -> None:
 
 def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
     """Return the policies to evaluate, checked against the model."""
+    from elbert.exits.policies import COMMON_SPECS
+
     specs = arguments.policy
     if specs is None:
-        specs = (
-            [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *COMMON_POLICIES]
-        )
+        specs = [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *COMMON_SPECS]
     return {spec: classifier.resolve_policy(spec) for spec in specs}

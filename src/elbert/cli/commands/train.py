@@ -24,10 +24,10 @@ DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
     "save_strategy": "epoch",
     "load_best_model_at_end": True,
     "metric_for_best_model": "area",
-    "greater_is_better": True,
     "save_total_limit": 2,
     "logging_steps": 50,
     "per_device_eval_batch_size": 64,
+    "logging_nan_inf_filter": False,  # a loss that is NaN is reported
     "report_to": "none",
     "remove_unused_columns": False,
     "label_names": ["labels"],
@@ -55,9 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-length",
         type=int,
-        default=128,
         metavar="N",
-        help="maximum number of tokens; longer texts are truncated (default: %(default)s)",
+        help="maximum number of tokens; longer texts are truncated (default: 128, or less where the model takes less)",
     )
     parser.add_argument(
         "--preset",
@@ -141,6 +140,8 @@ def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) ->
     import torch
     from transformers import HfArgumentParser, TrainingArguments
 
+    from elbert.training.checks import describe_error
+
     parser = HfArgumentParser(
         TrainingArguments,  # type: ignore[arg-type]  # transformers expects a NewType that no class has
         prog="elbert train",
@@ -156,6 +157,8 @@ def training_arguments(output: str, preset: dict[str, Any], extra: list[str]) ->
         )
     except (ValueError, argparse.ArgumentError) as error:
         raise InputError(" ".join(str(error).split())) from error
+    except Exception as error:  # a package or a file that an argument needs is not there, a device is unknown, …
+        raise InputError(f"transformers rejects an argument: {describe_error(error)}") from error
     if unknown:
         raise InputError(
             f"unknown argument {unknown[0]!r}: neither elbert train -h nor transformers' TrainingArguments have it"

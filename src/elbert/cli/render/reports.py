@@ -54,10 +54,12 @@ def depth_table(report: Report) -> Any:
     """Return a table of every ``depth(k)``, the fixed shallower models."""
     from rich.table import Table
 
+    from elbert.exits import fixed_depth
+
     names = list(report.by_depth[0])
     table = Table("policy", *names, title=f"{report.n:,} texts, every fixed depth", title_justify="left")
     for depth, metrics in enumerate(report.by_depth, 1):
-        table.add_row(f"depth({depth})", *(f"{metrics[name]:.4f}" for name in names))
+        table.add_row(str(fixed_depth(depth)), *(f"{metrics[name]:.4f}" for name in names))
     return table
 
 

@@ -60,7 +60,7 @@ def format_exits(survey: Survey, width: int) -> list[Text | str]:
         lines.append(line.append(f"  {survey.settled[depth - 1]:>7,}", "magenta"))
     what = "settled: since that depth the prediction equals the last depth's"
     if labelled:
-        what = f"right: share of right predictions among the exits; fixed: accuracy of depth(k) for all texts; {what}"
+        what = f"right: share of right predictions among the exits; fixed: accuracy of that depth for all texts; {what}"
     return [*lines, Text(f"   {what}", "dim"), ""]
 
 

@@ -37,12 +37,15 @@ def application(
     """Return the ASGI application around a service; the caller starts and stops the service.
 
     ``metrics`` are the service's observer; without them only HTTP is counted. With ``loopback_only`` requests that
-    name another host than this machine are rejected. ``evaluation`` has labelled texts for the explorer page.
+    name another host than this machine are rejected, unless the settings allow it. ``evaluation`` has labelled texts
+    for the explorer page.
     """
     settings = HttpSettings() if settings is None else settings
     metrics = Metrics(service.classifier) if metrics is None else metrics
     metrics.watch(service)
 
+    hosts = None if "*" in settings.allowed_host else settings.allowed_host
+    checks_host = hosts is not None and bool(hosts or loopback_only)
     handlers = ClassifyHandlers(service, settings)
     classifier = service.classifier
     facts = ServerFacts(
@@ -52,7 +55,7 @@ def application(
         classifier.depths,
         handlers.max_texts,
         has_key=settings.api_key is not None,
-        loopback_only=loopback_only,
+        checks_host=checks_host,
         has_evaluation=evaluation is not None,
     )
     pages = PageHandlers(classifier, openapi_document(facts), evaluation)
@@ -61,7 +64,7 @@ def application(
             RequestMiddleware,
             api_key=settings.api_key,
             open_paths=OPEN_PATHS,
-            loopback_only=loopback_only,
+            allowed_hosts=frozenset(hosts or ()) if checks_host else None,
             on_end=(metrics.count_exchange, log_exchange),
         )
     ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -17,13 +18,26 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.middleware import ClientDisconnected, exchange_of
-from elbert.tokenization.tokenizer import Direction, Text
+from elbert.serving.http.middleware import ClientDisconnected, Exchange, exchange_of
+from elbert.tokenization.tokens import Direction, Text
 
 MAX_UNREAD_BODIES = 64  # bodies of the largest size that may be in memory before they are complete
+SMALL_BODIES = 32  # small ones in one of the largest size; these are bounded by the number of connections only
 MAX_DEPTH = 1024  # nested arrays and objects
+MAX_VALUES = 4096  # values of a body besides its texts
+VALUES_PER_TEXT = 16
 
 Shape = TypeVar("Shape")
+
+
+@dataclass(eq=False)
+class Upload:
+    """A body that arrives. ``counted`` are its bytes beyond those of a small one."""
+
+    body: bytearray = field(default_factory=bytearray)
+    counted: int = 0
+    is_rejected: bool = False
+    deadline: asyncio.Timeout | None = None
 
 
 class BodyReader:
@@ -32,6 +46,8 @@ class BodyReader:
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
         self._seconds = seconds
+        self._small = limit // SMALL_BODIES
+        self._uploads: dict[Upload, None] = {}  # in the order of their arrival
         self._unread_bytes = 0
 
     async def read(self, request: Request) -> bytearray:
@@ -47,46 +63,81 @@ class BodyReader:
         if declared != "application/json" and not (declared.startswith("application/") and declared.endswith("+json")):
             message = f"content-type is {declared or 'missing'!r:.80}, expected application/json"
             raise ApiError("UnsupportedMediaType", message)
+        _check_coding(exchange)
         length = exchange.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:20]) > self._limit:
             raise self._too_large()
-        body = bytearray()
+        upload = Upload()
+        self._uploads[upload] = None
         try:
-            async with asyncio.timeout(self._seconds):
-                while await self._read_part(request, body):
+            async with asyncio.timeout(self._seconds) as upload.deadline:
+                while await self._read_part(request, upload):
                     pass
         except TimeoutError:
-            message = f"the body did not arrive within {self._seconds:g} s"
-            raise ApiError("Timeout", message, {"connection": "close"}) from None
+            close = {"connection": "close"}
+            if upload.is_rejected:
+                message = "too many bodies arrive at once, and this one is slow; try again"
+                raise ApiError("Overloaded", message, close | {"retry-after": "1"}) from None
+            raise ApiError("Timeout", f"the body did not arrive within {self._seconds:g} s", close) from None
         finally:
-            self._unread_bytes -= len(body)
-        return body
+            self._unread_bytes -= upload.counted
+            del self._uploads[upload]
+        return upload.body
 
-    async def _read_part(self, request: Request, body: bytearray) -> bool:
+    async def _read_part(self, request: Request, upload: Upload) -> bool:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
-        part = message.get("body", b"")
-        body += part
-        self._unread_bytes += len(part)
-        if len(body) > self._limit:
+        upload.body += message.get("body", b"")
+        if len(upload.body) > self._limit:
             raise self._too_large()
-        if self._unread_bytes > MAX_UNREAD_BODIES * self._limit:
-            raise ApiError("Overloaded", "too many bodies arrive at once; try again", {"retry-after": "1"})
-        return bool(message.get("more_body"))
+        if not message.get("more_body"):
+            return False
+        if not upload.is_rejected:
+            counted = max(0, len(upload.body) - self._small)
+            self._unread_bytes += counted - upload.counted
+            upload.counted = counted
+            if self._unread_bytes > MAX_UNREAD_BODIES * self._limit:
+                self._reject_oldest()
+        return True
+
+    def _reject_oldest(self) -> None:
+        """Make space: of the bodies that are not small, the one that began first is the slowest."""
+        oldest = next(upload for upload in self._uploads if upload.counted)
+        self._unread_bytes -= oldest.counted
+        oldest.counted = 0
+        oldest.is_rejected = True
+        if oldest.deadline is not None:
+            oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
     def _too_large(self) -> ApiError:
         return ApiError("PayloadTooLarge", f"the body is larger than {self._limit:,} bytes (--payload-limit)")
 
 
-def decode_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape], form: str) -> Shape:
+def _check_coding(exchange: Exchange) -> None:
+    """Check that a body is sent as it is.
+
+    Raises:
+        ApiError: it is compressed.
+    """
+    for name, plain in ((b"content-encoding", "identity"), (b"transfer-encoding", "chunked")):
+        coding = exchange.header(name).strip().lower()
+        if coding not in ("", plain):
+            message = f"{name.decode()} is {coding!a:.40}; send the body without compression"
+            raise ApiError("UnsupportedMediaType", message, {"accept-encoding": "identity"})
+
+
+def decode_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape], form: str, max_texts: int) -> Shape:
     """Decode and validate a body; ``form`` shows in the error message what a request looks like.
+
+    Values are counted before they are built: a body can hold half a million of them.
 
     Raises:
         ApiError: ``Malformed`` for a body that is not JSON, ``Validation`` for JSON of another shape.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise ApiError("Malformed", f"the body has more than {MAX_DEPTH:,} nested arrays and objects")
+    max_values = MAX_VALUES + VALUES_PER_TEXT * max_texts
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or body.count(b",") > max_values:
+        _check_structure(body, max_values, max_texts)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -112,15 +163,27 @@ def _check_syntax(body: bytes | bytearray) -> None:
         raise _malformed(error) from None
 
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"?')
 _STEP = np.zeros(256, np.int8)
 _STEP[[*b"[{"]] = 1
 _STEP[[*b"]}"]] = -1
 
 
-def _depth(body: bytes | bytearray) -> int:
-    steps = _STEP[np.frombuffer(_STRING.sub(b"", body), np.uint8)]
-    return int(steps.cumsum(dtype=np.int32).max(initial=0))
+def _check_structure(body: bytes | bytearray, max_values: int, max_texts: int) -> None:
+    """Check depth and number of values of a body; what has too many is not read to its end."""
+    outside = bytearray()  # of strings
+    at = commas = 0
+    body = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # a quote that remains begins or ends a string
+    for number, string in enumerate(chain(_STRING.finditer(body), [None])):
+        part = body[at:] if string is None else body[at : string.start()]
+        commas += part.count(b",")
+        if commas > max_values or number > 2 * (max_values + MAX_DEPTH):
+            message = f"more than {max_values:,} values in a request, expected 1 to {max_texts} texts ({MAX_TEXTS})"
+            raise ApiError("Validation", message)
+        outside += part
+        at = len(body) if string is None else string.end()
+    if _STEP[np.frombuffer(outside, np.uint8)].cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
+        raise ApiError("Malformed", f"the body has more than {MAX_DEPTH:,} nested arrays and objects")
 
 
 _WHERE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
@@ -156,7 +219,6 @@ def _json_name(name: str) -> str:
     return _JSON_NAMES.get(name, name)
 
 
-CHARACTERS_PER_TOKEN = 250  # characters of a text that are read for each token that the model reads, as TEI does
 MAX_POLICY = 500  # characters of a policy spec
 MAX_TEXTS = "--max-client-batch-size"  # stands for a server's own number in schemas; openapi.py puts it in
 
@@ -179,7 +241,7 @@ class ParsedRequest:
 
     nested: whether TEI's answer is an array for each text
     truncate: cut texts that are too long; None is the server's ``--auto-truncate``
-    direction: the end that such a text loses
+    direction: the end that such a text loses; None for the one in the model folder
     max_tokens: truncate to fewer tokens than the model reads
     activation: the function that turns logits into scores; None is the model's own
     """
@@ -187,7 +249,7 @@ class ParsedRequest:
     texts: Sequence[Text]
     nested: bool = True
     truncate: bool | None = None
-    direction: Direction = "right"
+    direction: Direction | None = None
     max_tokens: int | None = None
     policy: str | None = None
     deadline_ms: float | None = None
@@ -227,31 +289,3 @@ def check_not_empty(texts: Sequence[Text]) -> None:
     for text in texts:
         if text in ("", ("", "")):
             raise ApiError("Empty", "`inputs` cannot be empty")
-
-
-def limit_characters(texts: Sequence[Text], max_length: int, direction: Direction, *, truncate: bool) -> Sequence[Text]:
-    """Cut texts to ``CHARACTERS_PER_TOKEN`` for each of ``max_length`` tokens: hardly any token is longer.
-
-    Raises:
-        ApiError: a text is longer, and ``truncate`` is false.
-    """
-    most = CHARACTERS_PER_TOKEN * max_length
-    too_long = [number for number, text in enumerate(texts) if count_characters(text) > most]
-    if not too_long:
-        return texts
-    if not truncate:
-        first = too_long[0]
-        raise ApiError(
-            "Validation", f"text {first} has {count_characters(texts[first]):,} characters, expected at most {most:,}"
-        )
-    return [_cut(text, most, direction) if number in too_long else text for number, text in enumerate(texts)]
-
-
-def count_characters(text: Text) -> int:
-    """Return the characters of a text, or of both texts of a pair."""
-    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
-
-
-def _cut(text: Text, most: int, direction: Direction) -> Text:
-    part = slice(most) if direction == "right" else slice(-most, None)
-    return text[part] if isinstance(text, str) else (text[0][part], text[1][part])

@@ -26,6 +26,7 @@ STATUS = {
     "Tokenizer": 422,
     "Backend": 424,
     "Overloaded": 429,
+    "HeaderTooLarge": 431,
     "Internal": 500,
     "Unhealthy": 503,
 }

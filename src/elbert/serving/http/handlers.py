@@ -10,18 +10,18 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from elbert.bundle.folder import read_config_file
-from elbert.serving.http.body import BodyReader, ParsedRequest, count_characters, limit_characters
+from elbert.serving.http.body import BodyReader, ParsedRequest
 from elbert.serving.http.errors import to_api_error
 from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_header
 from elbert.serving.http.middleware import DisconnectWatch, exchange_of
+from elbert.serving.http.negotiation import JSON, NDJSON, prefers_lines
 from elbert.serving.http.schemas import classify, hugging_face, open_inference, tei
 from elbert.serving.results import ResultStream, TextResult
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
+from elbert.tokenization.tokens import count_characters
 
 Handler = Callable[[Request], Awaitable[Response]]
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
 
 
 class Endpoint:
@@ -69,7 +69,7 @@ class ClassifyHandlers:
         """``POST /v1/classify`` and ``/classify``; as lines of JSON for clients that accept them."""
         parsed = classify.parse_request(await self._read(request), self.max_texts, self._models)
         exchange = exchange_of(request.scope)
-        if NDJSON in exchange.header(b"accept").lower():
+        if b"accept" in exchange.headers and prefers_lines(",".join(request.headers.getlist("accept"))):
             async with DisconnectWatch(request.receive):
                 return ClassifyStream(await self._submit(request, parsed), parsed, len(self._labels))
         items = await self._collect(request, parsed)
@@ -100,9 +100,8 @@ class ClassifyHandlers:
         exchange = exchange_of(request.scope)
         exchange.batch, exchange.texts = parsed.nested, len(parsed.texts)
         exchange.characters = sum(map(count_characters, parsed.texts))
-        max_length = self._service.classifier.tokeniser.max_length
         return await self._service.classify(
-            limit_characters(parsed.texts, max_length, parsed.direction, truncate=truncate),
+            parsed.texts,
             policy=parsed.policy,
             deadline_ms=parsed.deadline_ms,
             trace=parsed.trace,

@@ -40,6 +40,8 @@ class StateHandlers:
         """``GET /ready``: 200 while the server accepts requests."""
         if not self._service.is_ready:
             raise ApiError("Unhealthy", "the server is starting, restarting or stopping")
+        if self._metrics.is_failing:
+            raise ApiError("Unhealthy", "the model fails on every text; see the server's log")
         return Response()
 
     async def info(self, request: Request) -> Response:

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,7 +17,7 @@ from elbert.classifier import Classifier
 from elbert.errors import ElbertError
 from elbert.exits import POLICIES
 from elbert.inference import DEADLINE
-from elbert.serving.http.errors import STATUS
+from elbert.serving.http.errors import STATUS, error_kind
 from elbert.serving.http.middleware import Exchange
 from elbert.serving.results import TextResult
 from elbert.serving.service import Service
@@ -144,6 +145,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 SIZES = tuple(float(2**n) for n in range(15))
 METHODS = ("single", "batch")
 OTHER = "other"
+FAILING_TEXTS = 16  # failures in a row after which the server is not ready
+RETRY_SECONDS = 10.0  # after the last of them it is ready again: the next texts show whether it works
 
 
 class Metrics:
@@ -185,6 +188,12 @@ class Metrics:
         self._moves = Counter("elbert_operating_point_moves", "Changes of the operating point", registry=registry)
         self._depths = Gauge("elbert_depths", "Depths of the model", registry=registry)
         self._depths.set(classifier.depths)
+        self._failures, self._failed_at = 0, 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the model failed on each of the latest texts; after a while without texts it may try again."""
+        return self._failures >= FAILING_TEXTS and monotonic() < self._failed_at + RETRY_SECONDS
 
     def watch(self, service: Service) -> None:
         """Add a service's state: its queue, its operating point, its shadow traffic."""
@@ -218,7 +227,11 @@ class Metrics:
         """Count a text that exited or failed."""
         if item.prediction is None:
             self._text_failed.inc()
+            if item.error is not None and error_kind(item.error) == "Backend":
+                self._failures += 1
+                self._failed_at = monotonic()
             return
+        self._failures = 0
         reason = item.prediction.reason
         self._answered.add()
         self._depth.observe(item.prediction.depth)

@@ -1,4 +1,4 @@
-"""Middleware: request ids, host and API key checks, CORS, disconnected clients, errors turned into answers, logs."""
+"""Middleware: request ids, host and API key checks, CORS, disconnected clients, errors turned into answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hmac import compare_digest
 from random import getrandbits
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -23,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elbert.errors import ElbertError
 from elbert.serving.http.errors import ApiError, to_api_error
+from elbert.serving.http.logs import FIELDS
 from elbert.serving.results import TextResult
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,9 @@ def exchange_of(scope: Scope) -> Exchange:
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
-_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"(?P<name>[^:\[\]]+|\[[^\]]*\])(:\d+)?", re.ASCII)
+# A name without a dot is none of the internet's, so no page there can have it.
+_LOCAL_NAME = re.compile(r"127(\.\d{1,3}){3}|\[::1\]|[^.:\[\]]+", re.ASCII)
 
 
 def choose_request_id(sent: str) -> str:
@@ -152,9 +153,10 @@ class RequestMiddleware:
     """Gives each request an id, checks host and key, turns errors into answers, and reports the exchange.
 
     ``open_paths`` need no key, since probes and browsers cannot send one; nor does the page at ``GET /``.
-    With ``loopback_only`` a request must name this machine as its host. A page of another origin can point its own
-    name at 127.0.0.1 (DNS rebinding) and read what is served there; it cannot hide that name. Starlette's
-    ``TrustedHostMiddleware`` answers in plain text and cannot accept all of 127.0.0.0/8, so the check is here.
+    With ``allowed_hosts`` a request must name one of them, or this machine, as its host. A page of another origin
+    can point its own name at 127.0.0.1 (DNS rebinding) and read what is served there; it cannot hide that name.
+    Starlette's ``TrustedHostMiddleware`` answers in plain text and cannot accept all of 127.0.0.0/8, so the check is
+    here.
     """
 
     def __init__(
@@ -163,13 +165,13 @@ class RequestMiddleware:
         *,
         api_key: str | None,
         open_paths: frozenset[str],
-        loopback_only: bool,
+        allowed_hosts: frozenset[str] | None,
         on_end: Sequence[Callable[[Exchange], None]],
     ) -> None:
         self._app = app
         self._key = None if api_key is None else f"Bearer {api_key}".encode()
         self._open_paths = open_paths
-        self._loopback_only = loopback_only
+        self._hosts = None if allowed_hosts is None else frozenset(map(str.lower, allowed_hosts))
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,8 +190,8 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if self._loopback_only:
-                _check_host(scope)
+            if self._hosts is not None:
+                _check_host(scope, self._hosts)
             if self._key is not None:
                 self._check_key(exchange)
             await self._app(scope, receive, send_with_id)
@@ -215,10 +217,17 @@ class RequestMiddleware:
             raise ApiError("Unauthorized", message, {"www-authenticate": "Bearer"})
 
 
-def _check_host(scope: Scope) -> None:
-    hosts = Headers(scope=scope).getlist("host")
-    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
-        raise ApiError("Forbidden", "this server answers on this machine only; call it 127.0.0.1 or localhost")
+def _check_host(scope: Scope, allowed: frozenset[str]) -> None:
+    hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    if not hosts:  # not a browser, which always sends it
+        return
+    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if found is None or not (_LOCAL_NAME.fullmatch(found["name"]) or found["name"] in allowed):
+        raise ApiError(
+            "Forbidden",
+            f"the host {hosts[-1]!a:.80} is no name of this machine; call it 127.0.0.1 or localhost, or add the name "
+            "with elbert serve --allowed-host NAME",
+        )
 
 
 def _answer_error(error: BaseException) -> ApiError:
@@ -262,41 +271,6 @@ class CorsMiddleware(CORSMiddleware):
         return ApiError("Forbidden", message, headers).to_response()
 
 
-log = logging.getLogger(__name__)
-
-FIELDS = "elbert_fields"  # the attribute of a log record with the fields beside its message
-PLAIN = "elbert: %(levelname)s: %(message)s"
-
-
-class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; a line end in what a client sent stays inside the line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
-        fields = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            "logger": record.name,
-            **getattr(record, FIELDS, {}),
-        }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        # What JSON cannot hold is logged as text: a log must not fail on the record that it is for.
-        return msgspec.json.encode(_replace_surrogates(fields), enc_hook=str).decode()
-
-
-def configure_logging(stream: TextIO, *, as_json: bool) -> logging.Handler:
-    """Log to a stream: everything as JSON, or warnings as plain lines; return the handler, to remove it."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter(PLAIN))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO if as_json else logging.WARNING)
-    logging.captureWarnings(True)
-    return handler
-
-
 def log_exchange(exchange: Exchange) -> None:
     """Log one line about a request that has ended."""
     if not log.isEnabledFor(logging.INFO):
@@ -314,10 +288,3 @@ def log_exchange(exchange: Exchange) -> None:
         "depths": depths,
     }
     log.info("request", extra={FIELDS: fields})
-
-
-def _replace_surrogates(fields: dict[str, object]) -> dict[str, object]:
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-        for name, value in fields.items()
-    }

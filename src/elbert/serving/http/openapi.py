@@ -51,7 +51,7 @@ class ServerFacts:
     """The properties of a server that its document depends on.
 
     models: accepted names of the model, the served one first
-    has_key: an API key is needed; loopback_only: other host names than this machine's are rejected
+    has_key: an API key is needed; checks_host: host names that are not allowed are rejected
     """
 
     models: Sequence[str]
@@ -60,7 +60,7 @@ class ServerFacts:
     depths: int
     max_texts: int
     has_key: bool
-    loopback_only: bool = False
+    checks_host: bool = False
     has_evaluation: bool = False
 
 
@@ -71,7 +71,7 @@ class Operation:
     request: the schema of its body; such a route classifies, and fails in all the ways of ``CLASSIFY_ERRORS``
     answer: the schema of its answer, or a key of ``CONTENT``
     needs_key: false for probes and for pages that a browser opens
-    errors: statuses besides 200, 401, 403 and 500
+    errors: statuses besides 200, 401, 403, 431 and 500
     """
 
     method: str
@@ -182,7 +182,7 @@ CONTENT: dict[str, Schema] = {
 ERRORS = {
     "400": ("A body that is not JSON, or a text without characters", "`inputs` cannot be empty", "Empty"),
     "401": ("No API key, or a wrong one", "no API key; expected the header Authorization: Bearer KEY", "Unauthorized"),
-    "403": ("Another host name than this machine's, or a page of another origin", "call it 127.0.0.1", "Forbidden"),
+    "403": ("A host name that is not allowed, or a page of another origin", "call it 127.0.0.1", "Forbidden"),
     "404": ("No such route, model or data", "no route '/nowhere'; /docs lists all routes", "NotFound"),
     "408": ("The body did not arrive in time", "the body did not arrive within 60 s", "Timeout"),
     "413": ("The body is too large", "the body is larger than 2,000,000 bytes (--payload-limit)", "PayloadTooLarge"),
@@ -190,6 +190,11 @@ ERRORS = {
     "422": ("Another shape than expected, or a text that cannot be used", "inputs: expected a string", "Validation"),
     "424": ("The model failed on a text", "the model failed on this text; see the server's log", "Backend"),
     "429": ("Too many texts are in the server; try again after Retry-After", "512 texts in the server", "Overloaded"),
+    "431": (
+        "The request line and the headers are larger than 64 kB, or more than 256",
+        "more than 256 headers",
+        "HeaderTooLarge",
+    ),
     "500": ("A fault of the server; its log has the details", "the server failed on this request", "Internal"),
     "503": ("The server is starting, restarting or stopping", "the server accepts no requests now", "Unhealthy"),
 }
@@ -217,7 +222,7 @@ def openapi_document(facts: ServerFacts) -> dict[str, Any]:
 
 
 def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, Any]) -> dict[str, Any]:
-    statuses = set(operation.errors) | {"500"} | (set(CLASSIFY_ERRORS) if operation.request else set())
+    statuses = set(operation.errors) | {"431", "500"} | (set(CLASSIFY_ERRORS) if operation.request else set())
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -229,7 +234,7 @@ def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, A
     if facts.has_key and operation.needs_key:
         statuses.add("401")
         described["security"] = [{"key": []}]
-    if facts.loopback_only:
+    if facts.checks_host:
         statuses.add("403")
     if operation.request:
         body = {"schema": _ref("schemas", operation.request), "examples": examples[operation.request]}

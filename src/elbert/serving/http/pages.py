@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from elbert.classifier import Classifier
+from elbert.exits.encoding import policy_table
 from elbert.serving.explorer import Evaluation, describe_evaluation, describe_model
 from elbert.serving.http.errors import ApiError
 from elbert.web import render_page
@@ -34,18 +35,20 @@ class PageHandlers:
         self._model = msgspec.json.encode(describe_model(classifier) | {"evaluation": evaluation is not None})
         self._evaluation = None if evaluation is None else msgspec.json.encode(describe_evaluation(evaluation))
         self._document = msgspec.json.encode(document)
-        self._docs = render_docs(document)
+        self._docs = Page(render_docs(document))
         # A regression has no exits to explore.
         is_regression = classifier.bundle.config.problem == "regression"
-        self._explorer = self._docs if is_regression else render_page("explorer/explorer.html")
+        self._explorer = (
+            self._docs if is_regression else Page(render_page("explorer/explorer.html", table=policy_table()))
+        )
 
     async def explorer(self, request: Request) -> Response:
         """``GET /``."""
-        return _to_html(self._explorer)
+        return self._explorer.to_response()
 
     async def docs(self, request: Request) -> Response:
         """``GET /docs``."""
-        return _to_html(self._docs)
+        return self._docs.to_response()
 
     async def document(self, request: Request) -> Response:
         """``GET /openapi.json``."""
@@ -114,11 +117,18 @@ def content_security_policy(html: str) -> str:
     )
 
 
-def _to_html(html: str) -> Response:
-    headers = {
-        "content-security-policy": content_security_policy(html),
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-store",  # explorers of several models follow each other on one port
-    }
-    return HTMLResponse(html, headers=headers)
+class Page:
+    """A page, encoded and hashed once: everybody may request it, as often as they like."""
+
+    def __init__(self, html: str) -> None:
+        self._content = html.encode()
+        self._headers = {
+            "content-security-policy": content_security_policy(html),
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cache-control": "no-store",  # explorers of several models follow each other on one port
+        }
+
+    def to_response(self) -> Response:
+        """Return the answer."""
+        return HTMLResponse(self._content, headers=self._headers)

@@ -7,87 +7,56 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import EADDRNOTAVAIL
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from elbert.errors import InputError
-from elbert.serving.http.errors import ApiError
+from elbert.serving.http.connection import Connection, ServerConfig
 from elbert.serving.service import Service
-
-HEAD_SECONDS = 30.0  # in which a client must send the head of a request
-
-
-class HeadTimeout(asyncio.Protocol):
-    """Closes connections whose request head stays incomplete; a mixin before one of uvicorn's two protocols.
-
-    ``cycle``, ``loop`` and ``transport`` are uvicorn's names.
-    """
-
-    cycle: Any
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the timer of a new connection."""
-        super().connection_made(transport)
-        self._last_cycle: object = None
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._check)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
-        self._timer.cancel()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, in the error shape of all routes."""
-        answer = ApiError("Malformed", msg).to_response()
-        headers = [*answer.raw_headers, (b"connection", b"close")]
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
-        self.transport.close()
-
-    def _check(self) -> None:
-        # No new request since the last check: the client is in the middle of a head. uvicorn closes idle ones earlier.
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and self._last_cycle is self.cycle:
-            self.transport.close()
-            return
-        self._last_cycle = self.cycle
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._check)
-
-
-def choose_protocol() -> type[asyncio.Protocol]:
-    """Return uvicorn's faster protocol if its parser is installed, with a timeout for heads."""
-    fast = find_spec("httptools") is not None
-    module, name = ("httptools_impl", "HttpToolsProtocol") if fast else ("h11_impl", "H11Protocol")
-    base = getattr(import_module(f"uvicorn.protocols.http.{module}"), name)
-    return type("Protocol", (HeadTimeout, base), {})
-
+from elbert.serving.settings import HttpSettings
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The one that a closed terminal sends is not on every system.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 BACKLOG = 2048
+ACCEPT_SECONDS = 0.05  # in which waiting connections are accepted at the end; a closed socket would reset them
 SEND_SECONDS = 5  # in which clients must read their answers after the last one is ready
 
 
 class Server(uvicorn.Server):
     """uvicorn with a callback when it accepts requests, and without its signal handlers."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: ServerConfig, announce: Callable[[], None]) -> None:
         super().__init__(config)
+        self._config = config
         self._announce = announce
+
+    def begin_drain(self) -> None:
+        """End each connection with its next answer, so that clients send what follows to another server."""
+        self._config.is_draining = True
+        for connection in self.server_state.connections:
+            if isinstance(connection, Connection):
+                connection.begin_drain()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept requests."""
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept the connections that wait to be accepted, then no more; the rest as uvicorn does."""
+        for bound in sockets or ():
+            bound.listen(0)
+        await asyncio.sleep(ACCEPT_SECONDS)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -95,8 +64,10 @@ class Server(uvicorn.Server):
         yield
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int, sources: Mapping[str, str] | None = None) -> socket.socket:
     """Bind a socket to an address; it accepts connections only when the server runs.
+
+    ``sources`` has the environment variables that ``hostname`` and ``port`` come from, where they are no flags.
 
     Raises:
         InputError: the address is not available.
@@ -115,10 +86,17 @@ def bind_socket(host: str, port: int) -> socket.socket:
         if bound is not None:
             bound.close()
         why = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"cannot listen on {host}:{port} ({why}); choose another --port, or stop the program that listens there"
-        ) from error
+        source = {"hostname": "--hostname", "port": "--port", **(sources or {})}
+        remedy = f"choose another {source['port']}, or stop the program that listens there"
+        if isinstance(error, socket.gaierror | UnicodeError) or getattr(error, "errno", None) == EADDRNOTAVAIL:
+            remedy = f"{source['hostname']} is no address of this machine"
+        raise InputError(f"cannot listen on {host}:{port} ({why}); {remedy}") from error
     return bound
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only programs of this machine can reach a socket."""
+    return ip_address(bound.getsockname()[0]).is_loopback
 
 
 def server_url(bound: socket.socket) -> str:
@@ -128,11 +106,11 @@ def server_url(bound: socket.socket) -> str:
     return f"http://{shown}:{port}/"
 
 
-def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def server_config(app: ASGIApp, limits: HttpSettings | None = None) -> ServerConfig:
     """Return uvicorn's settings for this application."""
-    return uvicorn.Config(
+    return ServerConfig(
         app,
-        http=choose_protocol(),
+        HttpSettings() if limits is None else limits,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -144,8 +122,14 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def run(service: Service, app: ASGIApp, bound: socket.socket, announce: Callable[[], None]) -> bool:
-    """Serve until SIGINT or SIGTERM, then finish the accepted requests; return whether all were finished.
+def run(
+    service: Service,
+    app: ASGIApp,
+    bound: socket.socket,
+    announce: Callable[[], None],
+    limits: HttpSettings | None = None,
+) -> bool:
+    """Serve until a signal, then finish the accepted requests; return whether all were finished.
 
     ``announce`` is called when requests are accepted. A second signal ends the process at once.
 
@@ -154,11 +138,10 @@ def run(service: Service, app: ASGIApp, bound: socket.socket, announce: Callable
     """
     loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(_serve(service, app, bound, announce))
+        return runner.run(_serve(service, Server(server_config(app, limits), announce), bound))
 
 
-async def _serve(service: Service, app: ASGIApp, bound: socket.socket, announce: Callable[[], None]) -> bool:
-    server = Server(uvicorn_config(app), announce)
+async def _serve(service: Service, server: Server, bound: socket.socket) -> bool:
     stop_requested = asyncio.Event()
     with _signal_handlers(stop_requested.set):
         await service.start()
@@ -170,14 +153,20 @@ async def _serve(service: Service, app: ASGIApp, bound: socket.socket, announce:
             draining.cancel()
 
 
-async def _drain(stop_requested: asyncio.Event, service: Service, server: uvicorn.Server) -> bool:
+async def _drain(stop_requested: asyncio.Event, service: Service, server: Server) -> bool:
     """Finish the accepted requests; until then the server still answers new ones, with 503."""
     await stop_requested.wait()
+    server.begin_drain()
     log.info("stopping: accepted requests are finished")
     try:
         return await service.stop()
     finally:
         server.should_exit = True
+
+
+def _is_ignored_hangup(number: int) -> bool:
+    """Whether the signal is that of a closed terminal, and ``nohup`` has it ignored."""
+    return number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager
@@ -191,7 +180,7 @@ def _signal_handlers(on_signal: Callable[[], None]) -> Iterator[None]:
         received.append(number)
         loop.call_soon_threadsafe(on_signal)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in SIGNALS if not _is_ignored_hangup(number)}
     try:
         yield
     finally:

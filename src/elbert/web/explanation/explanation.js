@@ -15,6 +15,7 @@ const explanation = readData();
 const track = findTrack(explanation);
 const chart = createExplanationChart(byId("chart"), explanation);
 const multi = explanation.problem === "multi_label_classification";
+const SIGNALS = ["entropy", "confidence", "gap"]; // of every step; the signal that the policy compares may be another
 let chosen = explanation.depth;
 let playing = null;
 
@@ -33,12 +34,12 @@ function describeDepth(depth) {
   if (!multi)
     parts.splice(0, 2, `Depth ${depth} of ${explanation.depths}: ${step.label} (${formatNumber(step.score, 3)}).`);
   if (value !== null) {
-    const against = threshold === null ? "" : value < threshold ? `, under ${threshold}` : `, not under ${threshold}`;
+    const against = threshold === null ? "" : value < threshold ? `, under ${threshold}` : `, at least ${threshold}`;
     parts.push(` ${name[0].toUpperCase()}${name.slice(1)} ${formatNumber(value, 3)}${against}.`);
   }
   if (track) {
     const seen = track.steps[depth - 1];
-    parts.push(` Window over depths ${seen.first} to ${depth}: ${explanation.states[depth - 1]}.`);
+    parts.push(` Rule ${track.reason} over depths ${seen.first} to ${depth}: ${explanation.states[depth - 1]}.`);
   }
   if (depth === explanation.depth) parts.push(` The text exits here: ${explanation.reason}.`);
   if (depth > explanation.depth) parts.push(` The text exited at depth ${explanation.depth}.`);
@@ -116,7 +117,7 @@ function writeLegend() {
   const kinds = [
     ["cell same", "same answer as at that depth"],
     ["cell", "otherwise"],
-    ["span", "the window rule holds"],
+    ["span", `rule ${track.reason} holds`],
   ];
   for (const [kind, text] of kinds)
     byId("legend").append(h("li", null, s("svg", { width: 12, height: 12 }, createBox(2, 2, 8, 8, kind)), text));
@@ -124,21 +125,22 @@ function writeLegend() {
 
 function writeNumbers() {
   const timed = explanation.clock !== null;
+  const { gauge } = explanation;
+  const isExtra = !SIGNALS.includes(gauge.name);
   const names = [
     "depth",
     "answer",
     "p",
-    "entropy",
-    "confidence",
-    "gap",
-    ...(track ? ["window"] : []),
+    ...SIGNALS,
+    ...(isExtra ? [gauge.name] : []),
+    ...(track ? [`rule ${track.reason}`] : []),
     "GFLOPs",
     ...(timed ? ["ms, stopped here"] : []),
   ];
   const body = addTableHead(
     byId("numbers"),
     names,
-    names.map((_, i) => i).filter((i) => i !== 1 && names[i] !== "window"),
+    names.map((_, i) => i).filter((i) => i !== 1 && !names[i].startsWith("rule ")),
   );
   explanation.steps.forEach((step, i) => {
     const row = h(
@@ -148,8 +150,9 @@ function writeNumbers() {
     );
     row.append(
       createCell(formatAnswer(step)),
-      ...["score", "entropy", "confidence", "gap"].map((name) => createCell(formatNumber(step[name], 3), "number")),
+      ...["score", ...SIGNALS].map((name) => createCell(formatNumber(step[name], 3), "number")),
     );
+    if (isExtra) row.append(createCell(formatNumber(gauge.values[i], 3), "number"));
     if (track) row.append(createCell(explanation.states[i]));
     row.append(createCell(formatNumber(step.flops / 1e9, 3), "number"));
     if (timed) row.append(createCell(formatNumber(explanation.clock.by_depth[i], 2), "number"));

@@ -1,4 +1,4 @@
-/* The chart of one text: its probabilities, the signal against its threshold, and the window of depths. */
+/* The chart of one text: its probabilities, the signal against its threshold, and the depths that a rule covers. */
 import { byId, s } from "../shared/dom.js";
 import { createBox, createLine, createMark, createText } from "./drawing.js";
 
@@ -25,7 +25,7 @@ export function createExplanationChart(holder, explanation) {
       windowTop = signalTop + SIGNAL + GAP;
     const bottom = track ? windowTop + row * explanation.depths : signalTop + SIGNAL;
     const height = bottom + 36;
-    const label = `Probabilities, ${explanation.gauge.name}${track ? " and window" : ""} by depth. It ${explanation.why}.`;
+    const label = `Probabilities, ${explanation.gauge.name}${track ? ` and rule ${track.reason}` : ""} by depth. It ${explanation.why}.`;
     const root = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     place = { x, column, row, signalTop, windowTop, bottom };
     root.append(createBox(x(explanation.depth), TOP, width - RIGHT - x(explanation.depth), bottom - TOP, "after"));
@@ -96,7 +96,9 @@ export function createExplanationChart(holder, explanation) {
   function drawWindow(root) {
     const side = Math.min(place.row, place.column) * 0.5;
     root.append(
-      createText(LEFT, place.windowTop - 7, `window of ${track.size} depths, one row a depth`, { class: "small" }),
+      createText(LEFT, place.windowTop - 7, `rule ${track.reason} over ${track.size} depths, one row a depth`, {
+        class: "small",
+      }),
     );
     for (const step of track.steps) {
       const y = place.windowTop + place.row * (step.depth - 0.5);

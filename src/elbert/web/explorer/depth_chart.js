@@ -1,21 +1,17 @@
 /* The chart of one text over the depths: probabilities, the signal against its threshold, the window at each depth, and
    the exit. The probabilities are drawn once per text; the exit of the policy is an overlay that moves. */
 
-import {
-  describeBreak,
-  describeExit,
-  findAnswer,
-  findThreshold,
-  findWindow,
-  formatShare,
-  formatValue,
-} from "../policy/descriptions.js";
-import { findExit, findTopClass, LAST_REASON, listRules } from "../policy/policies.js";
+import { findAnswer, formatShare, formatValue } from "../policy/answers.js";
+import { formatGeneral } from "../policy/numbers.js";
+import { COMPARISONS, findExit, LAST_REASON, temperSignals } from "../policy/rules.js";
+import { countCovered, describeReason, describeState, findGauge, nameRule } from "../policy/sentences.js";
+import { findTopClass } from "../policy/signals.js";
+import { SIGNALS } from "../policy/table.js";
 import { createTable, h, s } from "../shared/dom.js";
 
 const MOST_CLASSES = 6; // the rest are drawn as one
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const NAMES = { entropy: "Entropy", confidence: "Confidence", gap: "Gap to the runner-up", divergence: "Divergence" };
+const capitalize = (word) => word[0].toUpperCase() + word.slice(1);
 
 /* The classes with a colour of their own, in order of index, and whether there are others. */
 function selectClasses(view) {
@@ -111,10 +107,8 @@ export function mountDepthChart(holder) {
 
   function fillTable() {
     const open = table.open;
-    const threshold = findThreshold(view.policy);
-    const window = findWindow(view.policy);
-    const signal = threshold?.signal ?? "entropy";
-    const values = applyTemperatures(threshold, view.signals)[signal];
+    const { signal, values } = readGauge(view);
+    const track = findTrack(view);
     const columns = [
       { head: "Depth", number: true, cell: ({ depth }) => depth },
       { head: "Answer", cell: ({ step }) => findAnswer(step, view.labels, view.multiLabel).name },
@@ -124,12 +118,12 @@ export function mountDepthChart(holder) {
         cell: ({ step }) => step[c].toFixed(3),
       })),
       {
-        head: NAMES[signal],
+        head: capitalize(signal),
         number: true,
         cell: ({ depth }) => (Number.isFinite(values[depth - 1]) ? values[depth - 1].toFixed(3) : "–"),
       },
-      ...(window
-        ? [{ head: window.name, cell: ({ depth }) => describeBreak(window.findBreak(view.signals, depth)) }]
+      ...(track
+        ? [{ head: nameRule(track), cell: ({ depth }) => describeState(track, view.signals, depth).state }]
         : []),
       { head: "Exit", cell: ({ depth }) => (depth === view.exit.depth ? view.exit.reason : "") },
     ];
@@ -148,36 +142,37 @@ export function mountDepthChart(holder) {
   return { show, again: () => view && draw(true) };
 }
 
-/* The signals at the temperatures of the rule. */
-const applyTemperatures = (threshold, signals) =>
-  (threshold?.temperatures ?? []).reduce((found, one) => found.tempered(one), signals);
+/* The gauge of the policy with the values of its signal by depth, at the temperatures of its rule. */
+function readGauge(view) {
+  const gauge = findGauge(view.policy);
+  const signals = gauge.rule ? temperSignals(gauge.rule, view.signals) : view.signals;
+  return { ...gauge, values: signals.read(gauge.signal) };
+}
+
+/* The first rule that covers several depths: drawn as a window at each depth. */
+const findTrack = (view) => view.rules.find((rule) => countCovered(rule) > 1);
 
 /* The exit of every rule alone, if there are several. */
 function describeRules(view) {
-  const all = listRules(view.policy);
-  if (all.length < 2) return "";
-  const exits = all.map((rule) => {
+  if (view.rules.length < 2) return "";
+  const exits = view.rules.map((rule) => {
     const { depth, reason } = findExit(view.signals, [rule]);
     return `${rule.reason} ${reason === LAST_REASON ? "never" : `at depth ${depth}`}`;
   });
-  return `Each rule describeRules: ${exits.join(", ")}.`;
+  return `Each rule alone: ${exits.join(", ")}.`;
 }
 
-/* One depth as a describeDepth. */
+/* One depth in words. */
 function describeDepth(view, depth) {
-  const m = depth - 1;
-  const answer = findAnswer(view.steps[m], view.labels, view.multiLabel);
-  const threshold = findThreshold(view.policy);
-  const window = findWindow(view.policy);
+  const answer = findAnswer(view.steps[depth - 1], view.labels, view.multiLabel);
+  const { signal, values } = readGauge(view);
+  const track = findTrack(view);
+  const value = values[depth - 1];
   const parts = [`${answer.name}${answer.score === null ? "" : ` ${formatShare(answer.score)}`}`];
-  parts.push(`entropy ${formatValue(view.signals.entropy[m])}`);
-  if (threshold && threshold.signal !== "entropy") {
-    const value = view.signals[threshold.signal][m];
-    parts.push(`${threshold.signal} ${Number.isFinite(value) ? formatValue(value) : "not yet"}`);
-  }
-  if (window) parts.push(describeBreak(window.findBreak(view.signals, depth)));
-  const exit =
-    depth === view.exit.depth ? `Exit: ${describeExit(view)}.` : depth > view.exit.depth ? "After the exit." : "";
+  parts.push(`${signal} ${Number.isFinite(value) ? formatValue(value) : "not yet"}`);
+  if (track) parts.push(`rule ${track.reason}: ${describeState(track, view.signals, depth).state}`);
+  const why = () => describeReason(view.rules, view.signals, view.exit);
+  const exit = depth === view.exit.depth ? `Exit: ${why()}.` : depth > view.exit.depth ? "After the exit." : "";
   return `Depth ${depth}: ${parts.join(", ")}. ${exit}`.trim();
 }
 
@@ -226,14 +221,13 @@ function picture(view, width, before) {
   (view.multiLabel ? labelLines : stacks)(svg, columns, view, { top: shareTop, high: shareHigh, left, middle, wide });
 
   // The signal against its threshold.
-  const threshold = findThreshold(view.policy);
-  const signal = threshold?.signal ?? "entropy";
-  const tempered = applyTemperatures(threshold, view.signals);
-  const highest =
-    signal === "divergence" ? Math.max(...tempered.divergence.subarray(1), (threshold?.at ?? 0) * 1.3, 1e-6) : 1;
-  const comparison = threshold ? ` exit ${threshold.below ? "below" : "from"} ${formatValue(threshold.at)}` : "";
+  const { signal, values, threshold, bound, op, below, sign } = readGauge(view);
+  const hasThreshold = threshold !== null;
+  const finite = values.filter(Number.isFinite);
+  const highest = SIGNALS.get(signal).scale ?? Math.max(...finite, 2 * (threshold ?? 0), 1e-9);
   const signalHigh = narrow ? 64 : 76;
-  const signalTop = lane(`${NAMES[signal]}${comparison ? `:${comparison}` : ""}`, signalHigh);
+  const comparison = hasThreshold ? `: exit ${sign} ${formatGeneral(threshold)}` : "";
+  const signalTop = lane(capitalize(signal) + comparison, signalHigh);
   const level = (value) => signalTop + signalHigh * (1 - Math.min(value / highest, 1));
   svg.append(
     s("line", {
@@ -245,27 +239,25 @@ function picture(view, width, before) {
     }),
   );
   for (const value of [0, highest]) {
-    const name = signal === "divergence" ? Number(value.toPrecision(1)) : value;
+    const name = Number(value.toPrecision(1));
     svg.append(s("text", { class: "tick", x: edge.left - 6, y: level(value) + 4, "text-anchor": "end" }, String(name)));
   }
   const limit = s("g", { class: "limit" });
-  if (threshold) {
-    const at = level(threshold.at);
+  if (hasThreshold) {
+    const at = level(threshold);
     limit.append(
       s("rect", {
         class: "inside",
         x: edge.left,
         width: width - edge.left - edge.right,
-        y: threshold.below ? at : signalTop,
-        height: threshold.below ? signalTop + signalHigh - at : at - signalTop,
+        y: below ? at : signalTop,
+        height: below ? signalTop + signalHigh - at : at - signalTop,
       }),
       s("line", { x1: edge.left, x2: width - edge.right, y1: at, y2: at }),
     );
   }
   svg.append(limit);
-  const seen = view.steps
-    .map((_, m) => ({ m, value: tempered[signal][m] }))
-    .filter(({ value }) => Number.isFinite(value));
+  const seen = view.steps.map((_, m) => ({ m, value: values[m] })).filter(({ value }) => Number.isFinite(value));
   svg.append(
     s("polyline", {
       class: "signal",
@@ -274,8 +266,7 @@ function picture(view, width, before) {
     }),
   );
   for (const { m, value } of seen) {
-    const at = Math.fround(threshold?.at);
-    const inside = threshold && (threshold.below ? value < at : value >= at);
+    const inside = hasThreshold && COMPARISONS[op](value, bound);
     columns[m].append(
       s("circle", {
         class: inside ? "beat inside" : "beat",
@@ -287,10 +278,11 @@ function picture(view, width, before) {
   }
 
   // Answers, and windows over them.
-  const window = findWindow(view.policy);
-  const rows = window ? Math.max(depths - window.size + 1, 0) : 0;
+  const track = findTrack(view);
+  const size = track ? countCovered(track) : 0;
+  const rows = track ? Math.max(depths - size + 1, 0) : 0;
   const rowHigh = Math.min(Math.max(90 / Math.max(rows, 1), 4), 9);
-  const windowTop = lane(window ? windowName(window, depths) : "Answers", 14 + rows * rowHigh);
+  const windowTop = lane(track ? nameWindows(track.reason, size, depths) : "Answers", 14 + rows * rowHigh);
   view.steps.forEach((step, m) => {
     const { index } = findAnswer(step, view.labels, view.multiLabel);
     columns[m].append(
@@ -308,21 +300,19 @@ function picture(view, width, before) {
       ),
     );
   });
-  let agreed = null;
-  for (let depth = window?.size ?? Infinity; depth <= depths; depth++) {
-    const found = window.findBreak(view.signals, depth);
-    const top = windowTop + 14 + (depth - window.size) * rowHigh;
-    const first = !found.why && agreed === null;
-    if (first) agreed = depth;
-    const x = left(depth - window.size + 1) + 1;
+  let hasHeld = false;
+  for (let depth = track ? size : Infinity; depth <= depths; depth++) {
+    const { state, at } = describeState(track, view.signals, depth);
+    const holds = state === "holds";
+    const top = windowTop + 14 + (depth - size) * rowHigh;
+    const x = left(depth - size + 1) + 1;
     const bar = s(
       "g",
-      { class: `slide${found.why ? "" : " holds"}${first ? " first" : ""}` },
-      s("rect", { x, y: top, width: wide * window.size - 2, height: rowHigh - 2, rx: Math.min(2, rowHigh / 3) }),
+      { class: `slide${holds ? " holds" : ""}${holds && !hasHeld ? " first" : ""}` },
+      s("rect", { x, y: top, width: wide * size - 2, height: rowHigh - 2, rx: Math.min(2, rowHigh / 3) }),
     );
-    if (found.why && found.why !== "range") {
-      bar.append(s("rect", { class: "gap", x: left(found.at) + 1, y: top, width: wide - 2, height: rowHigh - 2 }));
-    }
+    hasHeld ||= holds;
+    if (at) bar.append(s("rect", { class: "gap", x: left(at) + 1, y: top, width: wide - 2, height: rowHigh - 2 }));
     columns[depth - 1].append(bar);
   }
 
@@ -379,9 +369,9 @@ function picture(view, width, before) {
   };
 }
 
-function windowName(window, depths) {
-  if (window.size > depths) return `Answers (a ${window.name} is never full here)`;
-  return `Answers, and every ${window.name}: green holds`;
+function nameWindows(reason, size, depths) {
+  if (size > depths) return `Answers (${reason} needs ${size} depths)`;
+  return `Answers, and every ${size} depths: green holds`;
 }
 
 function stacks(svg, columns, view, { top, high, left, wide }) {

@@ -1,15 +1,10 @@
 /* The labelled texts: the policy's accuracy and cost on them, other policies beside it, and which texts are hard. */
 
-import {
-  findFront,
-  listFamilies,
-  listHardTexts,
-  prepareEvaluation,
-  scorePolicy,
-  sweepFamily,
-} from "../policy/replays.js";
+import { findLook, fixedDepth, listFamilies } from "../policy/families.js";
+import { findFront, listHardTexts, prepareEvaluation, scorePolicy, sweepFamily } from "../policy/replays.js";
 import { printPolicy } from "../policy/specs.js";
-import { createBarChart, createCurveChart, createSpeedupMarks, findLook } from "../shared/charts.js";
+import { TABLE } from "../policy/table.js";
+import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
 import { byId, formatCount, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
 
 const PAGE = 12;
@@ -67,12 +62,12 @@ export function mountEvaluation(table, pick) {
 
   const pointOf = (p) => ({ x: p.meanDepth, y: p.accuracy, label: p.spec, value: p.spec });
   function series(found) {
-    const fixed = prepared.fixed.map((accuracy, m) => pointOf({ meanDepth: m + 1, accuracy, spec: `depth(${m + 1})` }));
+    const fixed = prepared.fixed.map((accuracy, m) => pointOf({ meanDepth: m + 1, accuracy, spec: fixedDepth(m + 1) }));
     const here = {
       name: "this policy",
       kind: "points",
       color: "-fg",
-      shape: "diamond",
+      marker: "D",
       size: 7,
       points: [pointOf({ ...found, spec: printPolicy(policy) })],
     };
@@ -81,11 +76,10 @@ export function mountEvaluation(table, pick) {
         name: family,
         kind: "step",
         ...findLook(family),
-        strong: family === "window",
-        shown: !["confidence", "gap"].includes(family),
+        strong: family === TABLE.roles.ours,
         points: points.map(pointOf),
       })),
-      { name: "fixed depths", kind: "line", ...findLook("depth"), points: fixed },
+      { name: "fixed depths", kind: "line", ...findLook(TABLE.roles.fixed_depth), points: fixed },
       here,
     ];
   }

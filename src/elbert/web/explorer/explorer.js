@@ -1,13 +1,16 @@
 /* The explorer: one text and one policy. The trace is fetched once; every policy then runs in this page. */
 
-import { describeExit, findAnswer, formatShare } from "../policy/descriptions.js";
-import { computeSignals, findExit, listRules } from "../policy/policies.js";
+import { findAnswer, formatShare } from "../policy/answers.js";
+import { listExamples } from "../policy/families.js";
+import { findExit, listRules } from "../policy/rules.js";
+import { describeReason } from "../policy/sentences.js";
+import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
 import { byId, debounce, formatFactor, formatPlural, h } from "../shared/dom.js";
 import { assignColors, mountDepthChart } from "./depth_chart.js";
 import { mountEvaluation } from "./evaluation_panel.js";
 import { mountPolicyForm } from "./policy_form.js";
-import { listCommonRivals, matchRivals, mountRivals } from "./rivals_table.js";
+import { matchRivals, mountRivals } from "./rivals_table.js";
 import { fetchEvaluation, fetchModel, fetchTrace } from "./trace_source.js";
 
 async function start() {
@@ -17,14 +20,15 @@ async function start() {
   // ---------------------------------------------------------------- the verdict
 
   function createView({ text, policy, about }) {
-    const signals = text.signals;
+    const [signals, rules] = [text.signals, listRules(policy)];
     return {
       labels: about.labels,
       multiLabel: about.multi_label,
       steps: text.steps,
       signals,
       policy,
-      exit: findExit(signals, listRules(policy)),
+      rules,
+      exit: findExit(signals, rules),
     };
   }
 
@@ -42,7 +46,7 @@ async function start() {
     byId("answer").className = `c${assignColors(view)(answer.index)}`;
     byId("answer-score").textContent = answer.score === null ? "" : formatShare(answer.score);
     byId("where").textContent = `Exit at depth ${exit.depth} of ${depths}`;
-    byId("why").textContent = describeExit(view);
+    byId("why").textContent = describeReason(view.rules, view.signals, exit);
     byId("saved").textContent = saved ? `${formatPlural(saved, "depth")} saved` : "Nothing saved";
     byId("saved-more").textContent = saved ? `layer speed-up ${formatFactor(depths / exit.depth)}` : "every depth ran";
     const beside = [];
@@ -66,12 +70,12 @@ async function start() {
     Array.isArray(truth) ? labels.filter((_, c) => truth[c]).join(", ") || "no label" : labels[truth];
 
   function show(fresh) {
-    let specs = listCommonRivals(state.about.depths);
+    let specs = listExamples(state.about.depths);
     let how = "Common dials, same trace. Choose a policy to use it.";
     if (state.evaluation) {
       const score = state.evaluation.show(state.policy);
       if (state.evaluation.fronts.length > 1) {
-        specs = matchRivals(score, state.evaluation.fronts, state.about.depths);
+        specs = matchRivals(state.policy, score, state.evaluation.fronts);
         how =
           "Each rival at the dials that are most accurate on the loaded texts at no more than this policy's mean depth. Choose a policy to use it.";
       }
@@ -100,7 +104,10 @@ async function start() {
   }
 
   function load(text) {
-    const signals = computeSignals(text.steps, { multiLabel: state.about.multi_label, entropy: text.entropy });
+    const signals = computeSignals(text.steps, {
+      multiLabel: state.about.multi_label,
+      known: { entropy: text.entropy },
+    });
     state.text = { ...text, signals };
     show(true);
   }

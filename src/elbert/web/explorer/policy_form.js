@@ -1,42 +1,25 @@
-/* Dials, operating points and the spec field: three views of one policy. */
+/* Dials, operating points and the spec field: three views of one policy. Every policy of the table has its dials here. */
 
-import { checkPolicy, PolicyError, parsePolicy, printMember, printPolicy } from "../policy/specs.js";
+import { listExamples } from "../policy/families.js";
+import { listDials, listMembers, setDials, startPolicy } from "../policy/members.js";
+import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
+import { POLICIES, TABLE } from "../policy/table.js";
+import { createChoiceRow, createNumberRow } from "../shared/dial_rows.js";
 import { byId, h } from "../shared/dom.js";
 
-const NUMBERS = ["entropy", "size", "margin", "range"];
-const RULE_HELP = {
-  agree: "The same answer over the whole window, each time by more than the margin.",
-  trend: "The same answer, and its probability never falls over the window.",
-  stable: "As agree, and its probability changes by at most the range.",
-};
-const DEFAULTS = { name: "window", entropy: 0.1, size: 6, rule: "agree", margin: 0, range: 0.05 };
-
-/* The window that the dials change: the first of the policy, also inside a tempered member. */
-function windowOf(policy) {
-  for (const member of policy) {
-    const found = member.name === "window" ? member : member.policy && windowOf(member.policy);
-    if (found) return found;
-  }
-  return null;
-}
-
-/* The policy with its window replaced. */
-const replaceMember = (policy, from, to) =>
-  policy.map((member) => {
-    if (member === from) return to;
-    return member.policy ? { ...member, policy: replaceMember(member.policy, from, to) } : member;
-  });
+const SEVERAL = "several";
 
 /* changed(policy) is called for every change that reads as a policy. */
 export function mountPolicyForm(about, changed) {
   const points = Object.fromEntries(
     Object.entries(about.points).map(([name, point]) => [name, parsePolicy(point.policy)]),
   );
+  const { full } = TABLE.roles;
   let policy = null;
-  let last = DEFAULTS;
-  byId("size").max = Math.max(about.depths, 2);
+  let rows = new Map(); // by the id of the dial
+  let shape = null; // the names of the members that the rows belong to
 
-  const buttons = Object.entries({ ...points, full: parsePolicy("full") }).map(([name, one]) => {
+  const buttons = Object.entries({ ...points, [full]: parsePolicy(full) }).map(([name, one]) => {
     const measured = find(about.points[name]?.measured, "layer_speedup");
     const button = h(
       "button",
@@ -54,23 +37,19 @@ export function mountPolicyForm(about, changed) {
   });
   byId("points").replaceChildren(...buttons.map(({ button }) => button));
 
-  for (const name of NUMBERS) {
-    byId(name).addEventListener("input", () => setDial(name, byId(name).valueAsNumber));
-    byId(`${name}-number`).addEventListener("input", () => setDial(name, byId(`${name}-number`).valueAsNumber));
-    byId(`${name}-number`).addEventListener("change", () => reflect()); // an invalid value is replaced by the last valid one
-  }
-  byId("rule").addEventListener("change", (event) => setDial("rule", event.target.value));
+  byId("kind").replaceChildren(
+    ...[...POLICIES.keys()].map((name) => h("option", { value: name }, name)),
+    h("option", { value: SEVERAL, hidden: true }, "several, as below"),
+  );
+  byId("kind").addEventListener("change", (event) => set(startPolicy(POLICIES.get(event.target.value), about.depths)));
   byId("spec").addEventListener("input", () => readSpec(byId("spec").value));
+  const examples = listExamples(about.depths).map((spec) => parsePolicy(spec));
+  const other = examples.find((one) => one[0].name !== examples[0][0].name);
+  byId("spec-help").textContent =
+    `Any policy or union of policies, for example ${printPolicy([...examples[0], ...other])}.`;
 
-  function setDial(name, value) {
-    const from = windowOf(policy);
-    const to = { ...(from ?? last), [name]: value };
-    try {
-      parsePolicy(printMember(to));
-    } catch {
-      return; // incomplete or out of range
-    }
-    set(from ? replaceMember(policy, from, to) : [to], document.activeElement);
+  function setDial(id, value) {
+    set(setDials(policy, { [id]: value }), document.activeElement);
   }
 
   function readSpec(spec) {
@@ -89,21 +68,42 @@ export function mountPolicyForm(about, changed) {
     byId("spec").setAttribute("aria-invalid", String(Boolean(message)));
   }
 
+  function createRow({ id, dial, value }) {
+    const set = (next) => setDial(id, next);
+    if (dial.type === "choice") return createChoiceRow({ id, label: dial.label, choices: dial.choices, value }, set);
+    const { label, low, high } = dial;
+    const whole = dial.type === "int";
+    const most = whole ? Math.min(Math.max(about.depths, 2), high) : high;
+    return createNumberRow({ id, label, low, high, most, whole, value }, set);
+  }
+
+  /* One group of rows for each member of the policy. */
+  function createRows() {
+    const dials = listDials(policy);
+    rows = new Map(dials.map((one) => [one.id, createRow(one)]));
+    byId("dials").replaceChildren(
+      ...listMembers(policy).map(({ name, member }) => {
+        const { summary, citation } = POLICIES.get(member.name);
+        const own = dials.filter(({ owner }) => owner === name).map(({ id }) => rows.get(id).row);
+        const about = `A text exits when ${summary.replaceAll("`", "")}${citation ? ` (${citation})` : ""}.`;
+        return h("fieldset", { class: "dials" }, h("legend", {}, name), h("p", { class: "muted hint" }, about), own);
+      }),
+    );
+  }
+
   /* Show a policy; what is being typed in stays as typed. */
   function reflect(typing) {
-    const window = windowOf(policy);
-    last = window ?? last;
-    for (const name of NUMBERS) {
-      if (typing !== byId(name)) byId(name).value = last[name];
-      if (typing !== byId(`${name}-number`)) byId(`${name}-number`).value = last[name];
+    const names = listMembers(policy).map(({ name }) => name);
+    if (shape !== names.join()) {
+      shape = names.join();
+      createRows();
     }
-    for (const choice of byId("rule").querySelectorAll("input")) choice.checked = choice.value === last.rule;
-    byId("rule-help").textContent = RULE_HELP[last.rule];
-    byId("range-dial").classList.toggle("idle", last.rule !== "stable");
-    byId("policy").classList.toggle("no-window", !window);
-    byId("spec-help").textContent = window
-      ? "Any policy or union of policies, for example entropy(0.2) | patience(3)."
-      : "This policy has no window; a dial adds one.";
+    for (const { id, value, isIdle } of listDials(policy)) {
+      const { row, show } = rows.get(id);
+      show(value, typing);
+      row.classList.toggle("idle", isIdle);
+    }
+    byId("kind").value = policy.length === 1 && POLICIES.has(policy[0].name) ? policy[0].name : SEVERAL;
     const spec = printPolicy(policy);
     if (typing !== byId("spec")) {
       byId("spec").value = spec;
@@ -119,12 +119,10 @@ export function mountPolicyForm(about, changed) {
   }
 
   return {
-    set,
     write: (spec) => {
       byId("spec").value = spec;
       readSpec(spec);
     },
-    points,
   };
 }
 

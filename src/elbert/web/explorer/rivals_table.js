@@ -1,40 +1,34 @@
 /* The exits of other policies on the same text. */
 
-import { findAnswer } from "../policy/descriptions.js";
-import { findExit, listRules } from "../policy/policies.js";
+import { findAnswer } from "../policy/answers.js";
+import { fixedDepth } from "../policy/families.js";
+import { listMembers } from "../policy/members.js";
 import { findPointAtCost } from "../policy/replays.js";
+import { findExit, listRules } from "../policy/rules.js";
 import { parsePolicy, printPolicy } from "../policy/specs.js";
+import { TABLE } from "../policy/table.js";
 import { byId, createTable, h } from "../shared/dom.js";
 
-/* Policies with common dials, for when no labelled texts are loaded. */
-export const listCommonRivals = (depths) => [
-  "entropy(0.1)",
-  "confidence(0.9)",
-  "gap(0.8)",
-  "patience(3)",
-  "patient_confidence(2, 0.3)",
-  "divergence(2, 0.01)",
-  `depth(${Math.max(1, Math.round(depths / 3))})`,
-  "full",
-];
-
-/* Rivals that cost about as much as the policy on the loaded texts: of each family the best that costs no more. */
-export function matchRivals(score, fronts, depths) {
+/* Rivals that cost about as much as the policy on the loaded texts: of each family that the policy is not of, the best
+   that costs no more. */
+export function matchRivals(policy, score, fronts) {
+  const own = listMembers(policy).map(({ member }) => member.name);
   const specs = fronts
-    .filter(({ family }) => family !== "window")
+    .filter(({ family, points }) => points.length && !own.includes(family))
     .map(({ points }) => findPointAtCost(points, score.meanDepth).spec);
-  return [...specs, `depth(${Math.max(1, Math.floor(score.meanDepth))})`, "full"].filter(
-    (spec, i, all) => all.indexOf(spec) === i && depths,
-  );
+  return [...specs, fixedDepth(Math.max(1, Math.floor(score.meanDepth))), TABLE.roles.full];
 }
 
 export function mountRivals(use) {
   return function show(view, specs, how) {
     byId("rivals").hidden = false;
     byId("rivals-how").textContent = how;
+    const chosen = printPolicy(view.policy);
     const rows = [
-      { spec: printPolicy(view.policy), exit: view.exit, ours: true },
-      ...specs.map((spec) => ({ spec, exit: findExit(view.signals, listRules(parsePolicy(spec))) })),
+      { spec: chosen, exit: view.exit, ours: true },
+      ...specs
+        .filter((spec) => spec !== chosen)
+        .map((spec) => ({ spec, exit: findExit(view.signals, listRules(parsePolicy(spec))) })),
     ];
     const depths = view.steps.length;
     const answer = (row) => findAnswer(view.steps[row.exit.depth - 1], view.labels, view.multiLabel);

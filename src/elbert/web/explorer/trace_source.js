@@ -1,5 +1,7 @@
 /* Requests to the server: the model, the labelled texts, and the trace of a text. */
 
+import { TABLE } from "../policy/table.js";
+
 let about = null;
 
 /* JSON from a path of this server; errors have a message of one line. */
@@ -33,7 +35,7 @@ export async function fetchTrace(text, pair) {
   const answer = await fetchJson("v1/classify", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ inputs: [input], policy: "full", trace: true }),
+    body: JSON.stringify({ inputs: [input], policy: TABLE.roles.full, trace: true }),
   });
   const [found] = answer.data;
   if (found.error)

@@ -1,8 +1,10 @@
 /* A text classifier in a page: every text goes to the model thread, and its answer is shown. */
 
 import { assignColors, mountDepthChart } from "../explorer/depth_chart.js";
-import { describeExit, findAnswer, formatShare } from "../policy/descriptions.js";
-import { computeSignals, LAST_REASON } from "../policy/policies.js";
+import { findAnswer, formatShare } from "../policy/answers.js";
+import { fires, listRules } from "../policy/rules.js";
+import { describeReason } from "../policy/sentences.js";
+import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
 import { byId, debounce, formatFactor, formatPlural, h, readData } from "../shared/dom.js";
 import { applyDials, mountDialInputs } from "./dial_inputs.js";
@@ -87,20 +89,19 @@ function show(fresh) {
 }
 
 /* What the chart of the depths shows: the known depths of a text, and its exit. */
-const createView = ({ depth, reason, dials }, steps, signals) => ({
-  labels: about.labels,
-  multiLabel,
-  steps,
-  signals,
-  policy: applyDials(about.policy, dials),
-  exit: { depth, reason },
-});
+function createView({ depth, reason, dials }, steps, signals) {
+  const policy = applyDials(about.policy, dials);
+  const rules = listRules(policy);
+  const ofReason = rules.map((one, i) => (one.reason === reason ? i : -1)).filter((i) => i >= 0);
+  // The file rounds otherwise in the last bit than this page, so that here the rule may just miss its threshold.
+  const rule = ofReason.find((i) => fires(rules[i], signals, depth)) ?? ofReason[0] ?? -1;
+  return { labels: about.labels, multiLabel, steps, signals, policy, rules, exit: { depth, reason, rule } };
+}
 
 function why(answer) {
-  if (!about.traced)
-    return answer.reason === LAST_REASON ? "the policy runs every depth" : `every text exits at depth ${answer.depth}`;
   const steps = answer.trace.map(probabilities);
-  return describeExit(createView(answer, steps, computeSignals(steps, { multiLabel })));
+  const { rules, signals, exit } = createView(answer, steps, computeSignals(steps, { multiLabel }));
+  return describeReason(rules, signals, exit);
 }
 
 /* One cell a depth: run, or saved. */

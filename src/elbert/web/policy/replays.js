@@ -1,8 +1,9 @@
 /* Policies over a loaded evaluation: accuracy, depth, rivals' curves, hard texts. Needs no page.
 
    An evaluation is {labels, depths, multi_label, texts, label, probabilities[text][depth][class], entropy?[text][depth]}. */
-import { computeSignals, findExit, findTopClass, listRules } from "./policies.js";
-import { parsePolicy, printPolicy } from "./specs.js";
+import { findExit, listRules } from "./rules.js";
+import { computeSignals, findTopClass } from "./signals.js";
+import { parsePolicy } from "./specs.js";
 
 const half = Math.fround(0.5);
 
@@ -21,7 +22,7 @@ export function prepareEvaluation(evaluation) {
     const answers = steps.map(answer);
     const right = answers.map((a) => a === truth[i]);
     return {
-      signals: computeSignals(steps, { multiLabel, entropy: evaluation.entropy?.[i] }),
+      signals: computeSignals(steps, { multiLabel, known: { entropy: evaluation.entropy?.[i] } }),
       answers,
       right,
       settled: findSettledDepth(answers),
@@ -51,7 +52,7 @@ export function findSettledDepth(answers) {
  * @returns {PolicyScore}
  */
 export function scorePolicy(prepared, policy) {
-  const ordered = listRules(policy);
+  const rules = listRules(policy);
   const { texts, depths } = prepared;
   const rightAt = new Array(depths).fill(0);
   const wrongAt = new Array(depths).fill(0);
@@ -60,7 +61,7 @@ export function scorePolicy(prepared, policy) {
   let harmed = 0;
   let helped = 0;
   for (const text of texts) {
-    const { depth, reason } = findExit(text.signals, ordered);
+    const { depth, reason } = findExit(text.signals, rules);
     const right = text.right[depth - 1];
     const atLast = text.right[depths - 1];
     (right ? rightAt : wrongAt)[depth - 1]++;
@@ -74,42 +75,6 @@ export function scorePolicy(prepared, policy) {
   return { accuracy, meanDepth, speedup: depths / meanDepth, rightAt, wrongAt, reasons, harmed, helped };
 }
 
-const grid = (from, to, steps) => Array.from({ length: steps }, (_, i) => from + ((to - from) * i) / (steps - 1));
-const neat = (value) => Number(value.toPrecision(3));
-
-/**
- * Each family with the specs of its sweep: a coarse grid that runs in the browser in seconds.
- * @param {number} depths
- * @returns {Record<string, string[]>}
- */
-export function listFamilies(depths) {
-  const thresholds = [0.01, 0.02, 0.05, ...grid(0.1, 1, 19)].map(neat);
-  const high = [...grid(0.5, 0.9, 9), 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999].map(neat);
-  const upTo = (n) => Array.from({ length: Math.min(n, depths) }, (_, i) => i + 1);
-  const crossed = (a, b, spec) => a.flatMap((x) => b.map((y) => spec(x, y)));
-  return {
-    window: [2, 3, 4, 6, 8]
-      .filter((n) => n < depths)
-      .flatMap((n) =>
-        crossed(
-          [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-          [0, 0.1, 0.2],
-          (d, m) => `window(entropy=${d}, size=${n}, margin=${m})`,
-        ),
-      ),
-    entropy: thresholds.map((t) => `entropy(${t})`),
-    confidence: high.map((t) => `confidence(${t})`),
-    gap: [0, 0.1, 0.2, 0.3, 0.4, ...high].map((t) => `gap(${t})`),
-    patience: upTo(depths).map((t) => `patience(${t - 1})`),
-    patient_confidence: crossed(
-      [2, 3, 4],
-      thresholds.filter((_, i) => i % 2),
-      (t, d) => `patient_confidence(${t}, ${d})`,
-    ),
-    divergence: crossed(upTo(4), [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3], (t, d) => `divergence(${t}, ${d})`),
-  };
-}
-
 /**
  * Scored specs of one family, in order of mean depth.
  * @param {PreparedEvaluation} prepared
@@ -119,7 +84,7 @@ export function listFamilies(depths) {
 export function sweepFamily(prepared, specs) {
   const scored = specs.map((spec) => {
     const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec));
-    return { spec: printPolicy(parsePolicy(spec)), accuracy, meanDepth };
+    return { spec, accuracy, meanDepth };
   });
   return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.accuracy - a.accuracy);
 }
@@ -160,7 +125,7 @@ const HARD = {
     ordered(
       texts,
       (t) => !t.right.at(-1),
-      (t) => -t.signals.confidence.at(-1),
+      (t) => -t.signals.read("confidence").at(-1),
     ),
   overthought: (texts) =>
     ordered(

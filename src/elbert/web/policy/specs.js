@@ -1,6 +1,9 @@
 /* Specs: the text form of policies, read and printed as elbert.exits.spec does. A policy is a list of members; a text
    exits when any member holds. A member is its name with its dials. */
-import { isKnownPolicy, LONGEST_SPEC, POLICY_KINDS } from "./policies.js";
+import { listMembers } from "./members.js";
+import { formatFloat, formatGeneral } from "./numbers.js";
+import { listForms, listRules } from "./rules.js";
+import { POLICIES, TABLE } from "./table.js";
 
 export class PolicyError extends Error {}
 const refuse = (message) => {
@@ -8,22 +11,6 @@ const refuse = (message) => {
 };
 
 // ---------------------------------------------------------------- printing
-
-/**
- * A float as Python prints it.
- * @param {number} value
- * @returns {string}
- */
-export function formatFloat(value) {
-  if (Object.is(value, -0)) return "-0.0";
-  if (!Number.isFinite(value)) return value > 0 ? "inf" : value < 0 ? "-inf" : "nan";
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-4 || size >= 1e16)) {
-    const [digits, power] = value.toExponential().split("e");
-    return `${digits}e${power[0]}${power.slice(1).padStart(2, "0")}`;
-  }
-  return Number.isInteger(value) ? `${value}.0` : String(value);
-}
 
 function quoted(text) {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
@@ -37,12 +24,12 @@ const shown = (token) => {
   return token.kind === "constant" ? token.value : quoted(token.value);
 };
 
-const dialText = (dial, value) => (dial.kind === "float" ? formatFloat(value) : String(value));
+const printDial = (dial, value) => (dial.type === "float" ? formatFloat(value) : String(value));
 
 const TEMPERED = "tempered"; // a policy that sees every depth at a temperature of its own
-const [COLDEST, HOTTEST, MOST] = [0.05, 20, 64];
+const { low: COLDEST, high: HOTTEST, most: MOST } = TABLE.tempered;
 const TEMPERED_FORM =
-  `tempered(policy, T1, T2, …) with 1 to ${MOST} temperatures from ${COLDEST} to ${HOTTEST}, ` +
+  `${TEMPERED}(policy, T1, T2, …) with 1 to ${MOST} temperatures from ${COLDEST} to ${HOTTEST}, ` +
   "the last of which holds for all deeper depths";
 
 /**
@@ -53,10 +40,10 @@ export function printMember(member) {
   if (member.name === TEMPERED) {
     return `${TEMPERED}(${printPolicy(member.policy)}, ${member.temperatures.map(formatFloat).join(", ")})`;
   }
-  const dials = POLICY_KINDS[member.name];
+  const { dials } = POLICIES.get(member.name);
   if (!dials.length) return member.name;
-  const named = member.name === "window"; // five unnamed numbers are hard to read
-  const values = dials.map((d) => (named ? `${d.name}=` : "") + dialText(d, member[d.name]));
+  const named = dials.length > 2; // many unnamed numbers are hard to read
+  const values = dials.map((d) => (named ? `${d.name}=` : "") + printDial(d, member.dials[d.name]));
   return `${member.name}(${values.join(", ")})`;
 }
 
@@ -68,28 +55,21 @@ export const printPolicy = (policy) => policy.map(printMember).join(" | ");
 
 // ---------------------------------------------------------------- what is accepted
 
-const general = (value) => String(Number(value.toPrecision(6)));
-
-function range(dial) {
-  if (dial.choices) return `${dial.name} ${dial.choices.join(" or ")}`;
-  const kind = dial.kind === "int" ? "whole number" : "number";
-  return `${dial.name} a ${kind} from ${general(dial.low)} to ${general(dial.high)}`;
+function describeDial(dial) {
+  if (dial.type === "choice") return `${dial.name} ${Object.keys(dial.choices).join(" or ")}`;
+  const number = dial.type === "int" ? "whole number" : "number";
+  return `${dial.name} a ${number} from ${formatGeneral(dial.low)} to ${formatGeneral(dial.high)}`;
 }
 
-/**
- * @param {string} name
- * @returns {string}
- */
-export function describeForm(name) {
-  const dials = POLICY_KINDS[name];
+function describeForm({ name, dials }) {
   if (!dials.length) return name;
-  return `${name}(${dials.map((d) => d.name).join(", ")}) with ${dials.map(range).join(", ")}`;
+  return `${name}(${dials.map((d) => d.name).join(", ")}) with ${dials.map(describeDial).join(", ")}`;
 }
 
 function accepted(points) {
   const names = Object.keys(points);
   const more = names.length ? `, or an operating point: ${names.join(", ")}` : "";
-  return `known policies: ${[...Object.keys(POLICY_KINDS), TEMPERED].join(", ")}; 'a | b' exits when either does${more}`;
+  return `known policies: ${[...POLICIES.keys(), TEMPERED].join(", ")}; 'a | b' exits when either does${more}`;
 }
 
 // ---------------------------------------------------------------- reading
@@ -137,8 +117,8 @@ function tokens(spec) {
  * @returns {Policy}
  */
 export function parsePolicy(spec, points = {}) {
-  if (typeof spec !== "string" || [...spec].length > LONGEST_SPEC) {
-    refuse(`a policy spec is a text of at most ${LONGEST_SPEC} characters; ${accepted(points)}`);
+  if (typeof spec !== "string" || [...spec].length > TABLE.max_spec_length) {
+    refuse(`a policy spec is a text of at most ${TABLE.max_spec_length} characters; ${accepted(points)}`);
   }
   if (Object.hasOwn(points, spec.trim())) return points[spec.trim()];
   const unreadable = () => refuse(`cannot read the policy ${quoted(spec)}; ${accepted(points)}`);
@@ -155,7 +135,7 @@ export function parsePolicy(spec, points = {}) {
       rest.shift();
       members.push(...primary());
     }
-    return members;
+    return [...new Map(members.map((member) => [printMember(member), member])).values()]; // twice the same decides nothing
   }
 
   function primary() {
@@ -246,36 +226,37 @@ function heated(policy, temperatures) {
 
 function make(name, values, named, points) {
   if (name === TEMPERED) refuse(`these dials do not fit ${name}: accepted is ${TEMPERED_FORM}`);
-  if (!isKnownPolicy(name)) refuse(`no policy is called ${quoted(name)}; ${accepted(points)}`);
-  const dials = POLICY_KINDS[name];
-  const dialValues = Object.create(null);
-  values.slice(0, dials.length).forEach((value, i) => {
-    dialValues[dials[i].name] = value;
+  const kind = POLICIES.get(name) ?? refuse(`no policy is called ${quoted(name)}; ${accepted(points)}`);
+  const tokens = Object.create(null);
+  values.slice(0, kind.dials.length).forEach((value, i) => {
+    tokens[kind.dials[i].name] = value;
   });
-  const names = dials.map((d) => d.name);
+  const names = kind.dials.map((d) => d.name);
   const wrong =
-    values.length > dials.length ||
-    Object.keys(named).some((dial) => !names.includes(dial) || dial in dialValues) ||
-    dials.some((d) => d.default === undefined && !(d.name in dialValues) && !(d.name in named));
-  if (wrong) refuse(`these dials do not fit ${name}: accepted is ${describeForm(name)}`);
-  Object.assign(dialValues, named);
-  const member = { name };
-  // Numbers first, then words, as Python checks them.
-  for (const dial of [...dials].sort((a, b) => Number(Boolean(a.choices)) - Number(Boolean(b.choices)))) {
-    member[dial.name] = dial.name in dialValues ? checkDial(name, dial, dialValues[dial.name]) : dial.default;
+    values.length > names.length ||
+    Object.keys(named).some((dial) => !names.includes(dial) || dial in tokens) ||
+    kind.dials.some((d) => d.default === null && !(d.name in tokens) && !(d.name in named));
+  if (wrong) refuse(`these dials do not fit ${name}: accepted is ${describeForm(kind)}`);
+  Object.assign(tokens, named);
+  const isChoice = (dial) => Number(dial.type === "choice");
+  for (const dial of [...kind.dials].sort((a, b) => isChoice(a) - isChoice(b))) {
+    if (dial.name in tokens) checkDial(kind, dial, tokens[dial.name]);
   }
-  return member;
+  const dials = kind.dials.map((dial) => [dial.name, dial.name in tokens ? tokens[dial.name].value : dial.default]);
+  return { name, dials: Object.fromEntries(dials) };
 }
 
-function checkDial(name, dial, token) {
-  const fits = dial.choices
-    ? token.kind === "word" && dial.choices.includes(token.value)
-    : (token.kind === "int" || (token.kind === "float" && dial.kind === "float")) &&
-      dial.low <= token.value &&
-      token.value <= dial.high;
-  if (!fits) refuse(`${dial.name}=${shown(token)} in ${name}: accepted is ${describeForm(name)}`);
-  return token.value;
+function checkDial(kind, dial, token) {
+  const fits =
+    dial.type === "choice"
+      ? token.kind === "word" && Object.hasOwn(dial.choices, token.value)
+      : (token.kind === "int" || (token.kind === "float" && dial.type === "float")) &&
+        dial.low <= token.value &&
+        token.value <= dial.high;
+  if (!fits) refuse(`${dial.name}=${shown(token)} in ${kind.name}: accepted is ${describeForm(kind)}`);
 }
+
+// ---------------------------------------------------------------- what a model can follow
 
 /**
  * The policy, if a model of that many depths can follow it. Throws PolicyError.
@@ -284,10 +265,48 @@ function checkDial(name, dial, token) {
  * @returns {Policy}
  */
 export function checkPolicy(policy, depths) {
-  for (const member of policy) {
-    if (member.name === "depth" && member.depth > depths) {
-      refuse(`${printMember(member)}: this model has ${depths} depths; accepted is depth(1) to depth(${depths})`);
+  for (const { member } of listMembers(policy)) {
+    for (const [name, most] of limitDepthDials(member, depths)) {
+      if (member.dials[name] <= most) continue;
+      const { low } = POLICIES.get(member.name).dials.find((dial) => dial.name === name);
+      const [least, deepest] = [low, most].map((value) =>
+        printMember({ ...member, dials: { ...member.dials, [name]: value } }),
+      );
+      refuse(`${printMember(member)}: this model has ${depths} depths; accepted is ${least} to ${deepest}`);
     }
   }
+  const [cost, most] = [
+    countValues(policy, depths),
+    Math.max(TABLE.max_values.per_depth * depths, TABLE.max_values.least),
+  ];
+  if (cost > most) {
+    refuse(
+      `this policy reads ${cost.toLocaleString("en")} numbers of each text at each depth; accepted are at most ${most} ` +
+        `for ${depths} depths: join fewer policies, shorten windows, or multiply temperatures that are inside others`,
+    );
+  }
   return policy;
+}
+
+/* The dials of a policy that name a depth, each with its largest value for that many depths. */
+function limitDepthDials(member, depths) {
+  const limits = new Map();
+  for (const { depth: number } of listForms(member).flatMap((form) => form.conditions)) {
+    if (number?.dial === undefined) continue;
+    const most = Math.floor((depths - number.plus) / number.factor);
+    limits.set(number.dial, Math.min(most, limits.get(number.dial) ?? most));
+  }
+  return limits;
+}
+
+/* The numbers that one decision about one text reads at most, as elbert.exits.spec counts them. */
+function countValues(policy, depths) {
+  const rules = listRules(policy);
+  const sizes = rules.flatMap((rule) =>
+    rule.conditions.map((one) => (one.condition === "at_depth" ? 1 : Math.min(Math.max(1, one.size), depths))),
+  );
+  const tempered = rules.flatMap((rule) =>
+    rule.temperatures.map((_, level) => JSON.stringify(rule.temperatures.slice(0, level + 1))),
+  );
+  return sizes.reduce((all, size) => all + size, 0) + depths * new Set(tempered).size;
 }

@@ -1,11 +1,13 @@
 /* The report of elbert compare, from the data in the page. */
 
-import { createBarChart, createCurveChart, createSpeedupMarks, findLook } from "../shared/charts.js";
+import { findLook, fixedDepth } from "../policy/families.js";
+import { TABLE } from "../policy/table.js";
+import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
 import { byId, formatCount, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
 import { showFamilies, showFixedDepths, showHeldOutTables, showOracles, showSpeedTable } from "./report_tables.js";
 
 const data = readData();
-const DEFAULT = ["window", "entropy", "patience", "divergence", "patient_confidence", "entropy | patience"];
+const { ours, fixed_depth: fixedName } = TABLE.roles;
 const MOST_SHOWN = 6; // lines at first; the legend brings the others
 
 document.title = data.title;
@@ -24,7 +26,7 @@ if (!byId("honest-section").hidden) {
   byId("honest-about").textContent =
     `Dials were chosen on ${formatPlural(data.honest.choose_n, "text")}, for each speed-up the most accurate of about that cost, and everything below was measured on ${formatCount(
       data.honest.report_n,
-    )} others. Each rival is paired with the window over the same texts.`;
+    )} others. Each rival is paired with the ${ours} over the same texts.`;
   showHeldOutTables(byId("honest"), data);
 }
 showFixedDepths(byId("fixed"), data);
@@ -79,39 +81,40 @@ function summary() {
     const all = data.honest.rows.flatMap((row) => row.tests);
     const of = (verdict) => all.filter((test) => test.verdict === verdict).length;
     parts.push(
-      `On texts that chose nothing, the window is better than a rival in ${of("better")} of ${all.length} comparisons and worse in ${of("worse")}; in the others no difference was found.`,
+      `On texts that chose nothing, the ${ours} is better than a rival in ${of("better")} of ${all.length} comparisons and worse in ${of("worse")}; in the others no difference was found.`,
     );
   }
   return parts;
 }
 
 function chart() {
-  const inOrder = [...data.families].sort((a, b) => rank(a.name) - rank(b.name) || b.area - a.area);
+  const isOurs = ({ name }) => Number(name === ours);
+  const inOrder = [...data.families].sort((a, b) => isOurs(b) - isOurs(a) || b.area - a.area);
   const shown = new Set(inOrder.slice(0, MOST_SHOWN).map((one) => one.name));
   const families = inOrder
-    .filter((one) => one.name !== "depth")
+    .filter((one) => one.name !== fixedName)
     .map((one) => ({
       name: one.name,
       kind: "step",
       ...findLook(one.name),
-      strong: one.name === "window",
+      strong: one.name === ours,
       shown: shown.has(one.name),
       size: 2.2,
-      cloud: one.name === "window" ? one.points : [],
+      cloud: one.name === ours ? one.points : [],
       points: one.front.map((p) => ({ x: p.mean_depth, y: p.accuracy, label: p.policy })),
     }));
   const fixed = {
     name: "fixed depths",
     kind: "line",
-    ...findLook("depth"),
+    ...findLook(fixedName),
     size: 3.5,
-    points: data.fixed.map((row) => ({ x: row.depth, y: row.accuracy, label: `depth(${row.depth})` })),
+    points: data.fixed.map((row) => ({ x: row.depth, y: row.accuracy, label: fixedDepth(row.depth) })),
   };
   const oracles = {
     name: "oracles",
     kind: "points",
     color: "-fg",
-    shape: "diamond",
+    marker: "D",
     open: true,
     shown: false,
     points: data.oracles.map((row) => ({ x: row.mean_depth, y: row.accuracy, label: row.name })),
@@ -127,9 +130,4 @@ function chart() {
     series: [...families, fixed, oracles],
     height: (width) => Math.round(Math.min(Math.max(width * 0.46, 290), 480)),
   });
-}
-
-function rank(name) {
-  const place = DEFAULT.indexOf(name);
-  return place < 0 ? DEFAULT.length : place;
 }

@@ -1,22 +1,22 @@
 /* The report's tables. */
 
-import { createSymbol, findLook } from "../shared/charts.js";
+import { findLook } from "../policy/families.js";
+import { TABLE } from "../policy/table.js";
+import { createSymbol, paint } from "../shared/charts.js";
 import { createTable, formatCount, formatFactor, formatPercent, h, s } from "../shared/dom.js";
+
+const OURS = TABLE.roles.ours; // the family that all others are paired with
 
 /* A family with the key that it has in the chart. */
 function family(name) {
-  const { color, shape, dash } = findLook(name);
-  return h(
-    "span",
-    { class: "family" },
-    s(
-      "svg",
-      { class: `c${color}`, viewBox: "0 0 26 12", width: 26, height: 12, "aria-hidden": "true" },
-      s("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": dash }),
-      createSymbol(shape, 13, 6, 4),
-    ),
-    name,
+  const { color, marker, dash } = findLook(name);
+  const key = s(
+    "svg",
+    { viewBox: "0 0 26 12", width: 26, height: 12, "aria-hidden": "true" },
+    s("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": dash }),
+    createSymbol(marker, 13, 6, 4),
   );
+  return h("span", { class: "family" }, paint(key, color), name);
 }
 
 /* Accuracy of every family at every speed-up; a button shows by which dials. */
@@ -80,7 +80,7 @@ function interval(test, reach) {
   );
 }
 
-/* All families at all speed-ups on texts that chose nothing, and whether the window differs from them. */
+/* All families at all speed-ups on texts that chose nothing, and whether ours differs from them. */
 function overview(data) {
   const names = [
     ...new Set(
@@ -95,7 +95,7 @@ function overview(data) {
     const entry = found(row, name);
     if (!entry) return h("span", { class: "none" }, "–");
     const verdict = row.tests.find((test) => test.rival === name)?.verdict;
-    const mark = { better: ["▽", "worse than the window"], worse: ["▲", "better than the window"] }[verdict];
+    const mark = { better: ["▽", `worse than the ${OURS}`], worse: ["▲", `better than the ${OURS}`] }[verdict];
     return h(
       "span",
       { title: `${entry.policy}, layer speed-up ${formatFactor(data.depths / entry.mean_depth)}` },
@@ -121,9 +121,10 @@ function overview(data) {
   );
 }
 
-/* The same, speed-up by speed-up: dials, depth reached, and the window's difference from each rival. */
+/* The same, speed-up by speed-up: dials, depth reached, and our difference from each rival. */
 export function showHeldOutTables(holder, data) {
   const { rows } = data.honest;
+  const capitalized = OURS[0].toUpperCase() + OURS.slice(1);
   const all = rows.flatMap((row) => row.tests).flatMap((test) => [test.low, test.high, test.difference]);
   const reach = Math.max(...all.map(Math.abs), 0.1);
   const opened = rows.find((row) => row.speedup >= 2) ?? rows[0];
@@ -149,7 +150,7 @@ export function showHeldOutTables(holder, data) {
         { head: "Accuracy, %", number: true, cell: (entry) => formatPercent(entry.accuracy, 2) },
         { head: "Mean depth", number: true, cell: (entry) => entry.mean_depth.toFixed(2) },
         {
-          head: "Window less rival, points",
+          head: `${capitalized} less rival, points`,
           cell: (entry) =>
             tested(entry, (test) =>
               h(
@@ -166,7 +167,7 @@ export function showHeldOutTables(holder, data) {
         },
         { head: "p", number: true, cell: (entry) => tested(entry, (test) => pValue(test.p)) },
         {
-          head: "Window is",
+          head: `${capitalized} is`,
           cell: (entry) =>
             tested(entry, (test) => h("span", { class: `verdict ${verdictClass(test.verdict)}` }, test.verdict)),
         },
@@ -185,7 +186,7 @@ export function showHeldOutTables(holder, data) {
     h(
       "p",
       { class: "muted note" },
-      "▽ significantly worse than the window, ▲ significantly better, by a paired test at each speed-up; unmarked: no difference was found.",
+      `▽ significantly worse than the ${OURS}, ▲ significantly better, by a paired test at each speed-up; unmarked: no difference was found.`,
     ),
     ...details,
   );

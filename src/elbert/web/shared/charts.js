@@ -2,56 +2,64 @@
    numbers. */
 import { createTable, formatCount, h, s } from "./dom.js";
 
-const SHAPES = ["circle", "square", "triangle", "diamond", "cross"];
 let numbered = 0;
 
-/* A symbol around (x, y): shapes differ, so that colour is not the only difference. */
-export function createSymbol(shape, x, y, r, attributes = {}) {
-  const around = (points) =>
-    points.map(([dx, dy]) => `${(x + dx * r).toFixed(1)},${(y + dy * r).toFixed(1)}`).join(" ");
-  const common = { class: "symbol", ...attributes };
-  if (shape === "square")
-    return s("rect", { ...common, x: x - r * 0.9, y: y - r * 0.9, width: r * 1.8, height: r * 1.8 });
-  if (shape === "triangle")
-    return s("polygon", {
-      ...common,
-      points: around([
-        [0, -1.2],
-        [1.1, 0.9],
-        [-1.1, 0.9],
-      ]),
-    });
-  if (shape === "diamond")
-    return s("polygon", {
-      ...common,
-      points: around([
-        [0, -1.3],
-        [1.3, 0],
-        [0, 1.3],
-        [-1.3, 0],
-      ]),
-    });
-  if (shape === "cross") {
-    const [a, b] = [0.45, 1.15];
-    return s("polygon", {
-      ...common,
-      points: around([
-        [-a, -b],
-        [a, -b],
-        [a, -a],
-        [b, -a],
-        [b, a],
-        [a, a],
-        [a, b],
-        [-a, b],
-        [-a, a],
-        [-b, a],
-        [-b, -a],
-        [-a, -a],
-      ]),
-    });
-  }
-  return s("circle", { ...common, cx: x, cy: y, r });
+/* The corners of markers around (0, 0), by matplotlib's letters; "o" and "." are circles. */
+const turn = (points, quarters) =>
+  Array.from({ length: quarters }).reduce((turned) => turned.map(([x, y]) => [-y, x]), points);
+const onCircle = (count, radii) =>
+  Array.from({ length: count }, (_, i) => {
+    const [angle, radius] = [(2 * Math.PI * i) / count - Math.PI / 2, radii[i % radii.length]];
+    return [radius * Math.cos(angle), radius * Math.sin(angle)];
+  });
+const UP = [
+  [0, -1.2],
+  [1.1, 0.9],
+  [-1.1, 0.9],
+];
+const PLUS = [0, 1, 2, 3].flatMap((quarters) =>
+  turn(
+    [
+      [-0.45, -1.15],
+      [0.45, -1.15],
+      [0.45, -0.45],
+    ],
+    quarters,
+  ),
+);
+const MARKERS = {
+  s: [
+    [-0.9, -0.9],
+    [0.9, -0.9],
+    [0.9, 0.9],
+    [-0.9, 0.9],
+  ],
+  "^": UP,
+  ">": turn(UP, 1),
+  v: turn(UP, 2),
+  "<": turn(UP, 3),
+  D: onCircle(4, [1.3]),
+  d: onCircle(4, [1.3, 0.8]),
+  h: onCircle(6, [1.15]),
+  "*": onCircle(10, [1.4, 0.6]),
+  P: PLUS,
+  X: PLUS.map(([x, y]) => [(x - y) * Math.SQRT1_2, (x + y) * Math.SQRT1_2]),
+};
+
+/* A marker around (x, y), by matplotlib's letter: markers differ, so that colour is not the only difference. */
+export function createSymbol(marker, x, y, r) {
+  const corners = MARKERS[marker];
+  if (!corners) return s("circle", { class: "symbol", cx: x, cy: y, r: marker === "." ? r * 0.7 : r });
+  const points = corners.map(([dx, dy]) => `${(x + dx * r).toFixed(1)},${(y + dy * r).toFixed(1)}`);
+  return s("polygon", { class: "symbol", points: points.join(" ") });
+}
+
+/* Draw an element in a colour of the page (1 to 8, "-fg"), or in "#rrggbb", darker or lighter as the theme needs. */
+export function paint(element, color) {
+  if (!String(color).startsWith("#")) element.classList.add(`c${color}`);
+  else
+    element.style.color = `light-dark(color-mix(in oklab, ${color} 82%, black), color-mix(in oklab, ${color} 62%, white))`;
+  return element;
 }
 
 /* Round numbers between two values, about so many. */
@@ -182,7 +190,7 @@ function selectPoints(svg, groups, figure, tip, announcement, pick) {
 
 /* Accuracy against cost, which is drawn on a logarithmic scale. spec: {title, describe, height, x: {label, low, high}, y: {label, format}, marks: [{x, label}],
    references: [{y, label}], series: [{name, kind: "step" | "line" | "points", color, dash, strong, open, shown, cloud,
-   points: [{x, y, label, value}]}], pick(value)}. Colours are classes c1 to c8. */
+   points: [{x, y, label, value}]}], pick(value)}. Colours are those of paint. */
 export function createCurveChart(holder, spec) {
   const chosen = new Map(); // series that the reader switched on or off
   const visible = (one) => chosen.get(one.name) ?? one.shown !== false;
@@ -256,7 +264,7 @@ export function createCurveChart(holder, spec) {
 }
 
 function key(one) {
-  const mark = one.kind === "points" || one.strong ? createSymbol(one.shape, 11, 6, 4.5) : null;
+  const mark = one.kind === "points" || one.strong ? createSymbol(one.marker, 11, 6, 4.5) : null;
   const line =
     one.kind === "points"
       ? null
@@ -269,7 +277,7 @@ function key(one) {
           "stroke-width": one.strong ? 3 : 2,
           "stroke-dasharray": one.dash,
         });
-  return s("svg", { class: `key c${one.color}`, viewBox: "0 0 22 12", "aria-hidden": "true" }, line, mark);
+  return paint(s("svg", { class: "key", viewBox: "0 0 22 12", "aria-hidden": "true" }, line, mark), one.color);
 }
 
 /* Depths on a scale on which every doubling of the speed is one step. */
@@ -336,7 +344,7 @@ function drawCurves(svg, width, height, spec, shown) {
   const paths = [];
   for (const one of shown) {
     const at = one.points.map((point) => ({ x: x(point.x), y: y(point.y), point }));
-    const group = s("g", { class: `c${one.color}${one.strong ? " strong" : ""}${one.open ? " open" : ""}` });
+    const group = paint(s("g", { class: `series${one.strong ? " strong" : ""}${one.open ? " open" : ""}` }), one.color);
     for (const [cx, cy] of one.cloud ?? []) {
       if (cy >= low && cy <= high)
         group.append(s("circle", { class: "cloud", cx: x(cx).toFixed(1), cy: y(cy).toFixed(1), r: 1.5 }));
@@ -350,7 +358,7 @@ function drawCurves(svg, width, height, spec, shown) {
       paths.push({ one, at });
     }
     const size = one.size ?? (one.kind === "points" ? 5 : 2.5);
-    for (const p of at) group.append(createSymbol(one.shape ?? SHAPES[0], p.x, p.y, size));
+    for (const p of at) group.append(createSymbol(one.marker, p.x, p.y, size));
     svg.append(group);
     groups.push(
       at.map((p) => ({
@@ -404,9 +412,7 @@ function lineNames(paths, right) {
     }
     if (best.x === undefined) return [];
     boxes.push({ x: best.x, long, middle: best.middle });
-    return [
-      s("g", { class: `c${path.one.color}` }, s("text", { class: "name", x: best.x, y: best.base }, path.one.name)),
-    ];
+    return [paint(s("g", {}, s("text", { class: "name", x: best.x, y: best.base }, path.one.name)), path.one.color)];
   });
 }
 
@@ -509,24 +515,6 @@ function drawBars(svg, width, height, spec) {
   return { groups: [groups] };
 }
 
-/* One look per family of policies on every page. */
-const LOOKS = {
-  window: { color: 1, shape: "circle" },
-  entropy: { color: 2, shape: "square" },
-  patience: { color: 3, shape: "triangle" },
-  divergence: { color: 4, shape: "diamond" },
-  patient_confidence: { color: 6, shape: "cross" },
-  confidence: { color: 5, shape: "circle", dash: "7 3" },
-  gap: { color: 7, shape: "square", dash: "3 3" },
-  "entropy | patience": { color: 7, shape: "diamond", dash: "9 3 2 3" },
-  "gap | window": { color: 4, shape: "circle", dash: "10 2" },
-  "window trend": { color: 1, shape: "triangle", dash: "6 3" },
-  "window stable": { color: 1, shape: "square", dash: "2 3" },
-  "window, tempered": { color: 1, shape: "diamond", dash: "8 2 2 2" },
-  "entropy, tempered": { color: 2, shape: "circle", dash: "6 3" },
-  depth: { color: 8, shape: "square", dash: "4 4" },
-};
-export const findLook = (family) => LOOKS[family] ?? { color: 5, shape: "cross", dash: "1 3" };
 const SPEEDUPS = [1.5, 2, 3, 4, 6, 10];
 export const createSpeedupMarks = (depths, speedups = SPEEDUPS) =>
   speedups.filter((times) => depths / times >= 1).map((times) => ({ x: depths / times, label: `${times}×` }));

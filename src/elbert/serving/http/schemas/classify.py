@@ -132,7 +132,7 @@ def parse_request(body: bytes | bytearray, max_texts: int, models: Sequence[str]
     Raises:
         ApiError: it has another shape, more than ``max_texts`` texts, or the name of another model.
     """
-    request = decode_json(body, _DECODER, FORM)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     if request.model is not None and models and request.model not in models:
         raise ApiError("NotFound", f"no model {request.model!a:.80} here; expected {models[0]!a} (GET /v1/models)")
     sent = [texts for texts in (request.input, request.inputs) if not isinstance(texts, UnsetType)]

@@ -64,10 +64,10 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     Raises:
         ApiError: it has another shape or more than ``max_texts`` texts, or a text is empty.
     """
-    request = decode_json(body, _DECODER, FORM)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     entries = request.inputs if isinstance(request.inputs, list) else [request.inputs]
+    check_count(len(entries), max_texts)
     texts = [to_text_or_pair(entry) if isinstance(entry, list) else to_text(entry) for entry in entries]
-    check_count(len(texts), max_texts)
     check_not_empty(texts)
     parameters = request.parameters
     return ParsedRequest(texts, activation=parameters.function_to_apply, top_k=to_whole_number(parameters.top_k))

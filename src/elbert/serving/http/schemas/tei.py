@@ -13,7 +13,7 @@ from elbert.model import ModelConfig
 from elbert.serving.http.body import MAX_TEXTS, ParsedRequest, check_count, check_not_empty, decode_json
 from elbert.serving.http.errors import ApiError
 from elbert.serving.results import TextResult
-from elbert.tokenization.tokenizer import Direction, Text
+from elbert.tokenization.tokens import Direction, Text
 
 FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
 TextOrPair = Annotated[list[str], Meta(min_length=1, max_length=2, description="a text, or a pair of texts")]
@@ -35,7 +35,13 @@ class PredictRequest(Struct):
 
     inputs: Inputs
     truncate: Annotated[bool | None, Meta(description="cut texts that are too long; default: --auto-truncate")] = None
-    truncation_direction: Annotated[str, Meta(extra_json_schema={"enum": ["left", "right", "Left", "Right"]})] = "right"
+    truncation_direction: Annotated[
+        str | None,
+        Meta(
+            description="the end that a long text loses; default: the model's truncation_side",
+            extra_json_schema={"enum": ["left", "right", "Left", "Right", None]},
+        ),
+    ] = None
     raw_scores: Annotated[bool, Meta(description="logits instead of probabilities")] = False
 
 
@@ -55,9 +61,8 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     Raises:
         ApiError: it has another shape or too many texts, or a text is empty.
     """
-    request = decode_json(body, _DECODER, FORM)
-    texts, nested = _texts_of(request.inputs)
-    check_count(len(texts), max_texts)
+    request = decode_json(body, _DECODER, FORM, max_texts)
+    texts, nested = _texts_of(request.inputs, max_texts)
     check_not_empty(texts)
     return ParsedRequest(
         texts,
@@ -73,12 +78,13 @@ def to_text_or_pair(entry: list[str]) -> Text:
     return entry[0] if len(entry) == 1 else (entry[0], entry[1])
 
 
-def _texts_of(inputs: str | list[str | list[str]]) -> tuple[list[Text], bool]:
+def _texts_of(inputs: str | list[str | list[str]], max_texts: int) -> tuple[list[Text], bool]:
     """Return the texts and pairs, and whether they are a batch: an array of two texts is one pair."""
     if isinstance(inputs, str):
         return [inputs], False
     texts = [entry for entry in inputs if isinstance(entry, str)]
     if not texts:
+        check_count(len(inputs), max_texts)
         return [to_text_or_pair(entry) for entry in inputs if not isinstance(entry, str)], True
     if len(texts) < len(inputs) or len(texts) > 2:
         kinds = "texts and arrays" if len(texts) < len(inputs) else f"{len(texts)} texts"
@@ -86,8 +92,10 @@ def _texts_of(inputs: str | list[str | list[str]]) -> tuple[list[Text], bool]:
     return [to_text_or_pair(texts)], False
 
 
-def _direction_of(name: str) -> Direction:
-    """Return the end that a text which is too long loses; either case is accepted."""
+def _direction_of(name: str | None) -> Direction | None:
+    """Return the end that a text which is too long loses, None for the folder's; either case is accepted."""
+    if name is None:
+        return None
     if name.lower() == "right":
         return "right"
     if name.lower() == "left":

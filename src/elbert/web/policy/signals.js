@@ -1,0 +1,94 @@
+/* The signals of one text over its depths, by the table's own scripts: the counterpart of elbert.exits.signals.
+
+   Python decides in float32. Probabilities arrive as float32 printed to JSON, so every step rounds to float32 as numpy
+   does. Signals without a logarithm are equal to the last bit. The last bit of numpy's logarithm differs between
+   machines, so signals that Python sends are used as they are. */
+import { SIGNALS } from "./table.js";
+
+const f32 = Math.fround;
+const TINY = f32(1e-38); // replaces 0 under a logarithm, where it is multiplied by 0
+const entr = (p) => f32(-p * f32(Math.log(Math.max(p, TINY))));
+const sum = (values) => values.reduce((total, value) => f32(total + value), 0);
+
+/**
+ * @param {number[]} options
+ * @returns {number} the index of the first largest value
+ */
+export function findTopClass(options) {
+  let best = 0;
+  for (let i = 1; i < options.length; i++) if (options[i] > options[best]) best = i;
+  return best;
+}
+
+const TOOLS = { f32, sum, entr, top: findTopClass };
+
+/**
+ * One question with all classes as options; one with the options no and yes per label; one per output for values.
+ * @param {Step} step
+ * @param {SignalOptions} options
+ */
+function toQuestions(step, { multiLabel, content }) {
+  const numbers = Array.from(step, f32);
+  if (content === "values") return numbers.map((value) => [value]);
+  return multiLabel ? numbers.map((p) => [f32(1 - p), p]) : [numbers];
+}
+
+/**
+ * The steps as if the logits of depth m were divided by temperatures[m - 1]; the last holds beyond.
+ * @param {Step[]} steps
+ * @param {number[]} temperatures
+ * @param {SignalOptions} options
+ */
+function atTemperatures(steps, temperatures, { multiLabel }) {
+  return steps.map((step, m) => {
+    const power = f32(1 / f32(temperatures[Math.min(m, temperatures.length - 1)]));
+    const changed = toQuestions(step, { multiLabel }).map((options) => {
+      const raised = options.map((p) => f32(p ** power));
+      const total = Math.max(sum(raised), TINY);
+      return raised.map((p) => f32(p / total));
+    });
+    return multiLabel ? changed.map((options) => options[1]) : changed[0];
+  });
+}
+
+/**
+ * The signals of one text, computed when they are first read: steps[depth][class or output]. A row's signal is that of
+ * its least settled question. options.known: signals as Python computed them.
+ * @param {Step[]} steps
+ * @param {SignalOptions} [options]
+ * @returns {Signals}
+ */
+export function computeSignals(steps, options = {}) {
+  const questions = steps.map((step) => toQuestions(step, options));
+  const found = new Map(
+    Object.entries(options.known ?? {})
+      .filter(([, values]) => values)
+      .map(([name, values]) => [name, Float32Array.from(values)]),
+  );
+  const others = new Map();
+
+  function compute({ script, first, worst }) {
+    const ofRow = worst === "max" ? Math.max : Math.min;
+    return Float32Array.from(questions, (now, m) => {
+      if (m === 0 && first !== null) return Number(first === "inf" ? Infinity : first);
+      const before = questions[m - 1] ?? now;
+      return ofRow(...now.map((options, i) => script(options, before[i], TOOLS)));
+    });
+  }
+
+  return {
+    depths: steps.length,
+    read(name) {
+      if (!found.has(name)) found.set(name, compute(SIGNALS.get(name)));
+      return found.get(name);
+    },
+    tempered(temperatures) {
+      const key = temperatures.join();
+      if (!others.has(key)) {
+        const changed = atTemperatures(steps, temperatures, options);
+        others.set(key, computeSignals(changed, { multiLabel: options.multiLabel }));
+      }
+      return others.get(key);
+    },
+  };
+}
