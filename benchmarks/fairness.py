@@ -46,7 +46,7 @@ class Crowd:
 
 
 CROWDS = {
-    "nobody": Crowd(0, dict),
+    "none": Crowd(0, dict),
     "4 with 32 short texts": Crowd(4, lambda: {"inputs": SHORT}),
     "4 with 32 short texts, full": Crowd(4, lambda: {"inputs": SHORT, "policy": "full"}),
     "4 with 32 short texts, a costly policy": Crowd(
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, which is not kept")
     args = parser.parse_args()
     rounds, seconds = (1, 1.0) if args.quick else (args.rounds, args.seconds)
+    load = os.getloadavg()[0]  # what other work there is beside ours
     measured = {name: Measured() for name in CROWDS}
     with serving() as port:
         for _ in range(rounds):
@@ -113,7 +114,7 @@ def main() -> None:
     else:
         from machine import keep  # here, because it imports torch, which the processes of the others do not need
 
-        print(f"kept in {keep('fairness', {'rounds': rounds, 'seconds': seconds, 'rows': rows})}")
+        print(f"kept in {keep('fairness', {'rounds': rounds, 'seconds': seconds, 'load_before': load, 'rows': rows})}")
 
 
 @contextmanager

@@ -68,7 +68,13 @@ def test_pairs_of_texts(folder, family):
 
 
 def test_a_bert_of_one_segment_takes_no_pairs(tmp_path):
-    classifier = Classifier.load(write_encoder(tmp_path, "bert", type_vocab_size=1))
+    folder = write_encoder(tmp_path, "bert", type_vocab_size=1)
+    # As transformers 5 has it, a PreTrainedTokenizerFast gives type ids only if the settings name them.
+    assert len(Classifier.load(folder).predict([("a premise", "a hypothesis")])) == 1
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    names = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | names))
+    classifier = Classifier.load(folder)
     assert len(classifier.predict(["good"])) == 1
     with pytest.raises(InputError, match="no pairs"):
         classifier.predict([("a premise", "a hypothesis")])

@@ -114,13 +114,9 @@ def test_a_forked_process_answers(wide_folder, expected):
 
 
 @needs_fork
-@pytest.mark.parametrize(
-    "environment",
-    [{"ELBERT_NATIVE": "0", "TOKENIZERS_PARALLELISM": "true"}, {"TOKENIZERS_PARALLELISM": "false"}],
-    ids=["torch kernels, tokenizers with threads", "tokenizers without threads"],
-)
-def test_a_forked_process_answers_in_other_environments(wide_folder, expected, environment):
-    assert [result for _, result in run_cases(USED, wide_folder, **environment)] == [expected] * len(USED)
+def test_a_forked_process_answers_without_kernels_and_where_tokenizers_must_use_threads(wide_folder, expected):
+    found = run_cases(USED, wide_folder, ELBERT_NATIVE="0", TOKENIZERS_PARALLELISM="true")
+    assert [result for _, result in found] == [expected] * len(USED)
 
 
 @needs_fork

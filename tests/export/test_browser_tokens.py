@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from browser import Engine
 from elbert import bundled_model
 from elbert.bundle import Bundle
+from elbert.errors import InputError
 from elbert.export.browser_tokenizer import KNOWN, read_page_tokenizer
 from elbert.tokenization import Tokeniser
 from tiny import train_sentencepiece
@@ -254,3 +255,38 @@ def test_what_the_page_does_not_know_is_refused(change, part):
     )
     assert part in message
     assert message.startswith("tokenizer.json: ")
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "message"),
+    [
+        ({"truncation_side": "left"}, {}, "truncation_side is left"),
+        ({"split_special_tokens": True}, {}, "split_special_tokens"),
+        ({"added_tokens_decoder": {"2204": {"content": "good", "normalized": True}}}, {}, "added token 'good'"),
+        ({}, {"normalizer": {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "b"}}, "normalizer Replace"),
+        ({}, {"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "never"}}, "Metaspace"),
+        ({}, {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}}, "ByteLevel"),
+    ],
+)
+def test_python_refuses_settings_that_the_page_does_not_follow(tmp_path, config, change, message):
+    folder = change_bundled(tmp_path, config, change)
+    with pytest.raises(InputError, match=message):
+        read_page_tokenizer(Bundle.open(folder))
+
+
+def test_a_page_without_type_ids_has_none(tmp_path):
+    folder = change_bundled(tmp_path, {"model_input_names": ["input_ids", "attention_mask"]}, {})
+    text, _ = read_page_tokenizer(Bundle.open(folder))
+    row = Engine(ENCODER)("(file) => $text_encoder.createEncoder(file, 512)('a', 'b').typeIds", json.loads(text))
+    assert row == [0] * 5
+    assert Bundle.open(folder).load_tokeniser().encode([("a", "b")])[0].type_ids == row
+
+
+def change_bundled(place, config, change):
+    """The bundled model with other settings, and other parts in its tokenizer.json."""
+    folder = place / "model"
+    shutil.copytree(bundled_model(), folder)
+    for name, values in (("tokenizer_config.json", config), ("tokenizer.json", change)):
+        content = json.loads((folder / name).read_text(encoding="utf-8")) | values
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    return folder

@@ -272,7 +272,7 @@ def is_near(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
 
 def measure_overlap(intervals: Iterable[tuple[float, float]], begin: float, end: float) -> float:
     """The seconds between ``begin`` and ``end`` that are in the intervals, which overlap if several threads work."""
-    return sum(min(b, end) - max(a, begin) for a, b in intervals if a < end and b > begin)
+    return sum(max(min(b, end) - max(a, begin), 0.0) for a, b in intervals)
 
 
 def check_progress(world: World, exchange: Exchange, result: TextResult) -> None:
