@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from elbert.cli.commands.env import collect_facts
-from elbert.model.cpu import use_threads
+from elbert.model.isolation import use_threads
 
 RESULTS = Path(__file__).parent / "results"
 

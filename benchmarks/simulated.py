@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from elbert import Classifier
 from elbert.engine import Capacity
 from elbert.exits import policy
-from elbert.model.cpu import use_threads
+from elbert.model.isolation import use_threads
 from elbert.serving.warmup import enlarge_primitive_cache, warm_up
 from machine import keep
 from others import Way, by_shrinking, by_waiting

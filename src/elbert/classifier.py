@@ -28,11 +28,10 @@ from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
 from elbert.inference import Exits, build_predictions, check_tokens
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
-from elbert.model.cpu import use_threads
+from elbert.model.isolation import use_threads
 from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.text_inputs import check_texts
-from elbert.tokenization.tokens import Text
+from elbert.tokenization.tokens import Text, check_texts
 
 Dtype = Literal["auto"] | Precision
 
@@ -73,6 +72,7 @@ class Classifier:
         self.dtype = dtype
         self.strict = strict
         self._checked_points: set[str] = set()  # operating points whose conditions have been compared
+        self._checked_policy: Policy | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
             default.rows if max_rows is None else _check_positive("max_rows", max_rows),
@@ -256,8 +256,13 @@ class Classifier:
         """
         if isinstance(policy, str):
             self._check_conditions(policy.strip())
+        if policy is None and self.policy is self._checked_policy:
+            return self.policy
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
-        return check_policy(chosen, self.depths, regression=self.bundle.config.problem == "regression")
+        check_policy(chosen, self.depths, regression=self.bundle.config.problem == "regression")
+        if policy is None:
+            self._checked_policy = chosen
+        return chosen
 
     def _check_conditions(self, name: str) -> None:
         if name in self._checked_points or name not in self.bundle.points:

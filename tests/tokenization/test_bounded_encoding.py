@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elbert.tokenization import Tokeniser, bounded_encoding
-from elbert.tokenization.truncation import truncate
+from elbert.tokenization.bounded_encoding import truncate
 
 BUNDLED = Path(bounded_encoding.__file__).parents[1] / "bundled"
 PIECES = [

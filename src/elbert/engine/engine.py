@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 
 import numpy as np
 
@@ -282,3 +282,12 @@ class Deadlines:
             return set()
         end = self.clock() + seconds + self.expected
         return {identity for identity, due in self._due.items() if due < end}
+
+
+def submit_all(engine: Engine, requests: Sequence[Request]) -> Iterator[StepResult]:
+    """Submit requests; yields a failure for each one that the engine rejects."""
+    for request in requests:
+        try:
+            engine.submit(request)
+        except InputError as error:
+            yield StepResult(failures=(Failure(request.identity, error),))

@@ -10,7 +10,7 @@ from itertools import count
 from threading import Condition, Thread
 from typing import Generic, Protocol, TypeVar
 
-from elbert.engine.engine import Engine
+from elbert.engine.engine import Engine, submit_all
 from elbert.engine.requests import Failure, Request, StepResult
 from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
@@ -68,15 +68,6 @@ def run_engine(
             yield result
         elif source.has_ended:
             return
-
-
-def submit_all(engine: Engine, requests: Sequence[Request]) -> Iterator[StepResult]:
-    """Submit requests; yields a failure for each one that the engine rejects."""
-    for request in requests:
-        try:
-            engine.submit(request)
-        except InputError as error:
-            yield StepResult(failures=(Failure(request.identity, error),))
 
 
 class OrderedResults(Generic[Result]):

@@ -13,7 +13,7 @@ import numpy as np
 from elbert.classifier import Classifier
 from elbert.exits import FULL, Policy
 from elbert.model.config import ModelConfig
-from elbert.tokenization.tokenizer import Text
+from elbert.tokenization.tokens import Text
 
 
 def count_flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None) -> int:

@@ -17,8 +17,7 @@ from elbert.errors import DataError, InputError
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
 from elbert.exits import FULL
 from elbert.model.config import Problem
-from elbert.tokenization.text_inputs import list_texts
-from elbert.tokenization.tokens import Text
+from elbert.tokenization.tokens import Text, list_texts
 
 __all__ = ["Outputs", "collect", "is_consistent", "load_outputs", "parse_target", "split_indices"]
 

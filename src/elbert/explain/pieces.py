@@ -9,9 +9,9 @@ from pathlib import Path
 from tokenizers import Encoding
 
 from elbert.tokenization import Tokens
+from elbert.tokenization.bounded_encoding import kept_indices
 from elbert.tokenization.tokenizer_files import load_tokenizer
 from elbert.tokenization.tokens import Text
-from elbert.tokenization.truncation import kept_indices
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from elbert.exits import Policy, Replay, Trace
 from elbert.explain.explainer import resolve_explainable_policy
 from elbert.explain.explanation import to_plain
 from elbert.model.config import ModelConfig, Problem
-from elbert.tokenization.text_inputs import list_texts
-from elbert.tokenization.tokens import Text
+from elbert.tokenization.tokens import Text, list_texts
 
 BINS = 8  # of text lengths
 MOST_CLASSES = 8  # with more classes, the list of pairs is easier to read than a matrix

@@ -22,8 +22,7 @@ from elbert.export.onnx_file import export
 from elbert.export.quantization import Dtype
 from elbert.export.session import Session
 from elbert.tokenization import Tokens
-from elbert.tokenization.text_inputs import list_texts
-from elbert.tokenization.tokens import Text
+from elbert.tokenization.tokens import Text, list_texts
 
 BATCHES = (1, 32)
 LOADS = 3

@@ -1,14 +1,22 @@
-"""Isolation: our computation gives the same results whatever the caller has set in torch."""
+"""Isolation: our computation gives the same results whatever the caller has set in torch, also after a fork.
+
+Threads do not survive a fork, and waiting for one that is gone never ends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from elbert.model.cpu import use_threads
-
+IMPORTED_BY = os.getpid()  # the process that imported elbert; a forked child has another number
 AUTOCAST_DEVICES = ("cpu", "cuda")
 
 
@@ -32,3 +40,66 @@ def isolated_loading() -> Iterator[None]:
     """:func:`isolated`, for code that also calls libraries, whose tensors are on torch's default device."""
     with isolated(), torch.device("cpu"):
         yield
+
+
+@contextmanager
+def use_threads(count: int | None) -> Iterator[None]:
+    """Compute with ``count`` threads inside the block; None changes nothing. Other threads keep their numbers.
+
+    A thread whose worker threads ended with a fork computes alone: with more threads it would wait for them for ever.
+    """
+    if has_lost_threads():
+        count = 1
+    if count is None:
+        yield
+        return
+    setters, before = _thread_setters(), torch.get_num_threads()
+    setters.openmp(count)
+    before_mkl = setters.mkl(count)
+    try:
+        yield
+    finally:
+        setters.mkl(before_mkl)
+        setters.openmp(before)
+
+
+class ThreadSetters(NamedTuple):
+    """Functions that set the calling thread's own number of threads; MKL's returns the number before, 0 for none."""
+
+    openmp: Callable[[int], None]
+    mkl: Callable[[int], int]
+
+
+@cache
+def _thread_setters() -> ThreadSetters:
+    """Find the functions in the libraries of torch.
+
+    ``torch.set_num_threads`` also sets the number with which threads that start later begin: a thread that another
+    part of the program starts during a call of ours would keep our number. So it is used only where torch has no
+    OpenMP, or hides it.
+    """
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        openmp = library.omp_set_num_threads
+    except (OSError, AttributeError):
+        return ThreadSetters(torch.set_num_threads, lambda _: 0)
+    openmp.argtypes, openmp.restype = (ctypes.c_int,), None
+    mkl = getattr(library, "MKL_Set_Num_Threads_Local", None)
+    if mkl is None:  # torch was built without MKL
+        return ThreadSetters(openmp, lambda _: 0)
+    mkl.argtypes, mkl.restype = (ctypes.c_int,), ctypes.c_int
+    return ThreadSetters(openmp, mkl)
+
+
+def is_forked() -> bool:
+    """Whether this process was forked after elbert was imported."""
+    return os.getpid() != IMPORTED_BY
+
+
+def has_lost_threads() -> bool:
+    """Whether the calling thread may count on worker threads that ended with a fork.
+
+    OpenMP keeps a pool of threads for each thread that computes. Only the thread that forked goes on in the child, as
+    its main thread, without its pool. Threads that the child starts have pools of their own.
+    """
+    return is_forked() and threading.current_thread() is threading.main_thread()

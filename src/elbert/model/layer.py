@@ -31,7 +31,7 @@ class Embedding:
     words: Tensor
     positions: Tensor
     segments: Tensor | None
-    norm: Norm
+    norm: Callable[[Tensor], Tensor]
     map: Product | None
     padding: int | None
 
@@ -101,7 +101,7 @@ def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embed
         words=weights[f"{family.embedding('word_embeddings')}.weight"],
         positions=weights[f"{family.embedding('position_embeddings')}.weight"],
         segments=weights[f"{family.embedding(family.segments)}.weight"] if family.segments else None,
-        norm=norm(weights, family.embedding("LayerNorm"), config.layer_norm_eps),
+        norm=normalisation(norm(weights, family.embedding("LayerNorm"), config.layer_norm_eps)),
         map=product(linear(weights, family.projection)) if family.projection else None,
         padding=config.padding,
     )
@@ -138,6 +138,13 @@ def layer_weights(weights: Mapping[str, Tensor], name: str, config: ModelConfig)
 def norm(weights: Mapping[str, Tensor], name: str, eps: float) -> Norm:
     """Build the layer norm with the prefix ``name``."""
     return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
+
+
+def normalisation(norm: Norm) -> Callable[[Tensor], Tensor]:
+    """Return the layer norm as a plain function of torch."""
+    return partial(
+        functional.layer_norm, normalized_shape=norm.weight.shape, weight=norm.weight, bias=norm.bias, eps=norm.eps
+    )
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from elbert.errors import InputError
 from elbert.model import native
-from elbert.model.cpu import processor_flags
 from elbert.model.int8 import can_int8
 from elbert.model.layer import can_pack
 
@@ -61,3 +62,15 @@ def fastest_precision(checked: Collection[str], device: str) -> Precision:
     order: tuple[Precision, ...] = ("int8", "bfloat16")
     usable = [precision for precision in order if precision in checked]
     return next((p for p in usable if is_fast(p, torch.device(device))), "float32")
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """Return the processor's instruction sets by their Linux names; empty where ``/proc/cpuinfo`` cannot be read."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    # The line is named "flags" on x86 and "Features" on Arm.
+    flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
+    return frozenset(flags.split())

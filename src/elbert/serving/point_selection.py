@@ -43,6 +43,7 @@ class PointSelector:
         target_delay: float = 0.1,
     ) -> None:
         self._classifier = classifier
+        self._depths = classifier.depths
         # The cache returns one object for equal specs: rows are grouped by the identity of their policy.
         self._parse = lru_cache(CACHED_SPECS)(classifier.resolve_policy)
         self._mean_depths: dict[str, float] = {}
@@ -87,14 +88,14 @@ class PointSelector:
         point = self._classifier.bundle.points.get(choice.name)
         measured = None if point is None else measured_depth(point)
         if measured is not None:
-            return min(measured, self._classifier.depths)
-        return self._mean_depths.get(choice.name, float(self._classifier.depths))
+            return min(measured, self._depths)
+        return self._mean_depths.get(choice.name, float(self._depths))
 
     def record_exit(self, name: str, depth: int) -> None:
         """Include an exit in the running mean depth of a policy."""
         if name not in self._mean_depths and len(self._mean_depths) >= CACHED_SPECS:
             self._mean_depths.pop(next(iter(self._mean_depths)))  # the oldest: clients can send any number of specs
-        mean = self._mean_depths.get(name, float(self._classifier.depths))
+        mean = self._mean_depths.get(name, float(self._depths))
         self._mean_depths[name] = mean + LATEST_WEIGHT * (depth - mean)
 
 

@@ -25,8 +25,7 @@ from elbert.serving.tokenizer_pool import TokenizerPool
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
 from elbert.tokenization import Tokens
-from elbert.tokenization.text_inputs import check_texts
-from elbert.tokenization.tokens import Direction, Text, count_characters
+from elbert.tokenization.tokens import Direction, Text, check_texts, count_characters
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done

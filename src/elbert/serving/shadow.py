@@ -46,6 +46,7 @@ class Shadow:
         self.points = {name: ChangeWindow(window, certificate) for name, certificate in points.items()}
         self.dropped = 0
         self._share = share
+        self.is_active = share > 0
         self._submit = submit
         self._multi_label = multi_label
         self._max_waiting = max_waiting

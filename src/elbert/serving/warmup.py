@@ -19,8 +19,7 @@ from collections.abc import Callable
 from elbert.classifier import Classifier
 from elbert.exits import FULL
 from elbert.inference import admit, deepen, settle
-from elbert.model.cpu import use_threads
-from elbert.model.isolation import isolated
+from elbert.model.isolation import isolated, use_threads
 from elbert.model.layout import round_up
 from elbert.tokenization import Tokens
 

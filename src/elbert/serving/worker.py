@@ -19,11 +19,11 @@ from elbert.engine import (
     Request,
     StepResult,
 )
-from elbert.engine.offline import submit_all
+from elbert.engine.engine import submit_all
 from elbert.errors import ElbertError
 from elbert.exits import fixed_depth
 from elbert.model import Backend
-from elbert.model.cpu import use_threads
+from elbert.model.isolation import use_threads
 from elbert.serving.errors import BackendFailure, NotReady
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokens

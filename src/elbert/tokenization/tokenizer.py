@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from elbert.errors import BundleError, ElbertError, InputError
-from elbert.tokenization.bounded_encoding import BoundedEncoder
+from elbert.tokenization.bounded_encoding import BoundedEncoder, truncate
 from elbert.tokenization.folder_settings import CONFIG_FILE
 from elbert.tokenization.tokenizer_files import (
     OTHER_FILES,
@@ -22,7 +22,6 @@ from elbert.tokenization.tokenizer_files import (
     read_length_limit,
 )
 from elbert.tokenization.tokens import Direction, Text, Tokens, has_surrogate
-from elbert.tokenization.truncation import truncate
 
 COPIED_FILES = (SPIECE_FILE, *OTHER_FILES, "merges.txt")
 # Settings that a saved folder lacks: its tokenizer.json has the tokens, and nothing of it runs code.

@@ -24,7 +24,13 @@ OFF = ("0", "off")
 Numbers = Literal["float32", "bfloat16", "int8"]
 """The type of the weights."""
 ACTIVATIONS = {  # transformers' names, and the library's numbers for them
-    "gelu_new": 1, "gelu_pytorch_tanh": 1, "gelu": 2, "relu": 3, "tanh": 4, "silu": 5, "swish": 5,
+    "gelu_new": 1,
+    "gelu_pytorch_tanh": 1,
+    "gelu": 2,
+    "relu": 3,
+    "tanh": 4,
+    "silu": 5,
+    "swish": 5,
 }
 SINGLE, HALVES, WIDENED, CODES = range(4)  # how a product computes; see variant.h
 UNITS = {SINGLE: 1, HALVES: 2, WIDENED: 2, CODES: 4}  # values of the summed axis that lie together
