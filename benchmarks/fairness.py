@@ -5,7 +5,7 @@
 One server runs. A light client sends one short text at a time, and pauses 20 ms between its requests; beside it run
 clients of one kind at a time, each of which sends its next request when it has the answer to the last. Rounds are
 interleaved. Latencies are medians over all rounds; ratios are against ordinary clients (four, with 32 short texts each)
-under the same policy. The others run in a process of their own, at low priority, on the server's processors.
+under the same policy. The others run in a process of their own, on the server's processors.
 """
 
 from __future__ import annotations
@@ -154,7 +154,6 @@ def observe(port: int, name: str, seconds: float, measured: Measured) -> None:
 
 def run_crowd(name: str, port: int, is_started: Any, is_over: Any, statuses: Any) -> None:
     """The process of a crowd: a thread for each client."""
-    os.nice(5)
     counted, crowd = Counter[int](), CROWDS[name]
 
     def run() -> None:

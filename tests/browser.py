@@ -35,7 +35,10 @@ class Engine:
         from elbert.web import read_source, write_table
         from elbert.web.scripts import bundle_script
 
-        exports = {module: re.search(r"^export \w+ (\w+)", read_source(module), re.MULTILINE)[1] for module in modules}
+        exports = {
+            module: re.search(r"^export (?:async )?\w+ (\w+)", read_source(module), re.MULTILINE)[1]
+            for module in modules
+        }
         entry = "".join(f'import {{ {name} }} from "./{module}";\n' for module, name in exports.items())
         self.engine = MiniRacer()
         self.engine.eval(write_table(policy_table()))

@@ -2,8 +2,7 @@
 import { printPolicy } from "./specs.js";
 import { POLICIES, TABLE } from "./table.js";
 
-const MOST_VALUES = 24; // of one dial
-const MOST_POLICIES = 150; // of one family: a coarse grid that runs in seconds
+const MOST_VALUES = [24, 8, 5]; // of each dial, by the number of dials: a coarse grid that runs in seconds
 
 /* At most `most` of the values, evenly spaced, both ends included. */
 function thin(values, most) {
@@ -23,7 +22,7 @@ const makeSpec = (name, dials) => printPolicy([{ name, dials }]);
 function listSpecs({ policy, axes }, depths) {
   const { dials } = POLICIES.get(policy);
   const swept = Object.entries(axes).map(([name, axis]) => ({ name, values: listValues(axis, depths) }));
-  const most = Math.min(Math.floor(MOST_POLICIES ** (1 / swept.length)), MOST_VALUES);
+  const most = MOST_VALUES[swept.length - 1] ?? 3;
   const defaults = Object.fromEntries(dials.map((dial) => [dial.name, dial.default]));
   const product = swept.reduce(
     (found, { name, values }) => found.flatMap((one) => thin(values, most).map((value) => ({ ...one, [name]: value }))),

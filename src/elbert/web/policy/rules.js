@@ -12,18 +12,13 @@ export const COMPARISONS = {
   "==": (a, b) => a === b,
 };
 
-/* The first index from `start` to before `end` at which a signal breaks the rule, as a depth from 1; 0 if none does. */
-function findFirst(start, end, isBroken) {
-  for (let i = start; i < end; i++) if (isBroken(i)) return i + 1;
-  return 0;
-}
-
 /* Of each condition: the depth at which it breaks, of the last `size` depths up to `depth`; 0 where it holds. */
 const BREAKS = {
   at_depth: ({ depth: least }, _, depth) => (depth >= least ? 0 : depth),
   held({ signal, op, bound, size }, signals, depth) {
     const [values, holds] = [signals.read(signal), COMPARISONS[op]];
-    return findFirst(depth - size, depth, (i) => !holds(values[i], bound));
+    for (let i = depth - size; i < depth; i++) if (!holds(values[i], bound)) return i + 1;
+    return 0;
   },
   at_start({ signal, op, bound, size }, signals, depth) {
     const start = depth - size;
@@ -31,7 +26,8 @@ const BREAKS = {
   },
   rising({ signal, size }, signals, depth) {
     const values = signals.read(signal);
-    return findFirst(depth - size + 1, depth, (i) => !(values[i] >= values[i - 1]));
+    for (let i = depth - size + 1; i < depth; i++) if (!(values[i] >= values[i - 1])) return i + 1;
+    return 0;
   },
   spread({ signal, bound, size }, signals, depth) {
     const inside = signals.read(signal).subarray(depth - size, depth);
@@ -94,7 +90,7 @@ export function listRules(policy) {
  * @returns {Signals}
  */
 export const temperSignals = (rule, signals) =>
-  rule.temperatures.reduce((found, temperatures) => found.tempered(temperatures), signals);
+  rule.temperatures.length ? rule.temperatures.reduce((found, some) => found.tempered(some), signals) : signals;
 
 /**
  * Whether a rule ends a text at a depth.
@@ -106,7 +102,8 @@ export const temperSignals = (rule, signals) =>
 export function fires(rule, signals, depth) {
   if (depth < rule.size) return false;
   const tempered = temperSignals(rule, signals);
-  return rule.conditions.every((condition) => !findBreak(condition, tempered, depth));
+  for (const condition of rule.conditions) if (findBreak(condition, tempered, depth)) return false;
+  return true;
 }
 
 /**
@@ -117,8 +114,9 @@ export function fires(rule, signals, depth) {
  */
 export function findExit(signals, rules) {
   for (let depth = 1; depth < signals.depths; depth++) {
-    const rule = rules.findIndex((one) => fires(one, signals, depth));
-    if (rule >= 0) return { depth, reason: rules[rule].reason, rule };
+    for (let rule = 0; rule < rules.length; rule++) {
+      if (fires(rules[rule], signals, depth)) return { depth, reason: rules[rule].reason, rule };
+    }
   }
   return { depth: signals.depths, reason: LAST_REASON, rule: -1 };
 }

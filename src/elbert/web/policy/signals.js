@@ -79,8 +79,12 @@ export function computeSignals(steps, options = {}) {
   return {
     depths: steps.length,
     read(name) {
-      if (!found.has(name)) found.set(name, compute(SIGNALS.get(name)));
-      return found.get(name);
+      let values = found.get(name);
+      if (!values) {
+        values = compute(SIGNALS.get(name));
+        found.set(name, values);
+      }
+      return values;
     },
     tempered(temperatures) {
       const key = temperatures.join();
