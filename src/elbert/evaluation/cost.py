@@ -13,7 +13,7 @@ import numpy as np
 from elbert.classifier import Classifier
 from elbert.exits import FULL, Policy
 from elbert.model.config import ModelConfig
-from elbert.tokenization.tokens import Text
+from elbert.tokenization.tokens import Text, list_texts
 
 
 def count_flops(config: ModelConfig, tokens: int, depth: int, reads: int | None = None) -> int:
@@ -103,7 +103,8 @@ def add_full_depth(policies: Mapping[str, Policy]) -> dict[str | None, Policy]:
 
 def draw_sample(texts: Sequence[Text], most: int) -> list[Text]:
     """All texts, or a random sample of ``most`` of them (fixed seed)."""
-    return list(texts) if len(texts) <= most else random.Random(0).sample(list(texts), most)
+    checked = list_texts(texts)
+    return checked if len(checked) <= most else random.Random(0).sample(checked, most)
 
 
 def time_predict(classifier: Classifier, texts: Sequence[Text], policy: Policy) -> float:
