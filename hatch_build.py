@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +86,25 @@ def compile_library(folder: Path, target: str | None = None) -> Path:
     library = folder / (LIBRARY(system) or "elbert_native.so")
     flags = BASE if system != "win32" else [flag for flag in BASE if flag != "-fPIC"]
     with tempfile.TemporaryDirectory() as temporary:
-        objects = []
+        commands = {}
         for name, sets in VARIANTS[machine].items():
             sets = ZIG_ARM[name] if is_zig and machine == "aarch64" else sets
-            objects.append(f"{temporary}/{name}.o")
-            run([*compiler, *flags, *sets, f"-DVARIANT={name}", "-c", str(SOURCE / "layer.c"), "-o", objects[-1]])
-        for name in ("pool", "dispatch"):
-            objects.append(f"{temporary}/{name}.o")
-            run([*compiler, *flags, "-c", str(SOURCE / f"{name}.c"), "-o", objects[-1]])
+            commands[name] = [*sets, f"-DVARIANT={name}", "-c", str(SOURCE / "layer.c")]
+        commands |= {name: ["-c", str(SOURCE / f"{name}.c")] for name in ("pool", "dispatch")}
+        objects = [f"{temporary}/{name}.o" for name in commands]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(
+                run,
+                (
+                    [*compiler, *flags, *command, "-o", file]
+                    for command, file in zip(commands.values(), objects, strict=True)
+                ),
+            ):
+                pass
         built = Path(temporary) / library.name
         threads = [] if system == "darwin" else ["-pthread"]
         maths = [] if system == "win32" else ["-lm"]
-        run([*compiler, "-shared", *objects, "-o", str(built), *threads, *maths])
+        run([*compiler, "-shared", "-s", *objects, "-o", str(built), *threads, *maths])
         partial = library.with_name(f".{library.name}.{os.getpid()}.partial")
         shutil.copyfile(built, partial)
         partial.replace(library)
@@ -155,4 +163,4 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
 
 
 if __name__ == "__main__":  # python hatch_build.py: compile into the source tree
-    print(compile_library(SOURCE, (os.environ.get("ELBERT_TARGET", "").partition("=")[0]) or None))
+    sys.stdout.write(f"{compile_library(SOURCE, os.environ.get('ELBERT_TARGET', '').partition('=')[0] or None)}\n")
