@@ -147,9 +147,9 @@ def test_the_page_decides_over_it_as_python_does(v8, client, evaluation):
 
     table = client.get("/explorer/evaluation.json")[2]
     find_exits = (
-        "(t, spec) => { const ordered = $policies.listRules($specs.parsePolicy(spec));"
+        "(t, spec) => { const rules = $rules.listRules($specs.parsePolicy(spec));"
         " return t.probabilities.map((steps, i) => { const { depth, reason } ="
-        " $policies.findExit($policies.computeSignals(steps, { entropy: t.entropy[i] }), ordered);"
+        " $rules.findExit($signals.computeSignals(steps, { known: { entropy: t.entropy[i] } }), rules);"
         " return [depth, reason]; }); }"
     )
     for spec in ("window(entropy=0.25, size=4, margin=0.1)", "entropy(0.4) | patience(3)", "gap(0.9)"):
