@@ -24,7 +24,7 @@ def read_json(file: Path, *, what: str = "JSON", remedy: str = RESTORE, absent: 
     try:
         values = json.loads(read_text(file, remedy=remedy, absent=absent))
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{file}: not readable as {what} ({error}); {remedy}") from error
+        raise BundleError(f"{file}: not readable as {what} ({error!s:.300}); {remedy}") from error
     if not isinstance(values, dict):
         raise BundleError(
             f"{file}: not readable as {what}: expected a JSON object, found {type(values).__name__}; {remedy}"
@@ -42,7 +42,7 @@ def read_text(file: Path, *, remedy: str = RESTORE, absent: str | None = None, m
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise BundleError(f"{file}: not readable ({error}); {remedy}") from error
+        raise BundleError(f"{file}: not readable ({error!s:.300}); {remedy}") from error
 
 
 def check_file(file: Path, max_bytes: int, *, remedy: str = RESTORE, absent: str | None = None) -> None:

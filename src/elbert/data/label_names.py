@@ -179,7 +179,7 @@ def _read_names(file: Path) -> list[str]:
     try:
         names = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not readable as JSON ({error}); expected a list of label names") from error
+        raise DataError(f"{file}: not readable as JSON ({error!s:.300}); expected a list of label names") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise DataError(f"{file}: expected a JSON list of distinct label names, in index order")
     return names

@@ -76,7 +76,7 @@ def _open_parquet(path: str, needed: Sequence[str]) -> Iterator[Any]:
             yield file
     # Damaged metadata also fails in pyarrow's Python code: names that are not UTF-8, columns that do not exist.
     except (arrow.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise DataError(f"{path}: not readable as parquet ({error})") from error
+        raise DataError(f"{path}: not readable as parquet ({error!s:.300})") from error
 
 
 def _choose_batch_rows(metadata: Any) -> int:
@@ -111,7 +111,7 @@ def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:
     except UnicodeDecodeError:
         return BadRow(path, line, "not valid UTF-8")
     except (ValueError, OverflowError) as error:  # of dates that Python cannot represent
-        return BadRow(path, line, f"not readable ({error})")
+        return BadRow(path, line, f"not readable ({error!s:.300})")
 
 
 def _check_types(schema: Any, path: str) -> None:

@@ -53,7 +53,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         message = path.read_bytes()
         return _parse_model(message)
     except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: not a SentencePiece unigram model ({error}); {REMEDY}") from error
+        raise BundleError(f"{path}: not a SentencePiece unigram model ({error!s:.300}); {REMEDY}") from error
 
 
 def _parse_model(message: bytes) -> SentencePieceModel:

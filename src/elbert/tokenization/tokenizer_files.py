@@ -84,7 +84,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not a usable tokenizer ({error}); {TOKENIZER_REMEDY}") from error
+        raise BundleError(f"{path}: not a usable tokenizer ({error!s:.300}); {TOKENIZER_REMEDY}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model"), Mapping):
         raise BundleError(f"{path}: not a usable tokenizer (no model in it); {TOKENIZER_REMEDY}")
     return content
@@ -130,7 +130,7 @@ def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
         loaded = auto_tokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # each tokenizer class raises errors of its own, for missing packages too
         raise BundleError(
-            f"{folder}: transformers cannot load {', '.join(present)} ({error}); {TOKENIZER_REMEDY}"
+            f"{folder}: transformers cannot load {', '.join(present)} ({error!s:.300}); {TOKENIZER_REMEDY}"
         ) from error
     tokenizer = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(tokenizer, Tokenizer):

@@ -134,7 +134,7 @@ def list_variants() -> tuple[Variant, ...] | NoVariant:
         library.elbert_variant_name.restype = c_char_p
         library.elbert_variant.restype = POINTER(VariantStruct)
     except (OSError, AttributeError) as error:
-        return NoVariant(f"the compiled library cannot be loaded: {error}")
+        return NoVariant(f"the compiled library cannot be loaded: {error!s:.300}")
     found, index = [], 0
     while name := library.elbert_variant_name(index):
         if library.elbert_variant_runs(index):
