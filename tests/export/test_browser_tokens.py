@@ -108,7 +108,7 @@ class Pair:
 
     def differ(self, texts, max_length=512):
         """The texts that the two see differently."""
-        python = self.python if max_length == 512 else Tokeniser(self.python._tokenizer, {}, max_length)
+        python = self.python if max_length == 512 else Tokeniser(self.python._tokenizer, self.settings, max_length)
         wrong = []
         for start in range(0, len(texts), 500):
             some = texts[start : start + 500]
