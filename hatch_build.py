@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).parent / "src" / "elbert" / "model" / "native"
-LIBRARY = {"win32": "elbert_native.dll", "darwin": "elbert_native.dylib"}.get
+LIBRARY = "elbert_native.bin"  # no ending of Python's own modules: it is loaded by ctypes, not imported
 BASE = ["-O3", "-fPIC", "-fno-math-errno", "-fno-strict-aliasing", "-fvisibility=hidden", "-std=gnu11"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
@@ -83,7 +83,7 @@ def compile_library(folder: Path, target: str | None = None) -> Path:
     if target:
         system = "win32" if "windows" in target else "darwin" if "macos" in target else "linux"
         compiler = [*compiler, "-target", target]
-    library = folder / (LIBRARY(system) or "elbert_native.so")
+    library = folder / LIBRARY
     flags = BASE if system != "win32" else [flag for flag in BASE if flag != "-fPIC"]
     with tempfile.TemporaryDirectory() as temporary:
         commands = {}

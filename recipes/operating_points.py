@@ -23,7 +23,8 @@ from elbert.data import read_examples
 from elbert.evaluation import Outputs, collect, parse_target
 from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.report import score_policy
-from elbert.exits import Policy, Window, policy, replay
+from elbert.exits import Policy, policy, replay
+from elbert.exits.policies import Window
 
 LOSSES = {"safe": 0.5, "balanced": 1.0, "fast": 2.0}  # points of accuracy
 SIGMAS = 1.645  # one-sided 95 %

@@ -187,8 +187,6 @@ def test_no_command_replaces_its_data_or_its_model(elbert, model, data, tmp_path
         (link / name).symlink_to(data)
     runs = [
         ("predict", "--input", data, "--output", data),
-        ("predict", "good film", "--output", model / "config.json"),
-        ("predict", "good film", "--output", model / "model.safetensors"),
         ("explain", "--data", data, "--output", link / "page.html"),
         ("evaluate", "--data", data, "--outputs", link / "outputs.npz"),
         ("compare", "--data", data, "--output", link),

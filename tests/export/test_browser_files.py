@@ -135,7 +135,9 @@ def test_the_command(runtime, tmp_path, capsys):
     about = data_of(tmp_path / "site" / "index.html")
     own = Bundle.open(bundled_model()).resolve_policy()
     assert [dial["name"] for dial in about["dials"]] == [f"window_{n}" for n in ("entropy", "size", "margin", "range")]
-    assert [dial["value"] for dial in about["dials"]] == [own.entropy, own.size, own.margin, own.range]
+    assert [dial["value"] for dial in about["dials"]] == [
+        own.dials[name] for name in ("entropy", "size", "margin", "range")
+    ]
     assert main([*arguments, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["page"], answer["dtype"]) == (str(tmp_path / "site" / "index.html"), "int8")

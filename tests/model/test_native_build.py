@@ -48,7 +48,7 @@ def test_no_library(monkeypatch, tmp_path):
 
 
 def test_a_library_that_cannot_be_loaded(monkeypatch, tmp_path):
-    (tmp_path / "elbert_native.so").write_bytes(b"cut")
+    (tmp_path / "elbert_native.bin").write_bytes(b"cut")
     monkeypatch.setattr(bindings, "__file__", str(tmp_path / "bindings.py"))
     assert "cannot be loaded" in bindings.list_variants.__wrapped__().reason
 

@@ -103,7 +103,9 @@ def read_table_rows(
     if header is None:
         return
     if (error := _find_error(header)) is not None:
-        raise DataError(f"{source}: the header cannot be read ({error!s:.300}); expected columns text, text_pair, label")
+        raise DataError(
+            f"{source}: the header cannot be read ({error!s:.300}); expected columns text, text_pair, label"
+        )
     columns = header.fields
     if "text" not in columns and is_json_row(",".join(columns)):
         raise DataError(f"{source}: holds JSON lines, expected a table with a header; name the file .jsonl")

@@ -46,7 +46,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         with safe_open(file, framework="pt") as tensors:
             return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise BundleError(f"{file}: not a readable safetensors file ({error!s:.300}); download or save it again") from error
+        raise BundleError(
+            f"{file}: not a readable safetensors file ({error!s:.300}); download or save it again"
+        ) from error
 
 
 def today(name: str) -> str:

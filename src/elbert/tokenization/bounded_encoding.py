@@ -14,7 +14,6 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-from elbert.model.isolation import is_forked
 from elbert.tokenization.tokens import Direction, Text, count_characters
 
 CHARACTERS_PER_TOKEN = 8  # of the first attempt: English has 4 to 6
@@ -22,6 +21,7 @@ MIN_CHARACTERS = 256
 UNCOUNTED_WORDS = 3  # next to a cut; none of them should differ from the whole text's, this is a margin
 CALL_CHARACTERS = 1 << 19  # of one call of the library, whose results take up to 100 bytes a character
 
+IMPORTED_BY = os.getpid()  # a forked process has another number
 NO_THREADS = ("", "off", "false", "f", "no", "n", "0")  # of TOKENIZERS_PARALLELISM, as tokenizers reads it
 
 # Parts of a tokenizer whose effect on a character does not reach past a space.
@@ -127,7 +127,7 @@ def has_no_threads() -> bool:
 
     They end with a fork. It then works alone, unless this variable demands threads.
     """
-    return is_forked() and os.environ.get("TOKENIZERS_PARALLELISM", "").lower() not in NO_THREADS
+    return os.getpid() != IMPORTED_BY and os.environ.get("TOKENIZERS_PARALLELISM", "").lower() not in NO_THREADS
 
 
 def encode_all(

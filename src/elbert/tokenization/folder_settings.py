@@ -177,7 +177,9 @@ def _read_added(tokens: Any, config: Path) -> dict[int, AddedToken]:
     try:
         return {int(number): _as_token(token, config, "added_tokens_decoder") for number, token in tokens.items()}
     except (AttributeError, ValueError) as error:
-        raise BundleError(f"{config}: added_tokens_decoder is not an object of ids and tokens ({error!s:.300})") from None
+        raise BundleError(
+            f"{config}: added_tokens_decoder is not an object of ids and tokens ({error!s:.300})"
+        ) from None
 
 
 def _read_legacy_added(values: Mapping[str, Any], own: Iterable[Any], path: Path) -> dict[int, AddedToken]:
