@@ -14,8 +14,7 @@ from elbert.data import read_examples
 from elbert.errors import InputError
 from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.families import BY_MODEL_TYPE
-from elbert.training.options import ExitOptions
-from elbert.training.run import check_exits
+from elbert.training.checks import check_heads
 from tiny import rewrite_weights, texts
 
 LABELS = ("negative", "positive")
@@ -115,7 +114,7 @@ def test_what_such_a_folder_cannot_say_is_refused(tmp_path, family, flags, capsy
 
 def test_what_it_can_say_is_accepted():
     for backbone in BY_MODEL_TYPE.values():
-        check_exits(ExitOptions(pooling="cls", exit_heads=1), backbone)
-    check_exits(ExitOptions(pooling="mean", exit_heads=2), BY_MODEL_TYPE["albert"])
+        check_heads("cls", 1, backbone)
+    check_heads("mean", 2, BY_MODEL_TYPE["albert"])
     with pytest.raises(InputError, match="pooling is 'mean'"):
-        check_exits(ExitOptions(pooling="mean"), BY_MODEL_TYPE["bert"])
+        check_heads("mean", None, BY_MODEL_TYPE["bert"])
