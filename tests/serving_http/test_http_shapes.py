@@ -16,7 +16,7 @@ from elbert.serving.http.schemas import classify, hugging_face, open_inference, 
 from elbert.serving.http.schemas.tei import apply_activation, rank_labels
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=12,
 )
