@@ -26,14 +26,14 @@ import numpy as np
 import torch
 
 from elbert import Classifier, policy
-from elbert.classifier import REFILL
-from elbert.engine import Capacity, Engine, Request, SweepQueue
+from elbert.engine import Capacity
 from elbert.evaluation.cost import count_flops
-from elbert.exits import Policy, replay
+from elbert.exits import replay
 from elbert.model import Backend, TorchBackend
 from elbert.model.cuda import GraphReplay
 from elbert.tokenization import Tokens
 from machine import describe
+from realised import serve
 from scripted import POLICY, Scripted, script
 from shapes import SHAPES, folder_of, texts_of
 
@@ -207,17 +207,6 @@ def disable_graphs(backend: Backend) -> bool:
         return False
     backend._run = backend._apply_layers  # type: ignore[attr-defined]
     return True
-
-
-def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy, capacity: Capacity) -> float:
-    """Classify all; return the mean exit depth."""
-    engine = Engine(backend, capacity, queue=SweepQueue(), refill=REFILL)
-    for identity, each in enumerate(tokens):
-        engine.submit(Request(identity, each, chosen))
-    depths = 0
-    while len(engine):
-        depths += sum(int(exits.depth.sum()) for exits in engine.step().exits)
-    return depths / len(tokens)
 
 
 def shapes_of(run: Run) -> Iterator[tuple[str, Path]]:

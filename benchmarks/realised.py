@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ TOKENS = 32  # of each text
 SECONDS = 0.7  # about which a run at full depth should take
 
 
-def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int) -> float:
-    """Mean depth of all, served by the engine."""
-    engine = Engine(backend, Capacity(capacity, capacity * TOKENS), queue=SweepQueue(), refill=REFILL)
+def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy, capacity: Capacity) -> float:
+    """Classify all with the engine; return the mean exit depth."""
+    engine = Engine(backend, capacity, queue=SweepQueue(), refill=REFILL)
     for identity, each in enumerate(tokens):
         engine.submit(Request(identity, each, chosen))
     depths = 0
@@ -44,15 +45,15 @@ def serve(backend: Backend, tokens: list[Tokens], chosen: Policy, capacity: int)
 def measure(classifier: Classifier, capacity: int, rounds: int) -> list[dict[str, Any]]:
     """Every mean depth at one capacity, against full depth in the same rounds."""
     deepest = classifier.depths
-    number = texts_for(classifier, capacity)
+    number, places = texts_for(classifier, capacity), Capacity(capacity, capacity * TOKENS)
     tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
     full, scripted_policy = policy("full"), policy(POLICY)
     plain = Scripted(classifier.backend, [deepest])
     found: dict[str, tuple[str, float]] = {}
-    contest: dict[str, Any] = {"full": lambda: serve(plain, tokens, full, capacity)}
+    contest: dict[str, Any] = {"full": lambda: serve(plain, tokens, full, places)}
     for mean in (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
         backend = Scripted(classifier.backend, script(mean, deepest))
-        ways = {"engine": lambda b=backend: serve(b, tokens, scripted_policy, capacity)}
+        ways = {"engine": lambda b=backend: serve(b, tokens, scripted_policy, places)}
         if mean == deepest / 4:
             ways["shrink"] = lambda b=backend: run(by_shrinking, tokens, b, scripted_policy, capacity)
             ways["wait"] = lambda b=backend: run(by_waiting, tokens, b, scripted_policy, capacity)

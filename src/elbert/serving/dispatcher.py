@@ -153,14 +153,14 @@ class Dispatcher:
         truncated = {i for i in identities if i in self._rows and self._rows[i].tokens.truncated}
         predictions = build_predictions(exits, self._config, truncated)
         for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
-            if identity < 0:  # shadow traffic
+            if self._shadow.is_active and identity in self._shadow:
                 self._shadow.compare(identity, prediction)
             elif row := self._remove(identity):
                 by_label = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw else None
                 self._deliver(row, ended, prediction, logits=by_label)
 
     def _fail(self, identity: int, error: ElbertError) -> None:
-        if identity < 0:  # shadow traffic
+        if self._shadow.is_active and identity in self._shadow:
             self._shadow.compare(identity, None)
         elif row := self._remove(identity):
             self._deliver(row, self._clock(), None, error)

@@ -1,6 +1,5 @@
 // Products on the matrix unit of Intel processors: sums of 32 rows x 32 columns in four tiles of 1 kB.
 #pragma once
-#define AMX_ROWS 1  // always: a row must not depend on how many others there are
 
 typedef struct {
     uint8_t palette, start, reserved[14];

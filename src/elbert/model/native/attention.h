@@ -10,7 +10,7 @@ INLINE Long padded_keys(Long n) { return up(n, 32); }
 static void multiply_raw(const int half, const char *left, Long left_stride, Long rows, const char *right, Long panels,
                          Long depth, float *sums, Long stride) {
 #ifdef __AMX_TILE__
-    if (half && rows >= AMX_ROWS && depth % 16 == 0) {
+    if (half && depth % 16 == 0) {
         const Long upper = rows < 16 ? rows : 16, lower = rows - upper;
         configure(upper, lower);
         for (Long p = 0; p < panels; p += 2)

@@ -232,7 +232,8 @@ class NativeLayer:
         if rows < 0 or not 0 <= tokens <= size:
             raise ValueError(f"expected bounds and at most {size} tokens, got {rows + 1} bounds and {tokens} tokens")
         out = torch.empty((size, self.width), dtype=self.dtype, device="cpu")
-        out[tokens:] = 0
+        if tokens < size:
+            out[tokens:] = 0
         needed = LONG(0)
         for _ in range(2):  # once more if the memory of this thread was too small
             scratch = self._scratch(needed.value)

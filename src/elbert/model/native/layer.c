@@ -19,8 +19,8 @@ typedef struct {
     const char *in;
     char *out;
     const int64_t *bounds;
-    Long rows, tokens, longest, threads;
-    Long chunks, per_chunk_tokens;
+    Long rows, tokens, longest;
+    Long chunks;
     const Long *chunk_rows;  // [chunks + 1]
     char *shared, *own;      // scratch
     Long own_bytes;
@@ -276,8 +276,7 @@ static int elbert_layer(const Layer *l, const void *in, void *out, const int64_t
     if (!tokens) return OK;
     const double work = tokens * ((double)l->width * (4 * l->width + 2 * l->inner));
     if (work < MIN_WORK || threads < 1) threads = 1;
-    Step p = {.layer = l, .in = in, .out = out, .bounds = bounds, .rows = rows, .tokens = tokens, .longest = longest,
-              .threads = threads};
+    Step p = {.layer = l, .in = in, .out = out, .bounds = bounds, .rows = rows, .tokens = tokens, .longest = longest};
     Long *chunk_rows = malloc((rows + 2) * sizeof(Long));
     if (!chunk_rows) return NO_MEMORY;
     // Chunks of whole rows, of about BLOCK tokens or fewer, so that every thread gets several.

@@ -5,7 +5,6 @@
 
 INLINE Long unit_values(const int mode) { return mode == SINGLE ? 1 : mode == CODES ? 4 : 2; }
 INLINE Long unit_bytes(const int mode) { return mode == WIDENED ? 8 : 4; }  // of the left side; of the right always 4
-INLINE Long value_bytes(const int mode) { return unit_bytes(mode) / unit_values(mode); }
 
 typedef struct {
     float *single;         // results as float32, or
@@ -125,7 +124,7 @@ INLINE Target from_row(Target to, Long row) {
 static void multiply(int mode, const Product *w, const void *left, Long left_stride, Long rows, Long begin, Long end,
                      Target to) {
 #ifdef __AMX_TILE__
-    if ((mode == HALVES || mode == CODES) && rows >= AMX_ROWS && w->in % 64 == 0) {
+    if ((mode == HALVES || mode == CODES) && w->in % 64 == 0) {  // for any number of rows: they must not depend on it
         multiply_amx(mode, w, left, left_stride, rows, begin, end, to);
         return;
     }
