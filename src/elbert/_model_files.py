@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from elbert.errors import BundleError
 
 RESTORE = "download or save it again"
 MAX_JSON_BYTES = 32 << 20  # a config.json with 100,000 labels has 5 MB
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 MAX_TOKENIZER_BYTES = 256 << 20  # the largest vocabularies in use need 40 MB
 
 
@@ -19,10 +21,15 @@ def read_json(file: Path, *, what: str = "JSON", remedy: str = RESTORE, absent: 
     Messages call its contents ``what``; ``absent`` is the remedy if there is no file.
 
     Raises:
-        BundleError: the file is missing, is no regular file, is too large, or holds no JSON object.
+        BundleError: the file is missing, is no regular file, is too large, or holds no JSON object, or a text in it
+            has half of a surrogate pair.
     """
     try:
-        values = json.loads(read_text(file, remedy=remedy, absent=absent))
+        text = read_text(file, remedy=remedy, absent=absent)
+        values = json.loads(text)
+        if SURROGATE.search(text):
+            # json reads half of a surrogate pair as a character, which no library and no output can encode.
+            json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{file}: not readable as {what} ({error!s:.300}); {remedy}") from error
     if not isinstance(values, dict):

@@ -109,6 +109,20 @@ def test_a_file_of_settings_is_bounded(folder, file):
     check_rejected(folder, file, "bytes, expected at most")
 
 
+@pytest.mark.parametrize("file", [name for name in FILES if name.endswith("json")])
+def test_half_of_a_surrogate_pair_is_refused_where_it_is_read(folder, file):
+    """Python's json reads it as a character; tokenizers, safetensors and every output fail on it later."""
+    values = json.loads((folder / file).read_text()) if (folder / file).exists() else {}
+    (folder / file).write_text(json.dumps({**values, "note": "a \ud83d b"}))
+    check_rejected(folder, file)
+
+
+def test_whole_surrogate_pairs_are_characters(folder):
+    change_config(folder, note="a \U0001f600 b", id2label={"0": "\U0001f600", "1": "\\ud800"})
+    assert "\\ud83d\\ude00" in (folder / "config.json").read_text()
+    assert Classifier.load(folder).labels == ("\U0001f600", "\\ud800")
+
+
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_name_of_a_foreign_operating_point_is_checked(folder, name):
     values = {"version": 1, "default": name, "points": {name: {"policy": "depth(1)"}}}

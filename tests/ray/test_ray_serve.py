@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import InferenceClient
 from live_server import Live, tiny_classifier, until
 from test_http_classify import (  # noqa: F401 - the same tests, against this file's server
-    test_a_deadline_is_kept_with_the_best_so_far,
+    test_a_deadline_that_passes_before_the_first_layer_is_rejected_or_costs_depth,
     test_a_policy_that_cannot_be_read,
     test_an_answer_is_whole,
     test_answers_are_the_classifiers,
