@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 from transformers import (
+    CONFIG_MAPPING,
     AlbertConfig,
     AlbertForSequenceClassification,
     AlbertModel,
@@ -118,7 +119,7 @@ def test_no_parameter_is_added():
 
 
 @pytest.mark.parametrize("changes", BEYOND.values(), ids=BEYOND.keys())
-def test_what_plain_albert_cannot_compute_is_refused_by_it(tmp_path, changes):
+def test_what_plain_albert_cannot_compute_is_refused_by_it(tmp_path, changes, monkeypatch):
     ours = tiny_model(**changes)
     ours.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -126,6 +127,9 @@ def test_what_plain_albert_cannot_compute_is_refused_by_it(tmp_path, changes):
     assert config["architectures"] == ["ElbertForSequenceClassification"]
     read = ModelConfig.from_dict(config, "config.json")
     assert (read.pooling, read.exit_heads) == (changes.get("pooling", "cls"), changes.get("exit_heads", 1))
+    auto = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert type(auto) is ElbertForSequenceClassification
+    monkeypatch.delitem(CONFIG_MAPPING._extra_content, "elbert")  # where elbert is not imported
     with pytest.raises(ValueError, match="elbert"):
         AutoModelForSequenceClassification.from_pretrained(tmp_path)
     back, loading = ElbertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)

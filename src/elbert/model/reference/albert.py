@@ -11,12 +11,12 @@ from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
-from transformers import AlbertConfig, AlbertForSequenceClassification
+from transformers import AlbertConfig, AlbertForSequenceClassification, AutoConfig, AutoModelForSequenceClassification
 
 from elbert.errors import BundleError, InputError
 from elbert.model.config import Pooling
 from elbert.model.families import ALBERT
-from elbert.model.reference.all_depths import AllDepthsMixin
+from elbert.model.reference.all_depths import NOT_FOR_METRICS, AllDepthsMixin
 
 
 class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transformers' dataclass hook has no type annotations
@@ -26,7 +26,8 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
     then reject the folder instead of computing wrong predictions.
     """
 
-    model_type: ClassVar[str] = "albert"
+    model_type: ClassVar[str] = "elbert"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = NOT_FOR_METRICS
     pooling: Pooling = "cls"
     exit_heads: int = 1
 
@@ -59,8 +60,7 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
             values.pop("pooling", None)
             values.pop("exit_heads", None)
             values["architectures"] = ["AlbertForSequenceClassification"]
-        else:
-            values["model_type"] = "elbert"
+            values["model_type"] = "albert"
         return values
 
 
@@ -118,3 +118,8 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
             return hidden.mean(1)
         real = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * real).sum(1) / real.sum(1)
+
+
+# So that transformers' Auto classes and pipelines know folders of type elbert, and this class.
+AutoConfig.register("elbert", ElbertConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(ElbertConfig, ElbertForSequenceClassification, exist_ok=True)

@@ -11,6 +11,10 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from elbert.model.reference.losses import depth_losses, infer_problem
 
+# transformers' Trainer concatenates the outputs of batches along their first axis, which is the depth in exit_logits,
+# and passes them to compute_metrics. Configurations name what it leaves out.
+NOT_FOR_METRICS = ["exit_logits"]
+
 
 @dataclass
 class ElbertOutput(SequenceClassifierOutput):
@@ -31,6 +35,7 @@ class AllDepthsMixin:
 
     config: Any
     base_model: Any
+    accepts_loss_kwargs = False  # the loss is a mean over the rows of a batch, whatever the number of batches in a step
     has_segments = True  # whether the encoder takes token_type_ids, the index of a token's text in a pair
 
     def forward(

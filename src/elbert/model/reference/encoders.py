@@ -7,17 +7,25 @@ The classes have the names of their transformers counterparts, because transform
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import transformers
 from torch import Tensor
 
-from elbert.model.reference.all_depths import AllDepthsMixin
+from elbert.model.reference.all_depths import NOT_FOR_METRICS, AllDepthsMixin
 
 
-class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # transformers' hook has no type annotations
+class BertConfig(transformers.BertConfig):  # type: ignore[no-untyped-call]  # transformers' hook has no type annotations
+    """The configuration of transformers, which also names the output that its Trainer leaves out."""
+
+    keys_to_ignore_at_inference: ClassVar[list[str]] = NOT_FOR_METRICS
+
+
+class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """BERT; the exit head of every depth is its pooler and its classifier."""
+
+    config_class = BertConfig
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """Compute logits ``[depths, rows, classes]`` from the first token of each row."""
@@ -26,8 +34,16 @@ class BertForSequenceClassification(AllDepthsMixin, transformers.BertForSequence
         return cast(Tensor, self.classifier(self.dropout(pooled)))
 
 
+class RobertaConfig(transformers.RobertaConfig):  # type: ignore[no-untyped-call]  # as above
+    """The configuration of transformers, which also names the output that its Trainer leaves out."""
+
+    keys_to_ignore_at_inference: ClassVar[list[str]] = NOT_FOR_METRICS
+
+
 class RobertaForSequenceClassification(AllDepthsMixin, transformers.RobertaForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """RoBERTa; the exit head of every depth is its classification head."""
+
+    config_class = RobertaConfig
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """Compute logits ``[depths, rows, classes]`` from the first token of each row."""
@@ -36,8 +52,16 @@ class RobertaForSequenceClassification(AllDepthsMixin, transformers.RobertaForSe
         return cast(Tensor, logits.view(*rows.shape[:2], -1))
 
 
+class DistilBertConfig(transformers.DistilBertConfig):  # type: ignore[no-untyped-call]  # as above
+    """The configuration of transformers, which also names the output that its Trainer leaves out."""
+
+    keys_to_ignore_at_inference: ClassVar[list[str]] = NOT_FOR_METRICS
+
+
 class DistilBertForSequenceClassification(AllDepthsMixin, transformers.DistilBertForSequenceClassification):  # type: ignore[no-untyped-call]  # as above
     """DistilBERT; the exit head of every depth is its two linear maps, ``pre_classifier`` and ``classifier``."""
+
+    config_class = DistilBertConfig
 
     has_segments = False
 
