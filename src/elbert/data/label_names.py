@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from elbert.data.examples import read_examples
+from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
 from elbert.errors import BadRow, DataError, InputError
 
@@ -14,11 +15,12 @@ LABELS_FILE = "labels.json"
 MAX_CLASSES = 100_000
 
 
-def read_label_names(path: str, *, multi: bool = False) -> list[str]:
-    """Return the label names of a data file, in index order, the same for every format.
+def read_label_names(data: object, *, multi: bool = False, source: str = "data") -> list[str]:
+    """Return the label names of a data file or of data in memory (:func:`iterate_examples`), in index order.
 
-    Names are sorted by code point (codes such as ``007`` by number, before others). Where all labels are indices,
-    ``labels.json`` beside the file (a JSON list of names) is used, else ``LABEL_0`` up to the highest. With ``multi``,
+    They are the same for every format. Names are sorted by code point (codes such as ``007`` by number, before others).
+    Where all labels are indices, the names are those of ``labels.json`` beside the file (a JSON list), or those that a
+    Dataset of ``datasets`` declares, else ``LABEL_0`` up to the highest. With ``multi``,
     lists of 0 and 1 that all have the same length from two are vectors, with one label for each position.
 
     Raises:
@@ -26,8 +28,10 @@ def read_label_names(path: str, *, multi: bool = False) -> list[str]:
         BadRow: a row has no label, or one that is neither a name nor an index; names and indices are mixed; or the
             highest index is a code: fewer than half of the indices up to it occur.
     """
-    found = _Collector(path)
-    for example in read_examples(path):
+    file = Path(data) if isinstance(data, str | os.PathLike) else None
+    source = source if file is None else str(data)
+    found = _Collector(source)
+    for example in iterate_examples(data, source=source):
         try:
             if multi:
                 found.add_several(*split_labels(example.label), example.line)
@@ -35,24 +39,23 @@ def read_label_names(path: str, *, multi: bool = False) -> list[str]:
                 found.add(_read_one(example.label), example.line)
         except InputError as error:
             raise example.bad_row(str(error)) from error
-    names_file = None if path == "-" else Path(path).parent / LABELS_FILE
-    named = _read_names(names_file) if names_file and names_file.is_file() and not found.names else None
+    named, origin = (None, "") if found.names else _declared_names(data, file)
     if width := found.vector_width():
         if named and len(named) != width:
-            raise DataError(f"{names_file}: names {len(named)} labels, but {path} has 0/1 vectors of {width}")
+            raise DataError(f"{origin}: names {len(named)} labels, but {source} has 0/1 vectors of {width}")
         return named or [f"LABEL_{index}" for index in range(width)]
     found.add_undecided()
     if found.names:
         return sorted(found.names, key=_order)
     if not found.indices:
-        raise DataError(f"{path}: no labels found; expected a column named label with names or indices")
+        raise DataError(f"{source}: no labels found; expected a column named label with names or indices")
     if named is None:
         return [f"LABEL_{index}" for index in range(found.highest_index() + 1)]
     for text, line in found.indices.items():
         try:
             LabelSet(named).read_class(text)
         except InputError as error:
-            raise BadRow(path, line, f"{error}, which are those of {LABELS_FILE}") from error
+            raise BadRow(source, line, f"{error}, which are those of {origin}") from error
     return named
 
 
@@ -173,6 +176,15 @@ def _read_one(label: object) -> str:
 
 def _order(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (True, 0, name)
+
+
+def _declared_names(data: object, file: Path | None) -> tuple[list[str] | None, str]:
+    """Return the names that the data declares for its indices, None without any, and where they are."""
+    if file is None:
+        return class_names(data), "the classes of the data set"
+    names_file = file.parent / LABELS_FILE
+    is_there = str(file) != "-" and names_file.is_file()
+    return (_read_names(names_file) if is_there else None), str(names_file)
 
 
 def _read_names(file: Path) -> list[str]:
