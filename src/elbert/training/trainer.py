@@ -59,6 +59,16 @@ class ElbertTrainer(Trainer):
         loss = self.objective(outputs.exit_logits, inputs["labels"])
         return (loss, outputs) if return_outputs else loss
 
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> Any:
+        """Keep every output: the scores need the logits of all depths, which the model's configuration leaves out."""
+        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys or [])
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Create transformers' optimizer with a group for the objective's parameters, before any scheduler is built."""
         is_new = self.optimizer is None
