@@ -25,6 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 from elbert.model.reference.albert import ElbertConfig, ElbertForSequenceClassification
+from elbert.tasks import TASKS
 from elbert.training.features import Collator
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
@@ -76,7 +77,7 @@ def contestants(shape: dict[str, Any], folder: str) -> dict[str, Callable[[], No
     plain = Trainer(model=AlbertForSequenceClassification(AlbertConfig(**shape)), **common)
     runs: dict[str, Any] = {"plain": plain}
     for weighting in ("equal", "learned"):
-        objective = ExitObjective(12, "single_label_classification", ExitOptions(weighting=weighting))
+        objective = ExitObjective(12, TASKS["single_label_classification"], ExitOptions(weighting=weighting))
         model = ElbertForSequenceClassification(ElbertConfig(**shape))
         runs[weighting] = ElbertTrainer(objective=objective, model=model, **common)
     for trainer in runs.values():

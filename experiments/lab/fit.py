@@ -14,10 +14,10 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from transformers.utils import logging
 
 from elbert.bundle import Bundle
-from elbert.cli.commands.train import training_arguments
-from elbert.model.config import Problem
 from elbert.model.precision import is_fast
+from elbert.tasks import TASKS
 from elbert.tokenization import Tokeniser
+from elbert.training.arguments import parse_arguments
 from elbert.training.features import Collator, load_features
 from elbert.training.metrics import DepthReport, build_metrics
 from elbert.training.run import load_starting_model, save
@@ -25,7 +25,7 @@ from elbert.training.trainer import ElbertTrainer, use_fast_forms
 from lab.parts import Prepared
 from lab.variants import Variant, keep_gradients_apart
 
-PROBLEM: Problem = "single_label_classification"
+TASK = TASKS["single_label_classification"]
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,20 @@ def fit(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
-    arguments = training_arguments(str(output), {}, training_flags(prepared, variant, seed, machine))
+    arguments = parse_arguments(str(output), {}, training_flags(prepared, variant, seed, machine))
     bundle = Bundle.open(folder)
     tokeniser = Tokeniser.load(folder, prepared.data.max_length)
     set_seed(seed)
-    network: Any = load_starting_model(bundle, prepared.labels, variant.options, PROBLEM)
+    network: Any = load_starting_model(bundle, prepared.labels, variant.options, TASK)
     reset_classifier(network.get_submodule(bundle.config.backbone.head.classifier), network.config.initializer_range)
     if machine.device == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, prepared.data.max_length)
     if variant.own_gradients:
         keep_gradients_apart(network)
-    objective = variant.objective(network.config.num_hidden_layers, PROBLEM, variant.options)
+    objective = variant.objective(network.config.num_hidden_layers, TASK, variant.options)
     clock = StepClock()
     features = {
-        part: load_features(str(prepared.file(part)), tokeniser, prepared.labels, PROBLEM)
+        part: load_features(str(prepared.file(part)), tokeniser, prepared.labels, TASK)
         for part in ("train", "stopping")
     }
     trainer = ElbertTrainer(
@@ -75,7 +75,7 @@ def fit(
         train_dataset=features["train"],
         eval_dataset=features["stopping"],
         data_collator=Collator(tokeniser.pad_id),
-        compute_metrics=build_metrics(PROBLEM),
+        compute_metrics=build_metrics(TASK),
         callbacks=[DepthReport(objective, Console(stderr=True)), clock],
     )
     trainer.remove_callback(PrinterCallback)

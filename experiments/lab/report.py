@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from elbert.calibration import compute_losses
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.oracles import compute_oracles, overthinking_rate
 from elbert.evaluation.sweep import SLACK, SPEEDUPS, Trials
 from elbert.exits import Policy
@@ -27,7 +26,7 @@ def report(choices: Choices, test: Outputs, plain: Mapping[int, Outputs]) -> dic
     """Everything of one seed; ``plain`` are the outputs of classifiers trained alone, by their depths."""
     trials = Trials(test)
     full = trials.right[:, -1]
-    alone = {depths: find_correct(outputs)[:, -1] for depths, outputs in plain.items()}
+    alone = {depths: outputs.find_right()[:, -1] for depths, outputs in plain.items()}
     return {
         "n": len(test),
         "chosen_on": choices.n,

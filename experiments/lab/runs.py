@@ -200,7 +200,7 @@ def collect_outputs(classifier: Classifier, file: Path) -> Outputs:
     """The probabilities of every depth for every text of a file."""
     examples = list(read_examples(str(file)))
     config = classifier.bundle.config
-    _, targets = read_targets(examples, config.labels, config.problem)
+    _, targets = read_targets(examples, config.labels, config.task)
     return collect(classifier, [example.content() for example in examples], targets)
 
 

@@ -259,7 +259,7 @@ class Classifier:
         if policy is None and self.policy is self._checked_policy:
             return self.policy
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
-        check_policy(chosen, self.depths, regression=self.bundle.config.problem == "regression")
+        check_policy(chosen, self.depths, self.bundle.config.task.content)
         if policy is None:
             self._checked_policy = chosen
         return chosen

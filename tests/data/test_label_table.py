@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from elbert.tasks import TASKS
 from elbert.data import read_examples, read_label_names
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import parse_target, read_targets, resolve_targets
@@ -24,7 +25,7 @@ VALUES, FILES = value_cases(), file_cases()
 
 def read_meanings(examples, case):
     """The meaning of each row, from the entry that training and evaluation use."""
-    _, targets = read_targets(examples, case.names, case.problem)
+    _, targets = read_targets(examples, case.names, TASKS[case.problem])
     return tuple(decode(target, case.names, case.problem) for target in targets.values.tolist())
 
 
@@ -72,13 +73,13 @@ def test_a_value_means_the_same_in_python(case):
     for form in [form for value in case.values for form in python_forms(value)]:
         if isinstance(case.meaning, str):
             with pytest.raises(InputError, match=r"labels\[0\]: .*" + re.escape(case.meaning)):
-                resolve_targets([form], case.names, case.problem)
+                resolve_targets([form], case.names, TASKS[case.problem])
             with pytest.raises(BadRow, match="here:1: .*" + re.escape(case.meaning)):
-                parse_target(as_example(form), case.names, case.problem)
+                parse_target(as_example(form), case.names, TASKS[case.problem])
         else:
-            (target,) = resolve_targets([form], case.names, case.problem).values.tolist()
+            (target,) = resolve_targets([form], case.names, TASKS[case.problem]).values.tolist()
             assert decode(target, case.names, case.problem) == case.meaning
-            assert parse_target(as_example(form), case.names, case.problem) == target
+            assert parse_target(as_example(form), case.names, TASKS[case.problem]) == target
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -98,5 +99,5 @@ def test_label_names_are_the_same_in_every_format(form, case, tmp_path):
 
 @pytest.mark.parametrize("case", [case for case in FILES if case.names is not None], ids=str)
 def test_python_lists_are_read_as_files_are(case):
-    targets = resolve_targets(list(case.values), case.names, case.problem).values.tolist()
+    targets = resolve_targets(list(case.values), case.names, TASKS[case.problem]).values.tolist()
     assert tuple(decode(target, case.names, case.problem) for target in targets) == case.meaning

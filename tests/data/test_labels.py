@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_data_files import parquet, write
 
+from elbert.tasks import TASKS
 from elbert.data import (
     LabelSet,
     is_missing,
@@ -239,7 +240,7 @@ def test_texts_of_parquet_are_read_without_labels(tmp_path):
         path = parquet(tmp_path, {"text": ["a film", "a plot"], "label": column})
         assert [example.text for example in read_examples(path, labels=False)] == ["a film", "a plot"]
         with pytest.raises(BadRow, match=r"rows\.parquet:1: "):
-            read_targets(list(read_examples(path)), NAMES, "single_label_classification")
+            read_targets(list(read_examples(path)), NAMES, TASKS["single_label_classification"])
 
 
 @pytest.mark.parametrize("label", [None, 0.5, -1, ""])

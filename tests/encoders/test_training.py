@@ -53,7 +53,7 @@ def test_every_depth_learns_and_evaluation_finds_what_training_reported(trained)
     classifier = Classifier.load(trained / "out")
     config = classifier.bundle.config
     examples = list(read_examples(str(trained / "dev.jsonl")))
-    labels = [parse_target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.task) for e in examples]
     found = [m["accuracy"] for m in evaluate(collect(classifier, [e.text for e in examples], labels), {}).by_depth]
     record = json.loads((trained / "out" / "training.json").read_text())
     assert found == pytest.approx([record["metrics"][f"eval_depth_{m}"] for m in range(1, 7)])

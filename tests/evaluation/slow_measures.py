@@ -75,6 +75,11 @@ def correlation(xs, ys):
     return covariance / math.sqrt(vx * vy) if vx * vy else 0.0
 
 
+def ranks(xs):
+    """From 1; equal numbers share their mean rank."""
+    return [sum(y < x for y in xs) + (sum(y == x for y in xs) + 1) / 2 for x in xs]
+
+
 def earliest(holds):
     """The first depth, from 1, at which something holds; 1 where nowhere."""
     return next((depth for depth, here in enumerate(holds, 1) if here), 1)

@@ -14,11 +14,12 @@ from slow_measures import (
     matthews,
     multi_label,
     oracle_depths,
+    ranks,
     single_label_ece,
     top,
 )
 
-from elbert.errors import DataError, InputError, PolicyError
+from elbert.errors import DataError, PolicyError
 from elbert.evaluation import Outputs, evaluate
 from elbert.exits import policy, replay_exits
 
@@ -66,10 +67,14 @@ def test_regression_metrics_of_every_depth():
     for depth, metrics in enumerate(report.by_depth):
         probabilities, labels = outputs.probabilities[:, depth, 0].tolist(), outputs.labels.tolist()
         error = sum((a - b) ** 2 for a, b in zip(probabilities, labels, strict=True)) / len(labels)
-        assert metrics == {"pearson": pytest.approx(correlation(probabilities, labels)), "mse": pytest.approx(error)}
+        assert metrics == {
+            "pearson": pytest.approx(correlation(probabilities, labels)),
+            "spearman": pytest.approx(correlation(ranks(probabilities), ranks(labels))),
+            "rmse": pytest.approx(error**0.5),
+        }
     assert report.policies[0].metrics == report.by_depth[-1]
     assert (report.oracles, report.overthinking) == ([], None)
-    with pytest.raises(InputError, match="use policy 'full'"):
+    with pytest.raises(PolicyError, match="does not fit a model whose outputs are values; fitting: full, depth"):
         evaluate(outputs, policies("entropy(0.1)"))
 
 

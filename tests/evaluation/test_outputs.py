@@ -13,6 +13,7 @@ from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import collect, load_outputs, measure_throughput, parse_target
 from elbert.exits import policy
+from elbert.tasks import TASKS
 from tiny import texts, write_bundle
 
 SPECS = ["full", "depth(2)", "entropy(0.4)", "patience(1)", "window(entropy=0.2, size=3, rule=trend) | depth(5)"]
@@ -175,7 +176,7 @@ NAMES = ("negative", "positive")
     ],
 )
 def test_targets(label, problem, expected):
-    assert parse_target(Example("x", None, label, 1, "here"), NAMES, problem) == expected
+    assert parse_target(Example("x", None, label, 1, "here"), NAMES, TASKS[problem]) == expected
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_targets(label, problem, expected):
 )
 def test_a_bad_label_is_named_by_file_and_line(label, problem):
     with pytest.raises(BadRow, match="here:7: ") as caught:
-        parse_target(Example("x", None, label, 7, "here"), NAMES, problem)
+        parse_target(Example("x", None, label, 7, "here"), NAMES, TASKS[problem])
     assert (caught.value.source, caught.value.line) == ("here", 7)
 
 

@@ -118,11 +118,6 @@ def test_equal_cost_is_equal_cost():
     assert SweepResult([policy("full")] * 2, np.array([1.0, 8.0]), np.array([0.5, 0.7]), 8).near(2) == 0
 
 
-def test_a_regression_has_nothing_to_sweep():
-    with pytest.raises(InputError, match="a regression always runs at full depth"):
-        Trials(random_outputs(problem="regression", classes=1))
-
-
 def test_trials_look_up_the_answer_where_a_row_leaves(outputs):
     trials, chosen = Trials(outputs), policy("entropy(0.5)")
     depth = replay(outputs.probabilities, chosen)

@@ -70,9 +70,11 @@ def test_a_policy_that_a_model_cannot_follow():
     assert check_policy(deep, 9) is deep
     with pytest.raises(PolicyError, match=r"depth\(9\): this model has 8 depths; accepted is depth\(1\) to depth\(8\)"):
         check_policy(deep, 8)
-    assert check_policy(policy("full"), 6, regression=True) == policy("full")
-    with pytest.raises(InputError, match="use policy 'full' instead of 'patience"):
-        check_policy(policy("patience(2)"), 6, regression=True)
+    for spec in ("full", "depth(3)"):
+        assert check_policy(policy(spec), 6, "values") == policy(spec)
+    for spec in ("patience(2)", "depth(2) | patience(2)", "tempered(depth(2), 2.0)"):
+        with pytest.raises(PolicyError, match="does not fit a model whose outputs are values; fitting: full, depth"):
+            check_policy(policy(spec), 6, "values")
 
 
 def test_policies_join_only_policies():

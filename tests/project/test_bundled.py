@@ -61,7 +61,7 @@ def outputs(request) -> tuple[str, Outputs]:
     classifier = elbert.Classifier.load(dtype="float32")
     examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))
     config = classifier.bundle.config
-    labels = [parse_target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.task) for e in examples]
     return request.param, collect(classifier, [e.content() for e in examples], labels)
 
 

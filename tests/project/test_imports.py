@@ -8,8 +8,9 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 LAYERS = (  # an import leads to a lower layer, or stays in its own package
     ("errors", "prediction", "_optional", "_atomic", "_display", "_model_files", "_settings", "web"),
-    ("data", "model", "exits"),
-    ("tokenization",),
+    ("data", "exits"),
+    ("tasks",),
+    ("model", "tokenization"),
     ("inference", "bundle"),
     ("engine",),
     ("classifier",),

@@ -1,9 +1,12 @@
 """Rules of the project that no linter checks."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from elbert.tasks import TASKS
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -50,3 +53,12 @@ def test_no_pickle(file):
 @each_file
 def test_no_assert_in_the_package(file):
     assert not nodes(file, ast.Assert)
+
+
+def test_only_tasks_know_a_problem_type_by_name():
+    """All other code asks the task what it needs to know; a new task is one file."""
+    for file in [file for file in FILES if "tasks" not in file.parts]:
+        constants = {node.value for node in nodes(file, ast.Constant) if isinstance(node.value, str)}
+        assert not constants & TASKS.keys(), file
+    for file in sorted(SOURCE.rglob("*.js")):
+        assert not re.search(rf"""(["'`])({"|".join(TASKS)})\1""", file.read_text()), file

@@ -9,6 +9,7 @@ import pytest
 from elbert.errors import BadRow
 from elbert.evaluation import parse_target
 from elbert.ray.dataset_files import read_rows
+from elbert.tasks import TASKS
 from label_table import as_example, decode, value_cases, write_file, write_parquet
 
 
@@ -32,11 +33,11 @@ def test_values_of_a_dataset_mean_the_same(cluster):
         for number, label in [*found, *zip(batch["number"].tolist(), batch["label"], strict=True)]:
             case, checked = cases[number][0], checked + 1
             if not isinstance(case.meaning, str):
-                target = parse_target(as_example(label), case.names, case.problem)
+                target = parse_target(as_example(label), case.names, TASKS[case.problem])
                 assert decode(target, case.names, case.problem) == case.meaning
                 continue
             with pytest.raises(BadRow, match=re.escape(case.meaning)):
-                parse_target(as_example(label), case.names, case.problem)
+                parse_target(as_example(label), case.names, TASKS[case.problem])
     assert checked > 500
 
 

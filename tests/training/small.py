@@ -8,7 +8,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from elbert.cli.commands.train import training_arguments
+from elbert.tasks import TASKS
+from elbert.training.arguments import parse_arguments
 from elbert.training.features import Collator
 from elbert.training.metrics import build_metrics
 from elbert.training.objective import ExitObjective
@@ -37,7 +38,7 @@ def write_rows(path, found):
 def arguments(output, **changes):
     """TrainingArguments as the command line makes them, on the CPU."""
     flags = {"use_cpu": True, "per_device_train_batch_size": 8, "num_train_epochs": 2, "learning_rate": 2e-3} | changes
-    return training_arguments(str(output), {}, [part for k, v in flags.items() for part in (f"--{k}", str(v))])
+    return parse_arguments(str(output), {}, [part for k, v in flags.items() for part in (f"--{k}", str(v))])
 
 
 def run(
@@ -115,7 +116,7 @@ class Watch(TrainerCallback):
 def small_trainer(output, *, options=None, seed=0, data=None, **changes):
     """An ElbertTrainer with a tiny model, and its watch."""
     model = tiny_model(seed, **STILL, **MILD)
-    objective = ExitObjective(6, "single_label_classification", ExitOptions(**(options or {})))
+    objective = ExitObjective(6, TASKS["single_label_classification"], ExitOptions(**(options or {})))
     changes = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False} | changes
     watch = Watch(objective)
     trainer = ElbertTrainer(
@@ -125,7 +126,7 @@ def small_trainer(output, *, options=None, seed=0, data=None, **changes):
         train_dataset=features(32) if data is None else data,
         eval_dataset=features(8),
         data_collator=Collator(0),
-        compute_metrics=build_metrics("single_label_classification"),
+        compute_metrics=build_metrics(TASKS["single_label_classification"]),
         callbacks=[watch] if objective.options.weighting == "learned" else [],
     )
     return trainer, watch

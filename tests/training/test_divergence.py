@@ -11,6 +11,7 @@ from transformers import TrainerControl, TrainerState
 from elbert.classifier import Classifier
 from elbert.cli.main import main
 from elbert.errors import InputError
+from elbert.tasks import TASKS
 from elbert.training import run as run_module
 from elbert.training.metrics import build_metrics, is_finite, metric_names
 from elbert.training.trainer import ElbertTrainer
@@ -36,10 +37,10 @@ class Logits:
 def test_no_score_counts_what_is_not_finite(problem, place, bad):
     labels, classes = PROBLEMS[problem]
     logits = np.zeros((4, 6, classes), np.float32)
-    compute = build_metrics(problem)
+    compute = build_metrics(TASKS[problem])
     finite = compute(Logits(logits, labels))
     assert is_finite(finite)
-    assert set(metric_names(problem, 6)) == {*finite, "loss"} - {"one_class"}
+    assert set(metric_names(TASKS[problem], 6)) == {*finite, "loss"} - {"one_class"}
     logits[place] = bad
     found = compute(Logits(logits, labels))
     assert found.pop("one_class") == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from elbert.errors import InputError
-from elbert.model.reference.losses import depth_losses
+from elbert.tasks import TASKS
 from elbert.training.metrics import build_metrics
 from elbert.training.objective import ExitObjective
 from elbert.training.options import PRESETS, ExitOptions
@@ -24,7 +24,7 @@ PROBLEMS = {
 
 
 def objective(depths=5, problem=SINGLE, smoothing=0.0, **options):
-    return ExitObjective(depths, problem, ExitOptions(**options), smoothing)
+    return ExitObjective(depths, TASKS[problem], ExitOptions(**options), smoothing)
 
 
 def logits(depths=5, rows=4, classes=3, seed=0):
@@ -124,7 +124,7 @@ def taught_by_hand(z, problem, temperature):
 def test_distillation_follows_the_formula(problem, share, temperature):
     made = objective(problem=problem, weighting="linear", distillation=share, temperature=temperature)
     z, labels = logits(), PROBLEMS[problem]
-    hard = depth_losses(z, labels, problem).detach().double().numpy()
+    hard = TASKS[problem].losses(z, labels).detach().double().numpy()
     taught = taught_by_hand(z, problem, temperature)
     mixed = [*((1 - share) * hard[:-1] + share * taught), hard[-1]]
     expected = sum((m / 3) * loss for m, loss in enumerate(mixed, 1))
@@ -135,7 +135,7 @@ def test_distillation_follows_the_formula(problem, share, temperature):
 def test_the_last_depth_is_not_moved_by_teaching(problem):
     z, labels = logits(), PROBLEMS[problem]
     objective(problem=problem, weighting="equal", distillation=1.0)(z, labels).backward()
-    (alone,) = torch.autograd.grad(depth_losses(z[-1:], labels, problem).sum(), z)
+    (alone,) = torch.autograd.grad(TASKS[problem].losses(z[-1:], labels).sum(), z)
     assert torch.allclose(z.grad[-1], alone[-1], atol=1e-7)
     assert (z.grad[:-1].abs().amax((1, 2)) > 1e-3).all()
 
@@ -198,7 +198,9 @@ def test_the_paper_preset_is_what_the_paper_says():
 
 
 def measured(logits, labels, problem=SINGLE):
-    return build_metrics(problem)(SimpleNamespace(predictions=np.array(logits, float), label_ids=np.array(labels)))
+    return build_metrics(TASKS[problem])(
+        SimpleNamespace(predictions=np.array(logits, float), label_ids=np.array(labels))
+    )
 
 
 def test_area_and_last_depth_can_disagree():
@@ -214,7 +216,7 @@ def test_scores_of_several_labels_and_of_values():
     several = measured([[[1, -1], [1, 1]], [[-1, -1], [-1, 1]]], [[1.0, 0.0], [0.0, 0.0]], "multi_label_classification")
     assert several == {"depth_1": 1, "depth_2": 0.5, "area": 0.75, "accuracy": 0.5, "one_class": 0}
     values = measured([[[1], [2]], [[3], [1]]], [1.0, 1.0], "regression")
-    assert values == {"depth_1": -2, "depth_2": -0.5, "area": -0.5, "minus_mse": -0.5, "one_class": 0}
+    assert values == {"depth_1": -2, "depth_2": -0.5, "area": -1.25, "minus_mse": -0.5, "one_class": 0}
 
 
 def test_a_collapse_is_one_answer_where_labels_differ():

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from small import LABELS, MILD, RANDOM, STILL, record_of, rows, run, same, weights_of
-from transformers import AlbertConfig, AlbertModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import CONFIG_MAPPING, AlbertConfig, AlbertModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from elbert.classifier import Classifier
 from elbert.data import read_examples
 from elbert.errors import BadRow, BundleError, DataError, InputError
 from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.reference.albert import ElbertForSequenceClassification
+from elbert.tasks import TASKS
 from elbert.training import checks
 from elbert.training import run as run_module
 from elbert.training.trainer import EXIT_WEIGHTS
@@ -37,7 +38,7 @@ def evaluated(model, file):
     classifier = Classifier.load(model)
     config = classifier.bundle.config
     examples = list(read_examples(str(file)))
-    labels = [parse_target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.task) for e in examples]
     return evaluate(collect(classifier, [e.text for e in examples], labels), {}).by_depth
 
 
@@ -133,11 +134,14 @@ def test_a_head_of_the_same_size_goes_on(tmp_path):
     [({"pooling": "mean"}, {"pooling": "mean"}), ({"exit_heads": 3}, {"exit_heads": 3})],
     ids=["mean", "heads"],
 )
-def test_what_plain_albert_cannot_compute(tmp_path, changes, kept):
+def test_what_plain_albert_cannot_compute(tmp_path, changes, kept, monkeypatch):
     metrics, _ = run(tmp_path, tmp_path / "out", options=changes, num_train_epochs=1)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["model_type"] == "elbert"
     assert {name: config[name] for name in kept} == kept
+    auto = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert type(auto) is ElbertForSequenceClassification
+    monkeypatch.delitem(CONFIG_MAPPING._extra_content, "elbert")  # where elbert is not imported
     with pytest.raises(ValueError, match="elbert"):
         AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     found = [m["accuracy"] for m in evaluated(tmp_path / "out", tmp_path / "dev.jsonl")]
@@ -208,7 +212,7 @@ def test_pairs_are_trained_as_pairs(tmp_path):
     from elbert.training.features import Collator, load_features
 
     tokeniser = Tokeniser.load(tmp_path / "start", 64)
-    (found,) = load_features(str(tmp_path / "pairs.jsonl"), tokeniser, LABELS, "single_label_classification")
+    (found,) = load_features(str(tmp_path / "pairs.jsonl"), tokeniser, LABELS, TASKS["single_label_classification"])
     batch = Collator(0)([found, {"input_ids": [2, 3], "token_type_ids": [0, 0], "labels": 1}])
     assert batch["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1], [0] * 6]
     assert batch["attention_mask"].tolist() == [[1] * 6, [1, 1, 0, 0, 0, 0]]

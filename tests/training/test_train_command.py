@@ -7,8 +7,9 @@ from small import MILD, STILL, record_of, rows, same, weights_of, write_rows
 
 from elbert.classifier import Classifier
 from elbert.cli.commands import train as command
-from elbert.cli.commands.train import exit_options, training_arguments
+from elbert.cli.commands.train import exit_options
 from elbert.cli.main import main, parser
+from elbert.training.arguments import parse_arguments
 from elbert.training.options import PRESETS, ExitOptions
 from tiny import write_bundle
 
@@ -178,7 +179,7 @@ def collecting(seen):
 
 
 def test_the_best_checkpoint_is_chosen_by_area():
-    theirs = training_arguments("out", {}, [])
+    theirs = parse_arguments("out", {}, [])
     assert (theirs.metric_for_best_model, theirs.greater_is_better, theirs.load_best_model_at_end) == (
         "area",
         True,
@@ -189,8 +190,8 @@ def test_the_best_checkpoint_is_chosen_by_area():
 
 
 def test_there_is_a_warm_up_unless_the_paper_is_followed():
-    assert training_arguments("out", PRESETS["default"][1], []).get_warmup_steps(1000) == 100
-    assert training_arguments("out", PRESETS["paper"][1], []).get_warmup_steps(1000) == 0
+    assert parse_arguments("out", PRESETS["default"][1], []).get_warmup_steps(1000) == 100
+    assert parse_arguments("out", PRESETS["paper"][1], []).get_warmup_steps(1000) == 0
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_there_is_a_warm_up_unless_the_paper_is_followed():
     ],
 )
 def test_flags_override_presets_and_presets_override_our_defaults(preset, flags, expected):
-    theirs = training_arguments("out", PRESETS[preset][1], flags)
+    theirs = parse_arguments("out", PRESETS[preset][1], flags)
     assert {name: getattr(theirs, name) for name in expected} == expected
 
 

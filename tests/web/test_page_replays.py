@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.report import score_policy
 from elbert.exits import policy
 
@@ -46,7 +45,7 @@ def table_of(outputs):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_scores_are_those_of_evaluate(v8, multi_label, classes):
     outputs = outputs_of(4, classes=classes, multi_label=multi_label)
-    correct = find_correct(outputs)
+    correct = outputs.find_right()
     for spec, found in zip(SPECS, v8(SCORES, table_of(outputs), SPECS)):
         expected = score_policy(outputs, spec, policy(spec))
         assert found["accuracy"] == pytest.approx(expected.metrics["accuracy"], abs=1e-12)
@@ -61,7 +60,7 @@ def test_scores_are_those_of_evaluate(v8, multi_label, classes):
 
 def test_hard_texts(v8):
     outputs = outputs_of(8)
-    correct, says = find_correct(outputs), outputs.probabilities.argmax(-1)
+    correct, says = outputs.find_right(), outputs.probabilities.argmax(-1)
     lists = v8(
         "(t) => { const p = $replays.prepareEvaluation(t);"
         " return ['late', 'wrong', 'overthought'].map((kind) => $replays.listHardTexts(p, kind)); }",

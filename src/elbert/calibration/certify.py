@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.errors import InputError
-from elbert.evaluation.metrics import decode_predictions
 from elbert.evaluation.sweep import Trials
 from elbert.exits import FULL, Policy
 
@@ -99,9 +98,8 @@ def compute_losses(exits: Trials, loss: Loss) -> NDArray[np.bool_]:
     if loss == "harmful-flip":
         return np.asarray(exits.right[:, -1:] & ~exits.right)
     if loss == "inconsistency":
-        predicted = decode_predictions(exits.outputs.probabilities, exits.outputs)
-        other = predicted != predicted[:, -1:]
-        return np.asarray(other.any(-1) if exits.outputs.multi_label else other)
+        answers = exits.outputs.probabilities
+        return exits.outputs.task.differ(answers, answers[:, -1:])
     raise InputError(f"loss is {loss!r}, expected one of {', '.join(get_args(Loss))}")
 
 

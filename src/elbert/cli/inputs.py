@@ -117,8 +117,8 @@ def read_targets(
     """
     from elbert.evaluation import targets
 
-    problem = classifier.bundle.config.problem
-    return targets.read_targets(examples, classifier.labels, problem, skipped.skip if skipped else None)
+    task = classifier.bundle.config.task
+    return targets.read_targets(examples, classifier.labels, task, skipped.skip if skipped else None)
 
 
 def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Example], int]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.evaluation.metrics import decode_predictions, find_correct
 from elbert.evaluation.outputs import Outputs
 
 NEVER = 0  # the "depth" where a condition holds at no depth
@@ -24,9 +23,8 @@ class Oracle:
 
 def compute_oracles(outputs: Outputs) -> list[Oracle]:
     """Earliest correct depth; earliest that agrees with the last; earliest from which all agree with the last."""
-    correct = find_correct(outputs)
-    predicted = decode_predictions(outputs.probabilities, outputs).reshape(len(outputs), outputs.depths, -1)
-    agrees = (predicted == predicted[:, -1:]).all(-1)
+    correct = outputs.find_right()
+    agrees = ~outputs.task.differ(outputs.probabilities, outputs.probabilities[:, -1:])
     # A text that no depth gets right exits at depth 1: more depths would only cost.
     never_correct = ~correct.any(1)
     return [
@@ -38,7 +36,7 @@ def compute_oracles(outputs: Outputs) -> list[Oracle]:
 
 def overthinking_rate(outputs: Outputs) -> float:
     """The share of texts that some earlier depth gets right and the last gets wrong."""
-    correct = find_correct(outputs)
+    correct = outputs.find_right()
     return float((correct.any(1) & ~correct[:, -1]).mean())
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from elbert._atomic import open_atomic
 from elbert.classifier import Classifier
 from elbert.errors import DataError, InputError
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
-from elbert.exits import FULL
-from elbert.model.config import Problem
+from elbert.exits import FULL, Replay
+from elbert.tasks import TASKS, Task
 from elbert.tokenization.tokens import Text, list_texts
 
 __all__ = ["Outputs", "collect", "is_consistent", "load_outputs", "parse_target", "split_indices"]
@@ -31,13 +31,15 @@ class Outputs:
     probabilities: ``[n, depths, classes]`` float32 (values, for a regression)
     labels:        ``[n]`` class indices, ``[n, classes]`` 0/1 for multi-label, ``[n]`` values for regression
     tokens:        ``[n]``, the length of each text
+    scale:         the unit of signals over values, :attr:`ModelConfig.scale`
     """
 
     probabilities: Floats
     labels: NDArray[Any]
     tokens: NDArray[np.int64]
     label_names: tuple[str, ...]
-    problem: Problem
+    problem: str
+    scale: float = 1.0
 
     @property
     def depths(self) -> int:
@@ -45,9 +47,23 @@ class Outputs:
         return int(self.probabilities.shape[1])
 
     @property
+    def task(self) -> Task:
+        """What the outputs mean."""
+        return TASKS[self.problem]
+
+    @property
     def multi_label(self) -> bool:
         """Whether each label is decided on its own, with a sigmoid."""
-        return self.problem == "multi_label_classification"
+        return self.task.multi_label
+
+    def replay(self) -> Replay:
+        """Prepare the outputs for policies."""
+        task = self.task
+        return Replay(self.probabilities, multi_label=task.multi_label, content=task.content, scale=self.scale)
+
+    def find_right(self) -> NDArray[np.bool_]:
+        """``[n, depths]``: whether the answer at each depth is right; tasks whose answers are graded have it."""
+        return self.task.find_right(self.probabilities, self.labels)
 
     def __len__(self) -> int:
         """The number of texts."""
@@ -66,12 +82,11 @@ class Outputs:
 
     def unlabelled(self) -> Outputs:
         """A copy whose labels are the last depth's predictions: "correct" then means "agrees with full depth"."""
-        last = self.probabilities[:, -1]
-        return replace(self, labels=(last > 0.5).astype(int) if self.multi_label else last.argmax(-1))
+        return replace(self, labels=self.task.decode(self.probabilities[:, -1]))
 
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` file, atomically."""
-        about = json.dumps({"label_names": self.label_names, "problem": self.problem})
+        about = json.dumps({"label_names": self.label_names, "problem": self.problem, "scale": self.scale})
         with open_atomic(Path(path), "wb") as out:
             np.savez_compressed(
                 out, probabilities=self.probabilities, labels=self.labels, tokens=self.tokens, about=np.array(about)
@@ -106,7 +121,8 @@ def load_outputs(path: str | Path) -> Outputs:
                 parts["labels"],
                 parts["tokens"],
                 tuple(about["label_names"]),
-                cast(Problem, about["problem"]),
+                about["problem"],
+                float(about.get("scale", 1.0)),
             )
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; elbert evaluate --outputs FILE writes one") from error
@@ -122,12 +138,9 @@ def is_consistent(outputs: Outputs) -> bool:
     shape, labels = outputs.probabilities.shape, outputs.labels
     if len(shape) != 3 or shape[1] < 1 or len(outputs.label_names) != shape[2] or outputs.tokens.shape != shape[:1]:
         return False
-    if outputs.problem not in get_args(Problem) or labels.dtype.kind not in "iuf":
+    if outputs.problem not in list(TASKS) or labels.dtype.kind not in "iuf" or not 0 < outputs.scale < np.inf:
         return False
-    if outputs.multi_label:
-        return labels.shape == (shape[0], shape[2]) and bool(np.isin(labels, (0, 1)).all())
-    indices = outputs.problem == "regression" or bool(np.isin(labels, np.arange(shape[2])).all())
-    return labels.shape == shape[:1] and indices
+    return outputs.task.are_labels(labels, shape[0], shape[2])
 
 
 def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Sequence[object] | None) -> Outputs:
@@ -142,7 +155,7 @@ def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Seq
     """
     texts = list_texts(texts)
     config = classifier.bundle.config
-    targets = None if labels is None else resolve_targets(labels, config.labels, config.problem)
+    targets = None if labels is None else resolve_targets(labels, config.labels, config.task)
     if targets is not None and len(targets) != len(texts):
         raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
     tokens = classifier.tokeniser.encode(texts)
@@ -152,5 +165,5 @@ def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Seq
             probabilities[exits.identity] = exits.trace
     lengths = np.array([len(t.ids) for t in tokens], np.int64)
     values = np.zeros(len(texts), np.int64) if targets is None else targets.values
-    outputs = Outputs(probabilities, values, lengths, config.labels, config.problem)
+    outputs = Outputs(probabilities, values, lengths, config.labels, config.problem, config.scale)
     return outputs.unlabelled() if targets is None else outputs

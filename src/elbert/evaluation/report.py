@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from elbert.errors import DataError
-from elbert.evaluation.metrics import calibration_error, task_metrics
 from elbert.evaluation.oracles import Oracle, compute_oracles, overthinking_rate
 from elbert.evaluation.outputs import Outputs
-from elbert.exits import Policy, check_policy, replay_exits
+from elbert.exits import Policy, check_policy
 
 
 @dataclass(frozen=True)
@@ -48,24 +47,22 @@ def evaluate(outputs: Outputs, policies: Mapping[str, Policy]) -> Report:
     """
     if not len(outputs):
         raise DataError("no labelled texts to evaluate")
-    has_exits = outputs.problem != "regression"
+    is_graded = outputs.task.is_graded
     return Report(
         n=len(outputs),
         problem=outputs.problem,
         by_depth=[depth_metrics(outputs, depth) for depth in range(1, outputs.depths + 1)],
         policies=[score_policy(outputs, name, policy) for name, policy in policies.items()],
-        oracles=compute_oracles(outputs) if has_exits else [],
-        overthinking=overthinking_rate(outputs) if has_exits else None,
+        oracles=compute_oracles(outputs) if is_graded else [],
+        overthinking=overthinking_rate(outputs) if is_graded else None,
     )
 
 
 def depth_metrics(outputs: Outputs, depth: int) -> dict[str, float]:
     """The metrics if every text exits at ``depth``; ``ece`` is the calibration error."""
     answers = outputs.probabilities[:, depth - 1]
-    metrics = task_metrics(answers, outputs)
-    if outputs.problem != "regression":
-        metrics["ece"] = calibration_error(answers, outputs)
-    return metrics
+    error = outputs.task.calibration_error(answers, outputs.labels)
+    return outputs.task.measure(answers, outputs.labels) | ({} if error is None else {"ece": error})
 
 
 def score_policy(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
@@ -74,13 +71,14 @@ def score_policy(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
     Raises:
         PolicyError, InputError: the policy does not suit the model of these outputs.
     """
-    check_policy(policy, outputs.depths, regression=outputs.problem == "regression")
-    depth, reasons = replay_exits(outputs.probabilities, policy, multi_label=outputs.multi_label)
+    check_policy(policy, outputs.depths, outputs.task.content)
+    replayed = outputs.replay()
+    depth, reasons = replayed.exits(policy).astype(int), replayed.reasons(policy)
     answers = outputs.probabilities[np.arange(len(outputs)), depth - 1]
     mean = float(depth.mean())
     return PolicyScore(
         policy=name,
-        metrics=task_metrics(answers, outputs),
+        metrics=outputs.task.measure(answers, outputs.labels),
         mean_depth=mean,
         layer_speedup=outputs.depths / mean,
         depths=count_values(depth.tolist()),

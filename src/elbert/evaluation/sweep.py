@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.errors import InputError
-from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.outputs import Outputs
-from elbert.exits import FULL, POLICIES, Policy, Replay, Tempered, fixed_depth
+from elbert.exits import FULL, POLICIES, Policy, Tempered, fixed_depth
 from elbert.exits.policies import list_families
 from elbert.exits.rules import Depths, Family, Grid
 
@@ -122,11 +121,9 @@ class Trials:
     """Saved outputs prepared for many replays: exit depths and correctness under any policy."""
 
     def __init__(self, outputs: Outputs) -> None:
-        if outputs.problem == "regression":
-            raise InputError("a regression always runs at full depth, so no policy can be chosen for its outputs")
         self.outputs = outputs
-        self.replay = Replay(outputs.probabilities, multi_label=outputs.multi_label)
-        self.right = find_correct(outputs)
+        self.replay = outputs.replay()
+        self.right = outputs.find_right()
         self._rows = np.arange(len(outputs)) * outputs.depths - 1
 
     def depth(self, policy: Policy) -> NDArray[np.int16]:

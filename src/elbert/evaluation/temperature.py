@@ -20,10 +20,10 @@ def fit_temperatures(outputs: Outputs) -> tuple[float, ...]:
     """One temperature per depth: the one that minimizes the negative log-likelihood of the labels.
 
     Raises:
-        InputError: the outputs are of a regression.
+        InputError: the outputs are no probabilities.
     """
-    if outputs.problem == "regression":
-        raise InputError("a regression has no probabilities to scale by a temperature")
+    if outputs.task.content != "probabilities":
+        raise InputError(f"{outputs.task.title} has {outputs.task.content}, and a temperature changes probabilities")
     return tuple(_fit_depth(outputs, depth) for depth in range(outputs.depths))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Of, Rising, Spread
 from elbert.exits.rules import Axis, Depths, Dial, Family, Grid, Policy, PolicyKind, RuleForm, Single
+from elbert.exits.signals import Content
 
 MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
 
@@ -168,14 +169,17 @@ UNIONS: tuple[Family, ...] = (
 FULL: Policy = Full()
 OURS = Window.name  # the family that comparisons hold against all others
 ROLES = {"full": Full.name, "fixed_depth": Depth.name, "ours": OURS}  # which policies play a part on pages
-COMMON_SPECS = (
-    "window(entropy=0.1, size=6)",
-    "window(entropy=0.1, size=3)",
-    "entropy(0.1)",
-    "entropy(0.3)",
-    "patience(3)",
-)
-"""Policies to show where none is chosen, the paper's with its defaults first."""
+COMMON_SPECS: dict[Content, tuple[str, ...]] = {
+    "probabilities": (
+        "window(entropy=0.1, size=6)",
+        "window(entropy=0.1, size=3)",
+        "entropy(0.1)",
+        "entropy(0.3)",
+        "patience(3)",
+    ),
+    "values": (),
+}
+"""Policies to show where none is chosen, by what outputs are; the paper's with its defaults first."""
 
 
 def fixed_depth(depth: int) -> Policy:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elbert.errors import InputError
 from elbert.exits.rules import Policy, Rule
+from elbert.exits.signals import Content
 from elbert.exits.spec import policy as read
 from elbert.exits.trace import Trace
 
@@ -29,12 +30,19 @@ class Replay:
         InputError: the outputs are not ``[n, depths, classes]``.
     """
 
-    def __init__(self, probabilities: ArrayLike, *, multi_label: bool = False) -> None:
+    def __init__(
+        self,
+        probabilities: ArrayLike,
+        *,
+        multi_label: bool = False,
+        content: Content = "probabilities",
+        scale: float = 1.0,
+    ) -> None:
         outputs = as_floats(probabilities)
         if outputs.ndim != 3 or 0 in outputs.shape[1:]:
             raise InputError(f"outputs are [n, depths, classes]; these have the shape {list(outputs.shape)}")
         self.rows, self.depths = outputs.shape[:2]
-        self._trace = Trace.from_outputs(outputs, multi_label=multi_label)
+        self.trace = Trace.from_outputs(outputs, multi_label=multi_label, content=content, scale=scale)
         self._tried: dict[Rule, Depths] = {}
 
     def exits(self, policy: Policy) -> Depths:
@@ -62,7 +70,7 @@ class Replay:
     def _first(self, rule: Rule) -> Depths:
         first = np.full(self.rows, self.depths, np.int16)
         for depth in range(self.depths - 1, 0, -1):  # backwards, so that the earliest depth wins
-            first[rule.fires(self._trace.at(depth))] = depth
+            first[rule.fires(self.trace.at(depth))] = depth
         return first
 
 

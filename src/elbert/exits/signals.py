@@ -61,10 +61,10 @@ class Signal:
         return worst
 
 
-def to_questions(outputs: Array, multi_label: bool, content: Content = "probabilities") -> Array:
-    """``[..., classes or outputs] -> [..., questions, options]``."""
+def to_questions(outputs: Array, multi_label: bool, content: Content = "probabilities", scale: float = 1.0) -> Array:
+    """``[..., classes or outputs] -> [..., questions, options]``; values in units of ``scale``."""
     if content == "values":
-        return outputs[..., None]
+        return np.asarray(outputs[..., None] / outputs.dtype.type(scale))
     return np.stack((1 - outputs, outputs), axis=-1) if multi_label else outputs[..., None, :]
 
 

@@ -6,10 +6,11 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from elbert.errors import InputError, PolicyError
+from elbert.errors import PolicyError
 from elbert.exits.conditions import AtDepth, Of
 from elbert.exits.policies import POLICIES
 from elbert.exits.rules import TEMPERED, TEMPERED_FORM, Policy, Single, Tempered, innermost_members
+from elbert.exits.signals import SIGNALS, Content
 
 MAX_SPEC_LENGTH = 500  # characters; a spec may come from a client
 
@@ -77,13 +78,16 @@ def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 
-def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Policy:
-    """The policy, if a model of that many depths can follow it.
+def check_policy(policy: Policy, depths: int, content: Content = "probabilities") -> Policy:
+    """The policy, if a model of that many depths, with such outputs, can follow it.
 
     Raises:
-        PolicyError: it names a depth that the model does not have, or a decision costs too much.
-        InputError: the model is a regression, which has no exits.
+        PolicyError: it names a depth that the model does not have, a decision costs too much, or it reads what the
+            outputs are not.
     """
+    if not policy_fits(policy, content):
+        fitting = ", ".join(name for name in POLICIES if kind_fits(name, content))
+        raise PolicyError(f"{str(policy)!r} does not fit a model whose outputs are {content}; fitting: {fitting}")
     for member, _ in innermost_members(policy):
         for name, most in limit_depth_dials(member, depths).items():
             if member.dials[name] > most:
@@ -96,12 +100,19 @@ def check_policy(policy: Policy, depths: int, *, regression: bool = False) -> Po
             f"this policy reads {cost:,} numbers of each text at each depth; accepted are at most {most} for {depths} "
             "depths: join fewer policies, shorten windows, or multiply temperatures that are inside others"
         )
-    if regression and policy.rules:
-        raise InputError(
-            f"this model predicts a number (problem_type 'regression'), whose certainty no policy can read: "
-            f"it always runs at full depth; use policy 'full' instead of {str(policy)!r}"
-        )
     return policy
+
+
+def policy_fits(policy: Policy, content: Content) -> bool:
+    """Whether outputs have the signals that a policy reads; temperatures read probabilities."""
+    tempered = any(rule.temperatures for rule in policy.rules)
+    return content == "probabilities" if tempered else all(SIGNALS[name].needs == content for name in policy.signals)
+
+
+def kind_fits(name: str, content: Content) -> bool:
+    """Whether all rules of a kind of policies read signals of such outputs."""
+    conditions = (condition for form in POLICIES[name].rules for condition in form.conditions)
+    return all(SIGNALS[c.signal].needs == content for c in conditions if not isinstance(c, AtDepth))
 
 
 VALUES_PER_DEPTH, MIN_VALUES = 5, 60  # a window reads three signals, and temperatures may change all depths first

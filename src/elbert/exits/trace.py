@@ -32,6 +32,7 @@ class Trace:
     signals:       cache ``[rows, depths]`` by signal, where all depths are known (saved outputs); else None
     common_depth:  the depth of all rows, where they share one and it is known
     content:       what ``probabilities`` holds
+    scale:         the unit in which signals read values
     """
 
     depth: Ints
@@ -41,6 +42,7 @@ class Trace:
     signals: dict[str, Array] | None = None
     common_depth: int | None = None
     content: Content = "probabilities"
+    scale: float = 1.0
     tempered_traces: dict[tuple[float, ...], Trace] = field(default_factory=dict)  # cache
 
     @classmethod
@@ -53,18 +55,24 @@ class Trace:
         multi_label: bool = False,
         keep_trace: bool = False,
         content: Content = "probabilities",
+        scale: float = 1.0,
     ) -> Trace:
         """Return an empty trace for ``rows`` rows at depth 0."""
         probabilities = np.zeros((rows, depths, classes), np.float32)
-        return cls(np.zeros(rows, np.int64), probabilities, multi_label, keep_trace, content=content)
+        return cls(np.zeros(rows, np.int64), probabilities, multi_label, keep_trace, content=content, scale=scale)
 
     @classmethod
     def from_outputs(
-        cls, probabilities: Array, *, multi_label: bool = False, content: Content = "probabilities"
+        cls,
+        probabilities: Array,
+        *,
+        multi_label: bool = False,
+        content: Content = "probabilities",
+        scale: float = 1.0,
     ) -> Trace:
         """Return the complete trace of saved outputs ``[rows, depths, classes]``; :meth:`at` selects a depth."""
         rows, depths, _ = probabilities.shape
-        return cls(np.full(rows, depths), probabilities, multi_label, signals={}, content=content)
+        return cls(np.full(rows, depths), probabilities, multi_label, signals={}, content=content, scale=scale)
 
     def record(self, probabilities: Array) -> Trace:
         """Add the next depth of every row: ``probabilities [rows, classes]``; the buffer is shared with the result."""
@@ -143,7 +151,7 @@ class Trace:
     def _to_questions(self, outputs: Array, name: str) -> Array:
         if SIGNALS[name].needs != self.content:
             raise PolicyError(f"the signal {name!r} reads {SIGNALS[name].needs}; these outputs are {self.content}")
-        return to_questions(outputs, self.multi_label, self.content)
+        return to_questions(outputs, self.multi_label, self.content, self.scale)
 
     def keep(self, index: Array) -> Trace:
         """Return the trace of the rows ``index``, numbers or a mask."""
@@ -160,10 +168,11 @@ class Trace:
     @staticmethod
     def join(traces: Sequence[Trace]) -> Trace:
         """Concatenate traces of live rows."""
+        first = traces[0]
         depth = np.concatenate([t.depth for t in traces])
         probabilities: NDArray[Any] = np.concatenate([t.probabilities for t in traces])
         keep_trace = any(t.keep_trace for t in traces)
-        return Trace(depth, probabilities, traces[0].multi_label, keep_trace, content=traces[0].content)
+        return Trace(depth, probabilities, first.multi_label, keep_trace, content=first.content, scale=first.scale)
 
 
 def apply_temperatures(probabilities: Array, temperatures: Sequence[float], multi_label: bool) -> Array:

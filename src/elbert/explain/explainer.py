@@ -14,9 +14,8 @@ from elbert.data import resolve_label, resolve_labels_multi
 from elbert.errors import InputError
 from elbert.evaluation import Outputs, collect
 from elbert.evaluation.cost import count_flops
-from elbert.evaluation.metrics import decode_predictions, find_correct
 from elbert.evaluation.oracles import NEVER, first_depth, holds_from_here
-from elbert.exits import POLICIES, Policy, Replay, Trace
+from elbert.exits import POLICIES, Policy
 from elbert.explain.attention import compute_attention as attention_of
 from elbert.explain.attention import pooled_tokens
 from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
@@ -56,10 +55,9 @@ def explain(
     truth = None if label is None else resolve_truth(label, config)
     (tokens,) = classifier.tokeniser.encode([text])
     outputs = collect(classifier, [text], None)
-    replayed = Replay(outputs.probabilities, multi_label=config.multi_label)
+    replayed = outputs.replay()
     depth, reason = int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0]
-    trace = Trace.from_outputs(outputs.probabilities, multi_label=config.multi_label)
-    rule_tracks = track_rules(chosen, trace)
+    rule_tracks = track_rules(chosen, replayed.trace)
     weights = attention_of(classifier.bundle.folder, config, tokens) if attention else None
     points = {name: point.policy for name, point in classifier.bundle.points.items()}
     return Explanation(
@@ -77,7 +75,7 @@ def explain(
         depth=depth,
         depths=config.depths,
         reason=reason,
-        why=explain_exit(chosen, trace, depth, rule_tracks),
+        why=explain_exit(chosen, replayed.trace, depth, rule_tracks),
         steps=describe_depths(outputs, weights, config),
         rules=rule_tracks,
         rivals=replay_rivals(outputs, points, truth),
@@ -94,7 +92,7 @@ def resolve_explainable_policy(classifier: Classifier, policy: str | Policy | No
         InputError: the model is a regression.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
-    if classifier.bundle.config.problem == "regression":
+    if not classifier.bundle.config.task.is_graded:
         raise InputError(
             "this model predicts a number (problem_type 'regression') and always runs at full depth: it has no exit "
             "to explain; use a model that classifies"
@@ -104,12 +102,12 @@ def resolve_explainable_policy(classifier: Classifier, policy: str | Policy | No
 
 def describe_depths(outputs: Outputs, weights: NDArray[Any] | None, config: ModelConfig) -> tuple[DepthOutput, ...]:
     """The output of each depth for the single text of ``outputs``; ``weights [depths, tokens]`` is the attention."""
-    trace = Trace.from_outputs(outputs.probabilities, multi_label=outputs.multi_label)
+    trace = outputs.replay().trace
     signals = {
         name: finite_or_none(read_signal(trace, name).tolist())
         for name in ("entropy", "confidence", "gap", "divergence")
     }
-    since = stable_since(decode_predictions(outputs.probabilities, outputs)[0].reshape(config.depths, -1))
+    since = stable_since(outputs.task.decode(outputs.probabilities)[0].reshape(config.depths, -1))
     tokens = int(outputs.tokens[0])
     found = []
     for i, scores in enumerate(outputs.probabilities[0].tolist()):
@@ -146,8 +144,8 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
     ``label`` is ``[1]``, or ``[1, classes]`` for multi-label, or None: then the oracle that needs it is absent.
     """
     probabilities = outputs.probabilities
-    replayed = Replay(probabilities, multi_label=outputs.multi_label)
-    correct = None if label is None else find_correct(replace(outputs, labels=label))
+    replayed = outputs.replay()
+    correct = None if label is None else replace(outputs, labels=label).find_right()
 
     def rival(name: str, kind: str, depth: int, reason: str) -> Rival:
         if depth == NEVER:
@@ -165,7 +163,7 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
         rival(name, kind, int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0])
         for name, kind, chosen in candidates()
     ]
-    agrees = find_correct(outputs.unlabelled())
+    agrees = outputs.unlabelled().find_right()
     oracle_holds = {"earliest as the last": agrees, "earliest settled": holds_from_here(agrees)}
     if correct is not None:
         oracle_holds = {"earliest correct": correct} | oracle_holds

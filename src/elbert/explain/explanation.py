@@ -12,7 +12,7 @@ from elbert.exits.signals import SIGNALS
 from elbert.explain.pieces import Piece
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.wall_clock import WallClock
-from elbert.model.config import Problem
+from elbert.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Explanation:
     dtype: str
     policy: str
     point: str | None
-    problem: Problem
+    problem: str
     labels: tuple[str, ...]
     truth: tuple[str, ...] | None
     tokens: tuple[Piece, ...]
@@ -106,7 +106,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""
         values: dict[str, Any] = to_plain(asdict(self))
-        return {"kind": "text", **values}
+        return {"kind": "text", "multi_label": TASKS[self.problem].multi_label, **values}
 
 
 def to_plain(value: Any) -> Any:

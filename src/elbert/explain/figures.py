@@ -15,6 +15,7 @@ from elbert._optional import require
 from elbert.explain.explanation import LINES, Explanation, choose_gauge, choose_labels, find_window_track, shorten_spec
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.survey import Survey
+from elbert.tasks import TASKS
 
 DOTS = 200  # dots per inch
 
@@ -153,7 +154,7 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
             linewidth=1.4,
             label=shorten(name, 36),
         )
-    if explained.problem == "multi_label_classification":
+    if TASKS[explained.problem].multi_label:
         axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
     axes.plot(
         [explained.depth],

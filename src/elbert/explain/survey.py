@@ -13,13 +13,13 @@ from elbert.classifier import Classifier
 from elbert.errors import DataError
 from elbert.evaluation import Outputs, Targets, collect
 from elbert.evaluation.cost import count_flops
-from elbert.evaluation.metrics import decode_predictions, find_correct, pearson
 from elbert.evaluation.oracles import first_depth, holds_from_here, overthinking_rate
 from elbert.evaluation.report import count_values
-from elbert.exits import Policy, Replay, Trace
+from elbert.exits import Policy
 from elbert.explain.explainer import resolve_explainable_policy
 from elbert.explain.explanation import to_plain
-from elbert.model.config import ModelConfig, Problem
+from elbert.model.config import ModelConfig
+from elbert.tasks.regression import spearman
 from elbert.tokenization.tokens import Text, list_texts
 
 BINS = 8  # of text lengths
@@ -44,7 +44,7 @@ class Survey:
     dtype: str
     policy: str
     point: str | None
-    problem: Problem
+    problem: str
     labels: tuple[str, ...]
     n: int
     total: int
@@ -99,10 +99,10 @@ def survey(
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")
     outputs = collect(classifier, texts, labels)
-    replayed = Replay(outputs.probabilities, multi_label=outputs.multi_label)
+    replayed = outputs.replay()
     exits, reasons = replayed.exits(chosen).astype(np.int64), replayed.reasons(chosen)
-    settled = first_depth(holds_from_here(find_correct(outputs.unlabelled())))
-    correct = None if labels is None else find_correct(outputs)
+    settled = first_depth(holds_from_here(outputs.unlabelled().find_right()))
+    correct = None if labels is None else outputs.find_right()
     exit_right = None if correct is None else correct[np.arange(len(texts)), exits - 1]
     found = pick_texts(texts, lines or range(1, len(texts) + 1), outputs, exits, reasons, settled, correct)
     mean = float(exits.mean())
@@ -129,7 +129,7 @@ def survey(
         overthinking=None if labels is None else overthinking_rate(outputs),
         confusion=None if labels is None else count_confusion(outputs, exits),
         lengths=bin_lengths(outputs.tokens, exits),
-        correlation=rank_correlation(outputs.tokens, exits),
+        correlation=spearman(outputs.tokens, exits),
         easiest=found.easiest,
         hardest=found.hardest,
         wrong=found.wrong,
@@ -178,17 +178,6 @@ def _summarize_bin(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> Leng
     return LengthBin(int(lengths.min()), int(lengths.max()), len(lengths), float(exits.mean()), low, high)
 
 
-def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Spearman's correlation, ties at their mean rank; 0 if ``a`` or ``b`` is constant."""
-    return pearson(_ranks(a), _ranks(b))
-
-
-def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.asarray(np.cumsum(count) - (count - 1) / 2, np.float64)
-    return np.asarray(middle[place])
-
-
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
     """``count`` texts of ``truth`` with the ``prediction``; for multi-label one of the two is empty (missed, extra)."""
@@ -213,7 +202,7 @@ class Confusion:
 
 def count_confusion(outputs: Outputs, exits: NDArray[np.int64]) -> Confusion:
     """Count confusions over labelled outputs; ``exits [n]`` are exit depths from 1."""
-    answers, names, truth = decode_predictions(outputs.probabilities, outputs), outputs.label_names, outputs.labels
+    answers, names, truth = outputs.task.decode(outputs.probabilities), outputs.label_names, outputs.labels
     views = [*np.moveaxis(answers, 1, 0), answers[np.arange(len(outputs)), exits - 1]]
     if outputs.multi_label:
         return Confusion(None, tuple(_per_label(predicted, truth, names) for predicted in views))
@@ -294,7 +283,7 @@ def pick_texts(
     entropy at the exit first. Overthought: earliest right first.
     """
     n, predicted = np.arange(len(texts)), outputs.probabilities
-    trace = Trace.from_outputs(predicted, multi_label=outputs.multi_label)
+    trace = outputs.replay().trace
     entropy, confidence = (trace.window(name, outputs.depths) for name in ("entropy", "confidence"))
     path = confidence if outputs.multi_label else predicted[n, :, predicted[:, -1].argmax(-1)]
 

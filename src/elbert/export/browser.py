@@ -24,6 +24,7 @@ from elbert.export.dials import Dial, Dials, bind_dials
 from elbert.export.graph import FLOAT, Graph
 from elbert.export.onnx_file import build_checked_model
 from elbert.export.quantization import Dtype
+from elbert.tasks import TASKS
 from elbert.web import read_script, render_page
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def build_page_data(
 ) -> dict[str, Any]:
     """Facts about model and files for the page: onnxruntime-web does not expose a file's metadata."""
     facts = {fact.key: fact.value for fact in proto.metadata_props}
+    task = TASKS[facts["problem_type"]]
     fetched = {"model": MODEL, "tokenizer": TOKENIZER} | {
         part: f"runtime/{name}" for part, name in zip(("script", "module", "runtime"), RUNTIME_FILES, strict=True)
     }
@@ -187,6 +189,8 @@ def build_page_data(
         "depths": int(facts["depths"]),
         "policy": facts["policy"],
         "problem": facts["problem_type"],
+        "multi_label": task.multi_label,
+        "content": task.content,
         "dtype": facts["dtype"],
         "version": __version__,
         "max_length": bundle.load_tokeniser().max_length,

@@ -14,6 +14,7 @@ from elbert.export.dials import BoundRule
 from elbert.export.graph import BOOL, FLOAT, INT64, Graph, Shape, Value
 from elbert.export.layers import Mask
 from elbert.model import ModelConfig
+from elbert.tasks import Task
 
 Step = Callable[[Graph, Value, Mask], Value]
 """Adds a layer's or a head's nodes to a graph: ``hidden, mask -> hidden`` or ``-> logits``."""
@@ -68,7 +69,7 @@ def early_exit_loop(
     deeper = step(body, above, own)
     logits = read(body, deeper, own)
     depth = body.Add(passed, 1)
-    probabilities = body.Sigmoid(logits) if config.multi_label else body.Softmax(logits, axis=-1)
+    probabilities = activate(body, logits, config.task)
     state = ExitState(body, probabilities, depth, config.depths, classes, config.multi_label)
     decision = decide(rules, state, config.depths)
     continues = body.Less(decision, 0)
@@ -95,6 +96,13 @@ def early_exit_loop(
     any_live = body.Greater(body.Size(carried[3].after), 0)
     exited = add_loop(g, g.value(config.depths), body, any_live, carried)
     return ExitOutputs(*exited[:3])
+
+
+def activate(g: Graph, logits: Value, task: Task) -> Value:
+    """Logits to outputs."""
+    if task.activation == "none":
+        return logits
+    return g.Sigmoid(logits) if task.activation == "sigmoid" else g.Softmax(logits, axis=-1)
 
 
 def start_body(g: Graph) -> tuple[Graph, Value, Value]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import decode_predictions, task_metrics
 from elbert.evaluation.targets import Targets, resolve_targets
 from elbert.export.onnx_file import export
 from elbert.export.quantization import Dtype
@@ -69,7 +69,7 @@ def compare_precisions(
         InputError: the model cannot be exported, or a label is not valid.
     """
     threads, tokens = classifier.threads, classifier.tokeniser.encode(list_texts(texts))
-    targets = resolve_targets(labels, classifier.labels, classifier.bundle.config.problem)
+    targets = resolve_targets(labels, classifier.labels, classifier.bundle.config.task)
     reference = run_reference(classifier, tokens, targets)
     with tempfile.TemporaryDirectory() as folder:
         files = {
@@ -95,7 +95,9 @@ def run_reference(classifier: Classifier, tokens: Sequence[Tokens], targets: Tar
     for exits in classifier.exits(tokens, classifier.policy):
         probabilities[exits.identity, 0], depth[exits.identity] = exits.probabilities, exits.depth
     lengths = np.array([len(row.ids) for row in tokens], np.int64)
-    return Reference(Outputs(probabilities, targets.values, lengths, config.labels, config.problem), depth)
+    return Reference(
+        Outputs(probabilities, targets.values, lengths, config.labels, config.problem, config.scale), depth
+    )
 
 
 def measure_precision(
@@ -109,36 +111,20 @@ def measure_precision(
 ) -> Precision:
     """Run one precision over the texts and compare it with the reference."""
     found = session.answer(tokens)
-    answers = to_probabilities(found.logits, reference.outputs.problem)
+    task = reference.outputs.task
+    answers = task.activate(torch.from_numpy(found.logits)).numpy()
     depth: Any = found.depth
-    if reference.outputs.problem == "regression":
-        changed = np.abs(answers - reference.answers).max(-1) > 1e-3
-    else:
-        differs = decode_predictions(answers, reference.outputs) != decode_predictions(
-            reference.answers, reference.outputs
-        )
-        changed = differs.reshape(len(tokens), -1).any(-1)
+    changed = task.differ(answers, reference.answers, tolerance=1e-3)
     return Precision(
         dtype=dtype,
         size=file.stat().st_size,
         load_seconds=load,
         texts_per_second=rates,
-        metrics=task_metrics(answers, reference.outputs),
+        metrics=task.measure(answers, reference.outputs.labels),
         mean_depth=float(depth.mean()),
         answers_changed=float(changed.mean()),
         exits_moved=float((depth != reference.depth).mean()),
     )
-
-
-def to_probabilities(logits: NDArray[np.float32], problem: str) -> NDArray[np.float32]:
-    """``[n, classes]``: softmax, or per-label sigmoid, or a regression's values as they are."""
-    if problem == "regression":
-        return logits
-    if problem == "multi_label_classification":
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    normalized: NDArray[np.float32] = exponentials / exponentials.sum(-1, keepdims=True)
-    return normalized
 
 
 def measure_load(file: Path, threads: int | None) -> float:

@@ -106,6 +106,8 @@ def admit(
         len(config.labels),
         multi_label=config.multi_label,
         keep_trace=keep_trace,
+        content=config.task.content,
+        scale=config.scale,
     )
     hidden = backend.embed(layout.to_device(ids), layout.to_device(type_ids), layout)
     return Rows(np.asarray(identity, np.int64), policies, hidden, layout, trace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
+from elbert.tasks import TASKS, Task, infer_problem
 
 # Far above every published model: a damaged or hostile config.json must not reserve memory before weights are checked.
 MAX_SIZES = {
@@ -103,7 +105,6 @@ def read_padding(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[s
     return padding
 
 
-Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
 Pooling = Literal["cls", "mean"]
 
 
@@ -114,7 +115,8 @@ class ModelConfig:
     ``pooling`` is the input of the exit heads: ``cls``, the first token (the default of every family), or ``mean`` over
     the row's tokens. ``exit_heads`` is 1 if all depths share the classifier's head, or k if each of k blocks of depths
     has a separate head. In a family without shared layers, every depth is a layer group. ``padding`` is the id of
-    padding and the position before a row's first one (RoBERTa), or None if positions start at 0.
+    padding and the position before a row's first one (RoBERTa), or None if positions start at 0. ``label_deviation`` is
+    the standard deviation of the training labels, the unit of signals over values; None if the folder has none.
     """
 
     vocab_size: int
@@ -130,11 +132,12 @@ class ModelConfig:
     hidden_act: str
     layer_norm_eps: float
     labels: tuple[str, ...]
-    problem: Problem
+    problem: str
     pooling: Pooling = "cls"
     exit_heads: int = 1
     backbone: Backbone = ALBERT
     padding: int | None = None
+    label_deviation: float | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
@@ -170,6 +173,7 @@ class ModelConfig:
             exit_heads=heads,
             backbone=backbone,
             padding=read_padding(values, backbone, sizes, source),
+            label_deviation=read_label_deviation(values, source),
         )
 
     @property
@@ -183,9 +187,19 @@ class ModelConfig:
         return self.max_position_embeddings - (0 if self.padding is None else self.padding + 1)
 
     @property
+    def task(self) -> Task:
+        """What the outputs mean."""
+        return TASKS[self.problem]
+
+    @property
     def multi_label(self) -> bool:
         """Whether each label is predicted independently, so that a text can have several."""
-        return self.problem == "multi_label_classification"
+        return self.task.multi_label
+
+    @property
+    def scale(self) -> float:
+        """The unit of signals over values: the standard deviation of the training labels, or 1."""
+        return self.label_deviation or 1.0
 
     def group(self, depth: int) -> int:
         """Return the index of the layer group that computes ``depth`` (from 1)."""
@@ -209,10 +223,8 @@ class ModelConfig:
         return self.group(depth + 1), self.head(depth + 1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Convert logits ``[..., classes]``: softmax, or sigmoid per label; for regression, the unchanged values."""
-        if self.problem == "regression":
-            return logits
-        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
+        """Convert logits ``[..., classes]``: softmax, or sigmoid per label; values are unchanged."""
+        return self.task.activate(logits)
 
 
 def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
@@ -238,16 +250,28 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     return tuple(by_index[index] for index in range(len(by_index)))
 
 
-def read_problem(problem: str | None, labels: int, source: str) -> Problem:
-    """Check the problem type; the default is that of transformers: regression for one label, else single-label.
+def read_problem(problem: str | None, labels: int, source: str) -> str:
+    """Check the problem type; the default is that of transformers.
 
     Raises:
         BundleError: the problem type is unknown.
     """
     if problem is None:
-        return "regression" if labels == 1 else "single_label_classification"
-    for known in get_args(Problem):
-        if problem == known:
-            checked: Problem = known
-            return checked
-    raise BundleError(f"{source}: problem_type is {problem!r:.80}, expected one of {', '.join(get_args(Problem))}")
+        return infer_problem(labels)
+    if problem not in list(TASKS):  # a list: the value may have any type
+        raise BundleError(f"{source}: problem_type is {problem!r:.80}, expected one of {', '.join(TASKS)}")
+    return problem
+
+
+def read_label_deviation(values: Mapping[str, Any], source: str) -> float | None:
+    """Read the standard deviation of the training labels.
+
+    Raises:
+        BundleError: it is not a positive number.
+    """
+    deviation = values.get("label_deviation")
+    if deviation is None:
+        return None
+    if isinstance(deviation, bool) or not isinstance(deviation, (int, float)) or not 0 < deviation < math.inf:
+        raise BundleError(f"{source}: label_deviation is {deviation!r:.80}, expected a number above 0")
+    return float(deviation)

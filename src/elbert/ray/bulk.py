@@ -69,7 +69,7 @@ def predict(
     if rows_per_block < 1:
         raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
     bundle = Bundle.open(model)
-    check_policy(bundle.resolve_policy(policy), bundle.config.depths, regression=bundle.config.problem == "regression")
+    check_policy(bundle.resolve_policy(policy), bundle.config.depths, bundle.config.task.content)
     device = resolve_device(device)
     load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}
     _warn_about_conditions(bundle, policy, str(load.get("dtype", "auto")), device)

@@ -23,8 +23,8 @@ from transformers.integrations.integration_utils import get_available_reporting_
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from elbert.errors import ElbertError, InputError
-from elbert.model.config import Problem
 from elbert.model.families import Backbone
+from elbert.tasks import TASKS, Task
 
 MAX_MESSAGE = 300  # characters of another library's error
 MAX_SEED = 2**32 - 1  # numpy's
@@ -84,7 +84,7 @@ def check_arguments(arguments: TrainingArguments) -> None:
     """
     for name, (is_valid, expected) in RANGES.items():
         value = getattr(arguments, name, None)
-        if value is not None and not is_valid(value):
+        if value is not None and not (isinstance(value, int | float) and is_valid(value)):
             raise InputError(f"{name} is {value!r}, expected {expected}")
     if arguments.max_steps < 1 and not (math.isfinite(arguments.num_train_epochs) and arguments.num_train_epochs > 0):
         raise InputError(f"num_train_epochs is {arguments.num_train_epochs!r}, expected a number above 0")
@@ -145,17 +145,14 @@ def check_output(output: Path, resume: str | None) -> None:
         )
 
 
-def check_labels(labels: Sequence[str], problem: Problem, smoothing: float) -> None:
-    """Check that the labels fit the problem."""
-    least, what = {"single_label_classification": (2, "two labels or more"), "regression": (1, "one label")}.get(
-        problem, (1, "one label or more")
-    )
-    if len(labels) < least or (problem == "regression" and len(labels) > 1):
-        raise InputError(f"{problem} takes {what}, got {', '.join(labels) or 'none'}")
+def check_labels(labels: Sequence[str], task: Task, smoothing: float) -> None:
+    """Check that the labels fit the task."""
+    task.check_labels(labels)
     if "" in labels or len(set(labels)) < len(labels):
         raise InputError(f"labels are {', '.join(map(repr, labels))}; expected distinct names")
-    if smoothing and problem != "single_label_classification":
-        raise InputError(f"label_smoothing_factor is for single-label classification only, and this is {problem}")
+    if smoothing and not task.takes_smoothing:
+        fits = ", ".join(task.title for task in TASKS.values() if task.takes_smoothing)
+        raise InputError(f"label_smoothing_factor is for {fits} only, and this is {task.title}")
 
 
 def check_heads(pooling: str | None, exit_heads: int | None, backbone: Backbone) -> None:

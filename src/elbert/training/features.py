@@ -10,19 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elbert.data import Example, read_examples
+from elbert.data import Example, iterate_examples
 from elbert.engine import TextReader
 from elbert.errors import DataError, ElbertError
 from elbert.evaluation import read_targets
-from elbert.model.config import Problem
+from elbert.tasks import Task
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text
 
 Features = dict[str, Any]
 
 
-def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem: Problem) -> list[Features]:
-    """Tokenise every example of a file and read its label.
+def load_features(
+    data: Any, tokeniser: Tokeniser, names: Sequence[str], task: Task, source: str = "data"
+) -> list[Features]:
+    """Tokenise every example of a file, or of data in memory, and read its label.
 
     Raises:
         BadRow: a row has no label, or a label that is not one of the model's.
@@ -31,7 +33,7 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
     examples: list[Example] = []
 
     def texts() -> Iterator[Text]:
-        for example in read_examples(path):
+        for example in iterate_examples(data, source=source):
             examples.append(replace(example, text="", text_pair=None))  # a data set is kept as tokens and labels
             yield example.content()
 
@@ -40,8 +42,8 @@ def load_features(path: str, tokeniser: Tokeniser, names: Sequence[str], problem
         rows += reader.read_block()
     reader.raise_error()
     if not examples:
-        raise DataError(f"{path}: no examples")
-    _, targets = read_targets(examples, names, problem)
+        raise DataError(f"{data if isinstance(data, str) else source}: no examples")
+    _, targets = read_targets(examples, names, task)
     return [
         make_features(row, label, example)
         for row, label, example in zip(rows, targets.values.tolist(), examples, strict=True)

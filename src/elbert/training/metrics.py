@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from elbert.model.config import Problem
+from elbert.tasks import Task
 from elbert.training.objective import ExitObjective
 
 DEPTHS_PER_LINE = 12  # fits 80 characters
@@ -27,32 +27,25 @@ COLLAPSE = (
 DIVERGED = "lower --learning_rate, raise --warmup_steps, or clip gradients with --max_grad_norm 1"
 
 
-def build_metrics(problem: Problem) -> Callable[[Any], dict[str, float]]:
+def build_metrics(task: Task) -> Callable[[Any], dict[str, float]]:
     """Return transformers' ``compute_metrics``: each depth's score, their mean (``area``), the last (``accuracy``)."""
 
     def compute(prediction: Any) -> dict[str, float]:
         logits, labels = prediction.predictions, prediction.label_ids
-        scores = score_depths(logits, labels, problem)
+        scores = score_depths(logits, labels, task)
         found = {f"depth_{m}": float(score) for m, score in enumerate(scores, 1)}
-        # A regression always runs at full depth, so only that depth chooses the checkpoint.
-        area = scores[-1] if problem == "regression" else scores.mean()
         return found | {
-            "area": float(area),
-            last_metric(problem): float(scores[-1]),
-            "one_class": float(predicts_one_class(logits, labels, problem)),
+            "area": float(scores.mean()),
+            task.training_score: float(scores[-1]),
+            "one_class": float(task.predicts_one_class(logits, labels)),
         }
 
     return compute
 
 
-def last_metric(problem: Problem) -> str:
-    """Return the name of the score at the last depth."""
-    return "minus_mse" if problem == "regression" else "accuracy"
-
-
-def metric_names(problem: Problem, depths: int) -> list[str]:
+def metric_names(task: Task, depths: int) -> list[str]:
     """Return the metrics that can choose the best checkpoint."""
-    return ["area", last_metric(problem), "loss", *(f"depth_{m}" for m in range(1, depths + 1))]
+    return ["area", task.training_score, "loss", *(f"depth_{m}" for m in range(1, depths + 1))]
 
 
 def is_finite(metrics: Mapping[str, float]) -> bool:
@@ -60,29 +53,15 @@ def is_finite(metrics: Mapping[str, float]) -> bool:
     return all(math.isfinite(value) for value in metrics.values() if isinstance(value, (int, float)))
 
 
-def score_depths(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> NDArray[np.float64]:
+def score_depths(logits: NDArray[Any], labels: NDArray[Any], task: Task) -> NDArray[np.float64]:
     """Return ``[depths]`` from ``logits [n, depths, classes]``: accuracy (per label), or minus the squared error.
 
     All are NaN where a logit is NaN or infinite: a comparison would count it as a prediction, often a right one.
     """
     if not np.isfinite(logits).all():
         return np.full(logits.shape[1], np.nan)
-    if problem == "regression":
-        points = -((logits - labels.reshape(len(logits), 1, -1)) ** 2).mean(2)
-    elif problem == "multi_label_classification":
-        points = ((logits > 0) == (labels[:, None] > 0.5)).mean(2)
-    else:
-        points = logits.argmax(-1) == labels[:, None]
-    scores: NDArray[np.float64] = points.mean(0, dtype=np.float64)
+    scores: NDArray[np.float64] = task.score_depths(logits, labels).mean(0, dtype=np.float64)
     return scores
-
-
-def predicts_one_class(logits: NDArray[Any], labels: NDArray[Any], problem: Problem) -> bool:
-    """Return whether all depths predict one class for all texts although the labels differ: training has collapsed."""
-    if problem != "single_label_classification" or (labels == labels[0]).all() or not np.isfinite(logits).all():
-        return False
-    predicted = logits.argmax(-1)
-    return bool((predicted == predicted[0, 0]).all())
 
 
 class DepthReport(TrainerCallback):

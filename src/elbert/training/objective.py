@@ -6,10 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from elbert.model.config import Problem
-from elbert.model.reference.losses import depth_losses
+from elbert.tasks import Task
 from elbert.training.options import ExitOptions
 
 HOST: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
@@ -23,10 +21,10 @@ class ExitObjective(nn.Module):
     the last depth has the rest. They are part of training, not of the model.
     """
 
-    def __init__(self, depths: int, problem: Problem, options: ExitOptions, smoothing: float = 0.0) -> None:
+    def __init__(self, depths: int, task: Task, options: ExitOptions, smoothing: float = 0.0) -> None:
         super().__init__()
         self.depths = depths
-        self.problem = problem
+        self.task = task
         self.options = options
         self.smoothing = smoothing
         if options.weighting == "learned":
@@ -50,28 +48,20 @@ class ExitObjective(nn.Module):
         return torch.ones(earlier, **HOST)
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of a batch: ``exit_logits [depths, rows, classes]``, labels as in :func:`depth_losses`."""
-        losses = depth_losses(exit_logits, labels, self.problem, self.smoothing)
+        """Return the loss of a batch: ``exit_logits [depths, rows, classes]``, labels as its task has them."""
+        losses = self.task.losses(exit_logits, labels, self.smoothing)
         share = self.options.distillation
         if share and self.depths > 1:
-            distilled = distillation_losses(exit_logits, self.problem, self.options.temperature)
+            distilled = distillation_losses(exit_logits, self.task, self.options.temperature)
             losses = torch.cat([(1 - share) * losses[:-1] + share * distilled, losses[-1:]])
         return (self.weights().to(losses) * losses).sum()
 
 
-def distillation_losses(exit_logits: Tensor, problem: Problem, temperature: float) -> Tensor:
+def distillation_losses(exit_logits: Tensor, task: Task, temperature: float) -> Tensor:
     """Return ``[depths - 1]``: each earlier depth's loss against the last depth, which gets no gradient."""
     logits = exit_logits.float()
     earlier, last = logits[:-1], logits[-1].detach().expand_as(logits[:-1])
-    if problem == "regression":
-        return functional.mse_loss(earlier, last, reduction="none").mean((1, 2))
-    if problem == "multi_label_classification":
-        soft = (last / temperature).sigmoid()
-        loss = functional.binary_cross_entropy_with_logits(earlier / temperature, soft, reduction="none")
-        return loss.mean((1, 2)) * temperature**2
-    soft = (last / temperature).softmax(-1)
-    loss = -(soft * (earlier / temperature).log_softmax(-1)).sum(-1)
-    return loss.mean(1) * temperature**2
+    return task.distillation_losses(earlier, last, temperature)
 
 
 def average_over_processes(gradient: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, se
 
 from elbert.bundle import Bundle
 from elbert.errors import BundleError, DataError, InputError
-from elbert.model.config import Problem
 from elbert.model.reference import reference_class
+from elbert.tasks import TASKS, Task, find_task
 from elbert.tokenization import Tokeniser
 from elbert.training.checks import (
     check_arguments,
@@ -49,18 +49,19 @@ DEFAULT_MAX_LENGTH = 128  # tokens, or what the model takes if that is less
 
 def train(
     model: str,
-    train_file: str,
-    validation_file: str,
+    train_data: Any,
+    validation_data: Any,
     labels: Sequence[str],
     options: ExitOptions,
     arguments: TrainingArguments,
     *,
-    problem: Problem = "single_label_classification",
+    problem: str = next(iter(TASKS)),
     max_length: int | None = None,
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train from a model folder or hub id, and write the best checkpoint, by area, into ``arguments.output_dir``.
 
+    Data is a file, or values in memory (:func:`elbert.data.iterate_examples`).
     Returns the validation metrics of that checkpoint. ``max_length`` is the number of tokens at which a text is cut;
     None is 128, or what the model takes if that is less.
 
@@ -70,30 +71,30 @@ def train(
         InputError: the output folder already holds a model or cannot be written; labels, options or arguments do not
             fit the problem or the model; or the training diverged, so that there is no model to write.
     """
-    console = console or Console(stderr=True)
+    console, task = console or Console(stderr=True), find_task(problem)
     output = Path(cast(str, arguments.output_dir))
     resume = find_checkpoint(arguments.resume_from_checkpoint, output)
     check_output(output, resume)
     check_arguments(arguments)
-    check_labels(labels, problem, arguments.label_smoothing_factor)
+    check_labels(labels, task, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     bundle = Bundle.open(model)
     tokeniser = load_training_tokeniser(bundle, max_length)
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
-    network = load_starting_model(bundle, labels, options, problem)
+    network = load_starting_model(bundle, labels, options, task)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, tokeniser.max_length)
-    objective = ExitObjective(network.config.num_hidden_layers, problem, options, arguments.label_smoothing_factor)
+    objective = ExitObjective(network.config.num_hidden_layers, task, options, arguments.label_smoothing_factor)
     features = {
-        "train_dataset": load_features(train_file, tokeniser, labels, problem),
-        "eval_dataset": load_features(validation_file, tokeniser, labels, problem),
+        "train_dataset": load_features(train_data, tokeniser, labels, task, "train"),
+        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation"),
     }
     check_batches(arguments, *features.values())
-    check_metric(arguments, metric_names(problem, objective.depths))
+    check_metric(arguments, metric_names(task, objective.depths))
     report = DepthReport(objective, console)
     with report_lost_resources(output):
         with report_rejected("transformers' Trainer rejects an argument"):
@@ -103,7 +104,7 @@ def train(
                 model=network,
                 args=arguments,
                 data_collator=Collator(tokeniser.pad_id),
-                compute_metrics=build_metrics(problem),
+                compute_metrics=build_metrics(task),
                 callbacks=[report],
                 **features,
             )
@@ -149,9 +150,7 @@ def check_result(trainer: ElbertTrainer, metrics: dict[str, float]) -> None:
         )
 
 
-def load_starting_model(
-    bundle: Bundle, labels: Sequence[str], options: ExitOptions, problem: Problem
-) -> PreTrainedModel:
+def load_starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOptions, task: Task) -> PreTrainedModel:
     """Load the network in float32, with the labels of the data; a head of another size is initialised again.
 
     Raises:
@@ -164,7 +163,7 @@ def load_starting_model(
         network, loading = reference_class(backbone).from_pretrained(
             folder,
             dtype=torch.float32,
-            problem_type=problem,
+            problem_type=task.name,
             id2label=dict(enumerate(labels)),
             label2id={name: i for i, name in enumerate(labels)},
             ignore_mismatched_sizes=True,

@@ -71,7 +71,7 @@ def collect_outputs(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | N
         if arguments.model:
             raise InputError(f"{arguments.data} contains outputs already: --model goes with texts")
         choose = load_outputs(arguments.tuning) if arguments.tuning else None
-        return load_outputs(arguments.data), choose, policy(COMMON_SPECS[0]), None
+        return load_outputs(arguments.data), choose, policy(COMMON_SPECS["probabilities"][0]), None
     classifier = load_classifier(arguments)
 
     def collect_labelled(file: str) -> Outputs:

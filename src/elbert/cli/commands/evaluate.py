@@ -75,7 +75,7 @@ def load_saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy
     if arguments.outputs or arguments.model:
         raise InputError(f"{arguments.data} contains outputs already: --model and --outputs go with texts")
     outputs = load_outputs(arguments.data)
-    specs = arguments.policy or ([] if outputs.problem == "regression" else COMMON_SPECS)
+    specs = arguments.policy or COMMON_SPECS[outputs.task.content]
     return outputs, {spec: policy(spec) for spec in specs}, {}
 
 
@@ -111,5 +111,5 @@ def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> di
 
     specs = arguments.policy
     if specs is None:
-        specs = [] if classifier.bundle.config.problem == "regression" else [*classifier.bundle.points, *COMMON_SPECS]
+        specs = [*classifier.bundle.points, *COMMON_SPECS[classifier.bundle.config.task.content]]
     return {spec: classifier.resolve_policy(spec) for spec in specs}

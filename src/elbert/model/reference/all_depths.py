@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from elbert.model.reference.losses import depth_losses, infer_problem
+from elbert.tasks import TASKS, infer_problem
 
 # transformers' Trainer concatenates the outputs of batches along their first axis, which is the depth in exit_logits,
 # and passes them to compute_metrics. Configurations name what it leaves out.
@@ -53,7 +53,7 @@ class AllDepthsMixin:
         """Compute the logits of every depth and, with ``labels``, the task loss summed over depths (all weights 1).
 
         ``input_ids, attention_mask, token_type_ids [rows, tokens]``. Training objectives with other weights use
-        ``depth_losses`` on ``exit_logits`` instead of this loss.
+        ``Task.losses`` of ``exit_logits`` instead of this loss.
         """
         if self.has_segments:
             kwargs["token_type_ids"] = token_type_ids
@@ -69,9 +69,11 @@ class AllDepthsMixin:
         exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
         loss = None
         if labels is not None:
-            problem = infer_problem(self.config.problem_type, exit_logits.shape[-1], labels)
+            problem = self.config.problem_type or infer_problem(
+                exit_logits.shape[-1], has_vectors=labels.is_floating_point()
+            )
             self.config.problem_type = problem
-            loss = depth_losses(exit_logits, labels, problem).sum()
+            loss = TASKS[problem].losses(exit_logits, labels).sum()
         keep_hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         result = ElbertOutput(
             loss=loss,

@@ -83,10 +83,13 @@ def explorer_application(service: Service, evaluation: Evaluation | None = None)
     """Return the application of ``elbert explore``: for this machine only, with labelled texts.
 
     Raises:
-        InputError: the model is a regression, which has no exits.
+        InputError: the outputs of the model are no probabilities, which the explorer draws.
     """
-    if service.classifier.bundle.config.problem == "regression":
-        raise InputError("this model predicts a number (problem_type 'regression'): it has no exits to explore")
+    task = service.classifier.bundle.config.task
+    if task.content != "probabilities":
+        raise InputError(
+            f"this model's task is {task.title}: the explorer draws probabilities, and it has {task.content}"
+        )
     settings = HttpSettings(model_id=model_name(service.classifier.bundle.folder.parts))
     return application(service, settings, loopback_only=True, evaluation=evaluation)
 

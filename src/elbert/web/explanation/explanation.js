@@ -14,7 +14,7 @@ import { createExplanationChart, DASHES, findTrack } from "./explanation_chart.j
 const explanation = readData();
 const track = findTrack(explanation);
 const chart = createExplanationChart(byId("chart"), explanation);
-const multi = explanation.problem === "multi_label_classification";
+const multi = explanation.multi_label;
 const SIGNALS = ["entropy", "confidence", "gap"]; // of every step; the signal that the policy compares may be another
 let chosen = explanation.depth;
 let playing = null;

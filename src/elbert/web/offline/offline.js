@@ -1,18 +1,19 @@
 /* A text classifier in a page: every text goes to the model thread, and its answer is shown. */
 
-import { assignColors, mountDepthChart } from "../explorer/depth_chart.js";
+import { mountDepthChart } from "../explorer/depth_chart.js";
 import { findAnswer, formatShare } from "../policy/answers.js";
 import { fires, listRules } from "../policy/rules.js";
 import { describeReason } from "../policy/sentences.js";
 import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
 import { byId, debounce, formatFactor, formatPlural, h, readData } from "../shared/dom.js";
+import { assignColors } from "../shared/label_colors.js";
 import { applyDials, mountDialInputs } from "./dial_inputs.js";
 import { startModelThread } from "./model_thread.js";
 
 const about = readData();
-const multiLabel = about.problem === "multi_label_classification";
-const number = about.problem === "regression";
+const multiLabel = about.multi_label;
+const number = about.content === "values";
 const watched = about.dials.length > 0 && about.traced; // a text can run to the last depth, beside its own exit
 let thread = null;
 let dials = null;

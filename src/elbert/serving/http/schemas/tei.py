@@ -13,6 +13,7 @@ from elbert.model import ModelConfig
 from elbert.serving.http.body import MAX_TEXTS, ParsedRequest, check_count, check_not_empty, decode_json
 from elbert.serving.http.errors import ApiError
 from elbert.serving.results import TextResult
+from elbert.tasks import TASKS
 from elbert.tokenization.tokens import Direction, Text
 
 FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
@@ -111,9 +112,9 @@ class Activations:
 
     def __init__(self, config: ModelConfig, declared: str | None) -> None:
         one_by_one = config.multi_label or len(config.labels) == 1
-        self.native = "none" if config.problem == "regression" else "sigmoid" if config.multi_label else "softmax"
+        self.native: str = config.task.activation
         self.tei = "sigmoid" if one_by_one else "softmax"
-        self.hugging_face = "none" if declared == "regression" else self.tei
+        self.hugging_face = "none" if declared in TASKS and config.task.activation == "none" else self.tei
 
     def needs_logits(self, activation: str) -> bool:
         """Whether a prediction's own scores are of another function."""
