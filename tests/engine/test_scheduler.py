@@ -230,3 +230,23 @@ def test_dropped_rows_leave_nothing_of_their_flows():
     assert order(queue) == [2, 4, 5, 7, 8, 10, 11]
     assert not queue._ends
     assert not queue._sizes
+
+
+def test_urgent_rows_leave_an_eighth_of_the_call_to_others():
+    """Where every call could be filled with urgent rows, rows without a deadline still start and take calls."""
+    scheduler = Scheduler(Capacity(8, 800), "aa", queue=DeadlineQueue())
+    scheduler.add(0, 10, due=0.0, flow=0)
+    started = []
+    for call in range(3):
+        urgent = [(100 + 10 * call + i, 10) for i in range(8)]
+        for identity, length in urgent:
+            scheduler.add(identity, length, due=1.0)
+        started = scheduler.admit(urgent)
+        scheduler.enqueue("a", started, is_urgent=True)
+        _, rows = scheduler.next_call()
+        assert rows[:7] == [identity for identity, _ in urgent[:7]]
+        scheduler.release(rows)
+        scheduler.withdraw([identity for identity, _ in urgent])
+        if 0 in rows:
+            return
+    raise AssertionError("the row without a deadline takes no call")

@@ -106,31 +106,32 @@ def test_large_requests_get_half_of_the_tokens_beside_a_flood_of_small_ones():
         if len(heavy.seconds) == 6:
             break
         parts.run_once()
-    calls = [step.call.tokens for step in parts.steps if step.call]
-    of_heavy = sum(tokens for tokens in calls if tokens == 32 * LONG)
+    calls = [step.call for step in parts.steps if step.call]
+    of_heavy = sum(call.tokens for call in calls if call.tokens == call.rows * LONG)
     assert of_heavy == 6 * 6 * 32 * LONG
-    assert 0.4 <= of_heavy / sum(calls) <= 0.7
+    assert 0.4 <= of_heavy / sum(call.tokens for call in calls) <= 0.7
 
 
 def test_a_small_request_joins_the_next_call_and_does_not_share_those_of_a_large_one():
     parts = make_parts()
     order = []
     parts.submit_tokens(texts(32, LONG), lambda result: order.append("large"), "full")
-    parts.run_once()
+    for _ in range(4):
+        parts.run_once()
     parts.submit_tokens(texts(1, SHORT), lambda result: order.append("small"), "full")
     while len(parts.dispatcher):
         parts.run_once()
-    assert [step.call.tokens for step in parts.steps if step.call] == [2048, *[8] * 6, *[2048] * 5]
+    assert [step.call.tokens for step in parts.steps if step.call] == [*[512] * 4, *[8] * 6, *[512] * 20]
     assert order == ["small"] + ["large"] * 32
 
 
 def test_requests_of_one_size_share_their_calls():
-    for length in (SHORT, LONG):
+    for length, rows in ((SHORT, 15), (LONG, 8)):  # as many long ones as a call of large requests takes
         parts = make_parts()
         for _ in range(3):
-            parts.submit_tokens(texts(8, length), lambda result: None, "full")
+            parts.submit_tokens(texts(5, length), lambda result: None, "full")
         parts.run_once()
-        assert parts.steps[-1].call.rows == 24
+        assert parts.steps[-1].call.rows == rows
 
 
 @pytest.mark.parametrize("spec", ["full", "safe"])
@@ -160,7 +161,7 @@ def test_a_deadline_is_rejected_for_rows_that_are_due_before_and_no_others():
         parts.run_once()
     submit(32, LONG)  # these two start later
     submit(32, LONG, deadline=5)
-    assert parts.dispatcher.waiting == 64
+    assert parts.dispatcher.waiting == 24 + 64  # 8 of the first are in calls of the large requests
     submit(1, SHORT, deadline=0.05)
     for _ in range(2):
         submit(32, LONG, deadline=0.1)

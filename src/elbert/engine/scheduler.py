@@ -17,6 +17,7 @@ from itertools import count
 from typing import Protocol
 
 NEVER = float("inf")
+URGENT_SHARE = 7 / 8  # of a layer call
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,14 @@ class Scheduler:
     def admit(self, urgent: Sequence[tuple[int, int]] = ()) -> list[int]:
         """Choose the rows that start now; :meth:`enqueue` must add them to a pool.
 
-        The rows ``urgent``, ``(identity, length)``, start even beyond the capacity for live rows, up to one full call.
+        The rows ``urgent``, ``(identity, length)``, start even beyond the capacity for live rows, up to one full call,
+        or :data:`URGENT_SHARE` of it beside other rows, which would wait as long as urgent ones arrive.
         """
         started, tokens = list[int](), 0
+        has_others = len(self._queue) > len(urgent) or any(pool.rows for pool in self._pools.values())
+        share = URGENT_SHARE if has_others else 1
         for identity, length in urgent:
-            if not self._fits(len(started), tokens, length):
+            if not self._fits(len(started), tokens, length, share):
                 break
             started.append(identity)
             tokens += length
@@ -182,8 +186,9 @@ class Scheduler:
         capacity, calls = self._capacity, self._max_calls
         return max(len(self._live) / capacity.rows, self._live_tokens / capacity.tokens) / calls
 
-    def _fits(self, rows: int, tokens: int, length: int) -> bool:
-        return rows == 0 or (rows < self._capacity.rows and tokens + length <= self._capacity.tokens)
+    def _fits(self, rows: int, tokens: int, length: int, share: float = 1) -> bool:
+        fits = rows < share * self._capacity.rows and tokens + length <= share * self._capacity.tokens
+        return rows == 0 or fits
 
     def _next_weights(self) -> Hashable | None:
         ready = [key for key, pool in self._pools.items() if pool.rows]

@@ -260,6 +260,7 @@ class StepWatch:
 
 
 LARGE_SHARE = 1 / 8  # of the tokens in a layer call; a request with more is large
+LARGE_CALL = 1 / 4  # of the tokens in a layer call that a call of large requests has: a small one waits for one
 CALL_COST = 1 / 16  # of the tokens in a layer call, which a call costs beside its own
 
 
@@ -268,7 +269,8 @@ class Engines:
 
     A layer call takes as long as its tokens, and a row waits for all of them at each depth. So small requests do not
     share calls with large ones: while both are present, the two engines take turns and each gets half of the tokens.
-    A small request then waits for one call of the large ones instead of one at each depth. An engine whose deadlines
+    A small request then waits for one call of the large ones instead of one at each depth, and these calls are shorter:
+    from some hundred tokens on, smaller calls cost no more for each token. An engine whose deadlines
     would pass during the other's call goes first, unless it is far ahead.
 
     ``probe`` is a text that tests the backend.
@@ -280,7 +282,8 @@ class Engines:
         self._probe = probe
         self._clock = clock
         self._small = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
-        self._large = Engine(backend, capacity, queue=DeadlineQueue(), clock=clock)
+        large = Capacity(capacity.rows, max(1, int(LARGE_CALL * capacity.tokens)))
+        self._large = Engine(backend, large, queue=DeadlineQueue(), clock=clock)
         self._idle = Engine(backend, IDLE_CAPACITY, clock=clock)
         self._lead = 0.0  # tokens by which small requests are ahead of large ones, at most a call's either way
 
