@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check packages docs slow bench gpu experiments wheels clean
+.PHONY: help demo test check packages docs slow bench bench-quick gpu experiments wheels clean
 
 help:  ## list these words
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/installed  ## classify real sentences with the bundled model
 	@$(BIN)/elbert predict --input examples/reviews.txt --table
@@ -26,10 +26,10 @@ docs: .venv/developed  ## generate the reference pages, build the site into buil
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-slow: .venv/developed  ## the tests that take longer
+slow: .venv/developed .venv/wheeled  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
 
-bench: .venv/benched  ## benchmarks, an hour; results go to benchmarks/results/ (DATA=FILE: labelled texts)
+bench: .venv/benched  ## benchmarks, some hours; results go to benchmarks/results/ (DATA=FILE: labelled texts)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/throughput.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/throughput.py --shape albert-base --texts 128
@@ -39,9 +39,14 @@ bench: .venv/benched  ## benchmarks, an hour; results go to benchmarks/results/ 
 	$(BIN)/python benchmarks/onnx_loop.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/onnx_loop.py --shape albert-base --texts 64
 	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/contention.py
 	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/simulated.py --threads 1
 	$(BIN)/python benchmarks/scaling.py
+
+# Without .venv/benched onnxruntime is there and OpenVINO is skipped.
+bench-quick: .venv/developed  ## ten ratios in 4 minutes; fails when one falls by more than 15 % (KEEP=1: keep them for this machine)
+	$(BIN)/python benchmarks/quick.py $(if $(KEEP),--keep)
 
 # Nothing is installed: the machine's own torch and transformers are used.
 gpu:  ## correctness and speed on a CUDA device, at most eight minutes; the result goes to $$OUT or build/gpu
@@ -50,15 +55,13 @@ gpu:  ## correctness and speed on a CUDA device, at most eight minutes; the resu
 experiments:  ## list the published tables: what each says, its command, its time
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'
 
-WHEELS := x86_64-linux-gnu.2.28=manylinux_2_28_x86_64 aarch64-linux-gnu.2.28=manylinux_2_28_aarch64 \
-	aarch64-macos.11.0=macosx_11_0_arm64 x86_64-windows-gnu=win_amd64
+WHEEL := $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
-wheels: .venv/bin/python  ## a wheel with native code for every platform, and a pure one, into dist/ (minutes)
-	$(PIP) 'hatchling>=1.25' ziglang
-	for target in $(WHEELS); do ELBERT_BUILD=native ELBERT_TARGET=$$target \
-		$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . || exit 1; done
-	ELBERT_BUILD=pure $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-	$(PIP) --editable . && ls -l dist
+wheels: .venv/wheeled  ## a wheel with native code for every platform, and a pure one, checked, into dist/ (minutes)
+	rm -rf dist
+	for target in $$($(BIN)/python hatch_build.py --targets); do ELBERT_TARGET=$$target ELBERT_BUILD=native $(WHEEL) || exit 1; done
+	ELBERT_BUILD=pure $(WHEEL)
+	$(BIN)/python deploy/check_wheels.py dist
 
 clean:  ## remove what these words made
 	rm -rf .venv node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -90,4 +93,9 @@ node_modules/installed: package.json package-lock.json | .venv/developed
 
 .venv/benched: .venv/developed
 	$(PIP) --editable '.[dev,bench]'
+	@touch $@
+
+# What builds and checks wheels: the build system, a compiler for every platform, a reader of libraries.
+.venv/wheeled: .venv/bin/python constraints.txt
+	$(PIP) 'hatchling>=1.25' lief 'ziglang>=0.15'
 	@touch $@

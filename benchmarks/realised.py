@@ -42,8 +42,10 @@ def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy, capacity: 
     return depths / len(tokens)
 
 
-def measure(classifier: Classifier, capacity: int, rounds: int) -> list[dict[str, Any]]:
-    """Every mean depth at one capacity, against full depth in the same rounds."""
+def measure(
+    classifier: Classifier, capacity: int, rounds: int, means: Sequence[float] = (), *, others: bool = True
+) -> list[dict[str, Any]]:
+    """Mean depths (default: six) at one capacity, against full depth in the same rounds; ``others``: their ways too."""
     deepest = classifier.depths
     number, places = texts_for(classifier, capacity), Capacity(capacity, capacity * TOKENS)
     tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
@@ -51,10 +53,10 @@ def measure(classifier: Classifier, capacity: int, rounds: int) -> list[dict[str
     plain = Scripted(classifier.backend, [deepest])
     found: dict[str, tuple[str, float]] = {}
     contest: dict[str, Any] = {"full": lambda: serve(plain, tokens, full, places)}
-    for mean in (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
+    for mean in means or (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
         backend = Scripted(classifier.backend, script(mean, deepest))
         ways = {"engine": lambda b=backend: serve(b, tokens, scripted_policy, places)}
-        if mean == deepest / 4:
+        if others and mean == deepest / 4:
             ways["shrink"] = lambda b=backend: run(by_shrinking, tokens, b, scripted_policy, capacity)
             ways["wait"] = lambda b=backend: run(by_waiting, tokens, b, scripted_policy, capacity)
         for way, go in ways.items():

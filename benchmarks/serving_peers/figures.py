@@ -55,7 +55,7 @@ RATES = {
     "sustained": f"sustained rate (p99 at most {PASSES} x unloaded)",
     "sustained_common": f"sustained rate (p99 at most {COMMON:.0f} ms)",
     "capacity": "capacity",
-}
+}  # of the short rounds; those of the limits are in `limits`
 
 
 def ratios(rows: dict[str, dict[str, Any]], full_depth: set[str]) -> dict[str, float]:

@@ -66,6 +66,7 @@ def builder(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.delenv("ELBERT_TARGET", raising=False)
+    monkeypatch.delenv("ELBERT_BUILD", raising=False)
     import hatch_build
 
     return hatch_build
@@ -112,3 +113,51 @@ def test_old_processors_meet_no_new_instruction(builder, tmp_path):
         found[name] = len(WIDE.findall(code))
     assert found.pop("avx512") > 100, "the search finds what it looks for"
     assert set(found.values()) == {0}
+
+
+def hook(builder, target_name="wheel"):
+    """The hook without the build system, which needs a project to make one."""
+    fields = {"target_name": target_name, "dependencies": builder.CustomBuildHook.dependencies}
+    return type("Hook", (), fields)()
+
+
+@pytest.mark.parametrize(
+    ("compilers", "environment", "needed"),
+    [
+        (["cc"], {}, False),
+        ([], {}, True),
+        ([], {"CC": "tcc"}, False),
+        ([], {"ELBERT_BUILD": "pure"}, False),
+        (["cc"], {"ELBERT_TARGET": "x86_64-windows-gnu"}, True),
+    ],
+)
+def test_the_build_brings_a_compiler_where_there_is_none(builder, monkeypatch, compilers, environment, needed):
+    monkeypatch.setattr(builder.shutil, "which", lambda name: name if name in compilers else None)
+    monkeypatch.setattr(builder.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(builder.sys, "platform", "linux")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert hook(builder).dependencies() == ([builder.ZIG] if needed else [])
+
+
+def test_no_compiler_is_required_where_the_index_has_none(builder, monkeypatch):
+    monkeypatch.setattr(builder.shutil, "which", lambda _: None)
+    monkeypatch.setattr(builder.platform, "machine", lambda: "riscv64")
+    assert hook(builder).dependencies() == []
+    assert hook(builder, "sdist").dependencies() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ELBERT_BUILD", "fast"), ("ELBERT_TARGET", "x86_64-haiku"), ("ELBERT_TARGET", "=win_amd64")]
+)
+def test_an_unknown_value_is_refused_with_what_is_expected(builder, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(builder.CannotBuild, match=f"{name}: expected"):
+        builder.read_environment()
+
+
+def test_targets_have_tags(builder, monkeypatch):
+    monkeypatch.setenv("ELBERT_TARGET", "aarch64-macos.11.0")
+    assert builder.read_environment() == ("auto", "aarch64-macos.11.0", "macosx_11_0_arm64")
+    monkeypatch.setenv("ELBERT_TARGET", "x86_64-linux-musl=musllinux_1_2_x86_64")
+    assert builder.read_environment() == ("auto", "x86_64-linux-musl", "musllinux_1_2_x86_64")

@@ -1,0 +1,57 @@
+// Runs the library outside Python, so that an emulator of another processor can run it.
+//
+//   driver                        lists the variants: name, whether it runs here, `zero`, `halves`
+//   driver VARIANT IMAGE CALL     maps the file IMAGE at ADDRESS, runs a layer whose arguments are at CALL in it
+//
+// Every address in the image is one of the mapped file, so the structs are those that Python passes to the library.
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "variant.h"
+
+#define ADDRESS 0x1000000000
+
+const char *elbert_variant_name(int i);
+int elbert_variant_runs(int i);
+const Variant *elbert_variant(int i);
+
+typedef struct {
+    const Layer *layer;
+    const void *in;
+    void *out;
+    const int64_t *bounds;
+    Long rows, tokens, threads;
+    char *scratch;
+    Long scratch_bytes, needed, code;
+} Call;
+
+int main(int count, char **arguments) {
+    if (count == 1) {
+        for (int i = 0; elbert_variant_name(i); i++) {
+            const Variant *found = elbert_variant(i);
+            printf("%s %d %d %d\n", elbert_variant_name(i), elbert_variant_runs(i), found ? found->zero : -1,
+                   found ? found->halves : -1);
+        }
+        return 0;
+    }
+    struct stat state;
+    const int file = open(arguments[2], O_RDWR);
+    if (file < 0 || fstat(file, &state)) return 3;
+    char *image = mmap((void *)ADDRESS, state.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
+    if (image != (char *)ADDRESS) return 4;
+    Call *call = (Call *)(image + atoll(arguments[3]));
+    for (int i = 0; elbert_variant_name(i); i++)
+        if (!strcmp(elbert_variant_name(i), arguments[1])) {
+            const Variant *found = elbert_variant(i);
+            if (!found) return 5;
+            call->code = found->layer(call->layer, call->in, call->out, call->bounds, call->rows, call->tokens,
+                                      (int)call->threads, call->scratch, call->scratch_bytes, &call->needed);
+            return 0;
+        }
+    return 6;
+}

@@ -1,0 +1,88 @@
+"""The compiled C on processors that this machine is not, under an emulator: the right variant, the right numbers."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the build hook is no part of the package
+
+from emulation import build_emulated, variants  # noqa: E402
+
+from native_layers import NUMBERS, PLAIN, SHAPES, TOLERANCE, bounds_of, build, plain_layer, random  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+FASTEST = {  # processor family, qemu's model of a processor: the variant that the dispatcher chooses
+    ("aarch64", "cortex-a53"): "neon",
+    ("aarch64", "cortex-a72"): "neon",
+    ("aarch64", "cortex-a76"): "neon_dot",
+    ("aarch64", "neoverse-n1"): "neon_dot",
+    ("aarch64", "max"): "neon_bf16",
+    ("x86_64", "Nehalem"): None,  # no AVX
+    ("x86_64", "SandyBridge"): None,  # no AVX2
+    ("x86_64", "Haswell"): "avx2",
+    ("x86_64", "EPYC"): "avx2",
+    ("x86_64", "Haswell,-fma"): None,
+    ("x86_64", "Haswell,-xsave"): None,  # the system does not save wide registers
+    ("x86_64", "Skylake-Server"): "avx2",  # qemu has no AVX-512, and says so by CPUID and XGETBV
+    ("x86_64", "max"): "avx2",
+}
+ORDER = {"aarch64": ["neon", "neon_dot", "neon_bf16"], "x86_64": ["avx2"]}
+RUNS = [  # the oldest model that runs a variant: no newer instruction is in it
+    ("aarch64", "cortex-a53", "neon"),
+    ("aarch64", "cortex-a76", "neon_dot"),
+    ("aarch64", "max", "neon_bf16"),
+    ("x86_64", "Haswell", "avx2"),
+]
+LENGTHS = {"one token": [1], "a few": [3, 1, 7], "an empty row": [0, 5, 0], "a block": [70], "mixed": [9, 1, 30, 2, 40]}
+THREADS = (1, 2)
+
+
+@pytest.mark.parametrize(("machine", "model"), FASTEST)
+def test_the_dispatcher_chooses_the_fastest_variant(machine, model):
+    running = [name for name, (runs, _, _) in variants(machine, model).items() if runs]
+    fastest = FASTEST[machine, model]
+    order = ORDER[machine]
+    assert running == (order[: order.index(fastest) + 1] if fastest else [])
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
+def test_a_layer_is_the_plain_formula(machine, model, name, numbers, threads):
+    for shape in (SHAPES["narrow"], SHAPES["odd heads"]):
+        layer = build_emulated(build, machine, model, name, numbers, shape)
+        for lengths in LENGTHS.values():
+            bounds = bounds_of(lengths)
+            tokens = int(bounds[-1])
+            hidden = random(tokens + 2, shape[0], seed=tokens).to(layer.dtype)
+            expected = plain_layer(hidden[:tokens], bounds, shape)
+            for count in THREADS:
+                threads(count)
+                found = layer(hidden, bounds, tokens)
+                torch.testing.assert_close(found[:tokens].double(), expected, atol=TOLERANCE[numbers], rtol=0)
+                assert not found[tokens:].any()
+
+
+@pytest.mark.parametrize("activation", PLAIN)
+@pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
+def test_activations(machine, model, name, activation):
+    shape = SHAPES["narrow"]
+    layer, bounds = build_emulated(build, machine, model, name, "float32", shape, activation), bounds_of([9])
+    hidden = random(9, shape[0], scale=4)
+    expected = plain_layer(hidden, bounds, shape, activation)
+    torch.testing.assert_close(layer(hidden, bounds, 9).double(), expected, atol=2e-5, rtol=0)
+
+
+def test_wrong_bounds_are_refused_there_too():
+    layer = build_emulated(build, "aarch64", "max", "neon_bf16", "float32", SHAPES["narrow"])
+    with pytest.raises(ValueError, match="bounds"):
+        layer(random(4, 32), torch.tensor([0, 3, 2, 4]), 4)
