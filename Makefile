@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check packages docs slow bench bench-quick gpu experiments wheels clean
+.PHONY: help demo test check packages docs slow bench bench-quick gpu gpu-base experiments wheels clean
 
 help:  ## list these words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,11 @@ bench-quick: .venv/developed  ## ten ratios in 4 minutes; fails when one falls b
 # Nothing is installed: the machine's own torch and transformers are used.
 gpu:  ## correctness and speed on a CUDA device, at most eight minutes; the result goes to $$OUT or build/gpu
 	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py --output $${OUT:-build/gpu}
+
+# BASE is what `recipes/pack.py --teacher` wrote. RESUME=DIR continues from an earlier state.
+gpu-base:  ## train a base on a CUDA device, at most nine minutes; the result goes to $$OUT or build/gpu-base
+	PYTHONPATH=src $(PYTHON) recipes/carry_general.py --packed $(or $(BASE),build/base) --device cuda --minutes 8 \
+		--tokens 16384 --batches 4 --workers 8 --rate 1.5e-3 $(if $(RESUME),--resume $(RESUME)) --output $${OUT:-build/gpu-base}
 
 experiments:  ## list the published tables: what each says, its command, its time
 	@sed -n 's/^| \(.*\) |$$/\1/p' experiments/README.md | tr -d '`' | awk -F ' [|] ' '{ printf "%-66s %-64s %s\n", $$2, $$1, $$3 }'

@@ -1,114 +1,177 @@
 """Carry MiniLM, as it is, over into one shared ALBERT layer: a base encoder for any task, made from unlabelled text.
 
-Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a corpus's
+Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a packed corpus's
 sentences, parts of sentences, passages and pairs. The tokens of depth 2k learn what MiniLM's layer k gives; [CLS] of
-every depth learns the mean of the tokens of MiniLM's last layer, so that one head can read it everywhere. The rate is
-constant and falls in the run's last ``--fall``, so ``--resume`` can go on from the state before it
-(``DIR/before-fall``).
+every depth learns the mean of the tokens of MiniLM's last layer, so that one head can read it everywhere. In the first
+``--local`` of the run each pair of depths learns from the teacher's own states instead, all pairs at once.
 
-    python recipes/carry_general.py --corpus CORPUS/*.parquet --minutes 60 --output DIR
+    python recipes/pack.py --teacher --corpus CORPUS/*.parquet --output WORK/packed
+    python recipes/carry_general.py --packed WORK/packed --minutes 60 --output DIR
 
-On several cores, a process each: ``torchrun --nproc-per-node 2 recipes/carry_general.py --threads 1 …``.
+The rate is constant and falls in the run's last ``--fall``, so ``--resume`` can continue from the state before it
+(``DIR/before-fall``). On several cores, a process each: ``torchrun --nproc-per-node 2 recipes/carry_general.py
+--threads 1 …``. ``make gpu-base`` runs it on a CUDA device.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import AlbertForSequenceClassification
 
-from carry_over import apart
-from passages import passages, token_batches
-from student import every_depth, save, student_from
-from teacher import Teacher, load_tokenizer
+from packed_corpus import PackedCorpus
+from passages import Border, Passages, token_batches
+from student import WIDTH, apart, every_depth, save, student_from
+from teacher import Teacher
 from together import Together
 
-LONGEST = 128  # tokens
 WARM_UP = 200  # steps
 CLIP = 1.0
 WHOLE = 0.5  # weight of what [CLS] learns beside what the tokens learn
-SAMPLE = 20_000  # passages whose words are counted for the factorised embedding
+EMBEDDING = 0.2  # weight of what the embedding learns
+SHARD = "12MB"  # of a file of weights
+SAVE_SECONDS = 60.0
+LOG_STEPS = 50
+CLS, SEP = 101, 102
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="parquet files with a column text")
+    parser.add_argument("--packed", type=Path, required=True, help="what pack.py --teacher wrote")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--resume", type=Path, help="go on from this earlier state")
+    parser.add_argument("--resume", type=Path, help="continue from this earlier state")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--fall", type=float, default=0.25, help="share of the minutes in which the rate falls")
+    parser.add_argument("--steps", type=float, default=float("inf"), help="the run ends after these or the minutes")
+    parser.add_argument("--fall", type=float, default=0.25, help="share of the run in which the rate falls")
+    parser.add_argument("--local", type=float, default=0.0, help="share of the run in which depths learn apart")
     parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
+    parser.add_argument("--tokens", type=int, default=2048, help="of a batch, whose rows are of one length")
+    parser.add_argument("--batches", type=int, default=1, help="of a step")
+    parser.add_argument("--longest", type=int, default=256, help="tokens of a row")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="one is best beside other work")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw texts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stop-file", type=Path, help="when this file appears the rate begins to fall")
     return parser
 
 
-def hidden_loss(model: AlbertForSequenceClassification, teacher: Teacher, ids: Tensor, types: Tensor) -> Tensor:
+class Batches(IterableDataset[tuple[Tensor, Tensor]]):
+    """``(ids, types)`` of :func:`token_batches`; each process that draws texts has a seed of its own."""
+
+    def __init__(self, corpus: PackedCorpus, longest: int, tokens: int, seed: int) -> None:
+        self.corpus, self.longest, self.tokens, self.seed = corpus, longest, tokens, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        seed = self.seed + (0 if worker is None else worker.id)
+        return token_batches(Passages(self.corpus, Border(CLS, SEP), self.longest, seed).rows(), self.tokens)
+
+
+Student = AlbertForSequenceClassification
+States = tuple[Tensor, ...]
+"""What the teacher has after its embedding and each layer, ``[rows, tokens, width]`` each."""
+
+
+def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Tensor:
     """Tokens against the teacher's layers, [CLS] of every depth against the teacher's vector of the whole text.
 
     Rows ``[rows, tokens]`` are of one length, without padding. One target for [CLS] at all depths, because one exit
     head reads them all.
     """
-    with torch.autocast("cpu", torch.bfloat16):
-        with torch.no_grad():
-            targets = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True).hidden_states
-        hidden = every_depth(model, ids, torch.ones_like(ids), types)
-    tokens = torch.stack([apart(hidden[2 * k][:, 1:], targets[k][:, 1:]) for k in range(1, 7)]).mean()
-    texts = targets[-1].float().mean(1)
+    hidden = every_depth(model, ids, torch.ones_like(ids), types)
+    tokens = torch.stack([apart(hidden[2 * k][:, 1:], states[k][:, 1:]) for k in range(1, len(states))]).mean()
+    texts = states[-1].float().mean(1)
     whole = torch.stack([apart(h[:, 0], texts) for h in hidden[1:]]).mean()
-    return tokens + WHOLE * whole + 0.2 * apart(hidden[0], targets[0])
+    return tokens + WHOLE * whole + EMBEDDING * apart(hidden[0], states[0])
 
 
-def word_counts(rows: Iterator[tuple[list[int], list[int]]], vocabulary: int) -> Tensor:
-    """How often each word occurs in some passages."""
-    counts = torch.zeros(vocabulary)
-    for _ in range(SAMPLE):
-        counts += torch.bincount(torch.tensor(next(rows)[0]), minlength=vocabulary)
-    return counts
+def local_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Tensor:
+    """The shared layer, applied twice to the teacher's state before each of its layers, against the state after it.
+
+    All layers of the teacher at once: what is learned at one depth does not wait for the depths before it.
+    """
+    layer = model.albert.encoder.albert_layer_groups[0]
+    hidden = layer(layer(torch.cat(states[:-1]), None), None)
+    count = len(states) - 1
+    tokens = [apart(found[:, 1:], state[:, 1:]) for found, state in zip(hidden.chunk(count), states[1:], strict=True)]
+    embedded = model.albert.encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids, types))
+    return torch.stack(tokens).mean() + EMBEDDING * apart(embedded, states[0])
+
+
+def backward(
+    model: Student,
+    teacher: Teacher,
+    find_loss: Callable[[Student, States, Tensor, Tensor], Tensor],
+    batch: tuple[Tensor, Tensor],
+    share: float,
+) -> Tensor:
+    """Add the gradients of a batch, times ``share``, and return its loss times ``share``."""
+    device = model.device
+    ids, types = (part.to(device, non_blocking=True) for part in batch)
+    with torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad():
+            outputs = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True)
+        loss = find_loss(model, outputs.hidden_states, ids, types) * share
+    loss.backward()
+    return loss.detach()
 
 
 class Rate:
-    """Constant after a warm-up; falls to 0 in the last share of the time, or once the stop file appears."""
+    """Constant after a warm-up; falls to 0 in the last share of the run, or once the stop file appears.
 
-    def __init__(self, top: float, minutes: float, fall: float, stop: Path | None) -> None:
-        self.top, self.stop = top, stop
-        self.falling = minutes * 60 * fall
-        self.from_ = time.monotonic() + minutes * 60 - self.falling
-        self.is_stopping = False
+    The run ends after so many minutes or steps, whichever comes first.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.top, self.fall, self.stop = args.rate, args.fall, args.stop_file
+        self.seconds, self.steps = args.minutes * 60, args.steps
+        self.begun = time.monotonic()
+        self.done, self.falls_from = 0.0, 1 - args.fall
 
     def __call__(self, step: int) -> float:
-        now = time.monotonic()
-        if not self.is_stopping and self.stop is not None and self.stop.exists():
-            self.from_, self.is_stopping = min(self.from_, now), True
-        left = 1.0 if now < self.from_ else max(1 - (now - self.from_) / max(self.falling, 1.0), 0.0)
-        return self.top * left * min(1.0, (step + 1) / WARM_UP)
+        elapsed = time.monotonic() - self.begun
+        self.done = max(elapsed / self.seconds if self.seconds else 1.0, step / self.steps)
+        if self.done < self.falls_from and self.stop is not None and self.stop.exists():
+            self.falls_from = self.done
+        fallen = (self.done - self.falls_from) / self.fall if self.fall else float(self.done >= 1)
+        return self.top * min(1.0, 1 - fallen) * min(1.0, (step + 1) / WARM_UP)
 
     @property
-    def fallen(self) -> bool:
+    def is_falling(self) -> bool:
         """Whether the fall has begun."""
-        return time.monotonic() >= self.from_
+        return self.done >= self.falls_from
 
 
-def keep(model: AlbertForSequenceClassification, log: list[dict[str, float]], folder: Path) -> None:
-    """The model's folder with its log, whole."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save(model, partial)
-    (partial / "carried.json").write_text(json.dumps(log, indent=1))
+def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: Path) -> None:
+    """The model's folder in float16 with its log, whole: the folder has its name when all of it is written."""
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    halves = {name: value.half() for name, value in model.state_dict().items()}
+    copy = Student(model.config).half()
+    copy.load_state_dict(halves)
+    save(copy, temporary, tokenizer, shard=SHARD)
+    (temporary / "carried.json").write_text(json.dumps(log, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    temporary.rename(folder)
+
+
+def load(model: Student, folder: Path) -> None:
+    """Take the weights of an earlier state, in one file or several."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise SystemExit(f"{folder}: no weights (*.safetensors) to continue from")
+    model.load_state_dict({name: value.float() for file in files for name, value in load_file(file).items()})
 
 
 def main() -> None:
@@ -119,51 +182,58 @@ def main() -> None:
 
 def carry(args: argparse.Namespace, together: Together) -> None:
     """All of it, in one of the processes."""
+    rate = Rate(args)
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads or torch.get_num_threads())
-    rng = random.Random(args.seed + 1000 * together.rank)
-    tokenizer = load_tokenizer(LONGEST)
-    corpora = [pq.read_table(file, columns=["text"])["text"].to_pylist() for file in args.corpus]
-    teacher = Teacher(2)
-    teacher.eval().requires_grad_(False)
-    rows = passages(corpora, tokenizer, rng)
-    model = student_from(teacher, 2, word_counts(rows, teacher.bert.config.vocab_size), ["0", "1"]).train()
-    parameters = list(model.parameters())
+    corpus, folder = PackedCorpus.read(args.packed), args.packed / "teacher"
+    teacher = Teacher(2, folder).eval().requires_grad_(False)
+    counts = torch.bincount(torch.from_numpy(corpus.tokens[:5_000_000].astype("int64")), minlength=len(corpus.begins))
+    model = student_from(
+        teacher,
+        2,
+        counts.float(),
+        ["0", "1"],
+        attention="eager" if args.device == "cpu" else "sdpa",
+        width=min(WIDTH, teacher.bert.config.hidden_size),
+    ).train()
     if args.resume:
-        model.load_state_dict(load_file(args.resume / "model.safetensors"))
-    together.take_firsts([parameter.data for parameter in parameters])  # each counted the words of its own texts
+        load(model, args.resume)
+    teacher.to(args.device), model.to(args.device)
+    parameters = list(model.parameters())
+    together.take_firsts([parameter.data for parameter in parameters])
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    rate, begun, tokens, running = Rate(args.rate, args.minutes, args.fall, args.stop_file), time.monotonic(), 0, 0.0
+    dataset = Batches(corpus, args.longest, args.tokens, args.seed * 1000 + together.rank * 100)
+    is_parallel = {"prefetch_factor": 8} if args.workers else {}
+    batches = iter(DataLoader(dataset, None, num_workers=args.workers, pin_memory=args.device != "cpu", **is_parallel))
     log: list[dict[str, float]] = []
-    kept, saved = False, begun
-    for step, (ids, types) in enumerate(token_batches(rows, args.tokens)):
-        if (now := together.agreed(rate(step))) <= 0.0:
-            break
-        if together.first and rate.fallen and not kept:
-            keep(model, log, args.output / "before-fall")
+    write = partial(keep, model, log, tokenizer=folder)
+    tokens, running, kept, saved, step = 0, 0.0, False, time.monotonic(), 0
+    while (now := together.agreed(rate(step))) > 0.0:
+        if together.first and rate.is_falling and not kept:
+            write(args.output / "before-fall")
             kept = True
         for group in optimizer.param_groups:
             group["lr"] = now
-        loss = hidden_loss(model, teacher, ids, types)
-        loss.backward()
+        find_loss = local_loss if rate.done < args.local else whole_loss
+        drawn = [next(batches) for _ in range(args.batches)]
+        total = sum(backward(model, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
+        tokens += sum(ids.numel() for ids, _ in drawn) * together.size
         together.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
         optimizer.zero_grad()
-        tokens += ids.numel() * together.size
-        running += (loss.item() - running) / min(step + 1, 50)
-        if not together.first:
+        step += 1
+        if not together.first or (step > 1 and step % LOG_STEPS and rate(step) > 0):
             continue
-        if step % 50 == 49:
-            seconds = time.monotonic() - begun
-            log.append({"step": step + 1, "tokens": tokens, "loss": round(running, 4), "seconds": round(seconds)})
-            print(log[-1], f"rate {now:.1e}", f"{tokens / seconds:.0f} tokens/s", flush=True)
-        if time.monotonic() - saved > 300:
-            keep(model, log, args.output / "latest")
+        running, seconds = float(total), max(time.monotonic() - rate.begun, 1e-9)
+        log.append({"step": step, "tokens": tokens, "loss": round(running, 4), "seconds": round(seconds)})
+        print(log[-1], f"rate {now:.1e}", f"{tokens / seconds:.0f} tokens/s", flush=True)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            write(args.output / "latest")
             saved = time.monotonic()
     if together.first:
-        keep(model, log, args.output / "base")
-        print(f"end: {tokens:,} tokens, loss {running:.4f}")
+        write(args.output / "base")
+        print(f"end: {tokens:,} tokens in {step} steps, loss {running:.4f}")
 
 
 if __name__ == "__main__":

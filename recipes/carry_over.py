@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import AlbertForSequenceClassification
 
 from stream import TOKENS, batch_stream, text_stream
-from student import DEPTHS, every_depth, save, student_from
+from student import DEPTHS, apart, every_depth, save, student_from
 from teacher import Teacher, batches_by_length, load_tokenizer, mean_over, padded
 
 MAX_TOKENS = 64
@@ -33,12 +33,6 @@ def match(student: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """:func:`apart` over real tokens; the target of [CLS] is the mean of the tokens."""
     target, real = torch.cat([mean_over(target, mask)[:, None], target[:, 1:]], 1), mask.bool()
     return apart(student[real], target[real])
-
-
-def apart(student: Tensor, target: Tensor) -> Tensor:
-    """Squared error over the target's variance; both ``[..., width]``."""
-    student, target = student.float().flatten(0, -2), target.float().flatten(0, -2)
-    return ((student - target) ** 2).mean() / target.var(0).mean()
 
 
 def soft_answer(logits: Tensor, target: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from packed_corpus import PackedCorpus
+
 SHARE = 0.15  # of the tokens are masked
 LONGEST = 3  # words in an n-gram; n is drawn in proportion to 1/n
 IGNORED = -100
@@ -39,9 +41,8 @@ class Corpus:
     """A packed corpus (``pack.py``), from which batches are drawn at random."""
 
     def __init__(self, folder: Path, specials: Specials, tokens: int, seed: int) -> None:
-        self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
-        self.starts = np.load(folder / "starts.npy")
-        self.begins = np.load(folder / "words.npy")
+        packed = PackedCorpus.read(folder)
+        self.tokens, self.starts, self.begins = packed.tokens, packed.document_starts(), packed.begins
         self.specials, self.room = specials, tokens - 3  # [CLS] first [SEP] second [SEP]
         self.rng = np.random.default_rng(seed)
 

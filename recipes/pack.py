@@ -1,63 +1,92 @@
-"""Pack a corpus beforehand: every document as one run of token numbers in a file that training reads as memory.
+"""Pack a corpus beforehand: every document as one run of token numbers, cut into sentences, in small compressed files.
 
     python recipes/pack.py --corpus A.parquet B.parquet --tokenizer FOLDER --output PACKED
 
-Writes ``tokens.npy`` (uint16, all documents one after the other), ``starts.npy`` (where each begins, and the end) and
-``words.npy`` (which token numbers begin a word: masking takes whole words).
+With ``--teacher`` instead of ``--tokenizer`` it is what ``carry_general.py`` needs, also on a machine that lacks MiniLM
+and pyarrow. The form is described in ``packed_corpus.py``. Masking takes whole words, so ``words.npy`` says which
+tokens begin one.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from packed_corpus import PART, Packer
+from teacher import Teacher, minilm_folder
+
 FEWEST = 32  # tokens; shorter documents have no two segments to put in order
+SHARD = "20MB"  # of a file of the teacher's weights
 BLOCK = 256  # documents tokenised at once
-WORD = "▁"  # how SentencePiece marks the beginning of a word
+END = re.compile(r"(?<=[.!?])\s+|\n")  # of a sentence
+SENTENCE_PIECE, WORD_PIECE = "▁", "##"  # begins a word; continues one
 
 
-def documents(files: list[Path]) -> Iterator[list[str]]:
-    """Blocks of documents of all files."""
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(BLOCK, columns=["text"]):
-            yield [text for text in batch.column(0).to_pylist() if text and text.strip()]
+def documents(file: Path) -> Iterator[list[str]]:
+    """Blocks of the documents of a file."""
+    for batch in pq.ParquetFile(file).iter_batches(BLOCK, columns=["text"]):
+        yield [text.replace("<br />", "\n") for text in batch.column(0).to_pylist() if text and text.strip()]
 
 
-def pack(files: list[Path], tokenizer: Tokenizer, output: Path) -> tuple[int, int]:
+def words_begin(tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """``[vocabulary]``: which tokens begin a word."""
+    vocabulary = tokenizer.get_vocab()
+    continues = any(piece.startswith(WORD_PIECE) for piece in vocabulary)
+    begins = np.zeros(tokenizer.get_vocab_size(), bool)
+    for piece, number in vocabulary.items():
+        begins[number] = not piece.startswith(WORD_PIECE) if continues else piece.startswith(SENTENCE_PIECE)
+    return begins
+
+
+def sentence_lengths(text: str, offsets: list[tuple[int, int]]) -> list[int]:
+    """How many tokens each sentence of a text has; sentences without tokens are left out."""
+    ends = np.array([match.end() for match in END.finditer(text)])
+    sentence = np.searchsorted(ends, np.array([last - 1 for _, last in offsets]), side="right")
+    lengths = np.bincount(sentence)
+    return [int(length) for length in lengths if length]
+
+
+def pack(files: list[Path], tokenizer: Tokenizer, output: Path, part: int = PART) -> tuple[int, int]:
     """Write the packed corpus; ``(documents, tokens)``."""
     if tokenizer.get_vocab_size() > np.iinfo(np.uint16).max:
         raise SystemExit("the packed form holds token numbers up to 65,535; this vocabulary is larger")
-    output.mkdir(parents=True, exist_ok=True)
-    lengths: list[int] = []
-    with (output / "tokens.raw").open("wb") as raw:
-        for block in documents(files):
-            for encoding in tokenizer.encode_batch_fast(block, add_special_tokens=False):
+    packer = Packer(output, words_begin(tokenizer), part)
+    for source, file in enumerate(files):
+        for block in documents(file):
+            for text, encoding in zip(block, tokenizer.encode_batch(block, add_special_tokens=False), strict=True):
                 if len(encoding) >= FEWEST:
-                    raw.write(np.array(encoding.ids, np.uint16).tobytes())
-                    lengths.append(len(encoding))
-    if not lengths:
+                    packer.add(encoding.ids, sentence_lengths(text, encoding.offsets), source)
+    packer.flush()
+    if not packer.documents:
         raise SystemExit(f"no document of at least {FEWEST} tokens in {', '.join(map(str, files))}")
-    np.save(output / "tokens.npy", np.fromfile(output / "tokens.raw", np.uint16))
-    (output / "tokens.raw").unlink()
-    np.save(output / "starts.npy", np.concatenate(([0], np.cumsum(lengths))))
-    begins = np.zeros(tokenizer.get_vocab_size(), bool)
-    begins[[number for piece, number in tokenizer.get_vocab().items() if piece.startswith(WORD)]] = True
-    np.save(output / "words.npy", begins)
-    return len(lengths), sum(lengths)
+    return packer.documents, packer.tokens
+
+
+def export_teacher(output: Path) -> None:
+    """Write MiniLM in float16, in files that are small enough to be carried to another machine."""
+    Teacher(2).bert.half().save_pretrained(output, max_shard_size=SHARD)
+    for name in ("tokenizer.json", "vocab.txt"):
+        shutil.copy(minilm_folder() / name, output / name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", nargs="+", type=Path, required=True)
-    parser.add_argument("--tokenizer", type=Path, required=True, help="a folder with tokenizer.json")
+    parser.add_argument("--tokenizer", type=Path, help="a folder with tokenizer.json; without it MiniLM's is used")
+    parser.add_argument("--teacher", action="store_true", help="also write MiniLM, in float16, to OUTPUT/teacher")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    tokenizer = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
+    if args.teacher:
+        export_teacher(args.output / "teacher")
+    tokenizer = Tokenizer.from_file(str((args.tokenizer or minilm_folder()) / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     count, tokens = pack(args.corpus, tokenizer, args.output)

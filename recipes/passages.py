@@ -1,64 +1,134 @@
-"""What a base learns from: sentences, parts of them, passages and pairs of a corpus, in batches of one length."""
+"""What a base learns from: a packed corpus's sentences, parts of them, passages and pairs, in batches of one length."""
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from tokenizers import Tokenizer
+from numpy.typing import NDArray
 from torch import Tensor
 
-PART, PASSAGE, PAIR = 0.25, 0.25, 0.2  # how often a part of a sentence, a few sentences, two with a border between
-POOL = 4096  # passages that are put into batches together
-STRETCH = 4000  # characters of a text that are taken at a time
-Row = tuple[list[int], list[int]]
+from packed_corpus import PackedCorpus
+
+FEWEST = 3  # tokens of a sentence that is used
+STRETCH = 40  # sentences of a document that are taken at a time, so that a batch has many authors
+# How often a row is a part of a sentence, a passage, two neighbours, a sentence with a foreign one, and a sentence with
+# an altered copy of itself; else it is one sentence.
+PART, PASSAGE, NEXT, FOREIGN, COPY = 0.2, 0.3, 0.12, 0.08, 0.08
+DROPPED = 0.15  # of the words of an altered copy; as many change places
+
+Ids = NDArray[np.int64]
+Row = tuple[Ids, Ids]
+"""The token numbers and types of a row, ``[tokens]`` each."""
 
 
-def sentences(text: str) -> list[list[str]]:
-    """The words of its sentences, those of three words and more."""
-    cut = re.split(r"(?<=[.!?])\s+|<br />|\n", text)
-    return [words for each in cut if len(words := each.split()) >= 3]
+@dataclass(frozen=True)
+class Border:
+    """The tokens around segments: ``[CLS] first [SEP]`` and ``[CLS] first [SEP] second [SEP]``."""
+
+    cls: int
+    sep: int
 
 
-def pieces(text: str, rng: random.Random) -> Iterator[tuple[str, str | None]]:
-    """``(text, text_pair)`` in the sentences' order, each sentence in at most one."""
-    left = sentences(text)
-    at = 0
-    while at < len(left):
-        way, count = rng.random(), 1
+class Passages:
+    """Draws rows from a packed corpus, of at most ``longest`` tokens; every source has an equal part."""
+
+    def __init__(self, corpus: PackedCorpus, border: Border, longest: int, seed: int) -> None:
+        self.corpus, self.border, self.longest = corpus, border, longest
+        self.rng = np.random.default_rng(seed)
+        self.of_source = [np.flatnonzero(corpus.sources == source) for source in np.unique(corpus.sources)]
+        self._foreign: Ids = np.zeros(0, np.int64)  # a sentence of another document
+
+    def rows(self) -> Iterator[Row]:
+        """Without end."""
+        while True:
+            yield from self.of_document()
+
+    def of_document(self) -> Iterator[Row]:
+        """The rows of a stretch of one document, in its order, each sentence in at most one."""
+        rng, corpus = self.rng, self.corpus
+        documents = self.of_source[rng.integers(len(self.of_source))]
+        document = int(documents[rng.integers(len(documents))])
+        low, high = int(corpus.documents[document]), int(corpus.documents[document + 1])
+        first = int(rng.integers(low, max(low + 1, high - STRETCH + 1)))
+        starts = corpus.sentences[first : min(first + STRETCH, high) + 1]
+        sentences = [
+            corpus.tokens[begin:end].astype(np.int64)
+            for begin, end in zip(starts[:-1], starts[1:], strict=True)
+            if end - begin >= FEWEST
+        ]
+        at = 0
+        while at < len(sentences):
+            row, count = self._row(sentences, at)
+            yield row
+            at += count
+        if sentences:
+            self._foreign = sentences[int(rng.integers(len(sentences)))]
+
+    def _row(self, sentences: list[Ids], at: int) -> tuple[Row, int]:
+        """The next row, and how many sentences it takes."""
+        way, here = self.rng.random(), sentences[at]
         if way < PART:
-            words = left[at]
-            length = rng.randint(2, len(words))
-            first = rng.randint(0, len(words) - length)
-            yield " ".join(words[first : first + length]), None
-        elif way < PART + PASSAGE:
-            count = rng.randint(2, 5)
-            yield " ".join(word for words in left[at : at + count] for word in words), None
-        elif way < PART + PASSAGE + PAIR and at + 1 < len(left):
-            count = 2
-            yield " ".join(left[at]), " ".join(left[at + 1])
-        else:
-            yield " ".join(left[at]), None
-        at += count
+            return self._join(self._part(here)), 1
+        way -= PART
+        if way < PASSAGE:
+            count = self._passage_length(sentences, at)
+            return self._join(np.concatenate(sentences[at : at + count])), count
+        way -= PASSAGE
+        if way < NEXT and at + 1 < len(sentences):
+            pair = [here, sentences[at + 1]]
+            if self.rng.random() < 0.5:
+                pair.reverse()
+            return self._join(*pair), 2
+        way -= NEXT
+        if way < FOREIGN and len(self._foreign):
+            return self._join(here, self._foreign), 1
+        way -= FOREIGN
+        if way < COPY:
+            return self._join(here, self._alter(here)), 1
+        return self._join(here), 1
 
+    def _passage_length(self, sentences: list[Ids], at: int) -> int:
+        """A number of sentences whose tokens reach a length drawn evenly on a logarithmic scale."""
+        target = np.exp(self.rng.uniform(np.log(16), np.log(self.longest)))
+        count = tokens = 0
+        while at + count < len(sentences) and tokens < target:
+            tokens += len(sentences[at + count])
+            count += 1
+        return count
 
-def passages(corpora: list[list[str]], tokenizer: Tokenizer, rng: random.Random) -> Iterator[Row]:
-    """Without end: ``(ids, types)`` of pieces; every file has an equal part.
+    def _words(self, ids: Ids) -> list[Ids]:
+        return np.split(ids, np.flatnonzero(self.corpus.begins[ids[1:]]) + 1)
 
-    Books are thousands of sentences long: only a stretch is taken at a time, so that a batch has many authors.
-    """
-    while True:
-        pool: list[tuple[str, str | None]] = []
-        while len(pool) < POOL:
-            text = rng.choice(rng.choice(corpora))
-            begin = rng.randint(0, max(0, len(text) - STRETCH))
-            pool += pieces(text[begin : begin + STRETCH], rng)
-        rng.shuffle(pool)
-        inputs = [first if second is None else (first, second) for first, second in pool]
-        for encoded in tokenizer.encode_batch(inputs):
-            yield encoded.ids, encoded.type_ids
+    def _part(self, ids: Ids) -> Ids:
+        """Some words of a sentence, one after the other."""
+        words = self._words(ids)
+        length = int(self.rng.integers(1, len(words) + 1))
+        first = int(self.rng.integers(0, len(words) - length + 1))
+        return np.concatenate(words[first : first + length])
+
+    def _alter(self, ids: Ids) -> Ids:
+        """The sentence with some words dropped and some in other places."""
+        words = self._words(ids)
+        kept = [word for word in words if self.rng.random() >= DROPPED] or words
+        order = np.arange(len(kept)) + np.where(
+            self.rng.random(len(kept)) < DROPPED, self.rng.normal(0, 4, len(kept)), 0
+        )
+        return np.concatenate([kept[i] for i in np.argsort(order, kind="stable")])
+
+    def _join(self, first: Ids, second: Ids | None = None) -> Row:
+        """A row of one or two segments; the longer one is cut until the row fits."""
+        cls, sep = [self.border.cls], [self.border.sep]
+        if second is None:
+            ids = np.concatenate((cls, first[: self.longest - 2], sep))
+            return ids, np.zeros(len(ids), np.int64)
+        room = self.longest - 3
+        of_first = min(len(first), max(room // 2, room - len(second)))
+        second = second[: room - of_first]
+        ids = np.concatenate((cls, first[:of_first], sep, second, sep))
+        return ids, (np.arange(len(ids)) >= of_first + 2).astype(np.int64)
 
 
 def token_batches(rows: Iterator[Row], tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -69,4 +139,5 @@ def token_batches(rows: Iterator[Row], tokens: int) -> Iterator[tuple[Tensor, Te
         same.append(row)
         if len(same) * len(row[0]) >= tokens:
             del waiting[len(row[0])]
-            yield torch.tensor([ids for ids, _ in same]), torch.tensor([types for _, types in same])
+            ids, types = (torch.from_numpy(np.stack(part)) for part in zip(*same, strict=True))
+            yield ids, types

@@ -24,13 +24,18 @@ def factorised(table: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tenso
     return (table - mean) @ basis.T, basis, mean
 
 
-def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[str]) -> AlbertForSequenceClassification:
-    """The shared-layer student in its starting state."""
+def student_from(
+    teacher: Teacher, classes: int, counts: Tensor, labels: list[str], *, attention: str = "eager", width: int = WIDTH
+) -> AlbertForSequenceClassification:
+    """The shared-layer student in its starting state.
+
+    On a CPU the eager ``attention`` is best: the fused kernel's backward is four times slower on short rows.
+    """
     bert = teacher.bert.config
     model = AlbertForSequenceClassification._from_config(
         AlbertConfig(
             vocab_size=bert.vocab_size,
-            embedding_size=WIDTH,
+            embedding_size=width,
             hidden_size=bert.hidden_size,
             num_hidden_layers=DEPTHS,
             num_attention_heads=bert.num_attention_heads,
@@ -47,12 +52,12 @@ def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[st
             id2label=dict(enumerate(labels)),
             label2id={name: i for i, name in enumerate(labels)},
         ),
-        attn_implementation="eager",  # on a CPU the fused kernel's backward is four times slower on short rows
+        attn_implementation=attention,
     )
     theirs, albert = teacher.bert.embeddings, model.albert
     with torch.no_grad():
         words = theirs.word_embeddings.weight + theirs.token_type_embeddings.weight[0]
-        codes, basis, mean = factorised(words, counts, WIDTH)
+        codes, basis, mean = factorised(words, counts, width)
         scale = codes.std()  # ALBERT norms the small vectors: keep them near what the norm expects
         ours = albert.embeddings
         ours.word_embeddings.weight.copy_(codes / scale)
@@ -61,7 +66,7 @@ def student_from(teacher: Teacher, classes: int, counts: Tensor, labels: list[st
         ours.token_type_embeddings.weight.copy_((types - types[0]) @ basis.T / scale)
         albert.encoder.embedding_hidden_mapping_in.weight.copy_(basis.T * scale)
         albert.encoder.embedding_hidden_mapping_in.bias.copy_(mean)
-        source = teacher.bert.encoder.layer[2]
+        source = teacher.bert.encoder.layer[len(teacher.bert.encoder.layer) // 2 - 1]
         layer = albert.encoder.albert_layer_groups[0].albert_layers[0]
         for to, origin in (
             (layer.attention.query, source.attention.self.query),
@@ -93,10 +98,19 @@ def every_depth(
     return hidden
 
 
-def save(model: AlbertForSequenceClassification, output: Path) -> None:
-    model.save_pretrained(output)
+def apart(student: Tensor, target: Tensor) -> Tensor:
+    """Squared error over the target's variance; both ``[..., width]``."""
+    student, target = student.float().flatten(0, -2), target.float().flatten(0, -2)
+    return ((student - target) ** 2).mean() / target.var(0).mean()
+
+
+def save(
+    model: AlbertForSequenceClassification, output: Path, tokenizer: Path | None = None, *, shard: str = "5GB"
+) -> None:
+    """Write the model, in files of at most ``shard``, with the tokenizer of a folder, by default MiniLM's package."""
+    model.save_pretrained(output, max_shard_size=shard)
     for name in ("tokenizer.json", "vocab.txt"):
-        shutil.copy(minilm_folder() / name, output / name)
+        shutil.copy((minilm_folder() if tokenizer is None else tokenizer) / name, output / name)
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     tokens = {f"{k}_token": f"[{k.upper()}]" for k in ("cls", "sep", "pad", "unk", "mask")}
     (output / "tokenizer_config.json").write_text(json.dumps(settings | tokens, indent=1))

@@ -15,7 +15,6 @@ import random
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
@@ -32,6 +31,7 @@ def minilm_folder() -> Path:
 
 
 def load_tokenizer(max_length: int) -> Tokenizer:
+    """MiniLM's tokenizer; texts are cut to ``max_length`` tokens."""
     tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
@@ -60,9 +60,11 @@ def batches_by_length(lengths: list[int], tokens: int, shuffler: random.Random) 
 class Teacher(nn.Module):
     """MiniLM with a classification head over the mean of the tokens."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, folder: Path | None = None) -> None:
+        """Read MiniLM from ``folder``, by default from its package."""
         super().__init__()
-        self.bert = BertModel.from_pretrained(str(minilm_folder()), add_pooling_layer=False, dtype=torch.float32)
+        folder = minilm_folder() if folder is None else folder
+        self.bert = BertModel.from_pretrained(str(folder), add_pooling_layer=False, dtype=torch.float32)
         self.pooler = nn.Linear(self.bert.config.hidden_size, self.bert.config.hidden_size)
         self.classifier = nn.Linear(self.bert.config.hidden_size, classes)
 
@@ -95,6 +97,8 @@ def accuracy(model: Teacher, rows: list[list[int]], labels: list[int]) -> float:
 
 
 def main() -> None:
+    import pyarrow.parquet as pq  # here: the other machine that imports Teacher may lack it
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--validation", type=Path, required=True)

@@ -53,7 +53,10 @@ def packed(tmp_path, tokenizer, recipes):
         [tmp_path / "corpus.parquet"], Tokenizer.from_file(str(tokenizer / "tokenizer.json")), tmp_path / "packed"
     )
     assert count == 3  # three words are no document
-    assert tokens == len(np.load(tmp_path / "packed" / "tokens.npy")) == np.load(tmp_path / "packed" / "starts.npy")[-1]
+    from packed_corpus import PackedCorpus
+
+    corpus = PackedCorpus.read(tmp_path / "packed")
+    assert tokens == len(corpus.tokens) == corpus.sentences[-1] == corpus.document_starts()[-1]
     return tmp_path / "packed"
 
 

@@ -1,0 +1,110 @@
+"""Carrying a teacher over into a base, at toy size: packed texts in, float16 weights in small files out, and again."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertConfig, BertModel
+
+from elbert import Classifier
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+VOCABULARY = 120
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """A corpus of random tokens and a teacher of six small layers."""
+    monkeypatch.syspath_prepend(str(RECIPES))
+    from packed_corpus import Packer
+
+    rng = np.random.default_rng(0)
+    packer = Packer(tmp_path / "packed", np.ones(VOCABULARY, bool))
+    for source in (0, 1):
+        for _ in range(20):
+            lengths = rng.integers(3, 12, 8).tolist()
+            packer.add(rng.integers(4, 100, sum(lengths)).tolist(), lengths, source)
+    packer.flush()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 6}
+    config = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=64, **sizes)
+    teacher = tmp_path / "packed" / "teacher"
+    BertModel(config, add_pooling_layer=False).half().save_pretrained(teacher, max_shard_size="10KB")
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        *(f"w{i}" for i in range(99)),
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *(f"w{i}" for i in range(100, 116)),
+    ]
+    (teacher / "vocab.txt").write_text("\n".join(pieces))
+    (teacher / "tokenizer.json").write_text(json.dumps(tokenizer_json(pieces)))
+    return tmp_path / "packed"
+
+
+def tokenizer_json(pieces):
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+    return json.loads(tokenizer.to_str())
+
+
+def carry(packed, output, *arguments, monkeypatch):
+    fixed = ["--packed", packed, "--output", output, "--device", "cpu", "--tokens", 128, "--longest", 32]
+    monkeypatch.setattr(sys, "argv", ["carry_general.py", *map(str, [*fixed, *arguments])])
+    runpy.run_path(str(RECIPES / "carry_general.py"), run_name="__main__")
+
+
+@pytest.mark.parametrize("local", [0, 1])
+def test_a_base_learns_and_a_later_run_continues(packed, tmp_path, monkeypatch, capsys, local):
+    options = ["--steps", 30, "--fall", 0.5, "--rate", 0.1, "--batches", 2, "--local", local]
+    carry(packed, tmp_path / "out", *options, monkeypatch=monkeypatch)
+    log = json.loads((tmp_path / "out" / "base" / "carried.json").read_text())
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert "tokens in" in capsys.readouterr().out
+    weights = {k: v for f in (tmp_path / "out" / "base").glob("*.safetensors") for k, v in load_file(f).items()}
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    assert (tmp_path / "out" / "before-fall").is_dir()
+    assert len(Classifier.load(tmp_path / "out" / "base", device="cpu").predict(["w1 w2 w3"])) == 1
+
+    carry(packed, tmp_path / "more", "--minutes", 0, "--resume", tmp_path / "out" / "base", monkeypatch=monkeypatch)
+    again = {k: v for f in (tmp_path / "more" / "base").glob("*.safetensors") for k, v in load_file(f).items()}
+    assert all(torch.equal(again[name], value) for name, value in weights.items())
+
+
+def test_depths_that_learn_apart_learn_the_teachers_next_state(packed):
+    """A student whose layer, applied twice, is the teacher's has no loss but the embedding's."""
+    from carry_general import local_loss, whole_loss
+    from student import student_from
+    from teacher import Teacher
+
+    teacher = Teacher(2, packed / "teacher").eval()
+    model = student_from(teacher, 2, torch.ones(VOCABULARY), ["0", "1"], width=16).eval()
+    ids = torch.randint(4, 100, (3, 9))
+    types = torch.zeros_like(ids)
+    with torch.no_grad():
+        hidden = [torch.randn(3, 9, 16)]
+        layer = model.albert.encoder.albert_layer_groups[0]
+        for _ in range(6):
+            hidden.append(layer(layer(hidden[-1], None), None))
+        loss = local_loss(model, tuple(hidden), ids, types)
+        embedded = model.albert.encoder.embedding_hidden_mapping_in(model.albert.embeddings(ids, types))
+        from student import apart
+
+        assert loss.item() == pytest.approx(0.2 * apart(embedded, hidden[0]).item(), abs=1e-5)
+        assert whole_loss(model, tuple(hidden), ids, types).item() > loss.item()
+
+
+def test_a_folder_without_weights_cannot_be_continued(packed, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match="no weights"):
+        carry(packed, tmp_path / "out", "--resume", tmp_path / "empty", monkeypatch=monkeypatch)
