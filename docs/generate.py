@@ -346,14 +346,26 @@ def describe_object(name: str, value: Any) -> str:
     return part
 
 
+SHOWN = {  # the methods of public classes that are part of the interface
+    "Classifier": (
+        *("load", "predict", "stream", "predict_proba", "evaluate", "calibrate", "compare", "explain", "save"),
+        *("push_to_hub", "labels", "depths"),
+    ),
+    "ElbertClassifier": ("fit", "predict", "predict_proba"),
+    "Prediction": ("to_dict",),
+}
+
+
 def methods(kind: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties with a docstring, in the order of the class."""
-    if kind.__name__ not in ("Classifier", "Policy"):
+    """Public methods and properties with a docstring: those that are named, or of a policy all."""
+    if kind.__name__ not in ("Policy", *SHOWN):
         return
-    for name, member in vars(kind).items():
-        if not name.startswith("_") and not isinstance(member, (int, str)) and inspect.getdoc(member):
-            if kind.__name__ == "Classifier" and name not in ("load", "predict", "stream", "labels", "depths"):
-                continue
+    names = SHOWN.get(kind.__name__) or [
+        name for name, member in vars(kind).items() if not name.startswith("_") and not isinstance(member, (int, str))
+    ]
+    for name in names:
+        member = inspect.getattr_static(kind, name)
+        if inspect.getdoc(member):
             yield name, member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
 
 

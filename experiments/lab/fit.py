@@ -18,8 +18,9 @@ from elbert.model.precision import is_fast
 from elbert.tasks import TASKS
 from elbert.tokenization import Tokeniser
 from elbert.training.arguments import parse_arguments
+from elbert.training.depth_report import DepthReport
 from elbert.training.features import Collator, load_features
-from elbert.training.metrics import DepthReport, build_metrics
+from elbert.training.metrics import build_metrics
 from elbert.training.run import load_starting_model, save
 from elbert.training.trainer import ElbertTrainer, use_fast_forms
 from lab.parts import Prepared

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from elbert.exits import Policy, policy, replay
     from elbert.model.reference.albert import ElbertForSequenceClassification
     from elbert.prediction import Prediction
+    from elbert.training.entry import train
+    from elbert.training.estimator import ElbertClassifier
 
 __version__ = "0.1.0"
 
@@ -21,6 +23,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Classifier": "elbert.classifier",
     "ConditionsWarning": "elbert.bundle",
+    "ElbertClassifier": "elbert.training.estimator",
     "ElbertForSequenceClassification": "elbert.model.reference.albert",
     "Policy": "elbert.exits",
     "Prediction": "elbert.prediction",
@@ -28,6 +31,7 @@ _MODULES = {
     "load_outputs": "elbert.evaluation",
     "policy": "elbert.exits",
     "replay": "elbert.exits",
+    "train": "elbert.training.entry",
 }
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "Classifier",
     "ConditionsWarning",
     "DataError",
+    "ElbertClassifier",
     "ElbertError",
     "ElbertForSequenceClassification",
     "InputError",
@@ -48,6 +53,7 @@ __all__ = [
     "load_outputs",
     "policy",
     "replay",
+    "train",
 ]
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from elbert.bundle import Bundle, ConditionsWarning, bundled_model
+from elbert.classifier_methods import ClassifierMethods
 from elbert.engine import (
     Capacity,
     Engine,
@@ -29,7 +32,7 @@ from elbert.exits import Policy, check_policy
 from elbert.inference import Exits, build_predictions, check_tokens
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
 from elbert.model.isolation import use_threads
-from elbert.prediction import Prediction
+from elbert.prediction import Prediction, Predictions
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_texts
 
@@ -38,10 +41,11 @@ Dtype = Literal["auto"] | Precision
 # Enough rows for matrix products at their full rate, and few enough for the caches of the device.
 DEFAULT_CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
 REFILL = 1 / 8  # share of the places that must be free before new texts start
+LONG = 1000  # texts from which a call shows its progress
 MAX_THREADS = 1024  # OpenMP ends the process if it cannot start so many
 
 
-class Classifier:
+class Classifier(ClassifierMethods):
     """An ALBERT classifier that stops each text at the depth where its answer is settled.
 
     >>> classifier = Classifier.load()
@@ -81,6 +85,7 @@ class Classifier:
         self.threads = check_threads(threads)
         self._process = os.getpid()
         self._folder = bundle.folder.absolute()  # now: the working directory may change
+        self._temporary: object = None
 
     def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[type[Classifier], dict[str, Any]]]:
         """Pickle and copy the settings only: the copy loads the same folder again."""
@@ -145,6 +150,28 @@ class Classifier:
         classifier.policy = classifier.resolve_policy(bundle.default if policy is None else policy)
         return classifier
 
+    def __repr__(self) -> str:
+        """Return folder, policy and precision in one line."""
+        device = self.backend.device
+        return f"<Classifier {str(self._folder)!r}, policy {str(self.policy)!r}, {self.dtype} on {device}>"
+
+    def _repr_html_(self) -> str:
+        """Return the summary that notebooks show."""
+        from elbert import _html
+
+        config, points = self.bundle.config, self.bundle.points
+        shown = ", ".join(self.labels[: _html.MAX_ROWS]) + (", …" if len(self.labels) > _html.MAX_ROWS else "")
+        rows = [
+            ("model", self._folder),
+            ("encoder", f"{config.backbone.title}, {self.depths} depths"),
+            ("labels", shown),
+            ("policy", self.policy),
+            ("operating points", ", ".join(points) or "none: it runs to full depth until a policy is named"),
+            ("precision", f"{self.dtype} on {self.backend.device}"),
+            ("longest text", f"{self.tokeniser.max_length} tokens"),
+        ]
+        return _html.table((), rows, caption="elbert classifier")
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Label names in index order."""
@@ -155,9 +182,7 @@ class Classifier:
         """The largest depth."""
         return self.bundle.config.depths
 
-    def predict(
-        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
-    ) -> list[Prediction]:
+    def predict(self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False) -> Predictions:
         """Return one prediction per text or pair ``(text, text_pair)``, in order.
 
         ``texts`` is a list, any other iterable, or the column of a table: ``df["text"]``. An empty second text is none.
@@ -167,7 +192,30 @@ class Classifier:
                 strings, or the model cannot take a text.
             PolicyError: the policy cannot be read.
         """
-        return list(self.stream(texts, policy, trace=trace))
+        predictions = self.stream(texts, policy, trace=trace)
+        if not isinstance(texts, Sized) or len(texts) < LONG:
+            return Predictions(predictions)
+        from elbert._progress import show_progress
+
+        with show_progress("predict", len(texts)) as advance:
+            return Predictions(advance_each(predictions, advance))
+
+    def __call__(
+        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
+    ) -> Predictions:
+        """Return what :meth:`predict` returns."""
+        return self.predict(texts, policy, trace=trace)
+
+    def predict_proba(self, texts: Iterable[Text], policy: str | Policy | None = None) -> NDArray[np.float32]:
+        """Return ``[texts, labels]``: the probability of each label, in the order of :attr:`labels`.
+
+        For a regression the one column has the value. Each text's probabilities are those at the depth of its exit.
+
+        Raises:
+            InputError, PolicyError: as for :meth:`predict`.
+        """
+        rows = [list(prediction.scores.values()) for prediction in self.predict(texts, policy)]
+        return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
 
     def stream(
         self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
@@ -246,6 +294,10 @@ class Classifier:
         step_context = partial(use_threads, self.threads)
         return run_engine(engine, source, policy, min_waiting=self.capacity.rows, step_context=step_context)
 
+    def keep_alive(self, resource: object) -> None:
+        """Keep an object, such as the temporary folder of the model, as long as this classifier."""
+        self._temporary = resource
+
     def resolve_policy(self, policy: str | Policy | None) -> Policy:
         """Return the policy of a spec or an operating point's name; None is this classifier's own policy.
 
@@ -297,6 +349,13 @@ def check_threads(threads: int | None) -> int | None:
     return None if threads is None else _check_positive("threads", threads, MAX_THREADS)
 
 
+def advance_each(predictions: Iterable[Prediction], advance: Callable[[int], object]) -> Iterator[Prediction]:
+    """Yield predictions, and count each."""
+    for prediction in predictions:
+        yield prediction
+        advance(1)
+
+
 def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Prediction]:
     """Yield the predictions before the first error, and raise it."""
     with closing(results):  # at once: an error that is kept keeps this frame, and with it the thread of a live stream
@@ -308,8 +367,12 @@ def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Predict
 
 def name_text(error: Exception, number: int) -> Exception:
     """Return an error of a text with its position in the input."""
+    if not isinstance(error, InputError):
+        return error
     name = f"text {number}"
-    return type(error)(f"{name}: {error}") if isinstance(error, InputError) and name not in str(error) else error
+    named = error if name in str(error) else type(error)(f"{name}: {error}")
+    named.text = number
+    return named
 
 
 def _check_positive(name: str, value: int, maximum: int | None = None) -> int:

@@ -61,7 +61,7 @@ def test_blocks_have_a_language_and_a_known_marker(page):
 def test_blocks_run(page, reader, monkeypatch, capsys):
     """The blocks of a page run one after another in one folder and one namespace."""
     shell, namespace = Shell(monkeypatch), {}
-    if "--output my-model" not in page.read_text(encoding="utf-8"):
+    if not re.search(r'--output my-model|output="my-model"', page.read_text(encoding="utf-8")):
         write_bundle(Path("my-model"))
     for block in blocks(page, "python", *SHELLS):
         if block.marker in ("not run", "server"):

@@ -7,12 +7,14 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 LAYERS = (  # an import leads to a lower layer, or stays in its own package
-    ("errors", "prediction", "_optional", "_atomic", "_display", "_model_files", "_settings", "web"),
+    ("_html",),
+    ("errors", "prediction", "_optional", "_atomic", "_display", "_model_files", "_progress", "_settings", "web"),
     ("data", "exits"),
     ("tasks",),
     ("model", "tokenization"),
     ("inference", "bundle"),
     ("engine",),
+    ("classifier_methods",),
     ("classifier",),
     ("evaluation",),
     ("training", "explain", "calibration", "comparison", "serving", "export"),
@@ -25,7 +27,8 @@ MODULES = {
     ".".join(("elbert", *file.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): file
     for file in FILES
 }
-FACES = {"elbert", "elbert.__main__"}  # the public face exports every package
+METHODS = "elbert.classifier_methods"  # the methods of the public class that lead to higher packages
+FACES = {"elbert", "elbert.__main__", METHODS}  # the public face exports every package
 
 
 def imported_names(code: str) -> list[str]:
@@ -90,6 +93,14 @@ def test_imports_point_down(module):
     assert package in LAYER, f"{package} is a new package: give it a layer here and in ARCHITECTURE.md"
     wrong = [other for other in imported_modules(module) if not is_allowed(package, package_of(other))]
     assert not wrong, f"{package} (layer {LAYER[package]}) imports {', '.join(wrong)}"
+
+
+def test_the_face_imports_higher_packages_only_when_they_are_used():
+    """At the top of the file, only what lies below; the rest inside functions, or for type checkers."""
+    tree = ast.parse(MODULES[METHODS].read_text())
+    top = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = {package_of(module_of(name, MODULES)) for name in imported_names("\n".join(top))}
+    assert all(is_allowed(package_of(METHODS), package) for package in found), found
 
 
 def test_no_file_imports_itself_through_others():

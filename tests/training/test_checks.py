@@ -14,7 +14,7 @@ from elbert.cli.main import main
 from elbert.errors import InputError
 from elbert.training import run as run_module
 from elbert.training.checks import RANGES, REQUIRED, is_write_error
-from elbert.training.metrics import DepthReport
+from elbert.training.depth_report import DepthReport
 from tiny import write_bundle
 
 # Flags, and what the one line says. Packages named here are not installed where the tests run.

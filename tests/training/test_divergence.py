@@ -116,7 +116,7 @@ def test_a_loss_that_is_not_finite_ends_training_at_once(tmp_path, loss, fp16, s
 
     from rich.console import Console
 
-    from elbert.training.metrics import DepthReport
+    from elbert.training.depth_report import DepthReport
 
     printed, control, theirs = io.StringIO(), TrainerControl(should_save=True), arguments(tmp_path)
     theirs.fp16 = fp16
@@ -157,7 +157,7 @@ def test_the_record_is_json_even_where_an_exit_weight_is_nan(tmp_path):
         def save(self, folder):
             pass
 
-    run_module.save(trainer, NoTokeniser(), tmp_path / "out", {"eval_area": 0.5}, trainer.objective)
+    run_module.save(trainer, NoTokeniser(), tmp_path / "out", {"eval_area": 0.5}, trainer.objective, {})
 
     def refuse(name):
         raise AssertionError(name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -91,12 +92,26 @@ def test_learned_weights_are_printed_and_recorded(trained):
     assert sum(weights) == pytest.approx(6)
     assert weights[:-1] != pytest.approx([0.1 + 0.9 * 0.98201] * 5, abs=1e-4)
     lines = output.splitlines()
-    depth, score, weight = lines[-3:]
+    depth, score, _ = lines[-3:]
     assert depth.split() == ["depth", *"123456"]
     assert len(score.split()) == 7
-    assert [float(w) for w in weight.split()[1:]] == pytest.approx(weights, abs=0.0051)
-    assert sum("area" in line for line in lines) == 13  # twelve epochs, and what was kept
-    assert "collapsed" not in output.split("epoch 12.00")[-1]
+    printed = [[float(w) for w in line.split()[1:]] for line in lines if line.startswith("weight ")]
+    assert any(row == pytest.approx(weights, abs=0.0051) for row in printed)  # those of the kept checkpoint
+    assert "collapsed" not in output.split("epoch 12 of 12")[-1]
+
+
+def test_there_is_one_report_for_each_epoch(trained):
+    """In words, with the loss of one depth on average, and without the lines of other libraries."""
+    lines = trained[2].splitlines()
+    reports = [line for line in lines if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in reports] == [f"epoch {n} of 12" for n in range(1, 13)]
+    form = r"accuracy [\d.]+% at full depth, [\d.]+% on average over depths; loss (\S+) \(mean of the depths\)"
+    losses = [float(re.search(form, line)[1]) for line in reports]
+    assert all(0 < loss < 1.5 for loss in losses)  # log 2 is 0.69; the sum over six depths is above 3 at first
+    assert all(re.search(r"; about \d+ (s|min) left$", line) for line in reports[:-1])
+    assert "left" not in reports[-1]
+    known = ("epoch ", "depth ", "score ", "weight ", "warning: ", "the exit head is new")
+    assert all(line.startswith(known) for line in lines)
 
 
 def test_a_plain_encoder_can_be_trained(tmp_path):

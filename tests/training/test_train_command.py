@@ -48,7 +48,9 @@ def test_a_run_tells_what_it_wrote(files, capsys):
     assert call(files, "--weighting", "learned", "--learning_rate", "1e-3") == 0
     out, err = capsys.readouterr()
     metrics = record_of(files / "out")["metrics"]
-    assert out == f"{files / 'out'}: area {metrics['eval_area']:.4f} on {files / 'dev.jsonl'}\n"
+    full, area = (f"{metrics[name]:.1%}" for name in ("eval_accuracy", "eval_area"))
+    scores = f"accuracy {full} at full depth, {area} on average over depths"
+    assert out == f"{files / 'out'}: {scores}, on {files / 'dev.jsonl'}\n"
     assert "depth      1     2     3     4     5     6" in err
     assert Classifier.load(files / "out").labels == ("negative", "positive")
 

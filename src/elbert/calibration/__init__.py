@@ -11,6 +11,7 @@ from elbert.calibration.certify import (
     min_texts,
     order_candidates,
 )
+from elbert.calibration.parts import DataPart, DataParts, make_parts
 from elbert.calibration.search import (
     CertifiedRisk,
     Goal,
@@ -21,10 +22,13 @@ from elbert.calibration.search import (
     find_most_accurate,
     measure_policy,
 )
+from elbert.calibration.storage import hash_data, make_goal, store_point
 
 __all__ = [
     "CertifiedPolicy",
     "CertifiedRisk",
+    "DataPart",
+    "DataParts",
     "Goal",
     "Loss",
     "MaxDrop",
@@ -35,7 +39,11 @@ __all__ = [
     "compute_p_value",
     "find_fastest",
     "find_most_accurate",
+    "hash_data",
+    "make_goal",
+    "make_parts",
     "measure_policy",
     "min_texts",
     "order_candidates",
+    "store_point",
 ]

@@ -39,6 +39,8 @@ def iterate_examples(data: object, labels: object = None, *, source: str = "data
         if labels is not None:
             raise InputError("the labels of a file are in its column label: leave out labels, or pass texts")
         return read_examples(os.fspath(data))
+    if labels is None and isinstance(data, list) and data and all(isinstance(row, Example) for row in data):
+        return iter(data)
     if labels is None and isinstance(data, tuple) and len(data) == 2:
         data, labels = data
     return check_records(_find_rows(data, labels, source), source, None)

@@ -1,20 +1,22 @@
-"""Texts and targets of data from Python: files, tables, rows, or texts and labels."""
+"""Texts and targets of data from Python and of files, and their outputs; errors name the row."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from elbert.classifier import Classifier
-from elbert.data import is_missing, iterate_examples
-from elbert.errors import DataError
+from elbert.data import Example, is_missing, iterate_examples
+from elbert.errors import BadRow, DataError, InputError
+from elbert.evaluation.outputs import Outputs, collect
 from elbert.evaluation.targets import Targets, read_targets
-from elbert.tokenization.tokens import Text
 
 
 def read_data(
     classifier: Classifier, data: Any, labels: Any = None, *, source: str = "data"
-) -> tuple[list[Text], Targets | None]:
-    """Return texts, and their targets; None for the targets where no text has a label.
+) -> tuple[list[Example], Targets | None]:
+    """Return examples, and their targets; None for the targets where no example has a label.
 
     Raises:
         BadRow: a row has no text, or has no valid label where others have one.
@@ -23,8 +25,53 @@ def read_data(
     examples = list(iterate_examples(data, labels, source=source))
     if not examples:
         raise DataError(f"{source} has no texts")
-    texts = [example.content() for example in examples]
     if all(is_missing(example.label) for example in examples):
-        return texts, None
-    _, targets = read_targets(examples, classifier.labels, classifier.bundle.config.task)
-    return texts, targets
+        return examples, None
+    return read_targets(examples, classifier.labels, classifier.bundle.config.task)
+
+
+def collect_examples(
+    classifier: Classifier,
+    examples: Sequence[Example],
+    targets: Targets | None,
+    skip_bad: Callable[[BadRow], None] | None = None,
+) -> tuple[list[Example], Outputs]:
+    """Run examples once at full depth; return those that have outputs, and the outputs (:func:`collect`).
+
+    An example that the model cannot take, such as one whose outputs are NaN, is a bad row.
+
+    Raises:
+        BadRow: the model cannot take an example, and there is no ``skip_bad``.
+        DataError: it can take none.
+    """
+    failed = set[int]()
+
+    def skip(number: int, error: Exception) -> None:
+        if not isinstance(error, InputError):
+            raise error
+        bad = examples[number].bad_row(str(error))
+        if skip_bad is None:
+            raise bad from error
+        failed.add(number)
+        skip_bad(bad)
+
+    with name_rows(examples):
+        outputs = collect(classifier, [example.content() for example in examples], targets, on_failure=skip)
+    if not len(outputs):
+        raise DataError("the model cannot take any of these texts; elbert predict names the reason for each")
+    return [example for number, example in enumerate(examples) if number not in failed], outputs
+
+
+@contextmanager
+def name_rows(examples: Sequence[Example]) -> Iterator[None]:
+    """Name the row of an error of one text, where the texts of these examples are classified.
+
+    Raises:
+        BadRow: a text cannot be classified.
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.text is None:
+            raise
+        raise examples[error.text].bad_row(str(error).removeprefix(f"text {error.text}: ")) from error

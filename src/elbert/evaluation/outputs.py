@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._atomic import open_atomic
-from elbert.classifier import Classifier
-from elbert.errors import DataError, InputError
+from elbert._progress import show_progress
+from elbert.classifier import Classifier, name_text
+from elbert.engine import TokenList
+from elbert.errors import DataError, ElbertError, InputError
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
 from elbert.exits import FULL, Replay
 from elbert.tasks import TASKS, Task
-from elbert.tokenization.tokens import Text, list_texts
+from elbert.tokenization.tokens import Text, Tokens, list_texts
 
 __all__ = ["Outputs", "collect", "is_consistent", "load_outputs", "parse_target", "split_indices"]
 
@@ -143,11 +145,18 @@ def is_consistent(outputs: Outputs) -> bool:
     return outputs.task.are_labels(labels, shape[0], shape[2])
 
 
-def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Sequence[object] | None) -> Outputs:
+def collect(
+    classifier: Classifier,
+    texts: Iterable[Text],
+    labels: Targets | Sequence[object] | None,
+    *,
+    on_failure: Callable[[int, Exception], None] | None = None,
+) -> Outputs:
     """Run texts once at full depth and keep the probabilities of every depth.
 
     ``labels`` are read as in a data file. Without them, the last depth's predictions serve as labels
-    (:meth:`Outputs.unlabelled`).
+    (:meth:`Outputs.unlabelled`). ``on_failure`` receives position and error of a text that the model cannot take; the
+    outputs are then those of the other texts.
 
     Raises:
         InputError: the texts are not those of :meth:`Classifier.predict`, a label is not valid, or there are not as
@@ -158,12 +167,34 @@ def collect(classifier: Classifier, texts: Iterable[Text], labels: Targets | Seq
     targets = None if labels is None else resolve_targets(labels, config.labels, config.task)
     if targets is not None and len(targets) != len(texts):
         raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
-    tokens = classifier.tokeniser.encode(texts)
     probabilities = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
-    for exits in classifier.exits(tokens, FULL, keep_trace=True):
-        if exits.trace is not None:
-            probabilities[exits.identity] = exits.trace
-    lengths = np.array([len(t.ids) for t in tokens], np.int64)
+    has_outputs = np.ones(len(texts), bool)
+
+    def fail(number: int, error: Exception) -> None:
+        if on_failure is None:
+            raise name_text(error, number)
+        on_failure(number, error)
+        has_outputs[number] = False
+
+    tokens, positions = list[Tokens](), list[int]()
+    for number, row in enumerate(classifier.encode_each(texts)):
+        if isinstance(row, ElbertError):
+            fail(number, row)
+        else:
+            tokens.append(row)
+            positions.append(number)
+    identities = np.array(positions, np.int64)
+    with show_progress("all depths", len(tokens)) as advance:
+        for step in classifier.early_exit_loop(TokenList(tokens), FULL, keep_trace=True):
+            for failure in step.failures:
+                fail(positions[failure.identity], failure.error)
+            for exits in step.exits:
+                if exits.trace is not None:
+                    probabilities[identities[exits.identity]] = exits.trace
+            advance(len(step.identities))
+    lengths = np.zeros(len(texts), np.int64)
+    lengths[identities] = [len(row) for row in tokens]
     values = np.zeros(len(texts), np.int64) if targets is None else targets.values
     outputs = Outputs(probabilities, values, lengths, config.labels, config.problem, config.scale)
+    outputs = outputs if has_outputs.all() else outputs.take(np.flatnonzero(has_outputs))
     return outputs.unlabelled() if targets is None else outputs

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from elbert import _html
 from elbert.exits import POLICIES
 from elbert.exits.signals import SIGNALS
 from elbert.explain.pieces import Piece
@@ -67,7 +68,7 @@ class Cost:
     flops_full: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why one text exited at its depth, with the output of every depth.
 
@@ -102,6 +103,27 @@ class Explanation:
     def exit_step(self) -> DepthOutput:
         """The output of the depth at which the text exited."""
         return self.steps[self.depth - 1]
+
+    def __repr__(self) -> str:
+        """The answer and the reason in one line; :meth:`to_dict` has everything."""
+        step = self.exit_step
+        return f"<Explanation: {step.label} {step.score:.3f} at depth {self.depth} of {self.depths}: {self.why}>"
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show: the output of every depth, and where the text exits."""
+        rows = [
+            (
+                _html.Html(f"<b>{step.depth} exit</b>") if step.depth == self.depth else step.depth,
+                ", ".join(step.answer) or "none",
+                _html.bar(step.score, step.score),
+                _html.bar(step.entropy, step.entropy),
+            )
+            for step in self.steps
+        ]
+        text = self.text if self.text_pair is None else f"{self.text} / {self.text_pair}"
+        return _html.table(
+            ("depth", "answer", "probability", "entropy"), rows, caption=text, note=f"{self.why} Policy: {self.policy}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""

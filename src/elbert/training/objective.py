@@ -27,6 +27,8 @@ class ExitObjective(nn.Module):
         self.task = task
         self.options = options
         self.smoothing = smoothing
+        self._loss_sum: Tensor | None = None  # of the batches since the last report
+        self._batches = 0
         if options.weighting == "learned":
             self.t = nn.Parameter(torch.full((depths - 1,), INITIAL_T, **HOST))
             self.t.register_hook(average_over_processes)  # type: ignore[no-untyped-call]  # torch's own
@@ -54,7 +56,18 @@ class ExitObjective(nn.Module):
         if share and self.depths > 1:
             distilled = distillation_losses(exit_logits, self.task, self.options.temperature)
             losses = torch.cat([(1 - share) * losses[:-1] + share * distilled, losses[-1:]])
-        return (self.weights().to(losses) * losses).sum()
+        loss = (self.weights().to(losses) * losses).sum()
+        if torch.is_grad_enabled():  # in training, not in evaluations
+            self._loss_sum = loss.detach() if self._loss_sum is None else self._loss_sum + loss.detach()
+            self._batches += 1
+        return loss
+
+    def take_mean_loss(self) -> float | None:
+        """Return the loss, mean over the depths and over the batches since the last call; None without a batch."""
+        total, batches, self._loss_sum, self._batches = self._loss_sum, self._batches, None, 0
+        if total is None:
+            return None
+        return float(average_over_processes(total)) / batches / self.depths
 
 
 def distillation_losses(exit_logits: Tensor, task: Task, temperature: float) -> Tensor:

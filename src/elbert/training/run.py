@@ -17,11 +17,15 @@ from elbert._optional import require
 for module in ("transformers", "accelerate"):
     require(module, "train")  # before the imports below, so that the error names the remedy
 
+import numpy as np
 import torch
 from rich.console import Console
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from elbert.bundle import Bundle
+from elbert.bundle.model_card import TRAINING_FILE, find_license, name_model, write_card
+from elbert.bundle.publishing import open_repository, push_folder
 from elbert.errors import BundleError, DataError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
@@ -38,8 +42,9 @@ from elbert.training.checks import (
     report_rejected,
     use_one_device,
 )
-from elbert.training.features import Collator, load_features
-from elbert.training.metrics import DIVERGED, DepthReport, build_metrics, metric_names
+from elbert.training.depth_report import DepthReport, QuietProgress, silence_transformers
+from elbert.training.features import Collator, Features, load_features
+from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.trainer import ElbertTrainer, Rehearsal, use_fast_forms
@@ -78,12 +83,13 @@ def train(
     check_arguments(arguments)
     check_labels(labels, task, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
+    repository = claim_repository(arguments, output)
     bundle = Bundle.open(model)
     tokeniser = load_training_tokeniser(bundle, max_length)
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
-    network = load_starting_model(bundle, labels, options, task)
+    network = load_starting_model(bundle, labels, options, task, console)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
@@ -93,10 +99,19 @@ def train(
         "train_dataset": load_features(train_data, tokeniser, labels, task, "train"),
         "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation"),
     }
+    if task.needs_standard_deviation:
+        network.config.label_deviation = measure_deviation(features["train_dataset"])
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
     report = DepthReport(objective, console)
-    with report_lost_resources(output):
+    record = {
+        "base_model": name_model(model, bundle.folder),
+        "license": find_license(bundle.folder),
+        "train": {"name": describe_data(train_data), "rows": len(features["train_dataset"])},
+        "validation": {"name": describe_data(validation_data), "rows": len(features["eval_dataset"])},
+        "max_length": tokeniser.max_length,
+    }
+    with report_lost_resources(output), silence_transformers():
         with report_rejected("transformers' Trainer rejects an argument"):
             trainer = ElbertTrainer(
                 objective=objective,
@@ -109,6 +124,9 @@ def train(
                 **features,
             )
             trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
+            if not arguments.disable_tqdm:
+                trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
+                trainer.add_callback(QuietProgress)
         rehearsal = Rehearsal(trainer)
         trainer.add_callback(rehearsal)
         with report_rejected("training cannot begin", lambda: rehearsal.has_begun):
@@ -118,8 +136,42 @@ def train(
         if report.has_stopped:
             console.print(f"the best model before that is written, of step {trainer.state.best_global_step}")
         if trainer.is_world_process_zero():
-            save(trainer, tokeniser, output, metrics, objective)
+            save(trainer, tokeniser, output, metrics, objective, record)
+        trainer.accelerator.wait_for_everyone()  # all processes may read the folder
+    if repository is not None:
+        console.print(f"pushed to {push_folder(output, repository, token=arguments.hub_token)}", highlight=False)
     return metrics
+
+
+def claim_repository(arguments: TrainingArguments, output: Path) -> str | None:
+    """With ``push_to_hub``, create the repository now and return its name: what fails would fail after training.
+
+    The finished model is pushed, once; transformers would push every checkpoint.
+
+    Raises:
+        InputError: the hub cannot be reached, or rejects the name or the login.
+    """
+    if not arguments.push_to_hub:
+        return None
+    arguments.push_to_hub = False
+    if arguments.process_index > 0:
+        return None
+    name = arguments.hub_model_id or output.absolute().name
+    return open_repository(name, private=arguments.hub_private_repo, token=arguments.hub_token)
+
+
+def describe_data(data: Any) -> str:
+    """Return the name of a data file, or what kind of data in memory it is."""
+    if isinstance(data, str | os.PathLike):
+        return Path(data).name
+    kind = type(data)
+    return "data in memory" if kind.__module__ == "builtins" else f"{kind.__name__} of {kind.__module__.split('.')[0]}"
+
+
+def measure_deviation(features: Sequence[Features]) -> float | None:
+    """The standard deviation of the labels, in which exits measure values; None where all are equal."""
+    deviation = float(np.std([row["labels"] for row in features]))
+    return deviation if 0 < deviation < math.inf else None
 
 
 def load_training_tokeniser(bundle: Bundle, max_length: int | None) -> Tokeniser:
@@ -150,7 +202,9 @@ def check_result(trainer: ElbertTrainer, metrics: dict[str, float]) -> None:
         )
 
 
-def load_starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOptions, task: Task) -> PreTrainedModel:
+def load_starting_model(
+    bundle: Bundle, labels: Sequence[str], options: ExitOptions, task: Task, console: Console
+) -> PreTrainedModel:
     """Load the network in float32, with the labels of the data; a head of another size is initialised again.
 
     Raises:
@@ -160,40 +214,50 @@ def load_starting_model(bundle: Bundle, labels: Sequence[str], options: ExitOpti
     backbone, folder = bundle.config.backbone, bundle.folder
     chosen: dict[str, Any] = {"pooling": options.pooling, "exit_heads": options.exit_heads} if backbone.shared else {}
     try:
-        network, loading = reference_class(backbone).from_pretrained(
-            folder,
-            dtype=torch.float32,
-            problem_type=task.name,
-            id2label=dict(enumerate(labels)),
-            label2id={name: i for i, name in enumerate(labels)},
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **{name: value for name, value in chosen.items() if value is not None},
-        )
+        with silence_transformers(warnings=True):  # a head of another size is the normal case
+            network, loading = reference_class(backbone, per_token=task.per_token).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                problem_type=None if task.per_token else task.name,  # transformers has none for it
+                id2label=dict(enumerate(labels)),
+                label2id={name: i for i, name in enumerate(labels)},
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **{name: value for name, value in chosen.items() if value is not None},
+            )
     except OSError as error:
         raise BundleError(f"{folder}: its weights cannot be read ({str(error).splitlines()[0]})") from error
     absent = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    initialised = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.", "earlier_heads.")  # for a new task
+    initialised = (*backbone.head_prefixes(per_token=task.per_token), "earlier_heads.")  # for a new task
     if missing := sorted(key for key in absent if not key.startswith(initialised)):
         raise BundleError(
             f"{folder}: no weights that fit for {missing[0]} and {len(missing) - 1} more; restore its files"
         )
+    if absent:
+        console.print(f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}")
     return cast(PreTrainedModel, network)
 
 
 def save(
-    trainer: ElbertTrainer, tokeniser: Tokeniser, output: Path, metrics: dict[str, float], objective: ExitObjective
+    trainer: ElbertTrainer,
+    tokeniser: Tokeniser,
+    output: Path,
+    metrics: dict[str, float],
+    objective: ExitObjective,
+    record: dict[str, Any],
 ) -> None:
-    """Write the model folder, and ``training.json`` with the run's metrics; ``config.json``, without which a folder is
-    no model, comes last.
+    """Write the model folder, its model card, and ``training.json`` with the run's metrics; ``config.json``, without
+    which a folder is no model, comes last.
     """
     network = trainer.accelerator.unwrap_model(trainer.model)
     weights = [weight if math.isfinite(weight) else None for weight in objective.weights().tolist()]
-    record = {"metrics": metrics, "exit_weights": weights, "steps": trainer.state.global_step}
+    steps = trainer.state.global_step
+    record = {"metrics": metrics, "exit_weights": weights, "steps": steps, **record}
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".partial-") as partial:
         network.save_pretrained(partial)
         tokeniser.save(Path(partial))
-        (Path(partial) / "training.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", "utf-8")
+        (Path(partial) / TRAINING_FILE).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", "utf-8")
         for file in sorted(Path(partial).iterdir(), key=lambda file: file.name == "config.json"):
             os.replace(file, output / file.name)
+    write_card(output)

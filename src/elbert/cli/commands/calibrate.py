@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import add_data_options
+from elbert.cli.inputs import SkippedRows, add_data_options
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.bundle import OperatingPoint
-    from elbert.calibration import Goal, Loss
     from elbert.classifier import Classifier
 
 
@@ -47,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("harmful-flip", "inconsistency"),
         help="with --risk: loss, harmful-flip (wrong at the exit, right at the last depth; the default with labels) "
         "or inconsistency (another prediction than at the last depth; needs no labels)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="with --risk, for a regression: a value has a loss where it is more than T from that of full depth",
     )
     parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to search (default: all)")
     parser.add_argument(
@@ -87,22 +89,33 @@ def run(arguments: argparse.Namespace) -> int:
     """Choose, measure and certify an operating point; write it and print it."""
     from elbert._optional import require
     from elbert.bundle import check_point_name
-    from elbert.calibration import calibrate
-    from elbert.cli.calibration_inputs import read_parts
+    from elbert.calibration import calibrate, hash_data, make_goal, store_point
+    from elbert.cli.calibration_inputs import load_precisions, read_parts
     from elbert.evaluation.sweep import build_families
 
     require("scipy", "train")  # all arguments are checked before the model runs, which can take long
     check_point_name(arguments.name)
     classifier = load_classifier(arguments, "full")
-    if classifier.bundle.config.problem == "regression":
-        raise InputError("this model predicts a number and has no exits: there is nothing to calibrate")
-    build_families(classifier.depths, arguments.families)
+    build_families(classifier.depths, arguments.families, classifier.bundle.config.task.content)
     policies = [classifier.resolve_policy(p) for p in arguments.policies] if arguments.policies else None
     folder = choose_folder(arguments, classifier)
     parts = read_parts(arguments, classifier)
-    goal = parse_goal(arguments, parts.has_labels, classifier.depths)
+    goal = make_goal(
+        speedup=arguments.speedup,
+        max_drop=arguments.max_drop,
+        risk=arguments.risk,
+        error=arguments.error,
+        loss=arguments.loss,
+        tolerance=arguments.tolerance,
+        labelled=parts.has_labels,
+        depths=classifier.depths,
+        task=classifier.bundle.config.task,
+    )
     parts.check_enough(goal)
-    tuning, measured = parts.collect_outputs(arguments, classifier)
+    skipped = SkippedRows()
+    precisions = load_precisions(arguments, classifier)
+    tuning, measured = parts.collect_outputs(precisions, skipped.skip if arguments.skip_bad else None)
+    skipped.report(f"{len(measured[classifier.dtype])} texts measured")
     point = calibrate(
         goal,
         tuning,
@@ -112,8 +125,15 @@ def run(arguments: argparse.Namespace) -> int:
         temperature=arguments.temperature,
         labelled=parts.has_labels,
     )
-    point = add_conditions(point, arguments.data, classifier, tuple(measured))
-    point = write(arguments, point, classifier, folder)
+    point = store_point(
+        point,
+        arguments.name,
+        classifier,
+        data=hash_data(arguments.data, parts.measured),
+        dtypes=tuple(measured),
+        folder=folder,
+        default=arguments.default,
+    )
     print_point(arguments, point, folder)
     return 0
 
@@ -124,62 +144,15 @@ def choose_folder(arguments: argparse.Namespace, classifier: Classifier) -> Path
     Raises:
         InputError: the model is not in a local folder, or ``--output`` exists.
     """
+    from elbert.bundle.publishing import check_new_folder
+
     output: Path | None = arguments.output
     if output is None:
         if arguments.model is None or not Path(arguments.model).expanduser().is_dir():
             raise InputError("this model is not in a local folder: --output DIR makes a copy to write to")
         return classifier.bundle.folder
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"--output is {output}, which exists already; name a new folder")
+    check_new_folder(output)
     return output
-
-
-def parse_goal(arguments: argparse.Namespace, labelled: bool, depths: int) -> Goal:
-    """Return the goal that the arguments name.
-
-    Raises:
-        InputError: the goal is out of range, or needs labels that the data does not have.
-    """
-    from elbert.calibration import CertifiedRisk, MaxDrop, MinSpeedup
-
-    if arguments.speedup is not None:
-        return MinSpeedup(arguments.speedup).check_depths(depths)
-    if arguments.max_drop is not None:
-        return MaxDrop(arguments.max_drop)
-    loss: Loss = arguments.loss or ("harmful-flip" if labelled else "inconsistency")
-    if loss == "harmful-flip" and not labelled:
-        raise InputError("harmful flips need labels, and this data has none: use --loss inconsistency")
-    return CertifiedRisk(arguments.risk, arguments.error, loss)
-
-
-def add_conditions(point: OperatingPoint, data: str, classifier: Classifier, dtypes: tuple[str, ...]) -> OperatingPoint:
-    """Return the point with the conditions of its measurement."""
-    from elbert.bundle import Conditions, files_hash
-
-    conditions = Conditions(
-        weights=classifier.bundle.weights_hash,
-        dtypes=dtypes,
-        max_length=classifier.tokeniser.max_length,
-        data=files_hash([Path(data)]),
-        made=datetime.now(UTC).date().isoformat(),
-    )
-    return replace(point, conditions=conditions)
-
-
-def write(arguments: argparse.Namespace, point: OperatingPoint, classifier: Classifier, folder: Path) -> OperatingPoint:
-    """Add the point to the folder's ``exits.json``; return it with the earlier measurements of the same policy."""
-    from elbert.bundle import EXITS_FILE, add_point
-
-    if folder != classifier.bundle.folder:
-        # Only the contents are copied: permissions of a read-only installation would make the copy read-only.
-        shutil.copytree(
-            classifier.bundle.folder,
-            folder,
-            dirs_exist_ok=True,
-            copy_function=shutil.copyfile,
-            ignore=shutil.ignore_patterns(".*"),
-        )
-    return add_point(folder / EXITS_FILE, arguments.name, point, default=arguments.default)
 
 
 def print_point(arguments: argparse.Namespace, point: OperatingPoint, folder: Path) -> None:
@@ -208,10 +181,15 @@ ESTIMATE = "certified  no: these are estimates; --risk A --error E certifies a b
 def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> list[str]:
     """Return the line with the figures of one part of the data."""
     lost = figures["points_lost"]
+    score = (
+        next(name.removesuffix("_full") for name in figures if name.endswith("_full"))
+        if "agreement" not in figures
+        else ""
+    )
     accuracy = (
         f"agreement with full depth {figures['agreement']:.2%}"
         if "agreement" in figures
-        else f"accuracy {figures['accuracy']:.2%} (full depth {figures['accuracy_full']:.2%})"
+        else f"{score} {figures[score]:.2%} (full depth {figures[f'{score}_full']:.2%})"
     )
     return [
         f"{title:<11}on {figures['n']:,} {texts}: {accuracy}, lost {lost['value']:.2f} points "

@@ -73,20 +73,7 @@ class JsonLines(Writer):
         line: dict[str, Any] = {"text": example.text}
         if example.text_pair is not None:
             line["text_pair"] = example.text_pair
-        line |= {
-            "label": prediction.label,
-            "score": prediction.score,
-            "depth": prediction.depth,
-            "depths": prediction.depths,
-            "reason": prediction.reason,
-            "truncated": prediction.truncated,
-        }
-        if self.scores:
-            line["scores"] = dict(prediction.scores)
-        if prediction.trace is not None:
-            line["trace"] = [
-                {"depth": s.depth, "scores": dict(s.scores), "entropy": s.entropy} for s in prediction.trace
-            ]
+        line |= prediction.to_dict(scores=self.scores)
         self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def end(self, summary: Summary) -> None:

@@ -1,0 +1,273 @@
+"""The classifier's methods that evaluate, calibrate, compare, explain and publish: each calls the package of that name.
+
+Like ``elbert`` itself, this file is the public face of higher layers, and imports them only when a method is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from elbert.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from elbert.bundle import OperatingPoint
+    from elbert.classifier import Classifier
+    from elbert.comparison import Comparison
+    from elbert.evaluation import Report
+    from elbert.exits import Policy
+    from elbert.explain import Explanation
+    from elbert.tokenization.tokens import Text
+
+
+class ClassifierMethods:
+    """What a classifier offers beyond predictions."""
+
+    def evaluate(
+        self, data: Any, labels: Sequence[object] | None = None, *, policies: Sequence[str | Policy] | None = None
+    ) -> Report:
+        """Return the accuracy of every depth and of some policies on labelled data, with their mean depths.
+
+        ``data`` is a file, a table, a dict of columns or rows, as for :func:`elbert.train`; or texts, with their
+        ``labels``. ``policies`` are specs or operating points; the default are the model's points and some common
+        policies. ``report.by_depth[k - 1]`` has the metrics of depth k, ``report.policies`` those of each policy.
+
+        Raises:
+            DataError: the data cannot be used, or has no labels.
+            InputError: a text or label cannot be used.
+            PolicyError: a policy cannot be read.
+            MissingExtra: the extra ``train`` is not installed.
+        """
+        from elbert._optional import require
+        from elbert.evaluation import evaluate
+        from elbert.evaluation.labelled import collect_examples, read_data
+
+        require("sklearn", "train")
+        classifier = cast("Classifier", self)
+        chosen = choose_policies(classifier, policies)
+        examples, targets = read_data(classifier, data, labels)
+        if targets is None:
+            raise DataError("the data has no labels; expected a column label, or labels beside the texts")
+        return evaluate(collect_examples(classifier, examples, targets)[1], chosen)
+
+    def calibrate(
+        self,
+        data: Any,
+        labels: Sequence[object] | None = None,
+        *,
+        name: str,
+        speedup: float | None = None,
+        max_drop: float | None = None,
+        risk: float | None = None,
+        error: float = 0.05,
+        loss: str | None = None,
+        tolerance: float | None = None,
+        families: Sequence[str] | None = None,
+        policies: Sequence[str | Policy] | None = None,
+        temperature: bool = False,
+        tuning: Any = None,
+        tuning_share: float = 0.5,
+        also_dtypes: Sequence[str] = (),
+        default: bool = False,
+        output: str | Path | None = None,
+    ) -> OperatingPoint:
+        """Choose an operating point for a goal, measure it, store it in the model folder, and return it.
+
+        The goal is one of ``speedup`` (the most accurate policy with at least this layer speed-up), ``max_drop`` (the
+        fastest policy that loses at most so many points of accuracy) and ``risk`` (the fastest policy whose risk is
+        certified, with probability 1 - ``error``, to be at most this; ``loss`` is ``harmful-flip`` or, for data
+        without labels, ``inconsistency``; of a regression ``inconsistency``, a value more than ``tolerance`` from
+        that of full depth). A part of ``data``, or ``tuning``, chooses the policy; the rest measures
+        it. Use data that served neither for training nor for the choice of a checkpoint.
+
+        ``data`` is as for :meth:`evaluate`. The other arguments are those of ``elbert calibrate``. The point is written
+        to the ``exits.json`` of the classifier's folder, and this classifier knows it at once; with ``output`` it is
+        written to a copy of the model there, as it must be for the bundled model and models of the hub.
+
+        Raises:
+            InputError: the goal cannot be met, an argument is not valid, or there are too few texts.
+            DataError: the data cannot be used.
+            PolicyError: a policy cannot be read.
+            MissingExtra: the extra ``train`` is not installed.
+        """
+        from elbert._optional import require
+        from elbert.bundle import check_point_name
+        from elbert.bundle.publishing import check_new_folder, is_shared
+        from elbert.calibration import DataPart, calibrate, hash_data, make_goal, make_parts, store_point
+        from elbert.evaluation.labelled import read_data
+        from elbert.evaluation.sweep import build_families
+
+        require("scipy", "train")
+        classifier = cast("Classifier", self)
+        check_point_name(name)
+        build_families(classifier.depths, families, classifier.bundle.config.task.content)
+        fixed = None if policies is None else [classifier.resolve_policy(policy) for policy in policies]
+        folder = classifier.bundle.folder if output is None else Path(output)
+        if output is not None:
+            check_new_folder(folder)
+        elif is_shared(folder):
+            raise InputError("this model is not in a folder of yours: output= makes a copy to write to")
+        whole = DataPart(*read_data(classifier, data, labels))
+        chosen_on = None if tuning is None else DataPart(*read_data(classifier, tuning, source="tuning"))
+        parts = make_parts(whole, chosen_on, tuning_share, is_order_fixed=fixed is not None and risk is not None)
+        goal = make_goal(
+            speedup=speedup,
+            max_drop=max_drop,
+            risk=risk,
+            error=error,
+            loss=loss,
+            tolerance=tolerance,
+            labelled=parts.has_labels,
+            depths=classifier.depths,
+            task=classifier.bundle.config.task,
+        )
+        parts.check_enough(goal)
+        tuned, measured = parts.collect_outputs(load_precisions(classifier, also_dtypes))
+        point = calibrate(
+            goal,
+            tuned,
+            measured,
+            family_names=families,
+            policies=fixed,
+            temperature=temperature,
+            labelled=parts.has_labels,
+        )
+        data_hash, dtypes = hash_data(data, whole), tuple(measured)
+        point = store_point(point, name, classifier, data=data_hash, dtypes=dtypes, folder=folder, default=default)
+        if output is None:
+            bundle = classifier.bundle
+            classifier.bundle = replace(
+                bundle, points={**bundle.points, name: point}, default=name if default else bundle.default
+            )
+            classifier.policy = point.policy if default else classifier.policy
+        return point
+
+    def compare(
+        self,
+        data: Any,
+        labels: Sequence[object] | None = None,
+        *,
+        tuning: Any = None,
+        families: Sequence[str] | None = None,
+        output: str | Path | None = None,
+    ) -> Comparison:
+        """Compare thousands of policies on labelled data; with ``output``, write the report and its tables there.
+
+        ``data`` is as for :meth:`evaluate`; ``tuning`` is data of the same kind to choose dials on. Comparisons at
+        equal cost choose the dials on other texts than those that measure them.
+
+        Raises:
+            DataError: the data cannot be used, or has no labels.
+            InputError: there are too few texts, or an argument is not valid.
+            MissingExtra: the extra ``train``, or with ``output`` the extra ``plots``, is not installed.
+        """
+        from elbert._optional import require
+        from elbert.comparison import compare
+        from elbert.comparison.report_files import describe_run, write_report
+        from elbert.evaluation import Outputs
+        from elbert.evaluation.labelled import collect_examples, read_data
+        from elbert.evaluation.sweep import build_families
+
+        require("sklearn", "train")
+        if output is not None:
+            require("matplotlib", "plots")
+        classifier = cast("Classifier", self)
+        build_families(classifier.depths, families, classifier.bundle.config.task.content)
+
+        def collect_labelled(data: Any, labels: Sequence[object] | None, source: str) -> Outputs:
+            examples, targets = read_data(classifier, data, labels, source=source)
+            if targets is None:
+                raise DataError(f"{source} has no labels; expected a column label, or labels beside the texts")
+            return collect_examples(classifier, examples, targets)[1]
+
+        choose = None if tuning is None else collect_labelled(tuning, None, "tuning")
+        outputs = collect_labelled(data, labels, "data")
+        comparison = compare(outputs, classifier.policy, choose=choose, named=families)
+        if output is not None:
+            name = Path(data).name if isinstance(data, str | Path) else f"{len(outputs):,} texts"
+            about = describe_run(classifier.bundle.folder.name, name, "Classifier.compare")
+            write_report(comparison, classifier.bundle.config, about, Path(output))
+        return comparison
+
+    def explain(
+        self,
+        text: Text,
+        policy: str | Policy | None = None,
+        label: str | int | Sequence[str | int] | None = None,
+        *,
+        attention: bool = True,
+    ) -> Explanation:
+        """Explain why a text, or a pair ``(text, text_pair)``, exits at its depth; notebooks show it as a figure.
+
+        ``label`` is the true label. ``attention`` needs the extra ``train``.
+
+        Raises:
+            InputError: the model has no exits or no such label, or the text is empty.
+            PolicyError: the policy cannot be read.
+            MissingExtra: the extra ``train`` is not installed.
+        """
+        from elbert.explain import explain
+
+        return explain(cast("Classifier", self), text, policy, label, attention=attention, rounds=0)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the model with its operating points and its model card into a new folder; return its path.
+
+        Raises:
+            InputError: the folder exists and is not empty, or cannot be written.
+        """
+        from elbert.bundle.model_card import write_card
+        from elbert.bundle.publishing import copy_model
+
+        target = Path(folder).expanduser()
+        copy_model(cast("Classifier", self).bundle.folder, target)
+        write_card(target)
+        return target
+
+    def push_to_hub(
+        self, repository: str, *, private: bool | None = None, token: str | None = None, message: str = "Upload a model"
+    ) -> str:
+        """Upload the model with its operating points and its model card to the Hugging Face hub; return its address.
+
+        Raises:
+            InputError: the hub cannot be reached, or rejects the name or the login.
+        """
+        from elbert.bundle.model_card import write_card
+        from elbert.bundle.publishing import is_shared, open_repository, push_folder
+
+        folder = cast("Classifier", self).bundle.folder
+        name = open_repository(repository, private=private, token=token)
+        if not is_shared(folder):
+            write_card(folder)
+        return push_folder(folder, name, token=token, message=message)
+
+
+def choose_policies(classifier: Classifier, policies: Sequence[str | Policy] | None) -> dict[str, Policy]:
+    """Return policies by name or spec; without ``policies``, the model's points and common ones."""
+    from elbert.exits.policies import COMMON_SPECS
+
+    if isinstance(policies, str):
+        raise InputError(f"policies are {policies!r:.60}, expected a list of specs or names")
+    chosen = policies
+    if chosen is None:
+        chosen = [*classifier.bundle.points, *COMMON_SPECS[classifier.bundle.config.task.content]]
+    return {str(policy): classifier.resolve_policy(policy) for policy in chosen}
+
+
+def load_precisions(classifier: Classifier, dtypes: Sequence[str]) -> Mapping[str, Classifier]:
+    """Return the classifier, and the same model in other precisions, by precision."""
+    from elbert.classifier import Classifier
+
+    others = {
+        dtype: Classifier.load(
+            classifier.bundle.folder,
+            dtype=dtype,  # type: ignore[arg-type]  # an unknown one is an error there
+            device=str(classifier.backend.device),
+            threads=classifier.threads,
+        )
+        for dtype in dtypes
+        if dtype != classifier.dtype
+    }
+    return {classifier.dtype: classifier, **others}
