@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -17,14 +18,15 @@ from elbert.model.int8 import build_int8_layer
 from elbert.model.isolation import isolated_loading
 from elbert.model.kernels import Kernels, TorchKernels
 from elbert.model.layer import (
-    Embedding,
+    Embed,
     FloatLayer,
-    Head,
     Layer,
-    LayerWeights,
+    Read,
     build_embedding,
     build_heads,
     build_layer,
+    embedding_weights,
+    head_weights,
     layer_weights,
 )
 from elbert.model.layout import Layout
@@ -40,31 +42,102 @@ def choose_kernels(dtype: torch.dtype, device: torch.device, *, head_width: int)
     return TorchKernels(dtype)
 
 
-def choose_variant(config: ModelConfig, device: torch.device) -> native.Variant | None:
-    """Return the native code that can compute this model's layers on ``device``; None where torch computes them."""
-    variant = native.load()
-    if device.type != "cpu" or isinstance(variant, native.NoVariant) or config.hidden_act not in native.ACTIVATIONS:
-        return None
-    sizes = config.hidden_size, config.intermediate_size, config.num_attention_heads
-    return variant if native.NativeLayer.supports(*sizes) else None
+@dataclass(frozen=True)
+class NativeModel:
+    """Layers by group, and exit heads, in native code."""
+
+    groups: list[list[native.NativeLayer]]
+    heads: list[native.NativeHead]
+
+    def as_parts(self) -> tuple[list[list[Layer]], list[Read]]:
+        """The same as functions of hidden values and their layout."""
+        return [[on_rows(layer) for layer in group] for group in self.groups], [on_rows(head) for head in self.heads]
 
 
-def build_native_layer(
-    weights: LayerWeights, config: ModelConfig, precision: Precision, variant: native.Variant
-) -> Layer:
-    """Build a layer of native code from float32 weights."""
-    layer = native.NativeLayer(
-        variant,
-        precision,
-        heads=config.num_attention_heads,
-        qkv=native.NativeProduct(*weights.qkv),
-        dense=native.NativeProduct(*weights.dense),
-        attention_norm=weights.attention_norm,
-        widen=native.NativeProduct(*weights.widen, native.ACTIVATIONS[config.hidden_act]),
-        narrow=native.NativeProduct(*weights.narrow),
-        norm=weights.norm,
-    )
-    return lambda hidden, layout: layer(hidden, layout.bounds, layout.tokens)
+def on_rows(part: native.NativeLayer | native.NativeHead) -> Callable[[Tensor, Layout], Tensor]:
+    """Return the part as a function of hidden values and their layout."""
+    return lambda hidden, layout: part(hidden, layout.bounds, layout.tokens)
+
+
+@dataclass(frozen=True)
+class NativeParts:
+    """Builds parts of a model in native code; a size that native code does not have gives None."""
+
+    variant: native.Variant
+    config: ModelConfig
+    precision: Precision
+    exact: Mapping[str, Tensor]  # in float32, with their names on disk
+
+    @classmethod
+    def choose(
+        cls, config: ModelConfig, precision: Precision, exact: Mapping[str, Tensor], device: torch.device
+    ) -> NativeParts | None:
+        """Return the builder of parts on this machine; None where torch computes the layers."""
+        variant = native.load()
+        if device.type != "cpu" or isinstance(variant, native.NoVariant) or config.hidden_act not in native.ACTIVATIONS:
+            return None
+        sizes = config.hidden_size, config.intermediate_size, config.num_attention_heads
+        return cls(variant, config, precision, exact) if native.NativeLayer.supports(*sizes) else None
+
+    def build_model(self) -> NativeModel | None:
+        """Build the layers and exit heads."""
+        heads = self.build_heads()
+        if heads is None:
+            return None
+        groups = [group_layers(self.config, group) for group in range(self.config.num_hidden_groups)]
+        return NativeModel([[self.build_layer(name) for name in names] for names in groups], heads)
+
+    def build_layer(self, name: str) -> native.NativeLayer:
+        """Build the layer with the prefix ``name``."""
+        weights = layer_weights(self.exact, name, self.config)
+        return native.NativeLayer(
+            self.variant,
+            self.precision,
+            heads=self.config.num_attention_heads,
+            qkv=native.NativeProduct(*weights.qkv),
+            dense=native.NativeProduct(*weights.dense),
+            attention_norm=weights.attention_norm,
+            widen=native.NativeProduct(*weights.widen, native.ACTIVATIONS[self.config.hidden_act]),
+            narrow=native.NativeProduct(*weights.narrow),
+            norm=weights.norm,
+        )
+
+    def build_heads(self) -> list[native.NativeHead] | None:
+        """Build the exit heads, from the shallowest block of depths to the deepest; None where torch computes them."""
+        if self.config.task.per_token:
+            return None
+        activation = native.ACTIVATIONS.get(self.config.backbone.head.activation)
+        weights = head_weights(self.exact, self.config)
+        if activation is None or not all(native.NativeHead.supports(*pooler.weight.shape) for pooler, _ in weights):
+            return None
+        return [
+            native.NativeHead(
+                self.variant,
+                self.precision,
+                pooler=native.NativeProduct(*pooler, activation),
+                classifier=native.NativeProduct(*classifier),
+                is_mean=self.config.pooling == "mean",
+            )
+            for pooler, classifier in weights
+        ]
+
+    def build_embedding(self, weights: Mapping[str, Tensor]) -> Embed | None:
+        """Build the embedding; ``weights`` are in the hidden type."""
+        tables, exact = embedding_weights(weights, self.config), embedding_weights(self.exact, self.config)
+        width, inner = self.config.hidden_size, tables.words.shape[1]
+        if not native.NativeEmbedding.supports(width, inner):
+            return None
+        embedding = native.NativeEmbedding(
+            self.variant,
+            self.precision,
+            words=tables.words,
+            positions=tables.positions,
+            segments=tables.segments,
+            norm=exact.norm,
+            map=None if exact.map is None else native.NativeProduct(*exact.map),
+            padding=self.config.padding,
+        )
+        return lambda ids, types, layout: embedding(ids, types, layout.bounds, layout.size)
 
 
 DEVICES = ("cpu", "cuda")  # the types of device that are tested
@@ -94,13 +167,23 @@ class Backend(Protocol):
 class TorchBackend:
     """The model on packed rows in torch.
 
-    On a CPU the layers are native code where there is some, else oneDNN's matrix products and torch. On a CUDA device
+    On a CPU its parts are native code where there is some, else oneDNN's matrix products and torch. On a CUDA device
     it replays recorded graphs, if the kernels need no padding.
     """
 
-    def __init__(self, config: ModelConfig, embedding: Embedding, groups: list[list[Layer]], heads: list[Head]) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        device: torch.device,
+        embedding: Embed,
+        groups: list[list[Layer]],
+        heads: list[Read],
+        native_model: NativeModel | None = None,
+    ) -> None:
         self._config = config
+        self._device = device
         self._embedding = embedding
+        self._native = native_model
         self._groups = groups
         self._heads = heads
         self._run: Callable[[Tensor, Layout, int], Tensor] = self._apply_layers
@@ -128,20 +211,24 @@ class TorchBackend:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
         resolved = next(iter(exact.values())).device  # with an index, such as cuda:0
-        variant = choose_variant(config, resolved)
-        dtype = hidden_dtype(precision, resolved, variant)
+        parts = NativeParts.choose(config, precision, exact, resolved)
+        dtype = hidden_dtype(precision, resolved, None if parts is None else parts.variant)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
+        embedding = parts.build_embedding(weights) if parts is not None else None
+        embedding = embedding or build_embedding(weights, config)
+        if parts is not None and (model := parts.build_model()) is not None:
+            return cls(config, resolved, embedding, *model.as_parts(), model)
         kernels = choose_kernels(dtype, resolved, head_width=config.hidden_size // config.num_attention_heads)
 
         def build(name: str) -> Layer:
-            if variant is not None:
-                return build_native_layer(layer_weights(exact, name, config), config, precision, variant)
+            if parts is not None:
+                return on_rows(parts.build_layer(name))
             if precision == "int8":
                 return build_int8_layer(layer_weights(exact, name, config), config, kernels, dtype)
             return build_layer(layer_weights(weights, name, config), config, kernels)
 
         groups = [[build(name) for name in group_layers(config, group)] for group in range(config.num_hidden_groups)]
-        return cls(config, build_embedding(weights, config), groups, build_heads(weights, exact, config))
+        return cls(config, resolved, embedding, groups, build_heads(weights, exact, config))
 
     @property
     def config(self) -> ModelConfig:
@@ -151,11 +238,11 @@ class TorchBackend:
     @property
     def device(self) -> torch.device:
         """The device of the hidden states."""
-        return self._embedding.words.device
+        return self._device
 
     def embed(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
         """``ids, type_ids [tokens] -> [size, width]``."""
-        return self._embedding(layout.add_filler(ids), layout.add_filler(type_ids), layout)
+        return self._embedding(ids, type_ids, layout)
 
     def step(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         """``[size, width] -> [size, width]``."""
@@ -164,6 +251,20 @@ class TorchBackend:
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
         """``[size, width] -> [rows, classes]``."""
         return self._heads[head](hidden, layout)
+
+    @property
+    def can_advance(self) -> bool:
+        """Whether :meth:`advance` is available: layers and heads are native code."""
+        return self._native is not None
+
+    def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: native.Live) -> Tensor:
+        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row, in one call."""
+        if self._native is None:
+            raise ValueError("these layers or heads are no native code")
+        *first, last = self._native.groups[group]
+        for layer in first:
+            hidden = layer(hidden, layout.bounds, layout.tokens)
+        return last(hidden, layout.bounds, layout.tokens, self._native.heads[head], live)
 
     def _apply_layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         for layer in self._groups[group]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
-from elbert.tasks import TASKS, Task, infer_problem
+from elbert.tasks import TASKS, Task, TokenClassification, infer_problem
 
 # Far above every published model: a damaged or hostile config.json must not reserve memory before weights are checked.
 MAX_SIZES = {
@@ -168,7 +168,9 @@ class ModelConfig:
             hidden_act=str(values.get(backbone.theirs("hidden_act"), backbone.hidden_act)),
             layer_norm_eps=float(eps),
             labels=labels,
-            problem=read_problem(values.get("problem_type"), len(labels), source),
+            problem=TokenClassification.name
+            if is_token_classifier(values)
+            else read_problem(values.get("problem_type"), len(labels), source),
             pooling=pooling,
             exit_heads=heads,
             backbone=backbone,
@@ -189,7 +191,7 @@ class ModelConfig:
     @property
     def task(self) -> Task:
         """What the outputs mean."""
-        return TASKS[self.problem]
+        return TASKS[self.problem].bind(self.labels)
 
     @property
     def multi_label(self) -> bool:
@@ -248,6 +250,13 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
         raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')
     return tuple(by_index[index] for index in range(len(by_index)))
+
+
+def is_token_classifier(values: Mapping[str, Any]) -> bool:
+    """Whether the weights are those of a token classifier: transformers has no problem type for that."""
+    architectures = values.get("architectures")
+    names = architectures if isinstance(architectures, list) else []
+    return any(str(name).endswith(TokenClassification.architecture) for name in names)
 
 
 def read_problem(problem: str | None, labels: int, source: str) -> str:

@@ -74,7 +74,15 @@ class Backbone:
     @property
     def classifier(self) -> str:
         """The name of transformers' class for sequence classifiers of this family."""
-        return f"{self.stem}ForSequenceClassification"
+        return self.class_name("ForSequenceClassification")
+
+    def class_name(self, architecture: str) -> str:
+        """Return the name of transformers' class for a task, whose name ends with ``architecture``."""
+        return f"{self.stem}{architecture}"
+
+    def head_prefixes(self, *, per_token: bool) -> tuple[str, ...]:
+        """Return the prefixes of the weights of the classifier's head: pooler and classifier, or the latter alone."""
+        return (f"{TOKEN_HEAD}.",) if per_token else (f"{self.head.pooler}.", f"{self.head.classifier}.")
 
     def theirs(self, name: str) -> str:
         """Return the name in ``config.json`` of a size or setting, from ALBERT's name."""
@@ -88,6 +96,8 @@ class Backbone:
         """Return the full name of a part of the embedding."""
         return f"{self.prefix}.embeddings.{part}"
 
+
+TOKEN_HEAD = "classifier"  # the linear map of token classifiers, in all families
 
 # Settings that change the computation, with the only supported value of each.
 ENCODER_ONLY = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
@@ -141,7 +151,7 @@ ALBERT = Backbone(
         norm="full_layer_layer_norm",
     ),
     head=HeadNames("albert.pooler", "tanh", "classifier"),
-    surplus=("predictions.", "sop_classifier."),
+    surplus=("predictions.", "sop_classifier.", "albert.pooler."),
     hidden_act="gelu_new",
     projection="albert.encoder.embedding_hidden_mapping_in",
     shared=True,
@@ -156,7 +166,7 @@ BERT = Backbone(
     layers="bert.encoder.layer.{group}",
     parts=BERT_PARTS,
     head=HeadNames("bert.pooler.dense", "tanh", "classifier"),
-    surplus=("cls.",),
+    surplus=("cls.", "bert.pooler."),
 )
 ROBERTA = Backbone(
     title="RoBERTa",

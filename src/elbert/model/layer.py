@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.nn import functional
 from elbert._optional import require
 from elbert.errors import BundleError
 from elbert.model.config import ModelConfig, Pooling
+from elbert.model.families import TOKEN_HEAD
 from elbert.model.isolation import isolated
 from elbert.model.kernels import Kernels, Norm
 from elbert.model.layout import Layout
@@ -36,11 +37,12 @@ class Embedding:
     padding: int | None
 
     def __call__(self, ids: Tensor, type_ids: Tensor, layout: Layout) -> Tensor:
-        """``ids, type_ids [size] -> [size, width]``."""
-        position = layout.position if self.padding is None else counted(ids[: layout.tokens], layout, self.padding)
-        embedded = self.words.index_select(0, ids) + self.positions.index_select(0, layout.add_filler(position))
+        """``ids, type_ids [tokens] -> [size, width]``."""
+        position = layout.position if self.padding is None else counted(ids, layout, self.padding)
+        embedded = self.words.index_select(0, layout.add_filler(ids))
+        embedded += self.positions.index_select(0, layout.add_filler(position))
         if self.segments is not None:
-            embedded += self.segments.index_select(0, type_ids)
+            embedded += self.segments.index_select(0, layout.add_filler(type_ids))
         normed = self.norm(embedded)
         return normed if self.map is None else self.map(normed)
 
@@ -55,11 +57,15 @@ def counted(ids: Tensor, layout: Layout, padding: int) -> Tensor:
     return padding + real * (1 + before - before.index_select(0, layout.starts).index_select(0, layout.row))
 
 
-class Layer(Protocol):
-    """A transformer layer: attention within each row, then the feed-forward part, each with a residual and a norm."""
+Embed = Callable[[Tensor, Tensor, Layout], Tensor]
+"""``ids, type_ids [tokens] -> [size, width]``"""
+Read = Callable[[Tensor, Layout], Tensor]
+"""``[size, width] -> [rows, classes]``: logits in float32"""
 
-    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """``[size, width] -> [size, width]``."""
+
+Layer = Callable[[Tensor, Layout], Tensor]
+"""``[size, width] -> [size, width]``: attention within each row, then the feed-forward part, each with a residual and a
+norm"""
 
 
 @dataclass(frozen=True)
@@ -94,15 +100,37 @@ class LayerWeights:
     norm: Norm
 
 
-def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embedding:
-    """Build the embedding from ``weights``, which have their names on disk."""
+class EmbeddingWeights(NamedTuple):
+    """The weights of an embedding, as in :class:`Embedding`."""
+
+    words: Tensor
+    positions: Tensor
+    segments: Tensor | None
+    norm: Norm
+    map: Linear | None
+
+
+def embedding_weights(weights: Mapping[str, Tensor], config: ModelConfig) -> EmbeddingWeights:
+    """Select the weights of the embedding from ``weights``, which have their names on disk."""
     family = config.backbone
-    return Embedding(
+    return EmbeddingWeights(
         words=weights[f"{family.embedding('word_embeddings')}.weight"],
         positions=weights[f"{family.embedding('position_embeddings')}.weight"],
         segments=weights[f"{family.embedding(family.segments)}.weight"] if family.segments else None,
-        norm=normalisation(norm(weights, family.embedding("LayerNorm"), config.layer_norm_eps)),
-        map=product(linear(weights, family.projection)) if family.projection else None,
+        norm=norm(weights, family.embedding("LayerNorm"), config.layer_norm_eps),
+        map=linear(weights, family.projection) if family.projection else None,
+    )
+
+
+def build_embedding(weights: Mapping[str, Tensor], config: ModelConfig) -> Embed:
+    """Build the embedding from ``weights``, which have their names on disk."""
+    parts = embedding_weights(weights, config)
+    return Embedding(
+        words=parts.words,
+        positions=parts.positions,
+        segments=parts.segments,
+        norm=normalisation(parts.norm),
+        map=None if parts.map is None else product(parts.map),
         padding=config.padding,
     )
 
@@ -167,17 +195,30 @@ class Head:
         return self.classifier(self.pooler(pooled).float())
 
 
-def build_heads(weights: Mapping[str, Tensor], exact: Mapping[str, Tensor], config: ModelConfig) -> list[Head]:
-    """Build the exit heads, from the shallowest block of depths to the deepest.
+def head_weights(weights: Mapping[str, Tensor], config: ModelConfig) -> list[tuple[Linear, Linear]]:
+    """Select pooler and classifier of the exit heads, from the shallowest block of depths to the deepest.
 
-    The last one is the classifier's original head. ``weights`` are in the hidden type, ``exact`` in float32.
+    The last one is the classifier's original head.
     """
     earlier = [(f"earlier_heads.{i}.pooler", f"earlier_heads.{i}.classifier") for i in range(config.exit_heads - 1)]
-    last = config.backbone.head
-    names = [*earlier, (last.pooler, last.classifier)]
+    names = [*earlier, (config.backbone.head.pooler, config.backbone.head.classifier)]
+    return [(linear(weights, pooler), linear(weights, classifier)) for pooler, classifier in names]
+
+
+def build_heads(weights: Mapping[str, Tensor], exact: Mapping[str, Tensor], config: ModelConfig) -> list[Read]:
+    """Build the exit heads; ``weights`` are in the hidden type, ``exact`` in float32.
+
+    The head of a token classifier gets the hidden states of the tokens that are read, ``[tokens, width]``.
+    """
+    if config.task.per_token:
+        classifier = linear(exact, TOKEN_HEAD)
+        return [lambda hidden, _: classifier(hidden.float())]
+    poolers = [pooler for pooler, _ in head_weights(weights, config)]
+    classifiers = [classifier for _, classifier in head_weights(exact, config)]
+    activation = config.backbone.head.activation
     return [
-        Head(config.pooling, activated(linear(weights, pooler), last.activation), linear(exact, classifier))
-        for pooler, classifier in names
+        Head(config.pooling, activated(pooler, activation), classifier)
+        for pooler, classifier in zip(poolers, classifiers, strict=True)
     ]
 
 

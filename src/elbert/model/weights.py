@@ -12,7 +12,7 @@ from torch import Tensor
 from elbert._model_files import check_file, read_json
 from elbert.errors import BundleError
 from elbert.model.config import ModelConfig
-from elbert.model.families import Backbone
+from elbert.model.families import TOKEN_HEAD
 
 # Buffers of the embedding that older releases of transformers saved; they are not weights.
 BUFFERS = ("position_ids", "token_type_ids")
@@ -31,7 +31,7 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     files = weight_files(folder)
     found = {name: weight for file in files for name, weight in read_tensors(file).items()}
     shapes = expected_shapes(config)
-    check_weights(found, shapes, str(files[0]), config.backbone)
+    check_weights(found, shapes, str(files[0]), config)
     return {name: found[name].to(torch.float32) for name in shapes}
 
 
@@ -60,21 +60,22 @@ def today(name: str) -> str:
 
 
 def check_weights(
-    found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str, backbone: Backbone
+    found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str, config: ModelConfig
 ) -> None:
     """Check the weights ``found`` against the expected ``shapes``; ``where`` names the file in errors.
 
-    Weights of other tasks and of older releases (``backbone.surplus``) are ignored.
+    Weights of other tasks and of older releases (``surplus`` of the family) are ignored.
 
     Raises:
         BundleError: weights are missing or surplus, or a weight has a wrong shape or type, NaN or infinity.
     """
-    resave = f"save it again from {backbone.classifier} with transformers' save_pretrained"
+    backbone = config.backbone
+    resave = f"save it again from {backbone.class_name(config.task.architecture)} with transformers' save_pretrained"
     missing = sorted(shapes.keys() - found.keys())
     buffers = {backbone.embedding(part) for part in BUFFERS}
     surplus = sorted(n for n in found.keys() - shapes.keys() - buffers if not n.startswith(backbone.surplus))
     if missing:
-        remedy = TRAIN if _is_only_head_missing(missing, found, backbone) else resave
+        remedy = TRAIN if _is_only_head_missing(missing, found, config) else resave
         raise BundleError(f"{where}: missing {_list_names(missing)}; {remedy}")
     if surplus:
         raise BundleError(
@@ -126,9 +127,11 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         f"{family.embedding('word_embeddings')}.weight": (config.vocab_size, e),
         f"{family.embedding('position_embeddings')}.weight": (config.max_position_embeddings, e),
         **_weight_and_bias(family.embedding("LayerNorm"), e),
-        **_weight_and_bias(family.head.pooler, h, h),
-        **_weight_and_bias(family.head.classifier, classes, h),
     }
+    if config.task.per_token:
+        shapes |= _weight_and_bias(TOKEN_HEAD, classes, h)
+    else:
+        shapes |= _weight_and_bias(family.head.pooler, h, h) | _weight_and_bias(family.head.classifier, classes, h)
     if family.segments:
         shapes[f"{family.embedding(family.segments)}.weight"] = (config.type_vocab_size, e)
     if family.projection:
@@ -169,8 +172,8 @@ def _list_names(names: Iterable[str]) -> str:
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _is_only_head_missing(missing: list[str], found: Container[str], backbone: Backbone) -> bool:
-    head_prefixes = (f"{backbone.head.pooler}.", f"{backbone.head.classifier}.")
+def _is_only_head_missing(missing: list[str], found: Container[str], config: ModelConfig) -> bool:
+    head_prefixes = config.backbone.head_prefixes(per_token=config.task.per_token)
     # The weight names of an encoder that was saved without a classifier have no prefix.
     return all(name.startswith(head_prefixes) for name in missing) or "embeddings.word_embeddings.weight" in found
 

@@ -7,8 +7,9 @@ from elbert.tasks.multi_label import MultiLabel
 from elbert.tasks.regression import Regression
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.task import Activation, Target, Task
+from elbert.tasks.token_classification import TokenClassification
 
-TASKS: dict[str, Task] = {task.name: task for task in (SingleLabel(), MultiLabel(), Regression())}
+TASKS: dict[str, Task] = {task.name: task for task in (SingleLabel(), MultiLabel(), Regression(), TokenClassification())}
 """By name, which is ``problem_type`` in ``config.json``; the first is what ``elbert train`` trains by default."""
 
 
@@ -33,4 +34,4 @@ def infer_problem(labels: int, *, has_vectors: bool = False) -> str:
     return MultiLabel.name if has_vectors else SingleLabel.name
 
 
-__all__ = ["TASKS", "Activation", "Target", "Task", "find_task", "infer_problem"]
+__all__ = ["TASKS", "Activation", "Target", "Task", "TokenClassification", "find_task", "infer_problem"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Activation = Literal["softmax", "sigmoid", "none"]
-Target = int | float | list[float]
+Target = int | float | list[int] | list[float]
 Floats = NDArray[Any]
 BINS = 15
 
@@ -25,7 +25,8 @@ BINS = 15
 class Task(ABC):
     """What the outputs of a model mean.
 
-    name:       ``problem_type`` in ``config.json``
+    name:       ``problem_type`` in ``config.json``, where transformers has such a type
+    architecture: the end of the name of transformers' classes for it
     title:      its name on the command line
     activation: the function from logits to outputs
     content:    what the outputs are, on which the signals and so the policies depend
@@ -41,6 +42,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    architecture: ClassVar[str] = "ForSequenceClassification"
     activation: ClassVar[Activation]
     content: ClassVar[Content] = "probabilities"
     multi_label: ClassVar[bool] = False
@@ -54,6 +56,10 @@ class Task(ABC):
     takes_smoothing: ClassVar[bool] = False
     needs_standard_deviation: ClassVar[bool] = False
 
+    def bind(self, labels: Sequence[str]) -> Task:
+        """Return the task of a model with these labels; most tasks do not depend on their names."""
+        return self
+
     # Outputs
 
     def activate(self, logits: Tensor) -> Tensor:
@@ -63,6 +69,14 @@ class Task(ABC):
         return logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(-1)
 
     # Training
+
+    def select_answers(self, exit_logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """``[depths, answers, classes]`` and the labels of the answers: what of a batch has a loss."""
+        return exit_logits, labels
+
+    def collect_outputs(self, exit_logits: Tensor) -> Tensor:
+        """``[rows, depths, classes]``, what :meth:`score_depths` reads: all batches are joined along the first axis."""
+        return exit_logits.transpose(0, 1).contiguous()
 
     @abstractmethod
     def losses(self, exit_logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -90,6 +104,10 @@ class Task(ABC):
         Raises:
             InputError: the label is not valid.
         """
+
+    def stack_targets(self, targets: Sequence[Target]) -> NDArray[Any]:
+        """The targets of all texts as one array."""
+        return np.array(targets)
 
     def find_form(self, labels: Iterable[object], known: LabelSet) -> Form | None:
         """How lists of labels are written, which only all labels together decide; None where it does not matter."""

@@ -13,15 +13,19 @@ from elbert._optional import require
 require("transformers", "train")  # before the imports below, so that the error names the remedy
 
 from elbert.model.families import Backbone
-from elbert.model.reference import encoders
+from elbert.model.reference import encoders, token_classifiers
 from elbert.model.reference.albert import ElbertForSequenceClassification
+from elbert.model.reference.token_classifiers import ElbertForTokenClassification
+from elbert.tasks import TokenClassification
 
 
-def reference_class(backbone: Backbone) -> Any:
-    """Return the class that trains a model of this family or computes its reference logits.
+def reference_class(backbone: Backbone, *, per_token: bool = False) -> Any:
+    """Return the class that trains a model of this family, or computes its reference logits.
 
     Its ``from_pretrained`` loads model folders.
     """
     if backbone.shared:
-        return ElbertForSequenceClassification
+        return ElbertForTokenClassification if per_token else ElbertForSequenceClassification
+    if per_token:
+        return getattr(token_classifiers, backbone.class_name(TokenClassification.architecture))
     return getattr(encoders, backbone.classifier)

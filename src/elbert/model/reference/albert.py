@@ -59,7 +59,8 @@ class ElbertConfig(AlbertConfig):  # type: ignore[no-untyped-call]  # transforme
         if self.is_plain_albert:
             values.pop("pooling", None)
             values.pop("exit_heads", None)
-            values["architectures"] = ["AlbertForSequenceClassification"]
+            own = values.get("architectures") or ["AlbertForSequenceClassification"]
+            values["architectures"] = [name.replace("Elbert", "Albert") for name in own]
             values["model_type"] = "albert"
         return values
 
@@ -108,8 +109,7 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
         return torch.cat(logits)
 
     def _depths(self, hidden_states: tuple[Tensor, ...]) -> list[Tensor]:
-        # transformers records the embeddings first, then the output of every inner layer; a depth is a whole group.
-        return list(hidden_states[self.config.inner_group_num :: self.config.inner_group_num])
+        return select_groups(hidden_states, self.config)
 
     def _pool(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         if self.config.pooling == "cls":
@@ -118,6 +118,14 @@ class ElbertForSequenceClassification(AllDepthsMixin, AlbertForSequenceClassific
             return hidden.mean(1)
         real = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * real).sum(1) / real.sum(1)
+
+
+def select_groups(hidden_states: tuple[Tensor, ...], config: AlbertConfig) -> list[Tensor]:
+    """Return the hidden states of each depth, which is a whole group of layers.
+
+    transformers records the embeddings first, then the output of every inner layer.
+    """
+    return list(hidden_states[config.inner_group_num :: config.inner_group_num])
 
 
 # So that transformers' Auto classes and pipelines know folders of type elbert, and this class.

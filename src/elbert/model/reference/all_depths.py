@@ -1,4 +1,4 @@
-"""A mixin that adds logits at every depth to a sequence classifier of transformers, for all model families."""
+"""A mixin that adds logits at every depth to a classifier of transformers, for all model families."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from elbert.tasks import TASKS, infer_problem
+from elbert.tasks import TASKS, Task, infer_problem
 
 # transformers' Trainer concatenates the outputs of batches along their first axis, which is the depth in exit_logits,
 # and passes them to compute_metrics. Configurations name what it leaves out.
@@ -20,7 +20,7 @@ NOT_FOR_METRICS = ["exit_logits"]
 class ElbertOutput(SequenceClassifierOutput):
     """transformers' classifier output plus ``exit_logits [depths, rows, classes]``.
 
-    ``logits [rows, classes]`` are those of the last depth.
+    ``logits [rows, classes]`` are those of the last depth. Of token classifiers both have ``tokens`` before the classes.
     """
 
     exit_logits: Tensor | None = None
@@ -69,11 +69,8 @@ class AllDepthsMixin:
         exit_logits = self.read(self._depths(out.hidden_states), attention_mask)
         loss = None
         if labels is not None:
-            problem = self.config.problem_type or infer_problem(
-                exit_logits.shape[-1], has_vectors=labels.is_floating_point()
-            )
-            self.config.problem_type = problem
-            loss = TASKS[problem].losses(exit_logits, labels).sum()
+            task = self.find_task(exit_logits, labels)
+            loss = task.losses(*task.select_answers(exit_logits, labels)).sum()
         keep_hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         result = ElbertOutput(
             loss=loss,
@@ -84,6 +81,14 @@ class AllDepthsMixin:
         )
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return result if as_dict else result.to_tuple()
+
+    def find_task(self, exit_logits: Tensor, labels: Tensor) -> Task:
+        """Return the task of the configuration; without one, that of the labels, which is then configured."""
+        problem = self.config.problem_type or infer_problem(
+            exit_logits.shape[-1], has_vectors=labels.is_floating_point()
+        )
+        self.config.problem_type = problem
+        return TASKS[problem]
 
     def read(self, hidden: Sequence[Tensor], attention_mask: Tensor | None) -> Tensor:
         """Compute logits ``[depths, rows, classes]`` from hidden states ``[rows, tokens, width]``, one per depth."""
