@@ -5,15 +5,18 @@
 Full depth against the best installed peer of equal precision, one text at a time and batched; the share of saved layers
 that is saved time; batched texts with exits against transformers' ``pipeline``. Each ratio is printed beside the one
 that is kept for this processor in results/kept_ratios.json, and added to results/history.csv. Exit status 1 when one is
-lower by more than 15 % in two measurements. ``--keep`` replaces the kept ratios; it is for a release.
+lower by more than 15 % in two measurements. ``--keep`` replaces the kept ratios; it is for a release. Another source
+tree is measured with ``PYTHONPATH=OTHER/src``.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -112,6 +115,15 @@ def installed_peers() -> list[Peer]:
     return [peer for peer in PEERS if not peer.missing()]
 
 
+def silence_peers() -> None:
+    """No progress bars, and no warnings of exporters, between the ratios."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
 def measure_all(parts: Sequence[Part], kept: dict[str, Ratio], rounds: int) -> list[Comparison]:
     """Every ratio beside the kept one; what seems to have fallen is measured twice."""
     found = []
@@ -144,10 +156,10 @@ def versions() -> str:
 
 
 def commit() -> str:
-    """The commit of the source tree, with ``+`` where files differ from it; empty outside a repository."""
+    """The commit of elbert's source tree, with ``+`` where files differ from it; empty outside a repository."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=bundled_model(), capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()
@@ -159,6 +171,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true", help="replace the kept ratios of this machine")
     args = parser.parse_args()
+    silence_peers()
     source = describe_source()
     kept = {} if args.keep else read_kept(KEPT, source.machine)
     texts = REVIEWS.read_text(encoding="utf-8").splitlines() * 8

@@ -68,6 +68,7 @@ def results(tmp_path, monkeypatch):
     monkeypatch.setattr(quick, "KEPT", tmp_path / "kept.json")
     monkeypatch.setattr(quick, "HISTORY", tmp_path / "history.csv")
     monkeypatch.setattr(quick, "installed_peers", list)
+    monkeypatch.setattr(quick, "silence_peers", lambda: None)
     return tmp_path
 
 

@@ -1,7 +1,7 @@
 // Runs the library outside Python, so that an emulator of another processor can run it.
 //
 //   driver                        lists the variants: name, whether it runs here, `zero`, `halves`
-//   driver VARIANT IMAGE CALL     maps the file IMAGE at ADDRESS, runs a layer whose arguments are at CALL in it
+//   driver VARIANT IMAGE CALL     maps the file IMAGE at ADDRESS, and makes the call that is at CALL in it
 //
 // Every address in the image is one of the mapped file, so the structs are those that Python passes to the library.
 #include <fcntl.h>
@@ -20,15 +20,14 @@ const char *elbert_variant_name(int i);
 int elbert_variant_runs(int i);
 const Variant *elbert_variant(int i);
 
+enum { ARGUMENTS = 14, STEP = 0 };
+
 typedef struct {
-    const Layer *layer;
-    const void *in;
-    void *out;
-    const int64_t *bounds;
-    Long rows, tokens, threads;
-    char *scratch;
-    Long scratch_bytes, needed, code;
+    Long function, code, arguments[ARGUMENTS];  // STEP or embed; a function takes as many as it has
 } Call;
+
+// Addresses and numbers alike are passed in words of 64 bits, on both processor families.
+typedef int (*Function)(Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long);
 
 int main(int count, char **arguments) {
     if (count == 1) {
@@ -49,8 +48,9 @@ int main(int count, char **arguments) {
         if (!strcmp(elbert_variant_name(i), arguments[1])) {
             const Variant *found = elbert_variant(i);
             if (!found) return 5;
-            call->code = found->layer(call->layer, call->in, call->out, call->bounds, call->rows, call->tokens,
-                                      (int)call->threads, call->scratch, call->scratch_bytes, &call->needed);
+            const Long *a = call->arguments;
+            const Function run = call->function == STEP ? (Function)found->step : (Function)found->embed;
+            call->code = run(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13]);
             return 0;
         }
     return 6;

@@ -1,32 +1,36 @@
 """Variants that run under an emulator of another processor: the same C, called through a program of its own.
 
-``NativeLayer`` packs the weights and makes the structs as always. Only the call differs: the memory that the structs
-refer to is written to a file, the driver maps the file where the structs expect it, and the result is read from it.
+Weights are packed and structs are made as always. Only the call differs: the memory that the structs refer to is
+written to a file, the driver maps the file and makes the call, and what it has written is read from the file.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import hatch_build
+import numpy as np
 import pytest
+from torch import Tensor
 
-from elbert.model.native import NativeLayer, Variant
-from elbert.model.native.bindings import NO_MEMORY, LayerStruct
+from elbert.model.native import Variant
+from elbert.model.native.packed import Live, NativePolicy, Packed
 
 DRIVER = Path(__file__).with_name("driver.c")
 ADDRESS = 0x1000000000  # as in driver.c
 WORD = 8
-CALL_WORDS = 11
+STEP, EMBED, ARGUMENTS = 0, 1, 14  # as in driver.c
 FAMILIES = {"aarch64": ("qemu-aarch64", "aarch64-linux-musl"), "x86_64": ("qemu-x86_64", "x86_64-linux-musl")}
 
 
@@ -69,55 +73,69 @@ def variants(machine: str, model: str) -> dict[str, tuple[bool, int, bool]]:
 def emulated_variant(machine: str, model: str, name: str) -> Variant:
     """A variant whose calls run under the emulator."""
     _, zero, halves = variants(machine, model)[name]
-    return Variant(name, zero, halves, None)
+    command = [*emulated(machine, model), name]
+    return Variant(name, zero, halves, partial(call, command, STEP), partial(call, command, EMBED))
 
 
-def build_emulated(build: Any, machine: str, model: str, name: str, *arguments: Any) -> NativeLayer:
-    """A layer of that variant: ``build`` is that of ``native_layers``."""
-    layer: NativeLayer = build(emulated_variant(machine, model, name), *arguments)
-    layer._run = Call(layer, [*emulated(machine, model), name])
-    return layer
+def call(command: list[str], function: int, *arguments: Any) -> int:
+    """Make a call in the emulator; memory that it writes to is written here."""
+    *values, scratch, scratch_bytes, needed = arguments
+    image = Image()
+    for part in parts_of(values):
+        image.add_object(part)
+    for address, size in (step_places if function == STEP else embed_places)(*values):
+        image.add(address, size)
+    image.add(scratch, scratch_bytes, is_empty=True)
+    image.add_object(needed._obj)
+    words = [image.word(value) for value in (*values, scratch, scratch_bytes, needed)]
+    place = image.append((ctypes.c_int64 * (2 + ARGUMENTS))(function, -1, *words))
+    image.relocate()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(image.content)
+        file.flush()
+        run([*command, file.name, str(place)])
+        image.write_back(Path(file.name).read_bytes())
+    return int(ctypes.c_int64.from_buffer_copy(image.content, place + WORD).value)
 
 
-class Call:
-    """What the layer calls instead of the library's function."""
+def parts_of(arguments: Sequence[Any]) -> list[Any]:
+    """The objects whose structs are arguments, and all policies: they keep the memory that the structs refer to."""
+    structs = {id(each) for each in arguments if isinstance(each, ctypes.Structure)}
+    found = []
+    for each in gc.get_objects():
+        kind = type(each)  # not isinstance, for which some objects run code
+        if issubclass(kind, NativePolicy):
+            found.append(each)
+        elif issubclass(kind, (Packed, Live)):
+            found += [each] if {id(value) for value in vars(each).values()} & structs else []
+    return found
 
-    def __init__(self, layer: NativeLayer, command: list[str]) -> None:
-        self._layer, self._command = layer, command
 
-    def __call__(
-        self,
-        struct: Any,
-        hidden: int,
-        out: int,
-        bounds: int,
-        rows: int,
-        tokens: int,
-        threads: int,
-        scratch: int,
-        scratch_bytes: int,
-        needed: Any,
-    ) -> int:
-        """Run the call in the emulator; ``out`` and ``needed`` are set as the library sets them."""
-        size = tokens * self._layer.width * self._layer.dtype.itemsize
-        image = Image()
-        for kept in self._layer._kept:
-            image.add(kept.data_ptr(), kept.numel())
-        for address, length in ((hidden, size), (out, size), (bounds, WORD * (rows + 1)), (scratch, scratch_bytes)):
-            image.add(address, length)
-        moved = image.append(image.moved(bytes(self._layer._struct)))
-        words = [moved, image.place(hidden), image.place(out), image.place(bounds), rows, tokens, threads]
-        call = image.append(bytes((ctypes.c_int64 * CALL_WORDS)(*words, image.place(scratch), scratch_bytes)))
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(image.content)
-            file.flush()
-            run([*self._command, file.name, str(call - ADDRESS)])
-            result = Path(file.name).read_bytes()
-        *_, needs, code = (ctypes.c_int64 * CALL_WORDS).from_buffer_copy(result, call - ADDRESS)
-        needed._obj.value = needs
-        if code != NO_MEMORY and size:
-            ctypes.memmove(out, result[image.place(out) - ADDRESS :][:size], size)
-        return int(code)
+def step_places(
+    layer: Any,
+    head: Any,
+    live: Any,
+    logits: int,
+    hidden: int,
+    out: int,
+    bounds: int,
+    rows: int,
+    tokens: int,
+    size: int,
+    *_: Any,
+) -> Iterator[tuple[int | None, int]]:
+    """Addresses that a step has as arguments, and how many bytes are there."""
+    row = (layer or head).width * (2 if (layer or head).half else 4)
+    yield from ((hidden, size * row), (out, size * row), (bounds, WORD * (rows + 1)))
+    yield logits, rows * head.classes * 4 if head else 0
+
+
+def embed_places(
+    embedding: Any, ids: int, types: int, out: int, bounds: int, rows: int, tokens: int, size: int, *_: Any
+) -> Iterator[tuple[int | None, int]]:
+    """Addresses that the embedding has as arguments, and how many bytes are there."""
+    yield from ((ids, WORD * tokens), (types, WORD * tokens), (bounds, WORD * (rows + 1)))
+    yield out, size * embedding.width * (2 if embedding.half else 4)
 
 
 class Image:
@@ -125,33 +143,75 @@ class Image:
 
     def __init__(self) -> None:
         self.content = bytearray(WORD)  # no piece is at the beginning
-        self._pieces: list[tuple[int, int, int]] = []
+        self._pieces: list[tuple[int, int, int]] = []  # address here, bytes, offset
+        self._tables: list[tuple[int, int]] = []  # offsets and bytes of what holds addresses
 
-    def add(self, address: int, size: int) -> None:
-        """Copy a piece; its address keeps its place within 64 bytes, because C asks for aligned memory."""
-        if size:
-            self.content += bytes((address - len(self.content)) % 64)
-            self._pieces.append((address, size, ADDRESS + len(self.content)))
-            self.content += ctypes.string_at(address, size)
+    def add(self, address: int | None, size: int, *, is_empty: bool = False, has_addresses: bool = False) -> None:
+        """Copy a piece; its address keeps its place within 64 bytes, because C needs aligned memory."""
+        if not size or not address or self._find(address) is not None:
+            return
+        self.content += bytes((address - len(self.content)) % 64)
+        self._pieces.append((address, size, len(self.content)))
+        if has_addresses:
+            self._tables.append((len(self.content), size))
+        self.content += bytes(size) if is_empty else ctypes.string_at(address, size)
 
-    def append(self, content: bytes) -> int:
-        """Add bytes that are not in memory; return their address."""
+    def add_object(self, each: Any) -> None:
+        """Copy what an object keeps: tensors, arrays, structs, and those of the objects that it has."""
+        if isinstance(each, Tensor):
+            self.add(each.data_ptr(), each.nbytes)
+        elif isinstance(each, np.ndarray):
+            self.add(each.ctypes.data, each.nbytes, has_addresses=each.dtype == np.int64)
+        elif isinstance(each, (ctypes.Structure, ctypes.c_int64)):
+            self.add(ctypes.addressof(each), ctypes.sizeof(each), has_addresses=isinstance(each, ctypes.Structure))
+        elif isinstance(each, (list, tuple)):
+            for one in each:
+                self.add_object(one)
+        elif isinstance(each, (Packed, Live, NativePolicy)):
+            for one in vars(each).values():
+                self.add_object(one)
+
+    def append(self, content: Any) -> int:
+        """Add bytes that are in no piece; return their offset."""
         self.content += bytes(-len(self.content) % 64)
-        place = ADDRESS + len(self.content)
-        self.content += content
+        place = len(self.content)
+        self.content += bytes(content)
         return place
 
-    def place(self, address: int) -> int:
-        """The address in the mapped file of an address in this process; what is in no piece stays as it is."""
-        for begin, size, place in self._pieces:
+    def word(self, value: Any) -> int:
+        """An argument as the driver passes it."""
+        if isinstance(value, ctypes.Structure):
+            value = ctypes.addressof(value)
+        elif hasattr(value, "_obj"):
+            value = ctypes.addressof(value._obj)
+        return self.moved(value or 0)
+
+    def moved(self, address: int) -> int:
+        """The address in the mapped file of an address in this process; a number that is none stays as it is."""
+        offset = self._find(address)
+        return address if offset is None else ADDRESS + offset
+
+    def relocate(self) -> None:
+        """Make the addresses in the pieces those of the mapped file."""
+        for begin, size in self._tables:
+            words = (ctypes.c_int64 * (size // WORD)).from_buffer(self.content, begin)
+            words[:] = [self.moved(word) for word in words]
+
+    def write_back(self, result: bytes) -> None:
+        """Write to this process's memory what the call has changed."""
+        for address, size, offset in self._pieces:
+            before, after = self.content[offset : offset + size], result[offset : offset + size]
+            if before == after:
+                continue
+            for begin, end in (
+                pairwise([*range(0, size, WORD), size]) if (offset, size) in self._tables else [(0, size)]
+            ):
+                if before[begin:end] != after[begin:end]:
+                    ctypes.memmove(address + begin, after[begin:end], end - begin)
+        self.content = bytearray(result)
+
+    def _find(self, address: int) -> int | None:
+        for begin, size, offset in self._pieces:
             if begin <= address < begin + size:
-                return place + address - begin
-        return address
-
-    def moved(self, struct: bytes) -> bytes:
-        """A struct of words whose addresses are those of the mapped file."""
-        words = (ctypes.c_int64 * (len(struct) // WORD)).from_buffer_copy(struct)
-        return bytes((ctypes.c_int64 * len(words))(*map(self.place, words)))
-
-
-assert ctypes.sizeof(LayerStruct) % WORD == 0
+                return offset + address - begin
+        return None

@@ -1,6 +1,7 @@
 """The compiled C on processors that this machine is not, under an emulator: the right variant, the right numbers."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the build hook is no part of the package
 
-from emulation import build_emulated, variants  # noqa: E402
+from emulation import emulated_variant, variants  # noqa: E402
 
+from elbert import Classifier  # noqa: E402
+from elbert.model import native  # noqa: E402
 from native_layers import NUMBERS, PLAIN, SHAPES, TOLERANCE, bounds_of, build, plain_layer, random  # noqa: E402
+from tiny import texts, write_bundle  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +63,7 @@ def threads():
 @pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
 def test_a_layer_is_the_plain_formula(machine, model, name, numbers, threads):
     for shape in (SHAPES["narrow"], SHAPES["odd heads"]):
-        layer = build_emulated(build, machine, model, name, numbers, shape)
+        layer = build(emulated_variant(machine, model, name), numbers, shape)
         for lengths in LENGTHS.values():
             bounds = bounds_of(lengths)
             tokens = int(bounds[-1])
@@ -76,13 +80,34 @@ def test_a_layer_is_the_plain_formula(machine, model, name, numbers, threads):
 @pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
 def test_activations(machine, model, name, activation):
     shape = SHAPES["narrow"]
-    layer, bounds = build_emulated(build, machine, model, name, "float32", shape, activation), bounds_of([9])
+    layer, bounds = build(emulated_variant(machine, model, name), "float32", shape, activation), bounds_of([9])
     hidden = random(9, shape[0], scale=4)
     expected = plain_layer(hidden, bounds, shape, activation)
     torch.testing.assert_close(layer(hidden, bounds, 9).double(), expected, atol=2e-5, rtol=0)
 
 
 def test_wrong_bounds_are_refused_there_too():
-    layer = build_emulated(build, "aarch64", "max", "neon_bf16", "float32", SHAPES["narrow"])
+    layer = build(emulated_variant("aarch64", "max", "neon_bf16"), "float32", SHAPES["narrow"])
     with pytest.raises(ValueError, match="bounds"):
         layer(random(4, 32), torch.tensor([0, 3, 2, 4]), 4)
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
+def test_texts_exit_as_on_torch(machine, model, name, numbers, tmp_path, monkeypatch):
+    """Embedding, layer, exit head and decision, for texts that exit at different depths."""
+    folder, some = write_bundle(tmp_path), texts(12, longest=12)
+    chosen, steps = emulated_variant(machine, model, name), []
+    counted = replace(chosen, run_step=lambda *arguments: steps.append(arguments[2]) or chosen.run_step(*arguments))
+    found = []
+    for native_code in (native.NoVariant("off"), counted):
+        monkeypatch.setattr(native, "load", lambda code=native_code: code)
+        classifier = Classifier.load(folder, "patience(2) | confidence(0.98)", dtype=numbers, threads=1)
+        found.append(classifier.predict(some))
+    same = [(one, other) for one, other in zip(*found) if (one.depth, one.reason) == (other.depth, other.reason)]
+    assert len(same) >= (len(some) if numbers == "float32" else len(some) - 2)  # rounding moves a few exits
+    for one, other in same:
+        assert one.scores == pytest.approx(other.scores, abs=TOLERANCE[numbers] / 4)
+    assert len({one.depth for one, _ in same}) > 1
+    assert len(steps) >= max(one.depth for one, _ in same)
+    assert all(steps), "every step has rows that decide"

@@ -134,8 +134,9 @@ def test_the_library_of_a_wheel_loads_on_its_processor(dist, tmp_path, machine, 
         pytest.skip(f"needs {emulator} and the C library in {sysroot}: Debian's qemu-user and libc6-arm64-cross")
     shutil.unpack_archive(wheel(dist, f"manylinux_2_28_{machine}"), tmp_path, "zip")
     (library,) = tmp_path.rglob("elbert_native.bin")
+    shutil.copy(library, tmp_path / "libwheel.so")  # a linker knows libraries by their names
     driver, toolchain = tmp_path / "driver", hatch_build.choose_toolchain(f"{machine}-linux-gnu.2.28")
-    flags = [f"-I{hatch_build.SOURCE}", str(DRIVER), f"-Wl,-rpath,{library.parent}", str(library)]
+    flags = [f"-I{hatch_build.SOURCE}", str(DRIVER), f"-L{tmp_path}", "-lwheel", f"-Wl,-rpath,{tmp_path}"]
     hatch_build.run([*toolchain.command, *flags, "-o", str(driver)])
     lines = run([emulator, "-L", str(sysroot), "-cpu", model, str(driver)]).splitlines()
     assert [line.split()[0] for line in lines if line.split()[1] == "1"][-1] == fastest
