@@ -1,24 +1,42 @@
 """One fine-tuning run: a set, a way to train, a seed.
 
     python experiments/run.py --set trec6 --variant equal --seed 0 [--base DIR] [--threads N]
+    python experiments/run.py --data FOLDER [--seed 0] [--base DIR] [--threads N]
 
 Ways to train: equal, linear, learned, learned-no-floor, last-half, last-third,
 alternating, centred, own, each with +distilled or +mean;
 plain-K and plain-L. Outputs of the calibration and test parts go to experiments/work, what was measured to
 the record runs/BASE/SET/WAY-SEED. A finished run is skipped; a killed one starts again.
+
+With --data any folder is a set: train.parquet (text, label, and text_pair for pairs), labels.json, and test.parquet,
+validation.parquet or folds.json. Its table (full depth, fixed depths, every policy at 2x, 3x, 5x and 10x, certificates
+promised and held, the linear SVM) is printed and written to experiments/work/tables; the records of such runs are in
+experiments/work too.
 """
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
 from lab import command
 from lab.command import build_parser, build_places, print_line, run_command
+from lab.data_folder import describe_folder
+from lab.linear import measure_baselines
+from lab.places import Places, write_text
+from lab.runs import Run
+from lab.set_table import build_set_table
+from lab.sets import with_training
 from lab.tables import percent
 
 
 def main(argv: list[str] | None) -> None:
     """Make the run unless it is there."""
     reader = build_parser(__doc__)
-    reader.add_argument("--set", required=True, metavar="SET")
+    which = reader.add_mutually_exclusive_group(required=True)
+    which.add_argument("--set", metavar="SET")
+    which.add_argument("--data", type=Path, metavar="FOLDER", help="a set of one's own, as a folder")
     reader.add_argument("--variant", default="equal", metavar="WAY")
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--keep-model", action="store_true", help="also of seeds other than 0, whose model is kept")
@@ -28,11 +46,32 @@ def main(argv: list[str] | None) -> None:
     command.add_machine(reader)
     arguments = reader.parse_args(argv)
     here, start = build_places(arguments), command.open_base(arguments)
-    (run,) = command.build_runs(
-        command.select_sets(arguments, [arguments.set]), [arguments.variant], [arguments.seed], start, here
-    )
+    if arguments.data is None:
+        data = command.select_sets(arguments, [arguments.set])
+    else:
+        here = own_places(here, arguments.data)
+        data = [with_training(describe_folder(arguments.data), arguments.epochs, arguments.rate)]
+    (run,) = command.build_runs(data, [arguments.variant], [arguments.seed], start, here)
+    make_or_skip(run, arguments)
+    if arguments.data is not None:
+        linear = measure_baselines(here, [run.prepared])
+        table = build_set_table(run, linear[run.prepared.data.name])
+        file = here.work / "tables" / f"{run.base.key}-{run.name.replace('/', '-')}.md"
+        write_text(file, table + "\n")
+        print_line(f"\n{table}\n\nwritten to {file}")
+
+
+def own_places(here: Places, folder: Path) -> Places:
+    """The folders for a set of one's own: its records are not those of the published results."""
+    results = here.work / "results" if here.results == Places().results else here.results
+    return replace(here, data=folder.resolve().parent, results=results)
+
+
+def make_or_skip(run: Run, arguments: argparse.Namespace) -> None:
+    """Make the run unless it is there, and print what it measured."""
     record = None if arguments.again else run.record()
-    if record is not None and (run.has_outputs or not arguments.outputs):
+    needs_outputs = arguments.outputs or arguments.data is not None
+    if record is not None and (run.has_outputs or not needs_outputs):
         print_line(f"{run.name}: finished already ({run.record_name})")
     else:
         record = command.make_one(run, arguments, keep_model=arguments.keep_model)

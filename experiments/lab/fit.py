@@ -57,7 +57,8 @@ def fit(
     bundle = Bundle.open(folder)
     tokeniser = Tokeniser.load(folder, prepared.data.max_length)
     set_seed(seed)
-    network: Any = load_starting_model(bundle, prepared.labels, variant.options, TASK)
+    console = Console(stderr=True)
+    network: Any = load_starting_model(bundle, prepared.labels, variant.options, TASK, console)
     reset_classifier(network.get_submodule(bundle.config.backbone.head.classifier), network.config.initializer_range)
     if machine.device == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, prepared.data.max_length)
@@ -77,14 +78,15 @@ def fit(
         eval_dataset=features["stopping"],
         data_collator=Collator(tokeniser.pad_id),
         compute_metrics=build_metrics(TASK),
-        callbacks=[DepthReport(objective, Console(stderr=True)), clock],
+        callbacks=[DepthReport(objective, console), clock],
     )
     trainer.remove_callback(PrinterCallback)
     begun = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - begun
     metrics = trainer.evaluate()
-    save(trainer, tokeniser, output, metrics, objective)
+    trained_on = {"train": {"name": prepared.data.name, "rows": len(features["train"])}}
+    save(trainer, tokeniser, output, metrics, objective, trained_on)
     return {
         "seconds": round(seconds, 2),
         "step_seconds": round(clock.seconds, 2),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from elbert.calibration import compute_losses
 from elbert.evaluation import Outputs
 from elbert.evaluation.oracles import compute_oracles, overthinking_rate
-from elbert.evaluation.sweep import SLACK, SPEEDUPS, Trials
+from elbert.evaluation.sweep import SLACK, Trials
 from elbert.exits import Policy
 from elbert.exits.policies import Window
 from lab.selection import OURS, Choices, Promise
@@ -35,7 +35,7 @@ def report(choices: Choices, test: Outputs, plain: Mapping[int, Outputs]) -> dic
         "fixed": [share(column) for column in trials.right.T],
         "alone": {str(depths): share(correct) for depths, correct in sorted(alone.items())},
         "shallow": count_wins(full, trials.right[:, max(test.depths // 4, 1) - 1]),
-        "cells": {key(s): cells(trials, choices.near[s], alone_at(alone, test.depths, s)) for s in SPEEDUPS},
+        "cells": {key(s): cells(trials, choices.near[s], alone_at(alone, test.depths, s)) for s in choices.near},
         "area": {name: round(area(trials, front), 5) for name, front in choices.fronts.items()},
         "oracles": {
             o.name: {"accuracy": rounded(o.accuracy), "mean_depth": rounded(o.mean_depth)}

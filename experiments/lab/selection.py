@@ -68,7 +68,7 @@ class Choices:
     promises: Sequence[Promise] = field(default_factory=tuple)
 
 
-def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
+def choose(calibration: Outputs, names: Sequence[str] | None = None, speedups: Sequence[float] = SPEEDUPS) -> Choices:
     """Choose the dials of all families, or of those named, at every speed-up."""
     trials, candidates = Trials(calibration), build_candidates(calibration.depths, names)
     everything = add_tempered(candidates, fit_temperatures(calibration))
@@ -77,7 +77,7 @@ def choose(calibration: Outputs, names: Sequence[str] | None = None) -> Choices:
     least = float(trials.right[:, -1].mean())
     return Choices(
         n=len(calibration),
-        near={s: pick_policies({name: each.near(s) for name, each in swept.items()}, swept) for s in SPEEDUPS},
+        near={s: pick_policies({name: each.near(s) for name, each in swept.items()}, swept) for s in speedups},
         fronts={n: [(float(s.mean_depth[i]), s.policies[i]) for i in s.front] for n, s in swept.items()},
         as_good={name: each.policies[each.within(least)] for name, each in swept.items()},
         goals={s: pick_policies({name: each.near(s * MARGIN) for name, each in swept.items()}, swept) for s in GOALS},
@@ -118,7 +118,7 @@ def merge_sweeps(swept: Sequence[SweepResult]) -> SweepResult:
     return SweepResult(
         [policy for each in swept for policy in each.policies],
         np.concatenate([each.mean_depth for each in swept]),
-        np.concatenate([each.accuracy for each in swept]),
+        np.concatenate([each.score for each in swept]),
         swept[0].depths,
     )
 

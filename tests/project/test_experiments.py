@@ -28,6 +28,7 @@ HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
 from lab import goals, pooling, report, selection  # noqa: E402
+from lab.fit import TASK  # noqa: E402
 from lab.parts import PARTS, check, cut, key, prepare  # noqa: E402
 from lab.places import Places, claim_folder  # noqa: E402
 from lab.records import Records  # noqa: E402
@@ -197,11 +198,11 @@ def test_ways_to_train():
 def test_objectives_beside_the_librarys():
     torch.manual_seed(0)
     logits, labels = torch.randn(4, 5, 3), torch.randint(0, 3, (5,))
-    problem, options = "single_label_classification", parse_variant("equal", 4).options
+    task, options = TASK, parse_variant("equal", 4).options
     last = torch.nn.functional.cross_entropy(logits[-1], labels)
-    assert torch.allclose(LastOnly(4, problem, options)(logits, labels), last)
+    assert torch.allclose(LastOnly(4, task, options)(logits, labels), last)
     every = sum(torch.nn.functional.cross_entropy(depth, labels) for depth in logits)
-    turns = Alternating(4, problem, options)
+    turns = Alternating(4, task, options)
     assert torch.allclose(torch.stack([turns(logits, labels) for _ in range(4)]), torch.stack([4 * last, every] * 2))
     sure = logits.clone()
     sure[1, 0] = torch.tensor([50.0, 0, 0])
@@ -548,3 +549,70 @@ def test_a_goal_compares_policies_of_about_its_cost():
         if speedup < 5:
             fast = 6 / trials.depth(families[selection.OURS]).mean()
             assert speedup * 1.02 <= fast <= speedup * 1.14
+
+
+# ---- a set that is a folder
+
+
+@pytest.mark.parametrize("layout", ["test", "validation", "fold 0"])
+def test_any_folder_is_a_set(sources, here, layout, monkeypatch, capsys):
+    from lab import data_folder, selection
+
+    folder = here.work.parent / "reviews of 2020"
+    made, tested = rows(300), rows(60, seed=1)
+    for row in tested:
+        row["text"] += " indeed"
+    write_set(folder, train=made, **({} if layout == "fold 0" else {layout: tested}))
+    if layout == "fold 0":
+        (folder / "folds.json").write_text(json.dumps({"folds": [list(range(0, 300, 5)), []]}))
+    monkeypatch.setattr(data_folder, "STEPS", 10)
+    monkeypatch.setattr(data_folder, "FEWEST_EPOCHS", 1)
+    small = dict(selection.build_families(DEPTHS, FAMILIES))
+    monkeypatch.setattr(selection, "build_families", lambda depths, names: dict(small))
+    call("run", here, "--data", folder, *base(here))
+    (file,) = (here.work / "tables").glob("*.md")
+    table = file.read_text()
+    assert table in capsys.readouterr().out
+    for words in ("# reviews of 2020", f"the part `{layout}`", "linear SVM", "largest class", "2x", "3x", "5x", "10x"):
+        assert words in table
+    assert "| gap \\| window |" in table
+    assert "texts: train" in table
+    call("run", here, "--data", folder, *base(here))
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_set_is_refused_in_one_line(tmp_path):
+    from lab.data_folder import describe_folder
+
+    with pytest.raises(DataError, match=r"train.parquet: missing"):
+        describe_folder(tmp_path)
+    folder = tmp_path / "set"
+    write_set(folder, train=rows(40))
+    with pytest.raises(DataError, match="no test; expected"):
+        describe_folder(folder)
+    (folder / "labels.json").write_text("[]")
+    with pytest.raises(DataError, match="expected a list of two or more"):
+        describe_folder(folder)
+    (folder / "labels.json").write_text('["one", "two"]')
+    pq.write_table(pa.table({"text": ["a"], "label": [0.5]}), folder / "train.parquet")
+    with pytest.raises(DataError, match="expected whole numbers"):
+        describe_folder(folder)
+    pq.write_table(pa.table({"text": ["a"], "label": [2]}), folder / "train.parquet")
+    with pytest.raises(DataError, match="labels from 0 to 1"):
+        describe_folder(folder)
+    pq.write_table(pa.table({"tokens": [["a"]], "tags": [["O"]]}), folder / "train.parquet")
+    with pytest.raises(DataError, match="expected a column 'text'"):
+        describe_folder(folder)
+
+
+def test_sizes_of_a_folder_follow_its_texts(tmp_path):
+    from lab.data_folder import describe_folder
+
+    write_set(tmp_path / "few", train=rows(600), test=rows(20, seed=2))
+    few = describe_folder(tmp_path / "few")
+    assert (few.kind, few.stopping, few.calibration, few.epochs, few.most_train) == ("sentence", 50, 100, 8, None)
+    long = [{"text": "word " * 300 + str(i), "label": i % 2} for i in range(9000)]
+    write_set(tmp_path / "long", train=long, test=long[:10])
+    big = describe_folder(tmp_path / "long")
+    assert (big.kind, big.max_length, big.epochs) == ("document", 256, 2)
+    assert big.most_train == 1_500_000 // 2 // 256
