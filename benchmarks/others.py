@@ -27,6 +27,10 @@ def by_waiting(rows: Rows, backend: Backend) -> int:
     answered = np.zeros(len(rows), np.int64)
     while not answered.all():
         deeper = deepen(rows, backend)
+        if deeper.rows.live is not None:  # native code has decided
+            rows, decision = deeper.rows, deeper.rows.live.decision
+            answered = np.where((answered == 0) & (decision >= 0), rows.trace.depth, answered)
+            continue
         trace = rows.trace.skip_depth() if deeper.head_output is None else rows.trace.record(deeper.head_output.wait())
         rows = Rows(rows.identity, rows.policies, deeper.rows.hidden, rows.layout, trace)
         decision, _ = decide(trace, rows.policies, backend.config.depths)

@@ -23,7 +23,7 @@ from elbert.tokenization import Tokens
 from machine import keep
 from others import by_shrinking, by_waiting, run
 from rounds import interleaved
-from scripted import POLICY, Scripted, script
+from scripted import POLICY, Scripted, script, script_policies
 from shapes import folder_of, texts_of
 
 CAPACITIES = (1, 4, 16, 64, 256)
@@ -31,11 +31,12 @@ TOKENS = 32  # of each text
 SECONDS = 0.7  # about which a run at full depth should take
 
 
-def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy, capacity: Capacity) -> float:
-    """Classify all with the engine; return the mean exit depth."""
+def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy | Sequence[Policy], capacity: Capacity) -> float:
+    """Classify all with the engine, under one policy or one each; return the mean exit depth."""
     engine = Engine(backend, capacity, queue=SweepQueue(), refill=REFILL)
-    for identity, each in enumerate(tokens):
-        engine.submit(Request(identity, each, chosen))
+    policies = [chosen] * len(tokens) if isinstance(chosen, Policy) else chosen
+    for identity, (each, own) in enumerate(zip(tokens, policies, strict=True)):
+        engine.submit(Request(identity, each, own))
     depths = 0
     while len(engine):
         depths += sum(int(exits.depth.sum()) for exits in engine.step().exits)
@@ -50,12 +51,12 @@ def measure(
     number, places = texts_for(classifier, capacity), Capacity(capacity, capacity * TOKENS)
     tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
     full, scripted_policy = policy("full"), policy(POLICY)
-    plain = Scripted(classifier.backend, [deepest])
     found: dict[str, tuple[str, float]] = {}
-    contest: dict[str, Any] = {"full": lambda: serve(plain, tokens, full, places)}
+    contest: dict[str, Any] = {"full": lambda: serve(classifier.backend, tokens, full, places)}
     for mean in means or (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
-        backend = Scripted(classifier.backend, script(mean, deepest))
-        ways = {"engine": lambda b=backend: serve(b, tokens, scripted_policy, places)}
+        depths = script(mean, deepest)
+        policies, backend = script_policies(tokens, depths), Scripted(classifier.backend, depths)
+        ways = {"engine": lambda p=policies: serve(classifier.backend, tokens, p, places)}
         if others and mean == deepest / 4:
             ways["shrink"] = lambda b=backend: run(by_shrinking, tokens, b, scripted_policy, capacity)
             ways["wait"] = lambda b=backend: run(by_waiting, tokens, b, scripted_policy, capacity)

@@ -9,13 +9,25 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from elbert.exits import STAY, Policy, policy
 from elbert.model import Backend, Layout
+from elbert.model.native import Live
+from elbert.tokenization import Tokens
 from wrapped import Wrapped
 
 POLICY = "window(entropy=0.1, size=6)"  # its second stage never fires here: undecided logits have no gap
+NEVER = "window(entropy=0, size=6, margin=0.5)"  # costs what POLICY costs, and never fires, whatever the weights are
+
+
+def script_policies(tokens: Sequence[Tokens], depths: Sequence[int]) -> list[Policy]:
+    """A policy for each text that ends it at ``depths[sum of its ids modulo their number]`` and costs what
+    :data:`POLICY` costs; for backends as they are."""
+    policies = {depth: policy(f"{NEVER} | depth({depth})") for depth in set(depths)}
+    return [policies[depths[sum(text.ids) % len(depths)]] for text in tokens]
 
 
 class Scripted(Wrapped):
@@ -42,6 +54,20 @@ class Scripted(Wrapped):
         logits.zero_()
         logits[:, 0] = (self._left(hidden, layout) <= 0) * 20.0
         return logits
+
+    @property
+    def can_advance(self) -> bool:
+        """Whether the backend computes and decides in one call."""
+        return bool(getattr(type(self._backend), "can_advance", False)) and self._backend.can_advance
+
+    def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: Live) -> Tensor:
+        """:meth:`step`, with the script's decisions in place of those that the backend makes."""
+        left = self._left(hidden, layout) - 1
+        hidden = self._with(self._backend.advance(hidden, layout, group, head, live), layout, left)
+        is_exit = (left <= 0).numpy()
+        live.decision[:] = np.where(is_exit, 0, STAY)
+        live.struct.exits = int(is_exit.sum())
+        return hidden
 
     def _left(self, hidden: Tensor, layout: Layout) -> Tensor:
         return hidden[:, 0].index_select(0, layout.starts)

@@ -19,6 +19,7 @@ from elbert.inference import PendingRows, Rows, admit, check_tokens, deepen, exi
 from elbert.model import Backend
 from elbert.model.isolation import isolated
 
+NOTHING = StepResult()
 DEFAULT_DUE = 1.0  # seconds; a request without a deadline waits as if it had this one
 
 
@@ -101,13 +102,17 @@ class Engine:
         """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
         self.drop_cancelled()
         started, failures = self._admit()
-        result = StepResult((), (*failures, *self._start_call(started)))
+        failures += self._start_call(started)
+        result = StepResult((), tuple(failures)) if failures else NOTHING
         if len(self._calls) == self._lanes or not self._scheduler.can_call:
             result += self._finish_call()
-        result += self._exit_overdue()
-        self._forget(result.identities)
+        if overdue := self._deadlines.find_overdue():
+            result += self._exit_early(overdue)
+        if not (completed := result.identities):
+            return NOTHING
+        self._forget(completed)
         # Rows that were cancelled during their last call exit like all others, but are not returned.
-        discarded = self._cancelled.intersection(result.identities)
+        discarded = self._cancelled.intersection(completed)
         self._cancelled -= discarded
         return result.without(discarded)
 
@@ -147,22 +152,24 @@ class Engine:
 
     def _finish_call(self) -> StepResult:
         """Wait for the oldest call; enqueue the rows that stay, return those that exit."""
-        result = StepResult()
+        result = NOTHING
         if not self._calls:
             return result
         start_time, call = self._calls.popleft()
         for pending in call:
             staying, exits = settle(pending, self._backend.config)
-            for rows in group_by_weights(staying, self._backend.config):
-                self._enqueue(rows)
-            result += check_outputs(exits)
+            if staying is not None:
+                for rows in group_by_weights(staying, self._backend.config):
+                    self._enqueue(rows)
+            if exits is not None:
+                result += check_outputs(exits)
         self._deadlines.record_call(start_time)
         return result
 
-    def _exit_overdue(self) -> StepResult:
-        """Exit the rows that have reached depth 1 and would miss their deadline in another call."""
-        result, overdue = StepResult(), self._deadlines.find_overdue()
-        for rows in self._pools.remove(overdue, min_depth=1) if overdue else ():
+    def _exit_early(self, overdue: Collection[int]) -> StepResult:
+        """Exit the rows of these requests that have reached depth 1."""
+        result = NOTHING
+        for rows in self._pools.remove(overdue, min_depth=1):
             self._scheduler.withdraw(set(rows.identity.tolist()))
             done, failed = run_bisecting(rows, lambda part: exit_at_deadline(part, self._backend))
             result += StepResult((), tuple(Failure(int(row.identity[0]), error) for row, error in failed))

@@ -107,7 +107,8 @@ class TextReader:
     """A source that reads and tokenises an iterable of texts block by block.
 
     An item that is no text, or that the tokenizer fails on, is its error; ``truncated`` has the numbers of the texts
-    that were truncated, and the reader of the results removes them. An error of the iterable ends the source;
+    that were truncated, and ``sources`` texts and tokens where tokens are classified; the reader of the results
+    removes them. An error of the iterable ends the source;
     :meth:`raise_error` raises it when the texts before it are done. A
     ``live`` iterable may itself wait for predictions before it yields the next text, as a program at the other end of
     a pipe does: it is read in a thread, and a block is whatever has arrived. :meth:`close` ends the thread.
@@ -120,6 +121,7 @@ class TextReader:
         self._num_read = 0
         self._error: Exception | None = None
         self.truncated: set[int] = set()
+        self.sources: dict[int, tuple[str, Tokens]] = {}
         self.is_live = live
         self.has_ended = False
 
@@ -141,10 +143,21 @@ class TextReader:
             self.has_ended = True
         tokens = iter(self._tokeniser.encode_each([item for item in items if not isinstance(item, ElbertError)]))
         rows = [item if isinstance(item, ElbertError) else next(tokens) for item in items]
+        self.sources.update(
+            (number, (item, row))
+            for number, (item, row) in enumerate(zip(items, rows, strict=True), self._num_read)
+            if isinstance(row, Tokens) and isinstance(item, str) and len(row.pieces)
+        )
         numbered = enumerate(rows, self._num_read)
         self.truncated.update(number for number, row in numbered if isinstance(row, Tokens) and row.truncated)
         self._num_read += len(rows)
         return rows
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Keep nothing about texts whose results have been read."""
+        for number in numbers:
+            self.truncated.discard(number)
+            self.sources.pop(number, None)
 
     def raise_error(self) -> None:
         """Raise the error of the iterable, if there was one."""

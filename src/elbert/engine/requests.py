@@ -72,6 +72,8 @@ class StepResult:
 
     def __add__(self, other: StepResult) -> StepResult:
         """Concatenate two results."""
+        if not self.exits and not self.failures:
+            return other
         return StepResult((*self.exits, *other.exits), (*self.failures, *other.failures))
 
     @property
@@ -91,7 +93,7 @@ class StepResult:
 
 def check_outputs(exits: Exits) -> StepResult:
     """Turn rows whose probabilities are NaN or infinity into failures."""
-    is_finite = np.isfinite(exits.probabilities).all(-1)
+    is_finite = exits.find_finite()
     if is_finite.all():
         return StepResult((exits,) if len(exits) else ())
     error = NonFiniteOutput(

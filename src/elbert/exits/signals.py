@@ -69,7 +69,8 @@ def to_questions(outputs: Array, multi_label: bool, content: Content = "probabil
 
 
 def entropy_terms(p: Array) -> Array:
-    """``-p ln p``, and 0 at 0."""
+    """``-p ln p``, and 0 at 0, in float64: sums are rounded once, so that native code computes the same number."""
+    p = p.astype(np.float64)
     return -p * np.log(np.maximum(p, TINY))
 
 
@@ -82,7 +83,7 @@ def entropy(now: Array, before: Array) -> Array:
     """``-sum p ln p / ln C`` with ``0 ln 0 = 0`` (ELBERT, section 2.2)."""
     options = now.shape[-1]
     scaled: Array = entropy_terms(now).sum(-1) * (1 / math.log(options) if options > 1 else 0.0)
-    return scaled
+    return scaled.astype(now.dtype)
 
 
 def entropy_nodes(g: Any, now: Any, before: Any, options: int) -> Any:
@@ -111,9 +112,10 @@ def gap_nodes(g: Any, now: Any, before: Any, options: int) -> Any:
 
 def divergence(now: Array, before: Array) -> Array:
     """Jensen-Shannon divergence from the depth before, in nats."""
-    both = entropy_terms((now + before) / 2) - (entropy_terms(now) + entropy_terms(before)) / 2
+    middle = (now.astype(np.float64) + before) / 2
+    both = entropy_terms(middle) - (entropy_terms(now) + entropy_terms(before)) / 2
     divergences: Array = np.maximum(both.sum(-1), 0)
-    return divergences
+    return divergences.astype(now.dtype)
 
 
 def divergence_nodes(g: Any, now: Any, before: Any, options: int) -> Any:
@@ -139,7 +141,7 @@ SIGNALS: dict[str, Signal] = {
             array=entropy,
             nodes=entropy_nodes,
             script="(now, before, { f32, sum, entr }) => "
-            "f32(sum(now.map(entr)) * (now.length > 1 ? f32(1 / Math.log(now.length)) : 0))",
+            "f32(sum(now.map(entr)) * (now.length > 1 ? 1 / Math.log(now.length) : 0))",
             about="the entropy over its maximum, ln C, from 0 to 1",
         ),
         Signal(
@@ -179,8 +181,8 @@ SIGNALS: dict[str, Signal] = {
             worst="max",
             array=divergence,
             nodes=divergence_nodes,
-            script="(now, before, { f32, sum, entr }) => Math.max(sum(now.map((p, i) => f32("
-            "entr(f32(f32(p + before[i]) / 2)) - f32(f32(entr(p) + entr(before[i])) / 2)))), 0)",
+            script="(now, before, { f32, sum, entr }) => f32(Math.max(sum(now.map((p, i) => "
+            "entr((p + before[i]) / 2) - (entr(p) + entr(before[i])) / 2)), 0))",
             first=math.inf,  # nothing is near yet
             scale=None,
             about="the Jensen-Shannon divergence from the depth before, in nats",

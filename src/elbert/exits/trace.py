@@ -189,12 +189,14 @@ def pad_temperatures(temperatures: Sequence[float], depths: int) -> list[float]:
 def divide_logits(probabilities: Array, temperatures: Array, multi_label: bool) -> Array:
     """``[..., depths, classes]`` with the logits divided by ``temperatures [..., depths]``.
 
-    ``softmax(z / T)`` is ``softmax(z) ** (1 / T)``, normalised; for a label of its own, over its two options.
+    ``softmax(z / T)`` is ``softmax(z) ** (1 / T)``, normalised; for a label of its own, over its two options. Computed
+    in float64 and rounded once, as signals are.
     """
-    powers = to_questions(probabilities, multi_label) ** (1 / temperatures)[..., None, None]
+    exponents = 1 / temperatures.astype(np.float64)
+    powers = to_questions(probabilities, multi_label).astype(np.float64) ** exponents[..., None, None]
     spread = powers / np.maximum(powers.sum(-1, keepdims=True), TINY)  # depths without probabilities stay 0
     whole: Array = spread[..., 1] if multi_label else spread[..., 0, :]
-    return whole
+    return whole.astype(probabilities.dtype)
 
 
 def read_entropy(probabilities: Array, multi_label: bool) -> Array:

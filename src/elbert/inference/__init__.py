@@ -16,6 +16,8 @@ from elbert.inference.step import (
     run_shrinking_batch,
     settle,
 )
+from elbert.inference.token_predictions import build_token_predictions
+from elbert.inference.windows import TextWindows
 
 __all__ = [
     "DEADLINE",
@@ -23,9 +25,11 @@ __all__ = [
     "HeadOutput",
     "PendingRows",
     "Rows",
+    "TextWindows",
     "admit",
     "advance",
     "build_predictions",
+    "build_token_predictions",
     "check_tokens",
     "deepen",
     "exit_at_deadline",

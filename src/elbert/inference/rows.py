@@ -14,7 +14,10 @@ from torch import Tensor
 
 from elbert.errors import InputError
 from elbert.exits import Policy, Trace
+from elbert.exits.signals import SIGNALS
+from elbert.exits.token_trace import TokenTrace
 from elbert.model import Backend, Layout, ModelConfig
+from elbert.model.native import Live
 from elbert.tokenization import Tokens
 
 
@@ -33,6 +36,7 @@ class Rows:
     hidden: Tensor
     layout: Layout
     trace: Trace
+    live: Live | None = None  # of native code: the arrays of these rows, for all steps until one exits or joins
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -73,7 +77,7 @@ class Rows:
             policies=tuple(policy for p in parts for policy in p.policies),
             hidden=torch.cat([*(p.hidden[: p.layout.tokens] for p in parts), make_filler(layout, parts[0].hidden)]),
             layout=layout,
-            trace=Trace.join([p.trace for p in parts]),
+            trace=parts[0].trace.join([p.trace for p in parts]),
         )
 
 
@@ -100,7 +104,28 @@ def admit(
     layout = Layout.from_lengths([len(t.ids) for t in tokens], backend.device)
     ids = concatenate((t.ids for t in tokens), layout.tokens)
     type_ids = concatenate((t.type_ids for t in tokens), layout.tokens)
-    trace = Trace.start(
+    trace = start_trace(tokens, config, policies, keep_trace=keep_trace)
+    hidden = backend.embed(layout.to_device(ids), layout.to_device(type_ids), layout)
+    return Rows(np.asarray(identity, np.int64), policies, hidden, layout, trace)
+
+
+def start_trace(
+    tokens: Sequence[Tokens], config: ModelConfig, policies: Sequence[Policy], *, keep_trace: bool
+) -> Trace:
+    """Return the trace of new rows."""
+    if config.task.per_token:
+        pieces = [row.pieces for row in tokens]
+        names = [name for name, signal in SIGNALS.items() if signal.needs == config.task.content]
+        return TokenTrace.begin(
+            np.array([len(part) for part in pieces], np.int64),
+            np.concatenate([part.positions for part in pieces]),
+            np.concatenate([part.is_first for part in pieces]),
+            config.depths,
+            len(config.labels),
+            names if keep_trace else sorted({name for policy in policies for name in policy.signals}),
+            keep_trace=keep_trace,
+        )
+    return Trace.start(
         len(tokens),
         config.depths,
         len(config.labels),
@@ -109,8 +134,6 @@ def admit(
         content=config.task.content,
         scale=config.scale,
     )
-    hidden = backend.embed(layout.to_device(ids), layout.to_device(type_ids), layout)
-    return Rows(np.asarray(identity, np.int64), policies, hidden, layout, trace)
 
 
 def concatenate(lists: Iterable[list[int]], total: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 :func:`advance` does both halves: :func:`deepen` queues the layer and the exit head, :func:`settle` waits for the
 head's output and decides. The engine calls the halves apart, so that on an accelerator it can decide about one batch
-while another computes.
+while another computes. Native code computes and decides in one call, in the first half.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from torch import Tensor
 
 from elbert.exits import LAST, STAY, Policy, Trace
 from elbert.exits.joint_decision import decide_jointly
+from elbert.exits.token_trace import TokenTrace, select_segments
 from elbert.exits.trace import read_entropy
+from elbert.inference.native_step import run_native_step
 from elbert.inference.rows import Rows
 from elbert.model import Backend, ModelConfig
 from elbert.model.isolation import isolated
+from elbert.model.layout import round_up
 from elbert.prediction import Prediction, TraceStep
 
 DEADLINE = "deadline"  # the reason of rows that exit because their deadline comes
@@ -37,6 +40,8 @@ class Exits:
     depth:         ``[rows]``, from 1
     reason:        one per row
     trace:         ``[rows, depths, classes]`` probabilities, filled up to each row's depth; None where not kept
+    counts:        ``[rows]``, the number of answers of each row, for token rows: ``rows`` is then the number of all
+                   answers in the shapes of probabilities, logits and trace; else None
     """
 
     identity: NDArray[np.int64]
@@ -45,6 +50,7 @@ class Exits:
     depth: NDArray[np.int64]
     reason: list[str]
     trace: NDArray[Any] | None
+    counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -52,19 +58,30 @@ class Exits:
 
     def keep(self, mask: NDArray[np.bool_]) -> Exits:
         """Return the rows where ``mask [rows]`` is true."""
+        answers = mask if self.counts is None else np.repeat(mask, self.counts)
         return Exits(
             identity=self.identity[mask],
-            probabilities=self.probabilities[mask],
-            logits=self.logits[mask],
+            probabilities=self.probabilities[answers],
+            logits=self.logits[answers],
             depth=self.depth[mask],
             reason=[self.reason[i] for i in np.flatnonzero(mask).tolist()],
-            trace=None if self.trace is None else self.trace[mask],
+            trace=None if self.trace is None else self.trace[answers],
+            counts=None if self.counts is None else self.counts[mask],
         )
+
+    def find_finite(self) -> NDArray[np.bool_]:
+        """``[rows]``: whether all probabilities of a row are finite."""
+        is_finite: NDArray[np.bool_] = np.isfinite(self.probabilities).all(-1)
+        if self.counts is None:
+            return is_finite
+        rows = np.repeat(np.arange(len(self.counts)), self.counts)
+        return np.bincount(rows[~is_finite], minlength=len(self.counts)) == 0
 
 
 @dataclass(frozen=True)
 class PendingRows:
-    """Rows whose layer is queued. ``head_output`` is None if no policy needs the exit head at this depth."""
+    """Rows whose layer is queued. ``head_output`` is None if no policy needs the exit head at this depth, or if native
+    code has decided, in ``rows.live``."""
 
     rows: Rows
     head_output: HeadOutput | None
@@ -76,29 +93,48 @@ def advance(rows: Rows, backend: Backend) -> tuple[Rows, Exits]:
     At the last depth every row exits with the reason ``last``, whatever its policy decides there.
     """
     results = [settle(deepen(part, backend), backend.config) for part in group_by_weights(rows, backend.config)]
-    return Rows.join([staying for staying, _ in results]), join_exits([exits for _, exits in results])
+    staying = [part for part, _ in results if part is not None]
+    exits = [part for _, part in results if part is not None]
+    none = np.zeros(0, np.int64)
+    return (
+        Rows.join(staying) if staying else rows.keep(none),
+        join_exits(exits) if exits else build_exits(rows, none, [], rows.trace.last),
+    )
 
 
 def deepen(rows: Rows, backend: Backend) -> PendingRows:
     """Queue the next layer, and the exit head where it is needed; all rows must need the same weights."""
+    if (deeper := run_native_step(rows, backend)) is not None:
+        return PendingRows(deeper, None)
     config, depth = backend.config, int(rows.trace.depth[0]) + 1
     hidden = backend.step(rows.hidden, rows.layout, config.group(depth))
     rows = Rows(rows.identity, rows.policies, hidden, rows.layout, rows.trace)
     if not is_head_needed(rows, config):
         return PendingRows(rows, None)
-    return PendingRows(rows, HeadOutput.start_copy(backend.read(hidden, rows.layout, config.head(depth)), config))
+    return PendingRows(rows, HeadOutput.start_copy(read_head(rows, backend, config.head(depth)), config))
 
 
-def settle(pending: PendingRows, config: ModelConfig) -> tuple[Rows, Exits]:
-    """Wait for the head's output and decide; return the rows that stay and those that exit."""
+def settle(pending: PendingRows, config: ModelConfig) -> tuple[Rows | None, Exits | None]:
+    """Wait for the head's output and decide; return the rows that stay, if any, and those that exit, if any."""
     rows, output = pending.rows, pending.head_output
-    trace = rows.trace.skip_depth() if output is None else rows.trace.record(output.wait())
-    rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
-    decision, reasons = decide(trace, rows.policies, config.depths)
-    is_exit = decision != STAY
-    logits = trace.last if output is None else output.logits  # without an output no row exits, so none are used
-    exits = build_exits(rows, is_exit, [reasons[i] for i in decision[is_exit].tolist()], logits)
-    return (rows.keep(np.flatnonzero(~is_exit)) if len(exits) else rows), exits
+    if rows.live is not None:
+        if not rows.live.exits:
+            return rows, None
+        decision, logits = rows.live.decision, rows.live.logits
+        index = np.flatnonzero(decision != STAY)
+        rules = zip(index.tolist(), decision[index].tolist(), strict=True)
+        names = [(*rows.policies[row].reasons, LAST)[rule] for row, rule in rules]
+    else:
+        trace = rows.trace.skip_depth() if output is None else rows.trace.record(output.wait())
+        rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
+        decision, reasons = decide(trace, rows.policies, config.depths)
+        index = np.flatnonzero(decision != STAY)
+        if not len(index):
+            return rows, None
+        names = [reasons[rule] for rule in decision[index].tolist()]
+        logits = trace.last if output is None else output.logits  # without an output no row exits, so none are used
+    staying = rows.keep(np.flatnonzero(decision == STAY)) if len(index) < len(rows) else None
+    return staying, build_exits(rows, index, names, logits)
 
 
 def run_shrinking_batch(rows: Rows, backend: Backend) -> Iterator[Exits]:
@@ -120,10 +156,22 @@ def exit_at_deadline(rows: Rows, backend: Backend) -> Exits:
 
 
 def _exit_all(rows: Rows, backend: Backend, head: int) -> Exits:
-    output = HeadOutput.start_copy(backend.read(rows.hidden, rows.layout, head), backend.config)
+    output = HeadOutput.start_copy(read_head(rows, backend, head), backend.config)
     trace = replace(rows.trace, depth=rows.trace.depth - 1).record(output.wait())  # this depth again
     rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
-    return build_exits(rows, np.ones(len(rows), bool), [DEADLINE] * len(rows), output.logits)
+    return build_exits(rows, np.arange(len(rows)), [DEADLINE] * len(rows), output.logits)
+
+
+def read_head(rows: Rows, backend: Backend, head: int) -> Tensor:
+    """``[rows, classes]``, or ``[answers, classes]`` of token rows: logits in float32."""
+    trace, layout = rows.trace, rows.layout
+    if not isinstance(trace, TokenTrace):
+        return backend.read(rows.hidden, layout, head)
+    starts = np.cumsum(layout.lengths) - layout.lengths
+    answers = len(trace.positions)
+    index = np.zeros(round_up(max(answers, 1)), np.int64)  # few sizes, as in Layout
+    index[:answers] = starts[trace.row] + trace.positions
+    return backend.read(rows.hidden.index_select(0, layout.to_device(index)), layout, head)[:answers]
 
 
 def is_head_needed(rows: Rows, config: ModelConfig) -> bool:
@@ -186,16 +234,27 @@ def group_by_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
         yield rows.keep(np.array([i for i, other in enumerate(keys) if other == key]))
 
 
-def build_exits(rows: Rows, is_exit: NDArray[np.bool_], reason: list[str], logits: NDArray[Any]) -> Exits:
-    """Collect what the exiting rows carry out; ``is_exit [rows]`` and ``logits [rows, classes]`` cover all rows."""
-    trace = rows.trace
+def build_exits(rows: Rows, index: NDArray[np.int64], reason: list[str], logits: NDArray[Any]) -> Exits:
+    """Collect what the rows ``index`` carry out; ``logits [rows, classes]`` covers all rows."""
+    trace, depth = rows.trace, rows.trace.depth[index]
+    if isinstance(trace, TokenTrace):
+        answers = select_segments(trace.counts, index)
+        return Exits(
+            identity=rows.identity[index],
+            probabilities=trace.last[answers],
+            logits=logits[answers],
+            depth=depth,
+            reason=reason,
+            trace=trace.probabilities[answers] if trace.keep_trace else None,
+            counts=trace.counts[index],
+        )
     return Exits(
-        identity=rows.identity[is_exit],
-        probabilities=trace.last[is_exit],
-        logits=logits[is_exit],
-        depth=trace.depth[is_exit],
+        identity=rows.identity[index],
+        probabilities=trace.probabilities[index, depth - 1],
+        logits=logits[index],
+        depth=depth,
         reason=reason,
-        trace=trace.probabilities[is_exit] if trace.keep_trace else None,
+        trace=trace.probabilities[index] if trace.keep_trace else None,
     )
 
 
@@ -211,6 +270,7 @@ def join_exits(parts: list[Exits]) -> Exits:
         depth=np.concatenate([part.depth for part in parts]),
         reason=[reason for part in parts for reason in part.reason],
         trace=np.concatenate(traces) if traces else None,
+        counts=None if parts[0].counts is None else np.concatenate([p.counts for p in parts if p.counts is not None]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol, cast, get_args
 
 import torch
 from torch import Tensor
@@ -162,6 +162,28 @@ class Backend(Protocol):
 
     def read(self, hidden: Tensor, layout: Layout, head: int) -> Tensor:
         """``[size, width] -> [rows, classes]``: logits in float32, with exit head ``head``."""
+
+
+class AdvancingBackend(Backend, Protocol):
+    """A backend that computes and decides in one call."""
+
+    @property
+    def can_advance(self) -> bool:
+        """Whether :meth:`advance` is available."""
+
+    def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: native.Live) -> Tensor:
+        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row: changes ``live``."""
+
+
+def as_advancing(backend: Backend) -> AdvancingBackend | None:
+    """Return the backend if it computes and decides in one call.
+
+    This is looked up in the class: a backend around another one, which passes attributes on, has its own step and read.
+    """
+    if not hasattr(type(backend), "can_advance"):
+        return None
+    advancing = cast(AdvancingBackend, backend)
+    return advancing if advancing.can_advance else None
 
 
 class TorchBackend:

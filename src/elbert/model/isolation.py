@@ -9,10 +9,10 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ContextDecorator, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,19 +20,32 @@ IMPORTED_BY = os.getpid()  # the process that imported elbert; a forked child ha
 AUTOCAST_DEVICES = ("cpu", "cuda")
 
 
-@contextmanager
-def isolated() -> Iterator[None]:
+class isolated(ContextDecorator):  # noqa: N801  # used like a function
     """Compute without gradients and without autocast inside the block, and alone where a fork ended the threads.
 
-    Tensors have explicit devices and types, so torch's default device and default type need no change here.
+    Tensors have explicit devices and types, so torch's default device and default type need no change here. A class,
+    because entering a generator costs more, and every layer call is isolated.
     """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        for device in AUTOCAST_DEVICES:
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        stack.enter_context(use_threads(None))
-        yield
+
+    def _recreate_cm(self) -> isolated:
+        return isolated()  # calls of a decorated function can overlap
+
+    def __enter__(self) -> None:
+        """Enter the block."""
+        self._mode = torch.inference_mode()
+        self._mode.__enter__()
+        self._others = None
+        if has_lost_threads() or any(map(torch.is_autocast_enabled, AUTOCAST_DEVICES)):
+            self._others = ExitStack()
+            for device in AUTOCAST_DEVICES:
+                self._others.enter_context(torch.autocast(device, enabled=False))
+            self._others.enter_context(use_threads(None))
+
+    def __exit__(self, *error: Any) -> None:
+        """Restore what was set before."""
+        if self._others is not None:
+            self._others.close()
+        self._mode.__exit__(*error)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The layer in C: one call for each depth, for the instruction sets of x86 and Arm processors.
+"""A step in C: embedding, layer, exit head and decision, for the instruction sets of x86 and Arm processors.
 
 A wheel has the compiled library for its platform; from a source tree it is compiled when the package is installed.
 ``load()`` returns the fastest variant that this processor runs, or the reason why there is none; then the engine uses
@@ -7,20 +7,32 @@ torch. ``ELBERT_NATIVE`` in the environment names another variant (``avx2``, ``a
 
 from __future__ import annotations
 
-from elbert.model.native.bindings import (
+from elbert.model.native.bindings import NoVariant, Numbers, Variant, list_variants, load
+from elbert.model.native.packed import (
     ACTIVATIONS,
+    COMPARISONS,
+    CONDITIONS,
+    SIGNALS,
+    STAY,
+    Live,
+    NativeEmbedding,
+    NativeHead,
     NativeLayer,
+    NativePolicy,
     NativeProduct,
-    NoVariant,
-    Numbers,
-    Variant,
-    list_variants,
-    load,
 )
 
 __all__ = [
     "ACTIVATIONS",
+    "COMPARISONS",
+    "CONDITIONS",
+    "SIGNALS",
+    "STAY",
+    "Live",
+    "NativeEmbedding",
+    "NativeHead",
     "NativeLayer",
+    "NativePolicy",
     "NativeProduct",
     "NoVariant",
     "Numbers",

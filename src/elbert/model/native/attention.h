@@ -1,9 +1,8 @@
 // Attention within packed rows: scores, softmax and mixture of one head, for some queries of a row.
 #pragma once
-#include "product.h"
+#include "head.h"
 
 #define QUERIES 32  // of a block
-INLINE Long up(Long n, Long to) { return (n + to - 1) / to * to; }
 INLINE Long padded_keys(Long n) { return up(n, 32); }
 
 // sums [rows, 16 panels], `stride` floats apart: left x right, both in units of 4 bytes

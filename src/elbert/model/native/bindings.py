@@ -1,39 +1,20 @@
-"""Bindings: the library's variants, and a layer whose weights are packed for one of them.
-
-Sizes, types, devices and memory layouts are checked before an address goes to C.
-"""
+"""Bindings: the structures of the library's calls, its variants, and which of them this processor runs."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import threading
-from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-PANEL = 16  # columns of packed weights that lie together; widths are multiples of it
-NO_MEMORY = 1  # the library's return code
 OFF = ("0", "off")
 Numbers = Literal["float32", "bfloat16", "int8"]
 """The type of the weights."""
-ACTIVATIONS = {  # transformers' names, and the library's numbers for them
-    "gelu_new": 1,
-    "gelu_pytorch_tanh": 1,
-    "gelu": 2,
-    "relu": 3,
-    "tanh": 4,
-    "silu": 5,
-    "swish": 5,
-}
-SINGLE, HALVES, WIDENED, CODES = range(4)  # how a product computes; see variant.h
-UNITS = {SINGLE: 1, HALVES: 2, WIDENED: 2, CODES: 4}  # values of the summed axis that lie together
 LONG = ctypes.c_int64
 
 
@@ -67,16 +48,60 @@ class LayerStruct(Structure):
     ]
 
 
-LAYER_CALL = ctypes.CFUNCTYPE(
+class EmbeddingStruct(Structure):
+    """``Embedding`` of variant.h."""
+
+    _fields_ = [
+        *[(name, LONG) for name in ("inner", "width", "half", "words", "positions", "segments", "padding")],
+        *[(name, c_void_p) for name in ("word_table", "position_table", "segment_table", "weight", "bias")],
+        ("eps", c_float),
+        ("map", ProductStruct),
+    ]
+
+
+class HeadStruct(Structure):
+    """``Head`` of variant.h."""
+
+    _fields_ = [
+        *[(name, LONG) for name in ("width", "classes", "mean", "half", "mode")],
+        ("pooler", ProductStruct),
+        ("classifier", ProductStruct),
+    ]
+
+
+class PolicyStruct(Structure):
+    """``Policy`` of variant.h."""
+
+    _fields_ = [
+        *[(name, LONG) for name in ("conditions", "rules", "reads")],
+        *[(name, c_void_p) for name in ("numbers", "thresholds", "temperatures")],
+    ]
+
+
+class LiveStruct(Structure):
+    """``Live`` of variant.h."""
+
+    _fields_ = [
+        *[(name, LONG) for name in ("depths", "classes", "task", "keep_trace")],
+        ("scale", c_float),
+        *[(name, c_void_p) for name in ("policies", "depth", "trace", "logits", "decision")],
+        ("exits", LONG),
+    ]
+
+
+LAST_ARGUMENTS = (c_void_p, LONG, LONG, LONG, c_int, c_void_p, LONG, POINTER(LONG))
+"""Bounds, rows, tokens, size, threads, scratch memory and its size, and the size that is needed."""
+STEP_CALL = ctypes.CFUNCTYPE(
     c_int,
-    *(POINTER(LayerStruct), c_void_p, c_void_p, c_void_p, LONG, LONG, c_int, c_void_p, LONG, POINTER(LONG)),
+    *(POINTER(LayerStruct), POINTER(HeadStruct), POINTER(LiveStruct), c_void_p, c_void_p, c_void_p, *LAST_ARGUMENTS),
 )
+EMBED_CALL = ctypes.CFUNCTYPE(c_int, POINTER(EmbeddingStruct), c_void_p, c_void_p, c_void_p, *LAST_ARGUMENTS)
 
 
 class VariantStruct(Structure):
     """``Variant`` of variant.h."""
 
-    _fields_ = [("layer", LAYER_CALL), ("zero", c_int), ("halves", c_int)]
+    _fields_ = [("step", STEP_CALL), ("embed", EMBED_CALL), ("zero", c_int), ("halves", c_int)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +122,8 @@ class Variant:
     name: str
     zero: int
     halves: bool
-    run_layer: Any
+    run_step: Any
+    run_embed: Any
 
     def hidden_dtype(self, numbers: Numbers) -> torch.dtype:
         """The type of hidden values with weights of this type."""
@@ -139,177 +165,6 @@ def list_variants() -> tuple[Variant, ...] | NoVariant:
     while name := library.elbert_variant_name(index):
         if library.elbert_variant_runs(index):
             struct = library.elbert_variant(index).contents
-            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.layer))
+            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.step, struct.embed))
         index += 1
     return tuple(found)
-
-
-class NativeProduct(NamedTuple):
-    """``activation(x @ weight.T + bias)``: ``weight [out, in]``, ``bias [out]``, both float32; ``activation`` is a
-    number of :data:`ACTIVATIONS`, 0 for none."""
-
-    weight: Tensor
-    bias: Tensor
-    activation: int = 0
-
-
-Norm = Sequence[Any]
-"""``(weight [width], bias [width], eps)``"""
-
-
-class NativeLayer:
-    """A transformer layer, packed for one variant. Calls from several threads at once are allowed.
-
-    The result of a row is the same whatever the rest of the batch is, but for the last bits of its floats where
-    another tile size of the products sums in another order. There are no gradients.
-    """
-
-    def __init__(
-        self,
-        variant: Variant,
-        numbers: Numbers,
-        *,
-        heads: int,
-        qkv: NativeProduct,
-        dense: NativeProduct,
-        attention_norm: Norm,
-        widen: NativeProduct,
-        narrow: NativeProduct,
-        norm: Norm,
-    ) -> None:
-        """Pack the weights.
-
-        Raises:
-            ValueError: a size is not supported (see :meth:`supports`), or the sizes of the parts contradict each other.
-        """
-        width, inner = dense.weight.shape[0], widen.weight.shape[0]
-        if not self.supports(width, inner, heads):
-            raise ValueError(f"width {width}, inner width {inner}, {heads} heads: expected multiples of {PANEL}")
-        self.dtype = variant.hidden_dtype(numbers)
-        self.width = width
-        half = self.dtype == torch.bfloat16
-        mode = CODES if numbers == "int8" else SINGLE if numbers == "float32" else HALVES if half else WIDENED
-        self._kept: list[Tensor] = []  # tensors whose memory the struct refers to
-        products = {
-            "qkv": self._pack(qkv, (3 * width, width), mode, variant.zero),
-            "dense": self._pack(dense, (width, width), mode, variant.zero),
-            "widen": self._pack(widen, (inner, width), mode, variant.zero),
-            "narrow": self._pack(narrow, (width, inner), mode, variant.zero),
-        }
-        self._struct = LayerStruct(
-            width=width,
-            inner=inner,
-            heads=heads,
-            mode=mode,
-            half=half,
-            **products,
-            attention_weight=self._keep(attention_norm[0], width),
-            attention_bias=self._keep(attention_norm[1], width),
-            weight=self._keep(norm[0], width),
-            bias=self._keep(norm[1], width),
-            attention_eps=attention_norm[2],
-            eps=norm[2],
-        )
-        self._run = variant.run_layer
-        self._local = threading.local()
-
-    @staticmethod
-    def supports(width: int, inner: int, heads: int) -> bool:
-        """Whether a layer of these sizes can be packed."""
-        return width % PANEL == 0 and inner % PANEL == 0 and width % heads == 0 and width // heads % 2 == 0
-
-    def __call__(self, hidden: Tensor, bounds: Tensor, tokens: int) -> Tensor:
-        """Apply the layer: ``hidden [size, width] -> [size, width]``; row r has the tokens ``bounds[r]`` to
-        ``bounds[r + 1]``, ``tokens`` together. What follows them is filler, and is 0 in the result.
-
-        Raises:
-            ValueError: a type, size, device or memory layout is not the documented one.
-            MemoryError: there is no memory to compute in.
-        """
-        size, rows = hidden.shape[0], bounds.numel() - 1
-        _expect(hidden, self.dtype, size * self.width)
-        _expect(bounds, torch.int64, rows + 1)
-        if rows < 0 or not 0 <= tokens <= size:
-            raise ValueError(f"expected bounds and at most {size} tokens, got {rows + 1} bounds and {tokens} tokens")
-        out = torch.empty((size, self.width), dtype=self.dtype, device="cpu")
-        if tokens < size:
-            out[tokens:] = 0
-        needed = LONG(0)
-        for _ in range(2):  # once more if the memory of this thread was too small
-            scratch = self._scratch(needed.value)
-            code = self._run(
-                ctypes.byref(self._struct),
-                hidden.data_ptr(),
-                out.data_ptr(),
-                bounds.data_ptr(),
-                rows,
-                tokens,
-                torch.get_num_threads(),
-                scratch.data_ptr(),
-                scratch.numel(),
-                ctypes.byref(needed),
-            )
-            if code != NO_MEMORY:
-                break
-        if code:
-            raise (
-                MemoryError("no memory for the layer")
-                if code == NO_MEMORY
-                else ValueError("bounds must rise from 0 to the number of tokens")
-            )
-        return out
-
-    def _scratch(self, needed: int) -> Tensor:
-        """Memory of the calling thread, kept between calls: fresh memory would cost a page fault for every 4 kB."""
-        kept: Tensor | None = getattr(self._local, "scratch", None)
-        if kept is None or kept.numel() < needed:
-            kept = torch.empty(max(needed, 1 << 20), dtype=torch.uint8, device="cpu")
-            self._local.scratch = kept
-        return kept
-
-    def _pack(self, product: NativeProduct, shape: tuple[int, int], mode: int, zero: int) -> ProductStruct:
-        out, summed = shape
-        weight = product.weight.detach().to("cpu", torch.float32)
-        if tuple(weight.shape) != shape:
-            raise ValueError(f"expected a weight {list(shape)}, got {list(weight.shape)}")
-        scales = sums = None
-        if mode == CODES:
-            factors = weight.abs().amax(1).clamp(min=1e-30) / 127
-            weight = (weight / factors[:, None]).round().to(torch.int8)
-            scales = self._keep(factors, out)
-            sums = self._keep(weight.to(torch.int32).sum(1, dtype=torch.int32) * zero, out, torch.int32)
-        elif mode != SINGLE:
-            weight = weight.to(torch.bfloat16)
-        unit = UNITS[mode]
-        panels = weight.view(out // PANEL, PANEL, summed // unit, unit).transpose(1, 2)
-        return ProductStruct(
-            summed,
-            out,
-            self._keep(panels, out * summed, weight.dtype),
-            self._keep(product.bias, out),
-            scales,
-            sums,
-            product.activation,
-        )
-
-    def _keep(self, tensor: Tensor, size: int, dtype: torch.dtype = torch.float32) -> int:
-        """Return the address of a contiguous copy that lives as long as the layer, at a multiple of 64 bytes."""
-        copy = torch.empty(size * tensor.element_size() + 64, dtype=torch.uint8, device="cpu")
-        begin = -copy.data_ptr() % 64
-        place = copy[begin : begin + size * torch.empty((), dtype=dtype, device="cpu").element_size()].view(dtype)
-        place.copy_(tensor.detach().reshape(-1))
-        self._kept.append(copy)
-        return place.data_ptr()
-
-
-def _expect(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
-    """Check a tensor before its address goes to C, which would otherwise read or write outside the tensor.
-
-    Raises:
-        ValueError: type, size, memory layout or device is wrong.
-    """
-    if tensor.dtype is not dtype or tensor.numel() != size or not tensor.is_contiguous() or not tensor.is_cpu:
-        raise ValueError(
-            f"expected {size} contiguous {dtype} values on the CPU, "
-            f"got {list(tensor.shape)} {tensor.dtype} with strides {tensor.stride()} on {tensor.device}"
-        )

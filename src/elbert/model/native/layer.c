@@ -3,6 +3,7 @@
 // Hidden values are float32 or bfloat16; sums are float32 or, of codes, int32. A token's result does not depend on the
 // tokens beside it, except within its row in attention.
 #include "attention.h"
+#include "head.h"
 #include "pool.h"
 #include "variant.h"
 
@@ -24,6 +25,10 @@ typedef struct {
     const Long *chunk_rows;  // [chunks + 1]
     char *shared, *own;      // scratch
     Long own_bytes;
+    void (*run)(void *what, int stage, Long task, int thread);
+    void (*after)(void *what, int stage);
+    int head_stage;          // of the exit head, behind those of the layer; -1 if none
+    Reading reading;
 } Step;
 
 // Scratch for a span of tokens; every part begins at a multiple of 64 bytes.
@@ -35,11 +40,6 @@ typedef struct {
 } Span;
 
 INLINE Long bytes_of(const Layer *l) { return l->half ? 2 : 4; }
-INLINE char *take(char **from, Long bytes) {
-    char *at = *from;
-    *from += up(bytes, 64);
-    return at;
-}
 
 static char *lay_out(const Layer *l, Long tokens, Long qkv_tokens, Long longest, char *from, Span *s) {
     const Long size = bytes_of(l), codes = l->mode == CODES;
@@ -54,10 +54,6 @@ static char *lay_out(const Layer *l, Long tokens, Long qkv_tokens, Long longest,
     s->wide_scales = (float *)take(&from, tokens * 4);
     s->space = take(&from, attention_bytes(l->half, longest, l->width / l->heads));
     return from;
-}
-
-INLINE vf load_as(const int half, const void *from, Long i) {
-    return half ? vload_half((const uint16_t *)from + i) : vload((const float *)from + i);
 }
 
 INLINE float quantise_as(const int half, const void *row, Long width, uint8_t *codes) {
@@ -263,25 +259,26 @@ static void after_columns(void *what, int stage) {
     if (stage == 3) norm_rows(l, 1, s.attended, s.sums, p->tokens, p->out, NULL, NULL);
 }
 
-// in, out [tokens, width]: the layer applied to rows bounds [rows + 1]; in and out may not overlap.
-static int elbert_layer(const Layer *l, const void *in, void *out, const int64_t *bounds, Long rows, Long tokens,
-                       int threads, char *scratch, Long scratch_bytes, Long *needed) {
-    Long longest = 0;
-    if (bounds[0] != 0 || bounds[rows] != tokens) return BAD_BOUNDS;
-    for (Long r = 0; r < rows; r++) {
-        const Long n = bounds[r + 1] - bounds[r];
-        if (n < 0 || n > tokens) return BAD_BOUNDS;
-        if (n > longest) longest = n;
-    }
-    if (!tokens) return OK;
-    const double work = tokens * ((double)l->width * (4 * l->width + 2 * l->inner));
-    if (work < MIN_WORK || threads < 1) threads = 1;
-    Step p = {.layer = l, .in = in, .out = out, .bounds = bounds, .rows = rows, .tokens = tokens, .longest = longest};
-    Long *chunk_rows = malloc((rows + 2) * sizeof(Long));
-    if (!chunk_rows) return NO_MEMORY;
+static void run_stage(void *what, int stage, Long task, int thread) {
+    Step *p = what;
+    if (stage == p->head_stage) pool_columns(&p->reading, task);
+    else p->run(p, stage, task, thread);
+}
+
+static void after_stage(void *what, int stage) {
+    Step *p = what;
+    if (stage == p->head_stage) finish_head(&p->reading);
+    else if (p->after) p->after(p, stage);
+    if (stage + 1 == p->head_stage) gather(&p->reading);
+}
+
+// How the layer's work is divided; returns the bytes of shared scratch memory.
+static Long plan_layer(Step *p, Job *job, Long *chunk_rows, int threads) {
+    const Layer *l = p->layer;
+    const Long rows = p->rows, tokens = p->tokens, longest = p->longest, *bounds = (const Long *)p->bounds;
     // Chunks of whole rows, of about BLOCK tokens or fewer, so that every thread gets several.
     const Long share = tokens / (threads * 4) + 1, size = threads > 1 && share < BLOCK ? (share < 16 ? 16 : share) : BLOCK;
-    Long chunks = 0, largest = 0;
+    Long chunks = 0, largest = 0, shared_bytes = 0;
     for (Long r = 0; r < rows;) {
         Long end = r + 1;
         while (end < rows && bounds[end + 1] - bounds[r] <= size) end++;
@@ -290,51 +287,91 @@ static int elbert_layer(const Layer *l, const void *in, void *out, const int64_t
         r = end;
     }
     chunk_rows[chunks] = rows;
-    p.chunks = chunks;
-    p.chunk_rows = chunk_rows;
+    p->chunks = chunks;
+    p->chunk_rows = chunk_rows;
     Span s;
-    Job job = {.what = &p, .after = NULL};
-    Long shared_bytes = 0;
     if (threads > 1 && tokens <= SMALL) {
-        job.stages = 4;
-        p.chunks = threads;
-        for (int i = 0; i < 4; i++) job.tasks[i] = threads;
-        job.run = run_columns;
-        job.after = after_columns;
+        job->stages = 4;
+        p->chunks = threads;
+        for (int i = 0; i < 4; i++) job->tasks[i] = threads;
+        p->run = run_columns;
+        p->after = after_columns;
         shared_bytes = lay_out(l, tokens, tokens, longest, NULL, &s) - (char *)NULL;
-        p.own_bytes = attention_bytes(l->half, longest, l->width / l->heads);
+        p->own_bytes = attention_bytes(l->half, longest, l->width / l->heads);
     } else if (threads > 1 && (chunks < 2 * threads || largest > tokens / threads / 2 + BLOCK)) {
-        job.stages = 2;
-        job.tasks[0] = job.tasks[1] = (tokens + BLOCK - 1) / BLOCK;
-        job.run = run_block;
+        job->stages = 2;
+        job->tasks[0] = job->tasks[1] = (tokens + BLOCK - 1) / BLOCK;
+        p->run = run_block;
         shared_bytes = up(tokens * 3 * l->width * bytes_of(l), 64);
-        p.own_bytes = lay_out(l, BLOCK, BLOCK, longest, NULL, &s) - (char *)NULL;
+        p->own_bytes = lay_out(l, BLOCK, BLOCK, longest, NULL, &s) - (char *)NULL;
     } else {
-        job.stages = 1;
-        job.tasks[0] = chunks;
-        job.run = run_chunk;
-        p.own_bytes = lay_out(l, BLOCK < largest ? BLOCK : largest, largest, longest, NULL, &s) - (char *)NULL;
+        job->stages = 1;
+        job->tasks[0] = chunks;
+        p->run = run_chunk;
+        p->own_bytes = lay_out(l, BLOCK < largest ? BLOCK : largest, largest, longest, NULL, &s) - (char *)NULL;
     }
+    return shared_bytes;
+}
+
+static int elbert_step(const Layer *l, const Head *head, Live *live, float *logits, const void *in, void *out,
+                       const int64_t *bounds, Long rows, Long tokens, Long size, int threads, char *scratch,
+                       Long scratch_bytes, Long *needed) {
+    const Long longest = check_bounds(bounds, rows, tokens, size);
+    if (longest < 0) return BAD_BOUNDS;
+    for (Long r = 0; live && r < rows; r++)
+        if (live->depth[r] < 0 || live->depth[r] >= live->depths) return BAD_BOUNDS;
+    const double work = l ? tokens * ((double)l->width * (4 * l->width + 2 * l->inner)) : (double)rows * head->width * head->width;
+    if (work < MIN_WORK || threads < 1) threads = 1;
+    Step p = {.layer = l, .in = in, .out = out, .bounds = bounds, .rows = rows, .tokens = tokens, .longest = longest};
+    p.head_stage = -1;
+    Job job = {.what = &p, .run = run_stage, .after = after_stage};
+    Long shared_bytes = 0, head_bytes = 0, *chunk_rows = NULL;
+    if (l && tokens) {
+        chunk_rows = malloc((rows + 2) * sizeof(Long));
+        if (!chunk_rows) return NO_MEMORY;
+        shared_bytes = plan_layer(&p, &job, chunk_rows, threads);
+    }
+    if (head) head_bytes = lay_out_head(head, rows, NULL, &p.reading) - (char *)NULL;
     p.own_bytes = up(p.own_bytes, 4096);
-    *needed = shared_bytes + threads * p.own_bytes + 64;
+    *needed = shared_bytes + threads * p.own_bytes + head_bytes + 64;
     int code = OK;
     if (*needed > scratch_bytes) code = NO_MEMORY;
     else {
-        p.shared = (char *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+        p.shared = (char *)up((Long)(uintptr_t)scratch, PAD);
         p.own = p.shared + shared_bytes;
-        if (job.run == run_columns && l->mode == CODES) {
+        if (head) {
+            Reading *r = &p.reading;
+            lay_out_head(head, rows, p.own + threads * p.own_bytes, r);
+            *r = (Reading){head, live, live ? live->logits : logits, l ? out : in, bounds, rows, 0, 0, r->picks,
+                           r->pooled_from, r->pooled, r->raw, r->space};
+            if (live) r->count = elbert_pick(live, rows, r->picks);
+            else
+                for (; r->count < rows; r->count++) r->picks[r->count] = r->count;
+            if (r->count) {
+                p.head_stage = job.stages;
+                r->tasks = threads;
+                job.tasks[job.stages++] = threads;
+            }
+        }
+        if (p.run == run_columns && l->mode == CODES) {
+            Span s;
             lay_out(l, tokens, tokens, longest, p.shared, &s);
             quantise_rows(l->half, in, tokens, l->width, s.codes, s.scales);
         }
-        elbert_run(&job, threads);
+        if (p.head_stage == 0) gather(&p.reading);
+        if (job.stages) elbert_run(&job, threads);
+        if (head && !p.reading.count) finish_head(&p.reading);
+        if (l) memset((char *)out + tokens * l->width * bytes_of(l), 0, (size - tokens) * l->width * bytes_of(l));
     }
     free(chunk_rows);
     return code;
 }
+
+#include "embed.h"
 
 #ifdef HALF_DOT
 #define HAS_HALVES 1
 #else
 #define HAS_HALVES 0
 #endif
-const Variant NAME(elbert) = {elbert_layer, ZERO, HAS_HALVES};
+const Variant NAME(elbert) = {elbert_step, elbert_embed, ZERO, HAS_HALVES};

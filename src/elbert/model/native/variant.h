@@ -4,7 +4,7 @@
 
 typedef int64_t Long;  // of 64 bits on every system
 
-enum { OK, NO_MEMORY, BAD_BOUNDS };
+enum { OK, NO_MEMORY, BAD_BOUNDS, BAD_IDS };
 enum Activation { IDENTITY, GELU_TANH, GELU_ERF, RELU, TANH, SILU };
 
 enum Mode {   // left side, right side, arithmetic
@@ -32,11 +32,64 @@ typedef struct {
     float attention_eps, eps;
 } Layer;
 
+typedef struct {  // the sum of three embeddings, its norm and, in ALBERT, a product
+    Long inner, width;
+    Long half;                             // tables and hidden values are bfloat16
+    Long words, positions, segments;       // rows of the tables; 0 segments for none
+    Long padding;                          // RoBERTa's id of padding, behind which positions are counted, or -1
+    const void *word_table, *position_table, *segment_table;
+    const float *weight, *bias;            // of the norm, [inner]
+    float eps;
+    Product map;                           // out is 0 where there is none
+} Embedding;
+
+typedef struct {  // classifier(activation(pooler(x))), where x is a row's first token or the mean of its tokens
+    Long width, classes, mean;
+    Long half, mode;         // of hidden values, and of the pooler
+    Product pooler;
+    Product classifier;      // in SINGLE; `out` is `classes` rounded up
+} Head;
+
+typedef struct {  // a policy as arrays, see exits/encoding.py; signals, conditions and comparisons as in decide.c
+    Long conditions, rules;
+    Long reads;                     // whether it reads a signal: then every depth needs the exit head
+    const int32_t *numbers;         // [conditions][6]
+    const float *thresholds;        // [conditions]
+    const float *temperatures;      // [distinct][depths]
+} Policy;
+
+enum Task { SOFTMAX, SIGMOID, VALUES };  // what logits become
+
+typedef struct {  // live rows, one layer deeper than before when the call returns
+    Long depths, classes, task;
+    Long keep_trace;                // whether every depth needs the exit head
+    float scale;                    // the unit in which signals read values
+    const Policy *const *policies;  // [rows]
+    int64_t *depth;                 // [rows]
+    float *trace;                   // [rows][depths][classes]
+    float *logits;                  // [rows][classes], set for rows that read the exit head
+    int64_t *decision;              // [rows]: the rule by which a row exits, `rules` at the last depth, or STAY
+    Long exits;                     // how many rows exit
+} Live;
+
+enum { STAY = -1 };
+
+// The rows that need the exit head at their next depth: their number, and their indices in `picks` [rows].
+Long elbert_pick(const Live *live, Long rows, Long *picks);
+// Raise every depth by one and decide; `space` has 2 * classes floats.
+void elbert_decide(Live *live, Long rows, float *space);
+
 typedef struct {
-    // in, out [tokens, width]: the layer applied to rows bounds [rows + 1]; in and out may not overlap. `needed` is set
-    // to the bytes of scratch memory that the call needs; with fewer it returns NO_MEMORY and does nothing.
-    int (*layer)(const Layer *l, const void *in, void *out, const int64_t *bounds, Long rows, Long tokens, int threads,
-                 char *scratch, Long scratch_bytes, Long *needed);
+    // One step of rows bounds [rows + 1]: the layer, `in` to `out` [size, width], which may not overlap, zeros behind
+    // `tokens`; then the head and the decision. Without a layer the head reads `in`; with a head and without `live` it
+    // writes `logits` [rows, classes] of every row. `needed` is set to the bytes of scratch memory that the call needs;
+    // with fewer it returns NO_MEMORY and does nothing.
+    int (*step)(const Layer *l, const Head *head, Live *live, float *logits, const void *in, void *out,
+                const int64_t *bounds, Long rows, Long tokens, Long size, int threads, char *scratch,
+                Long scratch_bytes, Long *needed);
+    // ids, types [tokens] -> out [size, width], zeros behind `tokens`
+    int (*embed)(const Embedding *e, const int64_t *ids, const int64_t *types, void *out, const int64_t *bounds,
+                 Long rows, Long tokens, Long size, int threads, char *scratch, Long scratch_bytes, Long *needed);
     int zero;    // added to the codes of the left side: some processors multiply unsigned codes only
     int halves;  // whether products of bfloat16 pairs are one instruction: HALVES can be used, and hidden values be so
 } Variant;

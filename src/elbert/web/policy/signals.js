@@ -1,14 +1,13 @@
 /* The signals of one text over its depths, by the table's own scripts: the counterpart of elbert.exits.signals.
 
-   Python decides in float32. Probabilities arrive as float32 printed to JSON, so every step rounds to float32 as numpy
-   does. Signals without a logarithm are equal to the last bit. The last bit of numpy's logarithm differs between
-   machines, so signals that Python sends are used as they are. */
+   Probabilities and signals are float32, which Python prints to JSON. Sums, logarithms and powers are float64, rounded
+   once, as in Python, so both decide alike. */
 import { SIGNALS } from "./table.js";
 
 const f32 = Math.fround;
-const TINY = f32(1e-38); // replaces 0 under a logarithm, where it is multiplied by 0
-const entr = (p) => f32(-p * f32(Math.log(Math.max(p, TINY))));
-const sum = (values) => values.reduce((total, value) => f32(total + value), 0);
+const TINY = 1e-38; // replaces 0 under a logarithm, where it is multiplied by 0
+const entr = (p) => -p * Math.log(Math.max(p, TINY));
+const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /**
  * @param {number[]} options
@@ -41,9 +40,9 @@ function toQuestions(step, { multiLabel, content }) {
  */
 function atTemperatures(steps, temperatures, { multiLabel }) {
   return steps.map((step, m) => {
-    const power = f32(1 / f32(temperatures[Math.min(m, temperatures.length - 1)]));
+    const power = 1 / f32(temperatures[Math.min(m, temperatures.length - 1)]);
     const changed = toQuestions(step, { multiLabel }).map((options) => {
-      const raised = options.map((p) => f32(p ** power));
+      const raised = options.map((p) => p ** power);
       const total = Math.max(sum(raised), TINY);
       return raised.map((p) => f32(p / total));
     });
