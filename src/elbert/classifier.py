@@ -29,7 +29,7 @@ from elbert.engine import (
 )
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
-from elbert.inference import Exits, build_predictions, check_tokens
+from elbert.inference import Exits, TextWindows, build_predictions, build_token_predictions, check_tokens
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
 from elbert.model.isolation import use_threads
 from elbert.prediction import Prediction, Predictions
@@ -114,7 +114,7 @@ class Classifier(ClassifierMethods):
         threads: int | None = None,
         strict: bool = False,
     ) -> Classifier:
-        """Load a folder or hub id; without arguments, the bundled model.
+        """Load a folder or hub id; without arguments, or for ``bundled``, the bundled model.
 
         ``policy`` is a spec or the name of one of the model's operating points; the default is the model's default
         point, or ``full`` if it has none. ``dtype`` is the precision: ``auto`` is the fastest one on this machine, of
@@ -246,19 +246,29 @@ class Classifier(ClassifierMethods):
     def _classify(
         self, texts: Iterable[object], policy: Policy, trace: bool, live: bool
     ) -> Generator[Prediction | Exception]:
-        source, results = TextReader(texts, self.tokeniser, live=live), OrderedResults[Prediction | Exception]()
+        if trace and self.bundle.config.task.per_token:
+            raise InputError("token classification has no trace: its predictions have the entities of the exit depth")
+        windows = TextWindows(texts, self.tokeniser) if self.bundle.config.task.per_token else None
+        source = TextReader(texts if windows is None else windows, self.tokeniser, live=live)
+        results = OrderedResults[Prediction | Exception]()
         try:
             for step in self.early_exit_loop(source, policy, keep_trace=trace):
                 for failure in step.failures:
                     results.add(failure.identity, failure.error)
                 for exits in step.exits:
-                    for identity, prediction in build_predictions(exits, self.bundle.config, source.truncated):
+                    for identity, prediction in self._build_predictions(exits, source):
                         results.add(identity, prediction)
-                source.truncated.difference_update(step.identities)
-                yield from results.pop_ready()
+                source.forget(step.identities)
+                yield from results.pop_ready() if windows is None else windows.join(results.pop_ready())
             source.raise_error()
         finally:
             source.close()
+
+    def _build_predictions(self, exits: Exits, source: TextReader) -> Iterator[tuple[int, Prediction]]:
+        config, truncated = self.bundle.config, source.truncated
+        if config.task.per_token:
+            return build_token_predictions(exits, config, source.sources, self.tokeniser, truncated)
+        return build_predictions(exits, config, truncated)
 
     def encode_each(self, texts: Sequence[Text]) -> list[Tokens | ElbertError]:
         """Return the tokens of each text, or why the model cannot take it."""
@@ -311,7 +321,8 @@ class Classifier(ClassifierMethods):
         if policy is None and self.policy is self._checked_policy:
             return self.policy
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
-        check_policy(chosen, self.depths, self.bundle.config.task.content)
+        task = self.bundle.config.task
+        check_policy(chosen, self.depths, task.content, per_token=task.per_token)
         if policy is None:
             self._checked_policy = chosen
         return chosen

@@ -42,7 +42,7 @@ class ClassifierMethods:
         """
         from elbert._optional import require
         from elbert.evaluation import evaluate
-        from elbert.evaluation.labelled import collect_examples, read_data
+        from elbert.evaluation.labelled_data import collect_examples, read_data
 
         require("sklearn", "train")
         classifier = cast("Classifier", self)
@@ -96,7 +96,7 @@ class ClassifierMethods:
         from elbert.bundle import check_point_name
         from elbert.bundle.publishing import check_new_folder, is_shared
         from elbert.calibration import DataPart, calibrate, hash_data, make_goal, make_parts, store_point
-        from elbert.evaluation.labelled import read_data
+        from elbert.evaluation.labelled_data import read_data
         from elbert.evaluation.sweep import build_families
 
         require("scipy", "train")
@@ -167,7 +167,7 @@ class ClassifierMethods:
         from elbert.comparison import compare
         from elbert.comparison.report_files import describe_run, write_report
         from elbert.evaluation import Outputs
-        from elbert.evaluation.labelled import collect_examples, read_data
+        from elbert.evaluation.labelled_data import collect_examples, read_data
         from elbert.evaluation.sweep import build_families
 
         require("sklearn", "train")

@@ -10,6 +10,7 @@ import elbert
 from elbert.bundle import Bundle, bundled_model
 from elbert.classifier import Classifier
 from elbert.errors import BundleError, InputError
+from rejections import check_rejected
 from tiny import SPECIALS, WORDS, write_bundle
 
 
@@ -23,18 +24,16 @@ def change_config(folder, **values):
     (folder / "config.json").write_text(json.dumps(config | values))
 
 
-def check_rejected(folder, *parts):
-    with pytest.raises(BundleError) as caught:
-        Classifier.load(folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
-
-
 def test_a_config_of_another_architecture(folder):
     change_config(folder, model_type="bert")
     check_rejected(folder, str(folder / "config.json"), "model_type is 'bert'", "expected 'albert'", "give the folder")
+
+
+def test_the_bundled_model_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Bundle.open("bundled").folder == Bundle.open().folder
+    written = write_bundle(tmp_path / "bundled")
+    assert Bundle.open("bundled").folder.absolute() == written  # a folder of that name comes first
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x00", "nonsense", "[" * 100_000])

@@ -84,7 +84,7 @@ def test_other_problems(start, tmp_path):
     classifier = elbert.train(start, train=values, validation=values, problem="regression", **QUICK)
     assert classifier.bundle.config.problem == "regression"
     indices = [(text, i % 3) for i, (text, _) in enumerate(ROWS)]
-    assert elbert.train(start, train=indices, labels=[7, "x", "y"], **QUICK).labels == ("7", "x", "y")
+    assert elbert.train(start, train=indices, labels=["u", "x", "y"], **QUICK).labels == ("u", "x", "y")
 
 
 WRONG = {

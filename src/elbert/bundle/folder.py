@@ -18,6 +18,7 @@ from elbert.exits import policy as parse_policy
 from elbert.model import ModelConfig, weight_files
 from elbert.tokenization import Tokeniser
 
+BUNDLED = "bundled"  # the name of the bundled model, where no folder has it
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub repository; never a pickle
 
 
@@ -33,7 +34,7 @@ class Bundle:
 
     @classmethod
     def open(cls, model: str | Path | None = None) -> Bundle:
-        """Open a folder or a hub id, which is downloaded; without ``model``, the bundled model.
+        """Open a folder or a hub id, which is downloaded; without ``model``, or for ``bundled``, the bundled model.
 
         Raises:
             BundleError: there is no such model, or it is not a classifier of a supported family.
@@ -71,7 +72,7 @@ class Bundle:
             BundleError: there is none, or it belongs to another model.
             MissingExtra: only transformers can read it, and transformers is not installed.
         """
-        tokeniser = Tokeniser.load(self.folder, self.config.max_length)
+        tokeniser = Tokeniser.load(self.folder, self.config.max_length, per_token=self.config.task.per_token)
         if tokeniser.vocab_size > self.config.vocab_size:
             raise BundleError(
                 f"{self.folder}: the tokenizer has {tokeniser.vocab_size} tokens, the model "
@@ -108,6 +109,8 @@ def locate_model(model: str) -> Path:
     path = find_local_path(model)
     if path is not None and path.is_dir():
         return path
+    if model == BUNDLED:
+        return bundled_model()
     if path is not None and path.exists():
         raise BundleError(f"{model}: a file; expected the folder that holds config.json and model.safetensors")
     if path is None or model.count("/") > 1 or model.startswith((".", "/", "~")):

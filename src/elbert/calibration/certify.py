@@ -15,6 +15,7 @@ from elbert.bundle import Certificate
 from elbert.errors import InputError
 from elbert.evaluation.sweep import Trials
 from elbert.exits import FULL, Policy
+from elbert.tasks import Task
 
 Loss = Literal["harmful-flip", "inconsistency"]
 
@@ -33,7 +34,12 @@ class CertifiedPolicy:
 
 
 def certify(
-    ordered: Sequence[Policy], parts: Sequence[Trials], loss: Loss, risk: float, error: float
+    ordered: Sequence[Policy],
+    parts: Sequence[Trials],
+    loss: Loss,
+    risk: float,
+    error: float,
+    tolerance: float | None = None,
 ) -> CertifiedPolicy:
     """Return the fastest policy of a sequence that is certified on every one of ``parts``.
 
@@ -47,7 +53,7 @@ def certify(
     """
     n = len(parts[0].outputs)
     check_enough(n, risk, error)
-    lost = [compute_losses(part, loss) for part in parts]
+    lost = [compute_losses(part, loss, tolerance) for part in parts]
     passed: tuple[Policy, int, float, int] = (FULL, 0, compute_p_value(0, n, risk), 0)
     for place, policy in enumerate(ordered):
         flips = max(count_flips(part, there, policy) for part, there in zip(parts, lost, strict=True))
@@ -56,17 +62,19 @@ def certify(
             break
         passed = (policy, flips, p, place)
     policy, flips, p, place = passed
-    return CertifiedPolicy(policy, Certificate(loss, risk, error, n, flips, p), place, len(ordered))
+    return CertifiedPolicy(policy, Certificate(loss, risk, error, n, flips, p, tolerance), place, len(ordered))
 
 
-def order_candidates(tuning: Trials, candidates: Sequence[Policy], loss: Loss) -> list[Policy]:
+def order_candidates(
+    tuning: Trials, candidates: Sequence[Policy], loss: Loss, tolerance: float | None = None
+) -> list[Policy]:
     """Return the candidates to test in sequence, from ``full`` to the fastest, ordered on the tuning part.
 
     One candidate for each step of cost: that with the least loss, unless a cheaper step has one with less. So the cost
     falls in small steps even where the tuning part is too small to show any loss, and a policy that only seemed
     harmless ends the sequence late. Any order keeps the guarantee, if the calibration part does not influence it.
     """
-    lost = compute_losses(tuning, loss)
+    lost = compute_losses(tuning, loss, tolerance)
     exits = [tuning.depth(policy) for policy in candidates]
     cost = np.array([depth.mean() for depth in exits])
     share = np.array([tuning.look_up(lost, depth).mean() for depth in exits])
@@ -86,21 +94,42 @@ def count_flips(part: Trials, lost: NDArray[np.bool_], policy: Policy) -> int:
     return int(part.look_up(lost, part.depth(policy)).sum())
 
 
-def compute_losses(exits: Trials, loss: Loss) -> NDArray[np.bool_]:
+def compute_losses(exits: Trials, loss: Loss, tolerance: float | None = None) -> NDArray[np.bool_]:
     """Return ``[n, depths]``: whether an exit at that depth has a loss.
 
     ``harmful-flip``: wrong there, right at the last depth. Its mean bounds the lost accuracy; it needs labels.
-    ``inconsistency``: another prediction than at the last depth. Its mean bounds the harmful flips; it needs no labels.
+    ``inconsistency``: another prediction than at the last depth, a value more than ``tolerance`` from it. Its mean
+    bounds the harmful flips; it needs no labels.
 
     Raises:
-        InputError: there is no such loss.
+        InputError: there is no such loss, or it does not fit the task.
     """
-    if loss == "harmful-flip":
+    check_loss(loss, tolerance, exits.outputs.task)
+    if loss == "harmful-flip" and exits.right is not None:
         return np.asarray(exits.right[:, -1:] & ~exits.right)
-    if loss == "inconsistency":
-        answers = exits.outputs.probabilities
-        return exits.outputs.task.differ(answers, answers[:, -1:])
-    raise InputError(f"loss is {loss!r}, expected one of {', '.join(get_args(Loss))}")
+    answers = exits.outputs.probabilities
+    return exits.outputs.task.differ(answers, answers[:, -1:], tolerance or 0.0)
+
+
+def check_loss(loss: str, tolerance: float | None, task: Task) -> None:
+    """Check that a loss is one that answers of the task can have.
+
+    Raises:
+        InputError: there is no such loss, it does not fit the task, or the tolerance of values is missing.
+    """
+    if loss not in get_args(Loss):
+        raise InputError(f"loss is {loss!r:.80}, expected one of {', '.join(get_args(Loss))}")
+    if task.is_graded and tolerance is not None:
+        raise InputError(
+            f"a tolerance is for values, and the predictions of {task.title} are equal or not: leave it out"
+        )
+    if not task.is_graded and loss == "harmful-flip":
+        raise InputError(f"answers of {task.title} are not right or wrong: use the loss inconsistency with a tolerance")
+    if not task.is_graded and (tolerance is None or not 0 < tolerance < math.inf):
+        got = "none" if tolerance is None else f"{tolerance:g}"
+        raise InputError(
+            f"a risk for {task.title} needs a tolerance, a number above 0 in the unit of the values; got {got}"
+        )
 
 
 def compute_p_value(flips: int, n: int, risk: float) -> float:

@@ -11,7 +11,7 @@ from elbert.classifier import Classifier
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import Outputs, Targets, split_indices
-from elbert.evaluation.labelled import collect_examples
+from elbert.evaluation.labelled_data import collect_examples
 
 SkipBad = Callable[[BadRow], None]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from elbert.bundle import Certificate, OperatingPoint
+from elbert.bundle import Certificate, OperatingPoint, describe_tolerance
 from elbert.calibration.certify import Loss, certify, check_enough, order_candidates
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
-from elbert.evaluation.statistics import Interval, mean_interval
+from elbert.evaluation.statistics import Interval
 from elbert.evaluation.sweep import Trials, build_families, temper_policies
 from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import FULL, Policy
@@ -59,9 +59,13 @@ class CertifiedRisk:
     risk: float
     error: float
     loss: Loss
+    tolerance: float | None = None  # of values: what counts as another prediction
 
     def __str__(self) -> str:
-        return f"the fastest policy certified for a {self.loss} of at most {self.risk:g} with error {self.error:g}"
+        return (
+            f"the fastest policy certified for a {self.loss}{describe_tolerance(self.tolerance)} of at most "
+            f"{self.risk:g} with error {self.error:g}"
+        )
 
 
 Goal = MinSpeedup | MaxDrop | CertifiedRisk
@@ -118,7 +122,7 @@ def choose_policy(
     if tuning is None:
         if not isinstance(goal, CertifiedRisk) or policies is None:
             raise InputError("a policy must be chosen on texts that do not measure it: give a tuning part")
-        found = certify([FULL, *policies], measured_on, goal.loss, goal.risk, goal.error)
+        found = certify([FULL, *policies], measured_on, goal.loss, goal.risk, goal.error, goal.tolerance)
         return found.policy, found.certificate
     candidates = build_candidates(tuning, family_names, temperature) if policies is None else [FULL, *policies]
     trials = Trials(tuning)
@@ -127,19 +131,21 @@ def choose_policy(
             return find_most_accurate(trials, candidates, speedup), None
         case MaxDrop(points):
             return find_fastest(trials, candidates, points), None
-        case CertifiedRisk(risk, error, loss):
-            found = certify(order_candidates(trials, candidates, loss), measured_on, loss, risk, error)
+        case CertifiedRisk(risk, error, loss, tolerance):
+            ordered = order_candidates(trials, candidates, loss, tolerance)
+            found = certify(ordered, measured_on, loss, risk, error, tolerance)
             return found.policy, found.certificate
 
 
 def build_candidates(tuning: Outputs, family_names: Sequence[str] | None, temperature: bool) -> list[Policy]:
     """Return the policies of the families; with ``temperature``, at temperatures fitted on the tuning part."""
-    found = [policy for policies in build_families(tuning.depths, family_names).values() for policy in policies]
+    families = build_families(tuning.depths, family_names, tuning.task.content)
+    found = [policy for policies in families.values() for policy in policies]
     return temper_policies(found, fit_temperatures(tuning)) if temperature else found
 
 
 def find_most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: float) -> Policy:
-    """Return the most accurate policy with at least this layer speed-up.
+    """Return the policy of the best score with at least this layer speed-up.
 
     Raises:
         InputError: no policy is that fast.
@@ -152,22 +158,21 @@ def find_most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: fl
 
 
 def find_fastest(tuning: Trials, candidates: Sequence[Policy], points: float) -> Policy:
-    """Return the fastest policy that loses at most ``points`` points of accuracy against full depth."""
+    """Return the fastest policy whose score is at most ``points`` points (hundredths) below that of full depth."""
     swept = tuning.sweep(candidates)
-    return swept.policies[swept.within(float(tuning.right[:, -1].mean()) - points / 100)]
+    return swept.policies[swept.within(tuning.score(FULL) - points / 100)]
 
 
 def measure_policy(trials: Trials, policy: Policy, *, labelled: bool = True) -> dict[str, Any]:
-    """Return accuracy and cost of a policy on some outputs; the lost points with a 95 % interval (paired bootstrap).
+    """Return score and cost of a policy on some outputs; the lost points with a 95 % interval (paired bootstrap).
 
-    Without labels the last depth's predictions replace them, and accuracy is called agreement.
+    Without labels the last depth's predictions replace them, and the score is called agreement.
     """
-    depth, correct, full = trials.depth(policy), trials.correct(policy), trials.right[:, -1]
-    lost = mean_interval(full.astype(int) - correct.astype(int))
+    depth, name = trials.depth(policy), trials.outputs.task.score_name
+    score, full = round(trials.score(policy), 4), round(trials.score(FULL), 4)
+    lost, _ = trials.compare(FULL, policy)
     counts = np.bincount(depth, minlength=trials.outputs.depths + 1)[1:]
-    answers = (
-        {"accuracy": _share(correct), "accuracy_full": _share(full)} if labelled else {"agreement": _share(correct)}
-    )
+    answers = {name: score, f"{name}_full": full} if labelled else {"agreement": score}
     return {
         "n": len(trials.outputs),
         **answers,
@@ -176,10 +181,6 @@ def measure_policy(trials: Trials, policy: Policy, *, labelled: bool = True) -> 
         "layer_speedup": round(trials.outputs.depths / float(depth.mean()), 3),
         "depths": {str(d): int(count) for d, count in enumerate(counts, 1) if count},
     }
-
-
-def _share(correct: Any) -> float:
-    return round(float(correct.mean()), 4)
 
 
 def _round_interval(interval: Interval, scale: float, digits: int) -> dict[str, float]:

@@ -42,13 +42,12 @@ def make_goal(
         raise InputError("expected one goal: speedup, max_drop or risk")
     if speedup is not None:
         return MinSpeedup(speedup).check_depths(depths)
-    if max_drop is not None:
-        return MaxDrop(max_drop)
+    if risk is None:
+        return MaxDrop(max_drop or 0.0)
     chosen = loss or ("harmful-flip" if labelled and task.is_graded else "inconsistency")
     check_loss(chosen, tolerance, task)
     if chosen == "harmful-flip" and not labelled:
         raise InputError("harmful flips need labels, and this data has none: use the loss inconsistency")
-    assert risk is not None
     return CertifiedRisk(risk, error, chosen, tolerance)  # type: ignore[arg-type]  # it is one of the two
 
 

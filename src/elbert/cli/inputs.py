@@ -14,8 +14,7 @@ from elbert.errors import BadRow, DataError, ElbertError
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.data import Example
-    from elbert.evaluation import Targets
-    from elbert.tokenization.tokens import Text
+    from elbert.evaluation import Outputs, Targets
 
 
 BLOCK = 2048  # texts tokenised at once
@@ -44,21 +43,21 @@ class SkippedRows:
             print_note(f"{self.count} bad rows skipped, {rest}")
 
 
-def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Text], Targets]:
-    """Return texts and targets of ``--data``.
+def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Example], Targets]:
+    """Return examples and targets of ``--data``.
 
     Raises:
         BadRow: a row has no valid label, and bad rows are not skipped.
         DataError: the file cannot be used, or has no labels.
     """
-    texts, labels = read_data(arguments.data, arguments.skip_bad, classifier)
+    examples, labels = read_data(arguments.data, arguments.skip_bad, classifier)
     if labels is None:
         raise DataError(f"{arguments.data}: no labels; expected a column 'label'")
-    return texts, labels
+    return examples, labels
 
 
-def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[Text], Targets | None]:
-    """Return texts and targets of a data file; None for the targets where no row has a label.
+def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[Example], Targets | None]:
+    """Return examples and targets of a data file; None for the targets where no row has a label.
 
     Raises:
         BadRow: a row cannot be used, and bad rows are not skipped.
@@ -71,12 +70,28 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[T
     examples = keep_usable(examples, skipped if skip_bad else None, classifier)
     if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts read")
-        return [example.content() for example in examples], None
+        return examples, None
     kept, labels = read_targets(examples, skipped if skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{file}: no labelled texts to evaluate")
     skipped.report(f"{len(kept)} texts evaluated")
-    return [example.content() for example in kept], labels
+    return kept, labels
+
+
+def run_examples(
+    examples: Sequence[Example], labels: Targets | None, skip_bad: bool, classifier: Classifier
+) -> tuple[list[Example], Outputs]:
+    """Run examples once at full depth; return those that have outputs, and the outputs.
+
+    Raises:
+        BadRow: the model cannot take an example, and bad rows are not skipped.
+    """
+    from elbert.evaluation.labelled_data import collect_examples
+
+    skipped = SkippedRows()
+    kept, outputs = collect_examples(classifier, examples, labels, skipped.skip if skip_bad else None)
+    skipped.report(f"{len(kept)} texts have outputs")
+    return kept, outputs
 
 
 def keep_usable(examples: Sequence[Example], skipped: SkippedRows | None, classifier: Classifier) -> list[Example]:
@@ -148,10 +163,10 @@ def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Exa
     return [example for _, example in sorted(kept, key=itemgetter(0))], total
 
 
-def split_examples(
+def read_sample(
     arguments: argparse.Namespace, examples: list[Example], classifier: Classifier
-) -> tuple[list[Text], Targets | None, list[int]]:
-    """Return texts, their targets (None where no row has a label), and their line numbers.
+) -> tuple[list[Example], Targets | None]:
+    """Return the examples that can be used, and their targets (None where no row has a label).
 
     Raises:
         DataError: no row has a valid label, and bad rows are skipped.
@@ -163,9 +178,9 @@ def split_examples(
     examples = keep_usable(examples, skipped if arguments.skip_bad else None, classifier)
     if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts used")
-        return [example.content() for example in examples], None, [example.line for example in examples]
+        return examples, None
     kept, labels = read_targets(examples, skipped if arguments.skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{arguments.data}: no labelled texts to explain")
     skipped.report(f"{len(kept)} texts used")
-    return [example.content() for example in kept], labels, [example.line for example in kept]
+    return kept, labels

@@ -43,9 +43,10 @@ def train(
     """Train a model to answer at every depth, and return its classifier.
 
     >>> import elbert
-    >>> classifier = elbert.train("my-base", train=frame, validation="validation.csv", output="my-model")
+    >>> classifier = elbert.train("bundled", train=frame, validation="validation.csv", output="my-model")
 
-    ``model`` is the folder or hub id of an encoder or classifier to start from. ``train`` and ``validation`` are each
+    ``model`` is the folder or hub id of an encoder or classifier to start from, or ``bundled``. ``train`` and
+    ``validation`` are each
 
     - a file: csv, tsv, jsonl or parquet;
     - a table with the columns ``text``, ``label`` and optionally ``text_pair``: a DataFrame of pandas or polars, a

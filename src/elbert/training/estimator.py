@@ -29,11 +29,11 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     """A text classifier for scikit-learn: ``cross_val_score``, ``Pipeline``, ``GridSearchCV``, pickling.
 
     >>> from sklearn.model_selection import cross_val_score
-    >>> scores = cross_val_score(elbert.ElbertClassifier("my-base"), texts, labels)
+    >>> scores = cross_val_score(elbert.ElbertClassifier(), texts, labels)
 
-    ``model`` is the folder or hub id to start from. ``validation`` is the share of the training data that chooses the
-    checkpoint; ``policy`` decides when a text exits in predictions, by default at the full depth; ``random_state`` is
-    the seed. ``options`` are those of :func:`elbert.train`, such as ``{"learning_rate": 2e-4}``.
+    ``model`` is the folder or hub id to start from, by default the bundled model. ``validation`` is the share of the
+    training data that chooses the checkpoint. ``policy`` decides when a text exits in predictions, by default at full
+    depth. ``random_state`` is the seed. ``options`` are those of :func:`elbert.train`: ``{"learning_rate": 2e-4}``.
 
     After :meth:`fit`: ``classes_`` are the distinct labels, and ``classifier_`` is the :class:`Classifier`.
     """
@@ -69,10 +69,12 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         if labels.ndim != 1 or len(labels) != len(texts):
             raise InputError(f"y has the shape {labels.shape}, expected one label for each of {len(texts)} texts")
         self.classes_, index = np.unique(labels, return_inverse=True)
-        names = [f"class {number}" for number in range(len(self.classes_))] if self._has_unclear_names() else None
-        names = names or [str(label) for label in self.classes_.tolist()]
+        names = [str(label) for label in self.classes_.tolist()]
+        if len({name.strip() for name in names}) < len(names) or not all(name.strip() for name in names):
+            names = [f"class {number}" for number in range(len(names))]  # those of the labels are not distinct
         rows = [(text, names[number]) for text, number in zip(texts, index.tolist(), strict=True)]
-        seed = {} if self.random_state is None else {"seed": self.random_state}
+        options: dict[str, Any] = {} if self.random_state is None else {"seed": self.random_state}
+        options |= dict(self.options or {})
         self.classifier_ = train(
             self.model,
             train=rows,
@@ -81,7 +83,7 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             max_length=self.max_length,
             preset=self.preset,
             verbose=self.verbose and is_interactive(),
-            **(seed | dict(self.options or {})),
+            **options,
         )
         return self
 
@@ -95,10 +97,6 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         check_is_fitted(self)
         classifier: Classifier = self.classifier_
         return classifier.predict_proba(X, self.policy)
-
-    def _has_unclear_names(self) -> bool:
-        names = [str(label) for label in self.classes_.tolist()]
-        return len({name.strip() for name in names}) < len(names) or not all(name.strip() for name in names)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a fitted estimator with the files of its model: their folder is a temporary one."""

@@ -85,7 +85,7 @@ def train(
     use_one_device(arguments, console)
     repository = claim_repository(arguments, output)
     bundle = Bundle.open(model)
-    tokeniser = load_training_tokeniser(bundle, max_length)
+    tokeniser = load_training_tokeniser(bundle, max_length, task)
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
@@ -174,14 +174,15 @@ def measure_deviation(features: Sequence[Features]) -> float | None:
     return deviation if 0 < deviation < math.inf else None
 
 
-def load_training_tokeniser(bundle: Bundle, max_length: int | None) -> Tokeniser:
+def load_training_tokeniser(bundle: Bundle, max_length: int | None, task: Task) -> Tokeniser:
     """Load the tokenizer with the number of tokens at which training cuts texts.
 
     Raises:
         InputError: the number is too small, or larger than the model or its tokenizer takes.
     """
     limit = bundle.config.max_length
-    tokeniser = Tokeniser.load(bundle.folder, min(DEFAULT_MAX_LENGTH if max_length is None else max_length, limit))
+    length = min(DEFAULT_MAX_LENGTH if max_length is None else max_length, limit)
+    tokeniser = Tokeniser.load(bundle.folder, length, per_token=task.per_token)
     if max_length is not None and max_length > tokeniser.max_length:
         raise InputError(f"max_length is {max_length}, and the model takes at most {tokeniser.max_length} tokens")
     return tokeniser

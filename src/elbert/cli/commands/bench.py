@@ -16,6 +16,7 @@ from elbert.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
+    from elbert.data import Example
     from elbert.evaluation import Latency, Timing
     from elbert.exits import Policy
     from elbert.tokenization.tokens import Text
@@ -65,12 +66,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
+    from elbert.evaluation.labelled_data import name_rows
+
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 1")
     classifier = load_classifier(arguments)
-    texts = synthetic_texts() if arguments.data is None else read_texts(arguments.data)
     policies = choose_policies(arguments, classifier)
-    measurements = measure_policies(classifier, texts, policies, arguments.rounds)
+    if arguments.data is None:
+        measurements = measure_policies(classifier, synthetic_texts(), policies, arguments.rounds)
+    else:
+        examples = read_texts(arguments.data)
+        with name_rows(examples):
+            texts = [example.content() for example in examples]
+            measurements = measure_policies(classifier, texts, policies, arguments.rounds)
     if arguments.json:
         print_json(measurements, classifier, arguments.data)
     else:
@@ -78,18 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_texts(file: str) -> list[Text]:
-    """Return the texts of a data file, which needs no labels.
+def read_texts(file: str) -> list[Example]:
+    """Return the examples of a data file, which needs no labels.
 
     Raises:
         DataError: there are no texts.
     """
     from elbert.data import read_examples
 
-    texts = [example.content() for example in read_examples(file, labels=False)]
-    if not texts:
+    examples = list(read_examples(file, labels=False))
+    if not examples:
         raise DataError(f"{file}: no texts to measure on")
-    return texts
+    return examples
 
 
 def synthetic_texts() -> list[Text]:

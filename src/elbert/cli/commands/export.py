@@ -130,6 +130,7 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
     from elbert._optional import require
     from elbert.classifier import Classifier
     from elbert.cli.inputs import read_labelled
+    from elbert.evaluation.labelled_data import name_rows
     from elbert.export.precision_report import compare_precisions
 
     require("sklearn", "train")  # checked before the model runs, which can take long
@@ -139,8 +140,10 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
     classifier = Classifier.load(
         arguments.model, arguments.policy, dtype="float32", device="cpu", threads=arguments.threads
     )
-    texts, labels = read_labelled(arguments, classifier)
-    return compare_precisions(classifier, texts, labels, rounds=arguments.rounds)
+    examples, labels = read_labelled(arguments, classifier)
+    with name_rows(examples):
+        texts = [example.content() for example in examples]
+        return compare_precisions(classifier, texts, labels, rounds=arguments.rounds)
 
 
 def print_report(report: dict[str, Precision]) -> None:
