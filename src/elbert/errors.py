@@ -45,7 +45,12 @@ class BadRow(DataError):
 
 
 class InputError(ElbertError, ValueError):
-    """An argument or a call is not valid; the message shows what is accepted."""
+    """An argument or a call is not valid; the message shows what is accepted.
+
+    ``text`` is the position of the text that cannot be used (from 0), where it is one text of a call.
+    """
+
+    text: int | None = None
 
 
 class MissingExtra(ElbertError, ImportError):

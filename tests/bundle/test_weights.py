@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AlbertForMaskedLM, AlbertModel
 
 from elbert.classifier import Classifier
-from elbert.errors import BundleError
+from rejections import check_rejected
 from tiny import SPECIALS, rewrite_weights, tiny_config, write_bundle
 from tiny import WORDS as VOCABULARY
 
@@ -22,17 +22,6 @@ SENTENCES = ["a good film", "the plot is awful", ""]
 @pytest.fixture
 def folder(bundle_folder, tmp_path):
     return shutil.copytree(bundle_folder, tmp_path / "model")
-
-
-def check_rejected(folder, *parts):
-    """The error of loading the folder: one line that names the file and says what to do."""
-    with pytest.raises(BundleError) as caught:
-        Classifier.load(folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (str(folder), *parts):
-        assert part in message
-    return message
 
 
 def answers(folder):

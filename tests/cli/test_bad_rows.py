@@ -122,17 +122,54 @@ def test_an_argument_that_is_no_text_may_be_skipped(elbert, spoilt_folder):
     assert result.err.splitlines()[0].startswith("elbert: skipped argument:2: text holds a lone surrogate")
 
 
-@pytest.mark.parametrize("fault", ["pair", "tokenizer"])
-@pytest.mark.parametrize("command", [("evaluate", "--rounds", 0), ("explain",)], ids=lambda command: command[0])
-def test_commands_that_need_all_texts(elbert, spoilt_folder, tmp_path, command, fault):
+COMMANDS = {
+    "evaluate": ["--rounds", 1, "--policy", "full"],
+    "explain": [],
+    "calibrate": ["--name", "x", "--speedup", 1, "--families", "depth", "--output", "new"],
+    "compare": ["--families", "depth", "--output", "new"],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"), [*((name, "NaN") for name in COMMANDS), ("evaluate", "pair"), ("explain", "tokenizer")]
+)
+def test_commands_that_need_all_texts(elbert, spoilt_folder, tmp_path, monkeypatch, command, fault):
+    monkeypatch.chdir(tmp_path)
     rows, bad = insert(fault)
     file = tmp_path / "rows.csv"
+    lines = write_rows(file, rows * 10, label="positive")
+    call = (command, "--data", file, "--model", spoilt_folder, "--dtype", "float32", *COMMANDS[command])
+    result = elbert(*call)
+    # Where texts are computed in another order than that of the file, another bad row can be the first.
+    result.check_error(f"{file}:", FAULTS[fault][1])
+    assert int(result.err.split(":")[3]) in {lines[n] for n in range(len(lines)) if n % len(rows) in bad}
+    result = elbert(*call, "--skip-bad")
+    assert (result.status, result.err.count(f"skipped {file}:")) == (0, 20), result.err
+    assert "bad rows skipped, " in result.err
+
+
+def test_a_benchmark_names_the_row_that_the_model_cannot_take(elbert, spoilt_folder, tmp_path):
+    rows, bad = insert("NaN")
+    lines = write_rows(tmp_path / "rows.csv", rows)
+    result = elbert("bench", "--data", tmp_path / "rows.csv", "--model", spoilt_folder, "--dtype", "float32")
+    result.check_error(f"rows.csv:{lines[bad[0]]}: ", FAULTS["NaN"][1])
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"), [("evaluate", "pair"), ("evaluate", "tokenizer"), ("compare", "NaN"), ("calibrate", "NaN")]
+)
+def test_methods_of_the_classifier_name_the_row(spoilt_folder, tmp_path, call, fault):
+    from elbert.classifier import Classifier
+    from elbert.errors import BadRow
+
+    classifier = Classifier.load(spoilt_folder, dtype="float32", threads=1)
+    rows, bad = insert(fault)
+    file = tmp_path / "rows.jsonl"
     lines = write_rows(file, rows, label="positive")
-    command = (*command, "--data", file, "--model", spoilt_folder, "--dtype", "float32")
-    elbert(*command).check_error(f"{file}:{lines[bad[0]]}: ", FAULTS[fault][1])
-    result = elbert(*command, "--skip-bad")
-    assert (result.status, result.err.count("skipped ")) == (0, 2), result.err
-    assert "2 bad rows skipped, 4 texts" in result.err
+    more = {"name": "x", "speedup": 1, "output": tmp_path / "new"} if call == "calibrate" else {}
+    with pytest.raises(BadRow, match=FAULTS[fault][1]) as caught:
+        getattr(classifier, call)(str(file), **more)
+    assert (caught.value.source, caught.value.line) in {(str(file), lines[number]) for number in bad}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

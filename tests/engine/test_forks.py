@@ -17,6 +17,7 @@ from elbert.errors import BundleError, InputError
 from elbert.exits import policy
 from elbert.explain import explain
 from elbert.model.precision import can_int8
+from forked import check_in_child, needs_fork
 from tiny import texts, write_bundle
 
 # Run in a process of its own, with two threads; prints a JSON line for each case, so that one that hangs is known.
@@ -77,7 +78,6 @@ CASES = [  # in this order: the first ones with a classifier that was never used
 ]
 USED = CASES[3:5]
 TEXTS = texts(40)
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def run_cases(cases, model, **environment):
@@ -123,15 +123,12 @@ def test_a_forked_process_answers_without_kernels_and_where_tokenizers_must_use_
 def test_a_device_after_a_fork_is_refused(bundle_folder):
     classifier = Classifier.load(bundle_folder, threads=1)
     classifier.backend = type("Cuda", (), {"device": torch.device("cuda", 0), "config": classifier.backend.config})()
-    if (child := os.fork()) == 0:
-        try:
+
+    def check():
+        with pytest.raises(InputError, match=r"Classifier\.load in each process"):
             classifier.predict(["a film"])
-            os._exit(3)
-        except InputError as error:
-            os._exit(0 if "Classifier.load in each process" in str(error) else 4)
-        finally:
-            os._exit(5)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    check_in_child(check)
 
 
 # --- pickled and copied ---------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Live streams: the reading thread and the source end with the stream, however it ends."""
 
 import gc
-import os
 import threading
 from itertools import count
 
@@ -9,6 +8,7 @@ import pytest
 
 from elbert.classifier import Classifier
 from elbert.errors import InputError
+from forked import check_in_child, needs_fork
 
 
 @pytest.fixture(scope="module")
@@ -155,20 +155,17 @@ def test_a_bad_text_ends_the_thread_too(classifier):
     assert closed.wait(20)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_fork
 def test_a_stream_of_the_parent_is_refused_in_a_forked_child(classifier):
     feed = Feed(free=1)
     stream = classifier.stream(feed, live=True)
     next(stream)
-    if (child := os.fork()) == 0:
-        try:
+
+    def check():
+        with pytest.raises(InputError, match="before the process was forked"):
             next(stream)
-            os._exit(3)
-        except InputError as error:
-            os._exit(0 if "before the process was forked" in str(error) else 4)
-        finally:
-            os._exit(5)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    check_in_child(check)
     feed.tick.release(1)
     assert next(stream).label
     stream.close()

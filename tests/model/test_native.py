@@ -1,8 +1,6 @@
 """The native layer, in every variant that this processor runs, against the plain formula in float64."""
 
 import ctypes
-import os
-import signal
 import threading
 from itertools import pairwise
 
@@ -11,6 +9,7 @@ import torch
 
 from elbert.model import native
 from elbert.model.native import bindings
+from forked import check_in_child, needs_fork
 from native_layers import LENGTHS, NUMBERS, PLAIN, SHAPES, TOLERANCE, bounds_of, build, plain_layer, random
 
 FOUND = native.list_variants()
@@ -156,16 +155,15 @@ def test_calls_from_several_threads_at_once(threads):
     assert not any(worker.is_alive() for worker in workers)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+@needs_fork
 def test_a_forked_process_starts_threads_of_its_own(threads):
     shape = SHAPES["bundled"]
     layer, x = build(VARIANTS[-1], "float32", shape), random(300, shape[0])
     threads(2)
     bounds = bounds_of([100, 200])
     before = layer(x, bounds, 300).numpy().tobytes()
-    if (child := os.fork()) == 0:
-        signal.alarm(60)  # a child that waits for ever fails the test instead of stopping it
-        # Only our code runs here: torch's own threads ended with the fork, and torch.equal would wait for them.
-        found = layer(x, bounds, 300).numpy().tobytes()
-        os._exit(0 if found == before else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def check():  # runs only our code: torch's own threads ended with the fork, and torch.equal would wait for them
+        assert layer(x, bounds, 300).numpy().tobytes() == before
+
+    check_in_child(check)

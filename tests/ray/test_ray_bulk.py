@@ -9,6 +9,7 @@ import pytest
 import elbert.ray
 from elbert.classifier import Classifier
 from elbert.cli.main import main
+from elbert.errors import InputError
 from elbert.ray import bulk
 from elbert.ray import dataset_files as files
 from elbert.ray.bulk import results
@@ -51,6 +52,13 @@ def assert_same(found, expected):
     for ours, theirs in zip(found, expected, strict=True):
         assert list(ours) == list(theirs)
         assert ours == near(theirs) | {"score": near(theirs["score"], 1e-5)}
+
+
+@pytest.mark.parametrize("data", ["good film", ["good film"], {"text": ["good film"]}, pa.table({"text": ["a"]}), None])
+def test_what_is_no_dataset_is_refused_with_the_accepted_form(data):
+    with pytest.raises(InputError, match=r"expected a ray\.data\.Dataset, got .*ray\.data\.from_items") as caught:
+        elbert.ray.predict(data)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ending", [pytest.param("jsonl", marks=pytest.mark.slow), "parquet"])

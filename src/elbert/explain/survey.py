@@ -82,12 +82,13 @@ def survey(
     source: str = "",
     lines: Sequence[int] | None = None,
     total: int | None = None,
+    outputs: Outputs | None = None,
 ) -> Survey:
     """Survey how texts exit under a policy (default: the classifier's own), from one run at full depth.
 
     ``labels`` are read as in a data file: names, indices, or for a multi-label model lists of them or 0/1 per label;
     None if unknown. ``lines`` are the line numbers of the texts in ``source`` (default: 1, 2, …); ``total`` is their
-    number before sampling.
+    number before sampling. ``outputs`` are those of the texts, if they were computed already.
 
     Raises:
         DataError: there are no texts.
@@ -98,7 +99,7 @@ def survey(
     config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")
-    outputs = collect(classifier, texts, labels)
+    outputs = collect(classifier, texts, labels) if outputs is None else outputs
     replayed = outputs.replay()
     exits, reasons = replayed.exits(chosen).astype(np.int64), replayed.reasons(chosen)
     settled = first_depth(holds_from_here(outputs.unlabelled().find_right()))

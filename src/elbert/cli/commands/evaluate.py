@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier
-from elbert.cli.inputs import read_labelled
+from elbert.cli.inputs import read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,16 +81,18 @@ def load_saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy
 
 def run_model(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
     """Run the model once at full depth, save ``--outputs``, and time the policies by running them."""
-    from elbert.evaluation import collect, measure_throughput
+    from elbert.evaluation import measure_throughput
 
     classifier = load_classifier(arguments)
     policies = choose_policies(arguments, classifier)
-    texts, labels = read_labelled(arguments, classifier)
-    outputs = collect(classifier, texts, labels)
+    examples, labels = read_labelled(arguments, classifier)
+    examples, outputs = run_examples(examples, labels, arguments.skip_bad, classifier)
     if arguments.outputs:
         outputs.save(arguments.outputs)
-    is_timed = arguments.rounds and policies
-    return outputs, policies, measure_throughput(classifier, texts, policies, arguments.rounds) if is_timed else {}
+    if not (arguments.rounds and policies):
+        return outputs, policies, {}
+    texts = [example.content() for example in examples]
+    return outputs, policies, measure_throughput(classifier, texts, policies, arguments.rounds)
 
 
 def check_outputs_path(outputs: Path) -> None:

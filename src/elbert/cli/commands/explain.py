@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier
-from elbert.cli.inputs import sample_examples, split_examples
+from elbert.cli.inputs import read_sample, run_examples, sample_examples
 from elbert.cli.streams import print_note
 from elbert.errors import InputError, MissingExtra
 
@@ -123,10 +123,19 @@ def explain_data(arguments: argparse.Namespace) -> Survey:
     resolve_explainable_policy(classifier, None)  # before the file is read
     limit = DEFAULT_LIMIT if arguments.limit is None else arguments.limit
     examples, total = sample_examples(arguments, limit)
-    texts, labels, lines = split_examples(arguments, examples, classifier)
+    usable, labels = read_sample(arguments, examples, classifier)
     if len(examples) < total:
         print_note(f"a random sample of {len(examples):,} of {total:,} texts in {arguments.data} is used; see --limit")
-    return survey(classifier, texts, labels, source=Path(arguments.data).name, lines=lines, total=total)
+    kept, outputs = run_examples(usable, labels, arguments.skip_bad, classifier)
+    return survey(
+        classifier,
+        [example.content() for example in kept],
+        labels,
+        source=Path(arguments.data).name,
+        lines=[example.line for example in kept],
+        total=total,
+        outputs=outputs,
+    )
 
 
 def print_text(found: Explanation | Survey) -> None:

@@ -11,7 +11,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import read_labelled
+from elbert.cli.inputs import read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,14 +82,12 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
         return None
     from pathlib import Path
 
-    from elbert.evaluation import collect
     from elbert.serving.explorer import Evaluation, max_texts
 
-    texts, labels = read_labelled(arguments, classifier)
-    most = max_texts(classifier, MAX_TEXTS)
-    sample = sorted(random.Random(0).sample(range(len(texts)), min(most, len(texts))))
-    if len(sample) < len(texts):
-        sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {len(texts):,} texts\n")
-    some = [texts[i] for i in sample]
-    outputs = collect(classifier, some, labels.take(sample))
-    return Evaluation(some, outputs, Path(arguments.data).name, len(texts))
+    examples, labels = read_labelled(arguments, classifier)
+    most, total = max_texts(classifier, MAX_TEXTS), len(examples)
+    sample = sorted(random.Random(0).sample(range(total), min(most, total)))
+    if len(sample) < total:
+        sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {total:,} texts\n")
+    some, outputs = run_examples([examples[i] for i in sample], labels.take(sample), arguments.skip_bad, classifier)
+    return Evaluation([example.content() for example in some], outputs, Path(arguments.data).name, total)
