@@ -17,6 +17,7 @@ from typing import Any
 import lief
 
 LIBRARY = "elbert/model/native/elbert_native.bin"
+lief.logging.disable()  # its notes about what it does not read of Mach-O
 EXPORTS = {"elbert_variant", "elbert_variant_name", "elbert_variant_runs"}
 PURE = "any"
 
