@@ -33,7 +33,7 @@ def test_a_sweep_is_many_evaluations(problem):
         for i, chosen in enumerate(few[name]):
             plain = score_policy(outputs, "", chosen)
             assert swept.mean_depth[i] == pytest.approx(plain.mean_depth)
-            assert swept.accuracy[i] == pytest.approx(plain.metrics["accuracy"])
+            assert swept.score[i] == pytest.approx(plain.metrics["accuracy"])
 
 
 def test_every_family_reaches_from_the_first_depth_to_the_last():

@@ -11,8 +11,8 @@ from elbert.exits.signals import SIGNALS
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 TABLE = "exits/policies.py"
-# Names that are also words: a depth, full depth, a window of depths, and the signals.
-WORDS = {"full", "depth", "window", *SIGNALS}
+# Names that are also words: a depth, full depth, a window of depths, a settled or stable answer, and the signals.
+WORDS = {"full", "depth", "window", "settled", "stable", *SIGNALS}
 SPEC = re.compile(rf"\b(?:{'|'.join(POLICIES)})\(")
 KINDS = {name for name, value in vars(policies).items() if value in POLICIES.values()}
 # Examples in help texts and in the OpenAPI document.

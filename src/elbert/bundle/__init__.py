@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elbert.bundle.certificate import Certificate, Conditions, ConditionsWarning, files_hash
+from elbert.bundle.certificate import Certificate, Conditions, ConditionsWarning, describe_tolerance, files_hash
 from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import (
     EXITS_FILE,
@@ -22,6 +22,7 @@ __all__ = [
     "OperatingPoint",
     "bundled_model",
     "check_point_name",
+    "describe_tolerance",
     "files_hash",
     "add_point",
     "write_points",

@@ -18,8 +18,8 @@ class Certificate:
     """With probability 1 - ``error`` over the draw of ``n`` texts, the mean ``loss`` of the policy is at most ``risk``.
 
     ``flips`` of them had a loss (in the worst of the precisions that it covers); ``p_value`` is P(Bin(n, risk) <=
-    flips). It holds for texts from the same distribution, on average over texts, and under the operating point's
-    conditions.
+    flips). Values have a loss where they differ from full depth by more than ``tolerance``. It holds for texts from
+    the same distribution, on average over texts, and under the operating point's conditions.
     """
 
     loss: str
@@ -28,6 +28,7 @@ class Certificate:
     n: int
     flips: int
     p_value: float
+    tolerance: float | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
@@ -37,17 +38,27 @@ class Certificate:
             KeyError, TypeError, ValueError: a value is missing or has a wrong type.
         """
         kinds = {"loss": str, "risk": float, "error": float, "n": int, "flips": int, "p_value": float}
-        return cls(**{name: kind(values[name]) for name, kind in kinds.items()})
+        tolerance = values.get("tolerance")
+        return cls(
+            **{name: kind(values[name]) for name, kind in kinds.items()},
+            tolerance=None if tolerance is None else float(tolerance),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``exits.json``."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
         return (
-            f"{self.loss} at most {self.risk:.2%} with probability {1 - self.error:.0%} "
+            f"{self.loss}{describe_tolerance(self.tolerance)} at most {self.risk:.2%} "
+            f"with probability {1 - self.error:.0%} "
             f"({self.flips} of {self.n:,} calibration texts, p = {self.p_value:.3g})"
         )
+
+
+def describe_tolerance(tolerance: float | None) -> str:
+    """What a loss of values is, to follow its name."""
+    return "" if tolerance is None else f" (more than {tolerance:g} from the value of full depth)"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Comparison:
     contests: list[CostComparison]
     choose_n: int
     report_n: int
+    report_full: float  # full depth's score on the texts that the contests are measured on
     default: Policy
     default_depths: list[int]  # number of texts that exit at each depth under the default policy
 
@@ -45,10 +46,10 @@ def compare(
     ``outputs``, which is then not used to measure.
 
     Raises:
-        InputError: the outputs are of a regression, too few, or ``choose`` is of another model.
+        InputError: the outputs are too few, or ``choose`` is of another model.
     """
     trials = Trials(outputs)
-    candidates = build_families(outputs.depths, named)
+    candidates = build_families(outputs.depths, named, outputs.task.content)
     if choose is None:
         chosen, rest = outputs.split(0.5)
     else:
@@ -58,7 +59,7 @@ def compare(
     if chosen.probabilities.shape[1:] != outputs.probabilities.shape[1:]:
         raise InputError("the outputs to choose on are of another model: their depths or classes differ")
     exit_depths = trials.depth(default)
-    hot, fair = fit_temperatures(outputs), fit_temperatures(chosen)
+    hot, fair = (try_temperatures(part) for part in (outputs, chosen))
     return Comparison(
         outputs=outputs,
         report=evaluate(outputs, {}),
@@ -66,19 +67,25 @@ def compare(
         contests=compare_at_speedups(chosen, rest, add_tempered(candidates, fair)),
         choose_n=len(chosen),
         report_n=len(rest),
+        report_full=float(evaluate(rest, {}).by_depth[-1][rest.task.score_name]),
         default=default,
         default_depths=[int((exit_depths == depth).sum()) for depth in range(1, outputs.depths + 1)],
     )
 
 
+def try_temperatures(outputs: Outputs) -> tuple[float, ...] | None:
+    """One temperature per depth; None where outputs have none."""
+    return fit_temperatures(outputs) if outputs.task.content == "probabilities" else None
+
+
 def add_tempered(
-    candidates: Mapping[str, Sequence[Policy]], temperatures: tuple[float, ...]
+    candidates: Mapping[str, Sequence[Policy]], temperatures: tuple[float, ...] | None
 ) -> dict[str, Sequence[Policy]]:
     """Add the families that are also swept with temperatures, one temperature per depth."""
     families = list_families()
     added = {
         f"{name}, tempered": temper_policies(policies, temperatures)
         for name, policies in candidates.items()
-        if families[name].is_tempered
+        if families[name].is_tempered and temperatures is not None
     }
     return {**candidates, **added}

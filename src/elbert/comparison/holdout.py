@@ -1,4 +1,4 @@
-"""The holdout comparison: dials are chosen on some texts, accuracy and tests come from others."""
+"""The holdout comparison: dials are chosen on some texts, scores and tests come from others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elbert.evaluation import Outputs
-from elbert.evaluation.statistics import Interval, mcnemar, mean_interval
+from elbert.evaluation.statistics import Interval
 from elbert.evaluation.sweep import SPEEDUPS, Trials
 from elbert.exits import Policy
 from elbert.exits.policies import OURS
@@ -20,13 +20,13 @@ class FamilyChoice:
 
     family: str
     policy: str
-    accuracy: float
+    score: float
     mean_depth: float
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The window against another family on the same texts: the difference in accuracy, and McNemar's exact ``p``."""
+    """Our family against another on the same texts: the difference in score, and the ``p`` of a paired test."""
 
     rival: str
     difference: Interval
@@ -55,23 +55,21 @@ def compare_at_speedups(
     """For every speed-up, choose each family's best policy at that cost on ``choose``, measure on ``report``."""
     chooser, reporter = Trials(choose), Trials(report)
     swept = {name: chooser.sweep(policies) for name, policies in families.items()}
-    found = []
+    found, ours = [], OURS[choose.task.content]
     for speedup in speedups:
         places = {name: s.near(speedup) for name, s in swept.items()}
         chosen = {name: swept[name].policies[i] for name, i in places.items() if i is not None}
         entries = [_score_choice(reporter, name, policy) for name, policy in chosen.items()]
-        rivals = {name: policy for name, policy in chosen.items() if name != OURS}
-        duels = [_compare_pair(reporter, chosen[OURS], name, p) for name, p in rivals.items()] if OURS in chosen else []
+        rivals = {name: policy for name, policy in chosen.items() if name != ours}
+        duels = [_compare_pair(reporter, chosen[ours], name, p) for name, p in rivals.items()] if ours in chosen else []
         found.append(CostComparison(speedup, entries, duels))
     return found
 
 
 def _score_choice(trials: Trials, family: str, policy: Policy) -> FamilyChoice:
     depth = trials.depth(policy)
-    return FamilyChoice(family, str(policy), float(trials.correct(policy).mean()), float(depth.mean()))
+    return FamilyChoice(family, str(policy), trials.score(policy), float(depth.mean()))
 
 
 def _compare_pair(trials: Trials, ours: Policy, rival: str, theirs: Policy) -> PairedTest:
-    right, wrong = trials.correct(ours), trials.correct(theirs)
-    difference = mean_interval(right.astype(int) - wrong.astype(int))
-    return PairedTest(rival, difference, mcnemar(right, wrong))
+    return PairedTest(rival, *trials.compare(ours, theirs))

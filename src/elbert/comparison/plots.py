@@ -39,18 +39,18 @@ def find_style(name: str) -> tuple[str, Any, str]:
 def _figure(comparison: Comparison) -> Any:
     figure = require("matplotlib.figure", "plots").Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.subplots()
-    depths = comparison.outputs.depths
+    depths, score = comparison.outputs.depths, comparison.outputs.task.score_name
     for name, swept in comparison.swept.items():
         colour, dash, marker = find_style(name)
-        x, y = [swept.mean_depth[i] for i in swept.front], [100 * swept.accuracy[i] for i in swept.front]
+        x, y = [swept.mean_depth[i] for i in swept.front], [100 * swept.score[i] for i in swept.front]
         style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3, "linewidth": 1.2}
         axes.plot(
             [*x, depths], [*y, y[-1]], drawstyle="steps-post", markevery=max(1, len(x) // 12), label=name, **style
         )
-    full = 100 * comparison.report.by_depth[-1]["accuracy"]
+    full = 100 * comparison.report.by_depth[-1][score]
     axes.axhline(full, color="#999999", linewidth=0.8)
     axes.annotate(f"full depth {full:.1f}", (depths, full), ha="right", va="bottom", color="#666666", fontsize=8)
-    axes.set(xlabel=f"mean depth (of {depths})", ylabel="accuracy, %", xlim=(1, depths))
+    axes.set(xlabel=f"mean depth (of {depths})", ylabel=f"{score}, %", xlim=(1, depths))
     axes.grid(alpha=0.25)
     upper = axes.secondary_xaxis("top", functions=(lambda d: d, lambda d: d))
     marks = [s for s in (10, 6, 4, 3, 2, 1.5, 1) if s <= depths]

@@ -15,6 +15,7 @@ from elbert.evaluation.cost import count_flops
 from elbert.evaluation.sweep import SPEEDUPS, SweepResult
 from elbert.exits.policies import OURS
 from elbert.model import ModelConfig
+from elbert.tasks import Task
 
 MOST_POINTS = 400  # most points of a family in the page; the CSV file has all
 
@@ -25,33 +26,38 @@ def build_report_data(comparison: Comparison, config: ModelConfig | None, about:
     Without a config, ``flops`` is None.
     """
     report, outputs = comparison.report, comparison.outputs
+    score = outputs.task.score_name
     return {
         **about,
         "n": report.n,
         "depths": outputs.depths,
         "labels": list(outputs.label_names),
-        "full": report.by_depth[-1]["accuracy"],
+        "score": score,
+        "ours": OURS[outputs.task.content],
+        "test": "McNemar's exact test" if outputs.task.is_graded else "randomization test",
+        "full": report.by_depth[-1][score],
         "fixed": [
             {
                 "depth": depth,
-                "accuracy": m["accuracy"],
-                "ece": m["ece"],
+                score: m[score],
+                "ece": m.get("ece"),
                 "flops": compute_mean_flops(comparison, config, depth),
             }
             for depth, m in enumerate(report.by_depth, 1)
         ],
         "oracles": [{"name": o.name, "accuracy": o.accuracy, "mean_depth": o.mean_depth} for o in report.oracles],
         "overthinking": report.overthinking,
-        "families": [family_to_dict(name, swept) for name, swept in comparison.swept.items()],
+        "families": [family_to_dict(name, swept, score) for name, swept in comparison.swept.items()],
         "speedups": list(SPEEDUPS),
         "at_speedup": [
-            {"family": name, "values": [best_at_speedup(swept, speedup) for speedup in SPEEDUPS]}
+            {"family": name, "values": [best_at_speedup(swept, speedup, score) for speedup in SPEEDUPS]}
             for name, swept in comparison.swept.items()
         ],
         "honest": {
             "choose_n": comparison.choose_n,
             "report_n": comparison.report_n,
-            "rows": [comparison_to_dict(contest) for contest in comparison.contests],
+            "full": comparison.report_full,
+            "rows": [comparison_to_dict(contest, outputs.task) for contest in comparison.contests],
         },
         "exits": {"policy": str(comparison.default), "histogram": comparison.default_depths},
     }
@@ -66,32 +72,35 @@ def compute_mean_flops(comparison: Comparison, config: ModelConfig | None, depth
     return float(np.average(each, weights=counts))
 
 
-def family_to_dict(name: str, swept: SweepResult) -> dict[str, Any]:
+def family_to_dict(name: str, swept: SweepResult, score: str) -> dict[str, Any]:
     """A family's Pareto front, its area, and a random sample of its policies."""
     sample = np.random.default_rng(0).permutation(len(swept.policies))[:MOST_POINTS]
-    points = [[round(float(swept.mean_depth[i]), 4), round(float(swept.accuracy[i]), 5)] for i in sample]
-    front = [policy_to_dict(swept, i) for i in swept.front]
+    points = [[round(float(swept.mean_depth[i]), 4), round(float(swept.score[i]), 5)] for i in sample]
+    front = [policy_to_dict(swept, i, score) for i in swept.front]
     return {"name": name, "area": swept.area, "policies": len(swept.policies), "points": points, "front": front}
 
 
-def best_at_speedup(swept: SweepResult, speedup: float) -> dict[str, Any] | None:
+def best_at_speedup(swept: SweepResult, speedup: float, score: str) -> dict[str, Any] | None:
     """A family's best policy at a layer speed-up, or None."""
     found = swept.at(speedup)
-    return None if found is None else policy_to_dict(swept, found)
+    return None if found is None else policy_to_dict(swept, found, score)
 
 
-def policy_to_dict(swept: SweepResult, i: int) -> dict[str, Any]:
-    """One policy with its mean depth and accuracy, rounded for the page."""
+def policy_to_dict(swept: SweepResult, i: int, score: str) -> dict[str, Any]:
+    """One policy with its mean depth and score, rounded for the page."""
     return {
         "policy": str(swept.policies[i]),
         "mean_depth": round(float(swept.mean_depth[i]), 4),
-        "accuracy": round(float(swept.accuracy[i]), 5),
+        score: round(float(swept.score[i]), 5),
     }
 
 
-def comparison_to_dict(contest: CostComparison) -> dict[str, Any]:
+def comparison_to_dict(contest: CostComparison, task: Task) -> dict[str, Any]:
     """One speed-up of the holdout comparison; differences are in percentage points."""
-    entries = [vars(e) for e in contest.entries]
+    entries = [
+        {"family": e.family, "policy": e.policy, task.score_name: e.score, "mean_depth": e.mean_depth}
+        for e in contest.entries
+    ]
     tests = [
         {
             "rival": duel.rival,
@@ -103,18 +112,20 @@ def comparison_to_dict(contest: CostComparison) -> dict[str, Any]:
         }
         for duel in contest.duels
     ]
-    ours = next((e for e in entries if e["family"] == OURS), None)
+    ours = next((e for e in entries if e["family"] == OURS[task.content]), None)
     return {"speedup": contest.speedup, "entries": entries, "window": ours, "tests": tests}
 
 
 def iterate_csv(comparison: Comparison) -> Iterator[str]:
     """The lines of a CSV file with every policy of every family, header first."""
-    yield format_csv_line(["family", "policy", "mean_depth", "layer_speedup", "accuracy", "on_front"])
+    yield format_csv_line(
+        ["family", "policy", "mean_depth", "layer_speedup", comparison.outputs.task.score_name, "on_front"]
+    )
     for name, swept in comparison.swept.items():
         front = set(swept.front)
         for i, policy in enumerate(swept.policies):
             depth = float(swept.mean_depth[i])
-            numbers = [f"{depth:.5f}", f"{swept.depths / depth:.5f}", f"{swept.accuracy[i]:.6f}"]
+            numbers = [f"{depth:.5f}", f"{swept.depths / depth:.5f}", f"{swept.score[i]:.6f}"]
             yield format_csv_line([name, str(policy), *numbers, str(int(i in front))])
 
 

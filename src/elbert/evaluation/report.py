@@ -71,7 +71,7 @@ def score_policy(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
     Raises:
         PolicyError, InputError: the policy does not suit the model of these outputs.
     """
-    check_policy(policy, outputs.depths, outputs.task.content)
+    check_policy(policy, outputs.depths, outputs.task.content, per_token=outputs.task.per_token)
     replayed = outputs.replay()
     depth, reasons = replayed.exits(policy).astype(int), replayed.reasons(policy)
     answers = outputs.probabilities[np.arange(len(outputs)), depth - 1]

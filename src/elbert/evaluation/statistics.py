@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from elbert._optional import require
 
 DRAWS = 10_000
+SCORE_DRAWS = 1_000  # of scores that must be computed again for each draw
 CONFIDENCE = 0.95
 
 
@@ -35,6 +37,35 @@ def mean_interval(values: NDArray[Any], *, confidence: float = CONFIDENCE, draws
     means = drawn @ distinct.astype(float) / len(values)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(np.mean(values)), float(low), float(high), confidence)
+
+
+def compare_scores(
+    ours: NDArray[Any],
+    theirs: NDArray[Any],
+    labels: NDArray[Any],
+    score: Callable[[NDArray[Any], NDArray[Any]], float],
+    *,
+    confidence: float = CONFIDENCE,
+    draws: int = SCORE_DRAWS,
+) -> tuple[Interval, float]:
+    """The difference of two scores of all answers together, such as correlations, over the same texts ``[n, ...]``.
+
+    The interval is a percentile bootstrap over texts (Efron), the two-sided p-value of a randomization test that swaps
+    the two answers of a text at random (Noreen 1989).
+    """
+    random = np.random.default_rng(0)
+    difference = score(ours, labels) - score(theirs, labels)
+    if np.array_equal(ours, theirs):
+        return Interval(0.0, 0.0, 0.0, confidence), 1.0
+    drawn, swapped = np.empty(draws), np.empty(draws)
+    for i in range(draws):
+        rows = random.integers(0, len(labels), len(labels))
+        drawn[i] = score(ours[rows], labels[rows]) - score(theirs[rows], labels[rows])
+        swap = (random.random(len(labels)) < 0.5).reshape(-1, *[1] * (ours.ndim - 1))
+        swapped[i] = score(np.where(swap, theirs, ours), labels) - score(np.where(swap, ours, theirs), labels)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    p = (1 + int((np.abs(swapped) >= abs(difference) - 1e-12).sum())) / (1 + draws)
+    return Interval(difference, float(low), float(high), confidence), p
 
 
 def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:

@@ -22,6 +22,8 @@ def fit_temperatures(outputs: Outputs) -> tuple[float, ...]:
     Raises:
         InputError: the outputs are no probabilities.
     """
+    if outputs.task.per_token:
+        raise InputError("temperatures do not fit token classification: leave them out")
     if outputs.task.content != "probabilities":
         raise InputError(f"{outputs.task.title} has {outputs.task.content}, and a temperature changes probabilities")
     return tuple(_fit_depth(outputs, depth) for depth in range(outputs.depths))

@@ -9,7 +9,9 @@ from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.task import Activation, Target, Task
 from elbert.tasks.token_classification import TokenClassification
 
-TASKS: dict[str, Task] = {task.name: task for task in (SingleLabel(), MultiLabel(), Regression(), TokenClassification())}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (SingleLabel(), MultiLabel(), Regression(), TokenClassification())
+}
 """By name, which is ``problem_type`` in ``config.json``; the first is what ``elbert train`` trains by default."""
 
 

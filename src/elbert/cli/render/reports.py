@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert._display import clean_line
+from elbert.tasks import TASKS
 
 if TYPE_CHECKING:
     from elbert.evaluation import Report, Timing
@@ -68,7 +69,7 @@ def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    metric = next(iter(report.policies[0].metrics))
+    metric = TASKS[report.problem].score_name
     timed = ["wall-clock", "texts/s"] if timings else []
     table = Table(title="policies", title_justify="left")
     table.add_column("policy", overflow="fold")
@@ -91,17 +92,18 @@ def print_comparison(values: dict[str, Any], report: Path) -> None:
     honest = values["honest"]
     console.print(honest_table(values))
     console.print(
-        f"chosen on {honest['choose_n']:,} texts, measured on {honest['report_n']:,} others; * the window is "
-        "significantly better, ! worse (McNemar's exact test, p < 0.05, not corrected for the number of tests)",
+        f"chosen on {honest['choose_n']:,} texts, measured on {honest['report_n']:,} others; * the {values['ours']} is "
+        f"significantly better, ! worse ({values['test']}, p < 0.05, not corrected for the number of tests)",
         highlight=False,
     )
-    oracles = "; ".join(f"{o['name']} {o['accuracy']:.4f} at {o['mean_depth']:.2f}" for o in values["oracles"])
-    console.print(f"oracles (they read all depths, or the label): {oracles}", highlight=False)
+    if values["oracles"]:
+        oracles = "; ".join(f"{o['name']} {o['accuracy']:.4f} at {o['mean_depth']:.2f}" for o in values["oracles"])
+        console.print(f"oracles (they read all depths, or the label): {oracles}", highlight=False)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
 
 
 def best_table(values: dict[str, Any]) -> Any:
-    """Return a table of each family's best accuracy by speed-up, with dials chosen on the same texts."""
+    """Return a table of each family's best score by speed-up, with dials chosen on the same texts."""
     from rich.table import Table
 
     title = f"{values['n']:,} texts, full depth {values['full']:.4f}; dials chosen on these texts, so optimistic"
@@ -110,16 +112,18 @@ def best_table(values: dict[str, Any]) -> Any:
     for name in ["policies", "area", *(f"{s:g}x" for s in values["speedups"])]:
         table.add_column(name, justify="right", no_wrap=True)
     for family, best in zip(values["families"], values["at_speedup"], strict=True):
-        cells = ["–" if v is None else f"{100 * v['accuracy']:.1f}" for v in best["values"]]
+        cells = ["–" if v is None else f"{100 * v[values['score']]:.1f}" for v in best["values"]]
         table.add_row(family["name"], f"{family['policies']:,}", f"{100 * family['area']:.2f}", *cells)
     return table
 
 
 def honest_table(values: dict[str, Any]) -> Any:
-    """Return a table of accuracy and reached speed-up on texts that were not used to choose dials."""
+    """Return a table of score and reached speed-up on texts that were not used to choose dials."""
     from rich.table import Table
 
-    table = Table(title="held out: dials chosen on other texts (accuracy, speed-up reached)", title_justify="left")
+    table = Table(
+        title=f"held out: dials chosen on other texts ({values['score']}, speed-up reached)", title_justify="left"
+    )
     table.add_column("family")
     rows = values["honest"]["rows"]
     for row in rows:
@@ -136,4 +140,4 @@ def honest_cell(values: dict[str, Any], row: dict[str, Any], family: str) -> str
         return "–"
     verdict = next((t["verdict"] for t in row["tests"] if t["rival"] == family), "")
     mark = {"better": "*", "worse": "!"}.get(verdict, " ")
-    return f"{100 * found['accuracy']:.1f} {values['depths'] / found['mean_depth']:.1f}x{mark}"
+    return f"{100 * found[values['score']]:.1f} {values['depths'] / found['mean_depth']:.1f}x{mark}"

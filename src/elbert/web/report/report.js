@@ -3,8 +3,18 @@
 import { findLook, fixedDepth } from "../policy/families.js";
 import { TABLE } from "../policy/table.js";
 import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
+import { createCopyButton } from "../shared/clipboard.js";
 import { byId, formatCount, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
-import { showFamilies, showFixedDepths, showHeldOutTables, showOracles, showSpeedTable } from "./report_tables.js";
+import { showCommand, showRecommendation, writeCommand } from "./recommendation.js";
+import {
+  SCORE,
+  SCORE_TITLE,
+  showFamilies,
+  showFixedDepths,
+  showHeldOutTables,
+  showOracles,
+  showSpeedTable,
+} from "./report_tables.js";
 
 const data = readData();
 const { ours, fixed_depth: fixedName } = TABLE.roles;
@@ -18,7 +28,7 @@ byId("summary").replaceChildren(...summary());
 chart();
 
 byId("speed-about").textContent =
-  `Accuracy in %, ${formatPlural(data.n, "text")}. The dials were chosen on the same texts, the best of many, so these figures are optimistic. ★ marks the best in a column.`;
+  `${SCORE_TITLE} in %, ${formatPlural(data.n, "text")}. The dials were chosen on the same texts, the best of many, so these figures are optimistic. ★ marks the best in a column.`;
 showSpeedTable(byId("speed"), data);
 
 byId("honest-section").hidden = !data.honest?.rows?.length;
@@ -32,6 +42,8 @@ if (!byId("honest-section").hidden) {
 showFixedDepths(byId("fixed"), data);
 showOracles(byId("oracles"), data);
 showFamilies(byId("families"), data);
+byId("oracles").hidden = !data.oracles.length;
+byId("overthinking").hidden = data.overthinking === null;
 byId("overthinking").textContent =
   `Overthinking: ${formatPercent(data.overthinking)} % of the texts are right at some earlier depth and wrong at the last.`;
 
@@ -43,13 +55,14 @@ if (!byId("exits-section").hidden) {
     label: "Depth",
     height: 200,
     columns: data.exits.histogram.map((_, m) => String(m + 1)),
-    stacks: [{ name: "texts", color: 1, values: data.exits.histogram }],
+    stacks: [{ name: "texts", color: "-right", values: data.exits.histogram }],
     describe: () => `How many of ${formatCount(data.n)} texts exit at each depth under ${data.exits.policy}.`,
   });
 }
 byId("notes-section").hidden = !data.notes?.length;
 byId("notes").replaceChildren(...(data.notes ?? []).map((note) => h("li", {}, note)));
 byId("command").textContent = data.command;
+showRecommendation(byId("next"), data, SCORE);
 byId("made").textContent = `Made ${data.made} by elbert ${data.version}.`;
 
 /* One sentence or two: what full depth gives, and what the families give at twice and more of its speed. */
@@ -67,14 +80,14 @@ function summary() {
       ? []
       : data.at_speedup.filter((row) => row.values[at]).map((row) => ({ family: row.family, ...row.values[at] }));
   if (column.length) {
-    const best = column.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+    const best = column.reduce((a, b) => (b[SCORE] > a[SCORE] ? b : a));
     const fixed = data.fixed[Math.max(Math.floor(data.depths / data.speedups[at]), 1) - 1];
-    const apart = 100 * (best.accuracy - data.full);
+    const apart = 100 * (best[SCORE] - data.full);
     parts.push(
       `At a layer speed-up of ${data.speedups[at]}× the best policy tried on them (${best.family}) gives `,
-      strong(`${formatPercent(best.accuracy)} %`),
+      strong(`${formatPercent(best[SCORE])} %`),
       ` (${apart >= 0 ? "+" : "−"}${Math.abs(apart).toFixed(1)} points)`,
-      fixed ? `, and stopping every text at depth ${fixed.depth} gives ${formatPercent(fixed.accuracy)} %. ` : ". ",
+      fixed ? `, and stopping every text at depth ${fixed.depth} gives ${formatPercent(fixed[SCORE])} %. ` : ". ",
     );
   }
   if (honest) {
@@ -101,14 +114,14 @@ function chart() {
       shown: shown.has(one.name),
       size: 2.2,
       cloud: one.name === ours ? one.points : [],
-      points: one.front.map((p) => ({ x: p.mean_depth, y: p.accuracy, label: p.policy })),
+      points: one.front.map((p) => ({ x: p.mean_depth, y: p[SCORE], label: p.policy })),
     }));
   const fixed = {
     name: "fixed depths",
     kind: "line",
     ...findLook(fixedName),
     size: 3.5,
-    points: data.fixed.map((row) => ({ x: row.depth, y: row.accuracy, label: fixedDepth(row.depth) })),
+    points: data.fixed.map((row) => ({ x: row.depth, y: row[SCORE], label: fixedDepth(row.depth) })),
   };
   const oracles = {
     name: "oracles",
@@ -117,17 +130,28 @@ function chart() {
     marker: "D",
     open: true,
     shown: false,
-    points: data.oracles.map((row) => ({ x: row.mean_depth, y: row.accuracy, label: row.name })),
+    points: data.oracles.map((row) => ({ x: row.mean_depth, y: row[SCORE], label: row.name, isPolicy: false })),
   };
   createCurveChart(byId("curve"), {
-    title: "Accuracy against mean depth",
+    title: `${SCORE_TITLE} against mean depth`,
     describe: () =>
       `One curve per family of policies over ${formatCount(data.n)} texts; full depth gives ${formatPercent(data.full)} percent.`,
     x: { label: "Mean depth", low: 1, high: data.depths },
-    y: { label: "Accuracy, %", format: (value) => formatPercent(value) },
+    y: { label: `${SCORE_TITLE}, %`, format: (value) => formatPercent(value) },
     marks: createSpeedupMarks(data.depths, data.speedups),
     references: [{ y: data.full, label: "full depth" }],
     series: [...families, fixed, oracles],
     height: (width) => Math.round(Math.min(Math.max(width * 0.46, 290), 480)),
+    pick: showPoint,
   });
+}
+
+/* The chosen point of the chart: its policy, its figures, and the command that measures it on other texts. */
+function showPoint({ label, x, y, isPolicy = true }) {
+  byId("chosen").replaceChildren(
+    h("p", {}, h("code", {}, label), `: ${SCORE} ${formatPercent(y, 2)} %, mean depth ${x.toFixed(2)}.`),
+    ...(isPolicy
+      ? [createCopyButton("Copy the policy", () => label), ...showCommand(writeCommand(data, SCORE, label))]
+      : []),
+  );
 }

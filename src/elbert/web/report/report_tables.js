@@ -3,8 +3,10 @@
 import { findLook } from "../policy/families.js";
 import { TABLE } from "../policy/table.js";
 import { createSymbol, paint } from "../shared/charts.js";
-import { createTable, formatCount, formatFactor, formatPercent, h, s } from "../shared/dom.js";
+import { createTable, formatCount, formatFactor, formatPercent, h, readData, s } from "../shared/dom.js";
 
+export const SCORE = readData().score; // the task's score, a key of the data
+export const SCORE_TITLE = SCORE[0].toUpperCase() + SCORE.slice(1);
 const OURS = TABLE.roles.ours; // the family that all others are paired with
 
 /* A family with the key that it has in the chart. */
@@ -21,15 +23,15 @@ function family(name) {
 
 /* Accuracy of every family at every speed-up; a button shows by which dials. */
 export function showSpeedTable(holder, data) {
-  const best = data.speedups.map((_, k) => Math.max(...data.at_speedup.map((row) => row.values[k]?.accuracy ?? -1)));
+  const best = data.speedups.map((_, k) => Math.max(...data.at_speedup.map((row) => row.values[k]?.[SCORE] ?? -1)));
   const cell = (row, k) => {
     const value = row.values[k];
     if (!value) return h("span", { class: "none", title: "no dials reach this speed-up" }, "–");
-    const text = h("span", { class: "cell" }, formatPercent(value.accuracy));
+    const text = h("span", { class: "cell" }, formatPercent(value[SCORE]));
     const wrapped = h(
       "span",
       {
-        class: formatPercent(value.accuracy) === formatPercent(best[k]) ? "best" : null,
+        class: formatPercent(value[SCORE]) === formatPercent(best[k]) ? "best" : null,
         title: `${value.policy} at mean depth ${value.mean_depth.toFixed(2)}`,
       },
       text,
@@ -66,7 +68,7 @@ export function showSpeedTable(holder, data) {
 const RANK = { better: "better", worse: "worse" };
 const verdictClass = (verdict) => RANK[verdict] ?? "none-found";
 const signed = (points) => `${points >= 0 ? "+" : "−"}${Math.abs(points).toFixed(2)}`;
-const pValue = (p) => (p < 0.001 ? "< 0.001" : p.toFixed(3));
+const pValue = (p) => (p < 0.001 ? "< 0.001" : p > 0.9995 ? "1" : p.toFixed(3));
 
 /* A difference with its interval on a scale that all rows share. */
 function interval(test, reach) {
@@ -99,7 +101,7 @@ function overview(data) {
     return h(
       "span",
       { title: `${entry.policy}, layer speed-up ${formatFactor(data.depths / entry.mean_depth)}` },
-      formatPercent(entry.accuracy),
+      formatPercent(entry[SCORE]),
       h(
         "span",
         { class: `mark-of ${verdict === "worse" ? "worse" : "better"}`, "aria-hidden": "true" },
@@ -147,7 +149,7 @@ export function showHeldOutTables(holder, data) {
               h("span", { class: "spec" }, entry.policy),
             ),
         },
-        { head: "Accuracy, %", number: true, cell: (entry) => formatPercent(entry.accuracy, 2) },
+        { head: `${SCORE_TITLE}, %`, number: true, cell: (entry) => formatPercent(entry[SCORE], 2) },
         { head: "Mean depth", number: true, cell: (entry) => entry.mean_depth.toFixed(2) },
         {
           head: `${capitalized} less rival, points`,
@@ -199,7 +201,7 @@ export function showFixedDepths(holder, data) {
       null,
       [
         { head: "Depth", number: true, cell: (row) => row.depth },
-        { head: "Accuracy, %", number: true, cell: (row) => formatPercent(row.accuracy) },
+        { head: `${SCORE_TITLE}, %`, number: true, cell: (row) => formatPercent(row[SCORE]) },
         { head: "Layer speed-up", number: true, cell: (row) => formatFactor(data.depths / row.depth) },
         {
           head: "ECE",
@@ -232,7 +234,7 @@ export function showOracles(holder, data) {
       null,
       [
         { head: "Oracle", cell: (row) => row.name },
-        { head: "Accuracy, %", number: true, cell: (row) => formatPercent(row.accuracy) },
+        { head: `${SCORE_TITLE}, %`, number: true, cell: (row) => formatPercent(row[SCORE]) },
         { head: "Mean depth", number: true, cell: (row) => row.mean_depth.toFixed(2) },
       ],
       data.oracles,
