@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -56,6 +56,70 @@ class Prediction:
     def _repr_html_(self) -> str:
         """Return the table that notebooks show."""
         return Predictions([self])._repr_html_()
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A span of a text: its label, the mean probability of its tags, its characters, and its words.
+
+    It has the values that transformers' pipeline calls ``entity_group, score, start, end, word``.
+    """
+
+    label: str
+    score: float
+    start: int
+    end: int
+    word: str
+
+    def shift(self, characters: int) -> Entity:
+        """Return the same entity, so many characters further in the text."""
+        return replace(self, start=self.start + characters, end=self.end + characters)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return {"label": self.label, "score": self.score, "start": self.start, "end": self.end, "word": self.word}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text, its tag with the probability, and its characters."""
+
+    word: str
+    tag: str
+    score: float
+    start: int
+    end: int
+
+    def shift(self, characters: int) -> Word:
+        """Return the same word, so many characters further in the text."""
+        return replace(self, start=self.start + characters, end=self.end + characters)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return {"word": self.word, "tag": self.tag, "score": self.score, "start": self.start, "end": self.end}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrediction(Prediction):
+    """The entities of one text and the tags of its words, from a token classifier.
+
+    ``label`` and ``score`` are the tag of the least certain word and its probability: the text exits when that word is
+    settled.
+    """
+
+    entities: tuple[Entity, ...] = ()
+    words: tuple[Word, ...] = field(repr=False, default=())
+
+    def to_dict(self, *, scores: bool = True) -> dict[str, Any]:
+        """Return the fields as plain values for JSON; ``scores`` adds the tag of every word."""
+        values: dict[str, Any] = {
+            "entities": [entity.to_dict() for entity in self.entities],
+            "depth": self.depth,
+            "depths": self.depths,
+            "reason": self.reason,
+            "truncated": self.truncated,
+        }
+        return values | ({"words": [word.to_dict() for word in self.words]} if scores else {})
 
 
 class Predictions(list[Prediction]):

@@ -18,6 +18,7 @@ from elbert.exits.conditions import COMPARISONS, CONDITIONS, AtStart, Held, Risi
 from elbert.exits.encoding import COLUMNS, lower_policy
 from elbert.exits.rules import STAY, Policy
 from elbert.exits.signals import SIGNALS, Array
+from elbert.exits.token_trace import TokenTrace
 from elbert.exits.trace import Trace, divide_logits, pad_temperatures
 
 Ints = NDArray[np.int64]
@@ -164,6 +165,8 @@ def temper_rows(conditions: Conditions, trace: Trace) -> tuple[Trace, Ints]:
     found, place = np.unique(conditions.row * distinct + conditions.numbers[:, TEMPERATURES] + 1, return_inverse=True)
     row, chain = found // distinct, found % distinct - 1
     depth = trace.depth[row]
+    if isinstance(trace, TokenTrace):  # temperatures do not fit its rows, so there is one row for each
+        return trace.keep(row), place.reshape(-1)
     deepest = int(depth.max())
     probabilities = trace.probabilities[row, :deepest]
     for level in range(conditions.temperatures.shape[1]):

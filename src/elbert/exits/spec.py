@@ -78,13 +78,17 @@ def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 
-def check_policy(policy: Policy, depths: int, content: Content = "probabilities") -> Policy:
+def check_policy(
+    policy: Policy, depths: int, content: Content = "probabilities", *, per_token: bool = False
+) -> Policy:
     """The policy, if a model of that many depths, with such outputs, can follow it.
 
     Raises:
         PolicyError: it names a depth that the model does not have, a decision costs too much, or it reads what the
             outputs are not.
     """
+    if per_token and any(rule.temperatures for rule in policy.rules):
+        raise PolicyError(f"{str(policy)!r} has temperatures, which do not fit token classification: leave them out")
     if not policy_fits(policy, content):
         fitting = ", ".join(name for name in POLICIES if kind_fits(name, content))
         raise PolicyError(f"{str(policy)!r} does not fit a model whose outputs are {content}; fitting: {fitting}")

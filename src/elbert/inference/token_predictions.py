@@ -73,9 +73,7 @@ def build_token_predictions(
         )
 
 
-def tag_pieces(
-    tokens: Tokens, best: NDArray[Any], scores: NDArray[Any], config: ModelConfig
-) -> list[TaggedPiece]:
+def tag_pieces(tokens: Tokens, best: NDArray[Any], scores: NDArray[Any], config: ModelConfig) -> list[TaggedPiece]:
     """Return the pieces of a row with their most probable tags."""
     pieces, ids = tokens.pieces, tokens.ids
     columns = (pieces.positions, pieces.starts, pieces.ends, pieces.is_first, best, scores)

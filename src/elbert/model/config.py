@@ -106,6 +106,7 @@ def read_padding(values: Mapping[str, Any], backbone: Backbone, sizes: Mapping[s
 
 
 Pooling = Literal["cls", "mean"]
+Aggregation = Literal["simple", "first"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class ModelConfig:
     has a separate head. In a family without shared layers, every depth is a layer group. ``padding`` is the id of
     padding and the position before a row's first one (RoBERTa), or None if positions start at 0. ``label_deviation`` is
     the standard deviation of the training labels, the unit of signals over values; None if the folder has none.
+    ``aggregation`` is how a token classifier's tags become entities, with transformers' names: ``simple``, of all pieces,
+    or ``first``, of the first piece of each word (``aggregation_strategy`` in the file).
     """
 
     vocab_size: int
@@ -138,6 +141,7 @@ class ModelConfig:
     backbone: Backbone = ALBERT
     padding: int | None = None
     label_deviation: float | None = None
+    aggregation: Aggregation = "simple"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> ModelConfig:
@@ -176,6 +180,7 @@ class ModelConfig:
             backbone=backbone,
             padding=read_padding(values, backbone, sizes, source),
             label_deviation=read_label_deviation(values, source),
+            aggregation=read_aggregation(values, source),
         )
 
     @property
@@ -270,6 +275,18 @@ def read_problem(problem: str | None, labels: int, source: str) -> str:
     if problem not in list(TASKS):  # a list: the value may have any type
         raise BundleError(f"{source}: problem_type is {problem!r:.80}, expected one of {', '.join(TASKS)}")
     return problem
+
+
+def read_aggregation(values: Mapping[str, Any], source: str) -> Aggregation:
+    """Read how tags become entities.
+
+    Raises:
+        BundleError: it is neither of the two ways.
+    """
+    strategy = values.get("aggregation_strategy", "simple")
+    if strategy not in list(get_args(Aggregation)):
+        raise BundleError(f"{source}: aggregation_strategy is {strategy!r:.80}, expected 'simple' or 'first'")
+    return "first" if strategy == "first" else "simple"
 
 
 def read_label_deviation(values: Mapping[str, Any], source: str) -> float | None:

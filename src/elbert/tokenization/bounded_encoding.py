@@ -39,10 +39,11 @@ IDEOGRAPHS = "[\u4e00-\u9fff]"
 
 
 class BoundedEncoder:
-    """Encodes texts and pairs with ``tokenizer``, which it does not change."""
+    """Encodes texts and pairs with ``tokenizer``, which it does not change; ``needs_offsets``: with their characters."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, needs_offsets: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._encode_whole = tokenizer.encode_batch if needs_offsets else tokenizer.encode_batch_fast
         self._word_end = compile_word_end(tokenizer)
 
     def encode(
@@ -113,7 +114,7 @@ class BoundedEncoder:
         whole = [(position, part) for position, part in chunk if part is texts[position]]
         cut = [(position, part) for position, part in chunk if part is not texts[position]]
         # Only the slower call returns the words of the tokens, which a cut text needs.
-        for some, call in ((whole, self._tokenizer.encode_batch_fast), (cut, self._tokenizer.encode_batch)):
+        for some, call in ((whole, self._encode_whole), (cut, self._tokenizer.encode_batch)):
             encodings = encode_all(self._encode_alone if has_no_threads() else call, [part for _, part in some])
             yield from ((*one, encoding) for one, encoding in zip(some, encodings, strict=True))
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from elbert.errors import BundleError, ElbertError, InputError
-from elbert.tokenization.bounded_encoding import BoundedEncoder, truncate
+from elbert.tokenization.bounded_encoding import BoundedEncoder, kept_indices, truncate
 from elbert.tokenization.folder_settings import CONFIG_FILE
+from elbert.tokenization.pieces import NO_PIECES, PieceReader, Pieces
 from elbert.tokenization.tokenizer_files import (
     OTHER_FILES,
     SPIECE_FILE,
@@ -35,9 +36,18 @@ class Tokeniser:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, settings: Mapping[str, Any], max_length: int, source: Path | None = None
+        self,
+        tokenizer: Tokenizer,
+        settings: Mapping[str, Any],
+        max_length: int,
+        source: Path | None = None,
+        *,
+        per_token: bool = False,
     ) -> None:
-        """Wrap ``tokenizer``, which must put a special token first; ``source`` is the folder it came from."""
+        """Wrap ``tokenizer``, which must put a special token first; ``source`` is the folder it came from.
+
+        ``per_token``: rows have their pieces, and texts are single ones that are cut at the end.
+        """
         where = "the tokenizer" if source is None else str(source)
         if tokenizer.encode("a").special_tokens_mask[:1] != [1]:
             raise BundleError(
@@ -48,13 +58,14 @@ class Tokeniser:
         self._min_length = tokenizer.num_special_tokens_to_add(True) + 2
         self._check_length(self._max_length)
         self._tokenizer = tokenizer
-        self._encoder = BoundedEncoder(tokenizer)
+        self._encoder = BoundedEncoder(tokenizer, needs_offsets=per_token)
+        self._pieces = PieceReader(tokenizer) if per_token else None
         self._settings = dict(settings)
         self._has_type_ids = TYPE_IDS in settings.get("model_input_names", (TYPE_IDS,))
         self._source = source
 
     @classmethod
-    def load(cls, folder: Path, max_length: int) -> Tokeniser:
+    def load(cls, folder: Path, max_length: int, *, per_token: bool = False) -> Tokeniser:
         """Load the tokenizer of ``folder``; the smaller of ``max_length`` and its ``model_max_length`` applies.
 
         Raises:
@@ -63,7 +74,7 @@ class Tokeniser:
             MissingExtra: only transformers can read the files, and transformers is not installed.
         """
         tokenizer, settings = load_tokenizer(folder)
-        return cls(tokenizer, settings, max_length, folder)
+        return cls(tokenizer, settings, max_length, folder, per_token=per_token)
 
     @property
     def max_length(self) -> int:
@@ -73,7 +84,8 @@ class Tokeniser:
     @property
     def truncation_side(self) -> Direction:
         """The end at which a long text is cut, if :meth:`encode` is called without a direction."""
-        return "left" if self._settings.get("truncation_side") == "left" else "right"
+        is_left = self._settings.get("truncation_side") == "left" and self._pieces is None
+        return "left" if is_left else "right"
 
     @property
     def pad_id(self) -> int:
@@ -110,6 +122,8 @@ class Tokeniser:
         self._check_length(limit)
         side = direction or self.truncation_side
         rows: list[Tokens | ElbertError | None] = [find_error(text) for text in texts]
+        if self._pieces is not None:
+            rows = [find_tagging_error(text, side) if row is None else row for text, row in zip(texts, rows, strict=True)]
         valid = [number for number, row in enumerate(rows) if row is None]
         for position, encoding in self._encoder.encode([texts[number] for number in valid], limit, side):
             number = valid[position]
@@ -118,8 +132,26 @@ class Tokeniser:
                 continue
             ids, type_ids = truncate(encoding, limit, side)
             types = type_ids if self._has_type_ids else bytes(len(ids))
-            rows[number] = Tokens(ids, types, truncated=len(encoding) > limit)
+            rows[number] = Tokens(ids, types, len(encoding) > limit, self._read_pieces(texts[number], encoding, limit))
         return [row for row in rows if row is not None]
+
+    def _read_pieces(self, text: Text, encoding: Encoding, limit: int) -> Pieces:
+        if self._pieces is None or not isinstance(text, str):
+            return NO_PIECES
+        return self._pieces.read(text, encoding, kept_indices(encoding.sequence_ids, limit))
+
+    def join_pieces(self, ids: Sequence[int], parts: Sequence[str]) -> str:
+        """Return the text of consecutive pieces, as the tokenizer writes it: an uncased one in lower case.
+
+        ``parts`` are their characters in the text, which unknown ones are written with.
+        """
+        unknown = None if self._pieces is None else self._pieces.unknown
+        tokens = [
+            part if number == unknown else self._tokenizer.id_to_token(number) or ""
+            for number, part in zip(ids, parts, strict=True)
+        ]
+        decoder = self._tokenizer.decoder
+        return " ".join(tokens) if decoder is None else str(decoder.decode(tokens))
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer files to ``folder``, in a form that this class and ``AutoTokenizer`` both read."""
@@ -159,6 +191,15 @@ def describe(error: BaseException) -> str:
     """Return the class and the first line of an error of the library."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]:.100}" if lines else type(error).__name__
+
+
+def find_tagging_error(text: Text, side: Direction) -> InputError | None:
+    """Return the error of a text whose tokens cannot be classified."""
+    if not isinstance(text, str):
+        return InputError("a pair of texts, and token classification takes single texts")
+    if side != "right":
+        return InputError("token classification reads a text from its start, so it is cut at the end: direction right")
+    return None
 
 
 def find_error(entry: Any) -> InputError | None:

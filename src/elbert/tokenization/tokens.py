@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from elbert.errors import InputError
+from elbert.tokenization.pieces import NO_PIECES, Pieces
 
 Text = str | tuple[str, str]
 Direction = Literal["left", "right"]
@@ -20,13 +21,16 @@ class Tokens:
     Both are kept as packed numbers, five bytes a token, because data sets and blocks of texts are kept as tokens.
     """
 
-    __slots__ = ("_ids", "_type_ids", "truncated")
+    __slots__ = ("_ids", "_type_ids", "pieces", "truncated")
 
-    def __init__(self, ids: Sequence[int], type_ids: Sequence[int], truncated: bool) -> None:
-        """Type ids are from 0 to 255."""
+    def __init__(
+        self, ids: Sequence[int], type_ids: Sequence[int], truncated: bool, pieces: Pieces = NO_PIECES
+    ) -> None:
+        """Type ids are from 0 to 255. ``pieces`` are those of a text whose tokens are classified."""
         self._ids = array("i", ids)
         self._type_ids = bytes(type_ids)
         self.truncated = truncated
+        self.pieces = pieces
 
     @property
     def ids(self) -> list[int]:

@@ -20,7 +20,8 @@ NOT_FOR_METRICS = ["exit_logits"]
 class ElbertOutput(SequenceClassifierOutput):
     """transformers' classifier output plus ``exit_logits [depths, rows, classes]``.
 
-    ``logits [rows, classes]`` are those of the last depth. Of token classifiers both have ``tokens`` before the classes.
+    ``logits [rows, classes]`` are those of the last depth. Both have the axis ``tokens`` before the classes in token
+    classifiers.
     """
 
     exit_logits: Tensor | None = None
