@@ -1,7 +1,7 @@
 """A synthetic signal and a synthetic policy, one entry each, that tests put into the tables."""
 
 from elbert.exits import POLICIES, PolicyKind
-from elbert.exits.conditions import AtDepth, AtStart, Held, Of, Rising, Spread
+from elbert.exits.conditions import Of, at_depth, at_start, held, rising, spread
 from elbert.exits.rules import Depths, Dial, Family, RuleForm
 from elbert.exits.signals import SIGNALS, Signal
 
@@ -21,13 +21,13 @@ DOUBT = PolicyKind(
         Dial("start", "Mode", str, default="any", choices={"any": "From any depth.", "low": "From a low depth."}),
     ),
     rules=(
-        RuleForm("doubt", (Held("smallest", "<=", Of("limit"), Of("times")), AtDepth(2)), ("start", "any")),
+        RuleForm("doubt", (held("smallest", "<=", Of("limit"), Of("times")), at_depth(2)), ("start", "any")),
         RuleForm(
             "doubt",
-            (AtStart("smallest", "<", Of("limit", factor=2), Of("times", plus=1)), Rising("confidence", Of("times"))),
+            (at_start("smallest", "<", Of("limit", factor=2), Of("times", plus=1)), rising("confidence", Of("times"))),
             ("start", "low"),
         ),
-        RuleForm("quiet", (Spread("smallest", Of("limit", factor=0.125), Of("times", plus=2)),)),
+        RuleForm("quiet", (spread("smallest", Of("limit", factor=0.125), Of("times", plus=2)),)),
     ),
     summary="its smallest probability is at most `limit`",
     families=(

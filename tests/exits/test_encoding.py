@@ -31,7 +31,6 @@ SPECS = [
 def interpret(lowered, row):
     """``(depth, reason)`` of one row ``[depths, classes]``, from the arrays alone."""
     names, signs = list(SIGNALS), list(COMPARISONS.values())
-    kinds = [kind.kind for kind in CONDITIONS]
 
     def read(signal, tempering):
         powers = 1 / lowered.temperatures[tempering] if tempering >= 0 else np.ones(len(row))
@@ -43,14 +42,14 @@ def interpret(lowered, row):
         _, kind, signal, sign, size, tempering = condition
         if m < size:
             return False
-        if kinds[kind] == "at_depth":
+        if CONDITIONS[kind] == "at_depth":
             return True
         last = read(signal, tempering)[m - size : m]
-        if kinds[kind] == "rising":
+        if CONDITIONS[kind] == "rising":
             return (np.diff(last) >= 0).all()
-        if kinds[kind] == "spread":
+        if CONDITIONS[kind] == "spread":
             return np.ptp(last) <= threshold
-        return signs[sign](last[:1] if kinds[kind] == "at_start" else last, threshold).all()
+        return signs[sign](last[:1] if CONDITIONS[kind] == "at_start" else last, threshold).all()
 
     for m in range(1, lowered.depths):
         for rule in dict.fromkeys(lowered.conditions[:, 0].tolist()):
@@ -89,7 +88,7 @@ def test_the_table_is_json_without_special_numbers():
     assert [kind["name"] for kind in table["policies"]] == list(POLICIES)
     by_name = {kind["name"]: kind for kind in table["policies"]}
     assert by_name["divergence"]["dials"][1]["high"] == math.log(2)
-    assert by_name["window"]["rules"][1]["conditions"][0]["times"] == {"dial": "size", "factor": 1, "plus": -1}
+    assert by_name["window"]["rules"][1]["conditions"][0]["size"] == {"dial": "size", "factor": 1, "plus": -1}
     families = {family["name"]: family for family in table["families"]}
     assert families["gap | window"]["grids"][1] == {
         "policy": "window",

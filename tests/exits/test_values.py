@@ -5,14 +5,14 @@ import pytest
 
 from elbert.errors import PolicyError
 from elbert.exits import POLICIES, PolicyKind, Trace, policy
-from elbert.exits.conditions import Held, Of, Spread
+from elbert.exits.conditions import Of, held, spread
 from elbert.exits.rules import Dial, RuleForm
 
 LIMIT = Dial("limit", "Limit", high=10.0)
 TIMES = Dial("times", "Times", int, 1, 100)
 KINDS = {
-    "still": RuleForm("still", (Held("change", "<=", Of("limit"), Of("times")),)),
-    "narrow": RuleForm("narrow", (Spread("value", Of("limit"), Of("times")),)),
+    "still": RuleForm("still", (held("change", "<=", Of("limit"), Of("times")),)),
+    "narrow": RuleForm("narrow", (spread("value", Of("limit"), Of("times")),)),
 }
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from elbert.errors import PolicyError
 from elbert.exits import Trace, check_policy, policy, replay_exits
-from elbert.exits.conditions import Rising, Spread
 from elbert.exits.policies import Full
 from elbert.exits.trace import apply_temperatures
 
@@ -125,11 +124,12 @@ def near(spec, probabilities, multi_label, sends_entropy):
             here = {"entropy", "divergence", "confidence", "gap"}
         s = signals_of(tempered, multi_label)
         for condition in rule.conditions:
-            if (name := getattr(condition, "signal", None)) not in here:
+            if (name := condition.signal) not in here:
                 continue
-            if isinstance(condition, (Rising, Spread)):  # compared with one another, whose last bits are pow's
+            if condition.kind in ("rising", "spread"):  # compared with one another, whose last bits are pow's
                 values = s[name][:, None] - s[name]
-                away = [*values[values != 0], *(np.abs(values) - getattr(condition, "limit", np.inf)).ravel()]
+                limit = condition.threshold if condition.kind == "spread" else np.inf
+                away = [*values[values != 0], *(np.abs(values) - limit).ravel()]
             else:
                 away = (s[name] - np.float32(condition.threshold))[s[name] != 0]
             if (np.abs(away) < LAST_BIT).any():
@@ -248,3 +248,41 @@ def test_what_a_model_cannot_follow_is_rejected_with_the_same_message(v8):
     for spec in (many, f"{warm % 1} | {warm % 2}"):
         assert v8(fits, spec, 1000) == str(check_policy(policy(spec), 1000))
     assert str(Full()) == "full"
+
+
+def test_the_page_opens_with_a_policy_that_exits():
+    """Models without operating points, and of few depths too."""
+    from browser import Engine
+
+    engine = Engine("explorer/policy_form.js")
+    point = {"policy": "gap(0.7)"}
+    for depths in (1, 2, 5, 6, 12, 24):
+        about = {"depths": depths, "default": "full", "points": {}}
+        spec = engine("(about) => $policy_form.chooseStart(about)", about)
+        assert policy(spec).name == "window"
+        check_policy(policy(spec), depths)
+        about |= {"points": {"everything": {"policy": "full"}, "fast": point}}
+        assert engine("(about) => $policy_form.chooseStart(about)", about) == "gap(0.7)"
+        about["default"] = "entropy(0.2)"
+        assert engine("(about) => $policy_form.chooseStart(about)", about) == "entropy(0.2)"
+
+
+def test_a_label_has_one_colour():
+    from browser import Engine
+
+    engine = Engine("shared/label_colors.js")
+    rng = np.random.default_rng(0)
+
+    def colors(count):
+        steps = rng.dirichlet(np.ones(count) * 0.2, 5).tolist()
+        labels = [f"label {i}" for i in range(count)]
+        return engine(
+            "(view) => view.labels.map((_, i) => $label_colors.assignColors(view)(i))",
+            {"labels": labels, "steps": steps},
+        )
+
+    assert colors(2) == [2, 1]
+    assert colors(7) == colors(7) == [1, 2, 3, 4, 5, 6, 7]
+    for _ in range(20):
+        found = [color for color in colors(40) if color != 8]
+        assert len(found) == len(set(found)) == 6

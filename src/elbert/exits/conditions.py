@@ -1,13 +1,14 @@
 """The five conditions that every rule of a policy is made of, and what they mean for a trace, in numpy.
 
-A rule is a conjunction of conditions. Their numbers are plain, or :class:`Of` a dial, as in the table of policies.
+A rule is a conjunction of conditions. A condition compares values of one signal over the last ``size`` depths. Its
+numbers are plain, or :class:`Of` a dial, as in the table of policies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,107 +40,90 @@ COMPARISONS = {
 }
 
 
+PAIRS: dict[str, Callable[[Array, Any], tuple[Array, Any]]] = {
+    "at_depth": lambda window, threshold: (window[:, :0], threshold),
+    "held": lambda window, threshold: (window, threshold),
+    "at_start": lambda window, threshold: (window[:, :1], threshold),
+    "rising": lambda window, threshold: (window[:, 1:], window[:, :-1]),
+    "spread": lambda window, threshold: (np.ptp(window, axis=-1, keepdims=True), threshold),
+}
+"""What each kind of condition compares with what, of a window ``[rows, size]``: all comparisons must hold."""
+CONDITIONS = tuple(PAIRS)
+WORDS = {
+    "at_depth": ("depth ≥ {size}", "depth < {size}", "depth {depth} ≥ {size}"),
+    "held": ("{signal} {sign} {threshold}", "{signal} {opposite} {threshold}", "{signal} {value} {sign} {threshold}"),
+    "at_start": (
+        "first {signal} {sign} {threshold}",
+        "first {signal} {opposite} {threshold}",
+        "{signal} {value} {sign} {threshold} at depth {start}",
+    ),
+    "rising": ("{signal} never falls", "{signal} falls", ""),
+    "spread": (
+        "{signal} moves {sign} {threshold}",
+        "{signal} moves {opposite} {threshold}",
+        "{signal} moves by {value} {sign} {threshold}",
+    ),
+}
+"""Each kind in words: in short, what keeps it from holding, and beside the value of a text ("" if there is none)."""
+SIGNS = {"<": ("<", "≥"), "<=": ("≤", ">"), ">": (">", "≤"), ">=": ("≥", "<"), "==": ("=", "≠")}
+"""The sign of each comparison and of its opposite."""
+
+
 @dataclass(frozen=True)
-class AtDepth:
+class Condition:
+    """One of :data:`CONDITIONS` with its numbers; ``size`` is the number of depths that it needs.
+
+    :func:`at_depth` has no signal and :func:`rising` no threshold.
+    """
+
+    kind: str
+    signal: str
+    op: str
+    threshold: Number
+    size: Number
+
+    def holds(self, trace: Trace) -> Array:
+        """``[rows]``: where it holds, among rows that are deep enough."""
+        if not self.signal:
+            return np.ones(len(trace.depth), bool)
+        window = trace.now(self.signal)[:, None] if self.size == 1 else trace.window(self.signal, self.size)
+        return compare_window(self.kind, self.op, window, self.threshold)
+
+    def dial_numbers(self) -> Iterator[tuple[str, Of]]:
+        """The fields that dials set."""
+        return ((name, of) for name in ("threshold", "size") if isinstance(of := getattr(self, name), Of))
+
+    def settle(self, dials: Mapping[str, Any]) -> Condition:
+        """The condition with plain numbers for those that dials set."""
+        return replace(self, **{name: of.value(dials) for name, of in self.dial_numbers()})
+
+
+def at_depth(depth: Number) -> Condition:
     """At depth ``depth`` and deeper."""
-
-    kind: ClassVar[str] = "at_depth"
-    depth: Number
-
-    @property
-    def size(self) -> Number:
-        """The number of depths that it needs."""
-        return self.depth
-
-    def holds(self, trace: Trace) -> Array:
-        """Where the depth is reached, which rules test for all their conditions."""
-        return np.ones(len(trace.depth), bool)
+    return Condition("at_depth", "", ">=", 0.0, depth)
 
 
-@dataclass(frozen=True)
-class Held:
+def held(signal: str, op: str, threshold: Number, times: Number = 1) -> Condition:
     """``signal op threshold`` at each of the last ``times`` depths."""
-
-    kind: ClassVar[str] = "held"
-    signal: str
-    op: str
-    threshold: Number
-    times: Number = 1
-
-    @property
-    def size(self) -> Number:
-        """The number of depths that it needs."""
-        return self.times
-
-    def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough."""
-        compare = COMPARISONS[self.op]
-        if self.times == 1:
-            now: Array = compare(trace.now(self.signal), self.threshold)
-            return now
-        at_each: Array = compare(trace.window(self.signal, self.times), self.threshold)
-        return np.asarray(at_each.all(-1))
+    return Condition("held", signal, op, threshold, times)
 
 
-@dataclass(frozen=True)
-class AtStart:
+def at_start(signal: str, op: str, threshold: Number, size: Number) -> Condition:
     """``signal op threshold`` at the first of the last ``size`` depths."""
-
-    kind: ClassVar[str] = "at_start"
-    signal: str
-    op: str
-    threshold: Number
-    size: Number
-
-    def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough."""
-        start: Array = COMPARISONS[self.op](trace.window(self.signal, self.size)[:, 0], self.threshold)
-        return start
+    return Condition("at_start", signal, op, threshold, size)
 
 
-@dataclass(frozen=True)
-class Rising:
+def rising(signal: str, size: Number) -> Condition:
     """``signal`` never falls over the last ``size`` depths."""
-
-    kind: ClassVar[str] = "rising"
-    signal: str
-    size: Number
-
-    def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough."""
-        window = trace.window(self.signal, self.size)
-        rising: Array = np.all(window[:, 1:] >= window[:, :-1], axis=-1)
-        return rising
+    return Condition("rising", signal, ">=", 0.0, size)
 
 
-@dataclass(frozen=True)
-class Spread:
+def spread(signal: str, limit: Number, size: Number) -> Condition:
     """``signal`` moves by at most ``limit`` over the last ``size`` depths, largest minus smallest."""
-
-    kind: ClassVar[str] = "spread"
-    signal: str
-    limit: Number
-    size: Number
-
-    def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough."""
-        window = trace.window(self.signal, self.size)
-        moves: Array = window.max(-1) - window.min(-1)
-        return np.asarray(moves <= self.limit)
+    return Condition("spread", signal, "<=", limit, size)
 
 
-Condition = AtDepth | Held | AtStart | Rising | Spread
-CONDITIONS: tuple[type[Condition], ...] = (AtDepth, Held, AtStart, Rising, Spread)
-C = TypeVar("C", bound=Condition)
-
-
-def settle_numbers(condition: C, dials: Mapping[str, Any]) -> C:
-    """The condition with plain numbers for those that dials set."""
-    return replace(condition, **{name: of.value(dials) for name, of in dial_numbers(condition)})
-
-
-def dial_numbers(condition: Condition) -> Iterator[tuple[str, Of]]:
-    """The fields of a condition that dials set."""
-    for field in fields(condition):
-        if isinstance(value := getattr(condition, field.name), Of):
-            yield field.name, value
+def compare_window(kind: str, op: str, window: Array, threshold: Any) -> Array:
+    """``[rows]``: where conditions of one kind hold of the signal's values ``window [rows, size]``."""
+    met: Array = COMPARISONS[op](*PAIRS[kind](window, threshold))
+    return met[:, 0] if met.shape[1] == 1 else np.asarray(met.all(-1))

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.exits.conditions import COMPARISONS, CONDITIONS, AtDepth, AtStart, Condition, Held, Of, Spread
-from elbert.exits.policies import POLICIES, ROLES, list_families
+from elbert.exits.conditions import COMPARISONS, CONDITIONS, SIGNS, WORDS
+from elbert.exits.policies import OURS, POLICIES, ROLES, list_families
 from elbert.exits.rules import (
     MAX_TEMPERATURE,
     MAX_TEMPERATURES,
     MIN_TEMPERATURE,
     TEMPERED,
-    Depths,
     Dial,
     Family,
     Policy,
     PolicyKind,
 )
-from elbert.exits.signals import SIGNALS, Signal
+from elbert.exits.signals import SIGNALS, Content, Signal
 from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH
 
 
-def policy_table() -> dict[str, Any]:
-    """Signals, policies, families and limits as plain values for JSON; JavaScript functions as their source."""
+def policy_table(content: Content = "probabilities") -> dict[str, Any]:
+    """Signals, words of conditions, policies, families and limits for JSON; JavaScript functions as their source.
+
+    Only policies that fit such outputs are in it.
+    """
     return {
         "signals": [encode_signal(signal) for signal in SIGNALS.values()],
-        "policies": [encode_kind(kind) for kind in POLICIES.values()],
-        "families": [encode_family(family) for family in list_families().values()],
+        "conditions": WORDS,
+        "signs": SIGNS,
+        "policies": [encode_kind(kind) for kind in POLICIES.values() if kind.fits(content)],
+        "families": [encode_family(family) for family in list_families(content).values()],
         TEMPERED: {"low": MIN_TEMPERATURE, "high": MAX_TEMPERATURE, "most": MAX_TEMPERATURES},
-        "roles": ROLES,
+        "roles": ROLES | {"ours": OURS[content]},
         "max_spec_length": MAX_SPEC_LENGTH,
         "max_values": {"per_depth": VALUES_PER_DEPTH, "least": MIN_VALUES},
     }
@@ -56,7 +59,7 @@ def encode_kind(kind: PolicyKind) -> dict[str, Any]:
             {
                 "reason": form.reason,
                 "when": None if form.when is None else {"dial": form.when[0], "choice": form.when[1]},
-                "conditions": [encode_condition(condition) for condition in form.conditions],
+                "conditions": [asdict(condition) for condition in form.conditions],
             }
             for form in kind.rules
         ],
@@ -74,30 +77,10 @@ def encode_dial(dial: Dial) -> dict[str, Any]:
     return {**found, "type": dial.type.__name__, "low": dial.low, "high": dial.high}
 
 
-def encode_condition(condition: Condition) -> dict[str, Any]:
-    """A condition for JSON: its kind and its fields; a number that a dial sets is ``{dial, factor, plus}``."""
-    values = {field.name: getattr(condition, field.name) for field in fields(condition)}
-    numbers = {
-        name: {"dial": value.dial, "factor": value.factor, "plus": value.plus} if isinstance(value, Of) else value
-        for name, value in values.items()
-    }
-    return {"condition": condition.kind, **numbers}
-
-
 def encode_family(family: Family) -> dict[str, Any]:
     """A family for JSON: an axis is a list of values, or ``{first, plus, least}``, as :class:`Depths`."""
-
-    def encode_axes(axes: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: {"first": axis.first, "plus": axis.plus, "least": axis.least}
-            if isinstance(axis, Depths)
-            else list(axis)
-            for name, axis in axes.items()
-        }
-
-    grids = [{"policy": name, "axes": encode_axes(axes)} for name, axes in family.grids]
-    kept = {name: getattr(family, name) for name in ("name", "colour", "dash", "marker", "is_tempered")}
-    return {**kept, "grids": grids}
+    found = asdict(family)
+    return {**found, "grids": [{"policy": name, "axes": axes} for name, axes in found["grids"]]}
 
 
 COLUMNS = ("rule", "condition", "signal", "comparison", "size", "temperatures")
@@ -138,10 +121,10 @@ def lower_policy(policy: Policy, depths: int) -> LoweredPolicy:
             continue
         tempering = temperatures.setdefault(rule.temperatures, len(temperatures)) if rule.temperatures else -1
         for one in rule.conditions:
-            signal = -1 if isinstance(one, AtDepth) else signals.index(one.signal)
-            comparison = comparisons.index(one.op) if isinstance(one, (Held, AtStart)) else -1
-            rows.append((index, CONDITIONS.index(type(one)), signal, comparison, one.size, tempering))
-            thresholds.append(one.limit if isinstance(one, Spread) else getattr(one, "threshold", 0.0))
+            signal = signals.index(one.signal) if one.signal else -1
+            comparison = comparisons.index(one.op) if one.signal else -1
+            rows.append((index, CONDITIONS.index(one.kind), signal, comparison, one.size, tempering))
+            thresholds.append(one.threshold)
     return LoweredPolicy(
         depths,
         np.array(rows, np.int32).reshape(-1, len(COLUMNS)),

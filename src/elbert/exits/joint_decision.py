@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.exits.conditions import COMPARISONS, CONDITIONS, AtStart, Held, Rising
+from elbert.exits.conditions import COMPARISONS, CONDITIONS, compare_window
 from elbert.exits.encoding import COLUMNS, lower_policy
 from elbert.exits.rules import STAY, Policy
 from elbert.exits.signals import SIGNALS, Array
@@ -135,27 +134,25 @@ def add_levels(temperatures: Array, levels: int) -> Array:
 def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
     """``[conditions]``: whether each holds of its row; all rows are deep enough."""
     numbers = conditions.numbers
-    holds = numbers[:, SIGNAL] < 0  # those without a signal need a depth only
+    holds: NDArray[np.bool_] = (numbers[:, SIGNAL] < 0) | (
+        conditions.size == 0
+    )  # those without a signal need a depth only
     if not len(numbers) or holds.all():
         return holds
     tempered, place = temper_rows(conditions, trace)
-    names, compares = list(SIGNALS), list(COMPARISONS.values())
-    shape = len(CONDITIONS), len(names), len(compares) + 1
+    names, comparisons = list(SIGNALS), list(COMPARISONS)
+    shape = len(CONDITIONS), len(names), len(comparisons)
     has_signal = np.flatnonzero(~holds)
-    kind = np.ravel_multi_index(
-        (numbers[has_signal, CONDITION], numbers[has_signal, SIGNAL], numbers[has_signal, COMPARISON] + 1), shape
-    )
+    kind = np.ravel_multi_index(numbers[has_signal][:, [CONDITION, SIGNAL, COMPARISON]].T, shape)
     for one in np.flatnonzero(np.bincount(kind)):
         condition, signal, comparison = np.unravel_index(one, shape)
         own = has_signal[kind == one]
-        holds[own] = evaluate_kind(
-            CONDITIONS[condition],
-            compares[comparison - 1],
-            tempered.at_all_depths(names[signal])[place[own]],
-            conditions.thresholds[own],
-            tempered.depth[place[own]],
-            conditions.size[own],
-        )
+        depth, size = tempered.depth[place[own]][:, None], conditions.size[own][:, None]
+        # Windows are as long as the longest: shorter ones repeat their first value, which changes no condition.
+        steps = np.maximum(depth + np.arange(-size.max(), 0), depth - size)
+        window = tempered.at_all_depths(names[signal])[place[own][:, None], steps]
+        threshold = conditions.thresholds[own][:, None]
+        holds[own] = compare_window(CONDITIONS[condition], comparisons[comparison], window, threshold)
     return holds
 
 
@@ -175,26 +172,3 @@ def temper_rows(conditions: Conditions, trace: Trace) -> tuple[Trace, Ints]:
         steps = conditions.temperatures[chain[own], level, :deepest]
         probabilities[own] = divide_logits(probabilities[own], steps, trace.multi_label)
     return replace(trace, depth=depth, probabilities=probabilities, signals={}, common_depth=None), place.reshape(-1)
-
-
-def evaluate_kind(
-    kind: type, compare: Any, values: Array, thresholds: Array, depth: Ints, size: Ints
-) -> NDArray[np.bool_]:
-    """``[n]``: whether conditions of one kind hold of the signal's ``values [n, depths]``, at these depths."""
-    steps = np.arange(values.shape[1])
-    is_inside = (steps < depth[:, None]) & (steps >= (depth - size)[:, None])
-    if kind is AtStart:
-        at_start: NDArray[np.bool_] = compare(values[np.arange(len(values)), depth - size], thresholds)
-        return at_start
-    if kind is Held:
-        held = compare(values, thresholds[:, None])
-    elif kind is Rising:
-        held = np.ones_like(is_inside)
-        held[:, 1:] = (values[:, 1:] >= values[:, :-1]) | ~is_inside[:, :-1]
-    else:
-        most = np.where(is_inside, values, -np.inf).max(-1)
-        least = np.where(is_inside, values, np.inf).min(-1)
-        steady: NDArray[np.bool_] = most - least <= thresholds
-        return steady
-    whole: NDArray[np.bool_] = (held | ~is_inside).all(-1)
-    return whole

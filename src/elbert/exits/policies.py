@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copyreg
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Of, Rising, Spread
+from elbert.exits.conditions import Condition, Of, at_depth, at_start, held, rising, spread
 from elbert.exits.rules import Axis, Depths, Dial, Family, Grid, Policy, PolicyKind, RuleForm, Single
 from elbert.exits.signals import Content
 
@@ -31,9 +32,11 @@ def spaced_near_one(count: int) -> tuple[float, ...]:
     return tuple(float(f"{1 - t:.6g}") for t in spaced(count))
 
 
-def family(name: str, colour: str, dash: str, marker: str, order: int, **axes: Axis) -> Family:
+def family(
+    name: str, colour: str, dash: str, marker: str, order: int, axes: Mapping[str, Axis], *, is_tempered: bool = False
+) -> Family:
     """A family of one policy, whose name is the first word; dials that are no axis keep their defaults."""
-    return Family(name, ((name.split()[0], axes),), colour, dash, marker, order)
+    return Family(name, ((name.split()[0], axes),), colour, dash, marker, order, is_tempered)
 
 
 def rule(reason: str, *conditions: Condition, when: tuple[str, str] | None = None) -> RuleForm:
@@ -52,71 +55,71 @@ Full = PolicyKind("full", dials=(), rules=(), summary="never before the last dep
 Depth = PolicyKind(
     "depth",
     dials=(Dial("depth", "Depth", int, 1, MAX_DEPTH),),
-    rules=(rule("depth", AtDepth(Of("depth"))),),
+    rules=(rule("depth", at_depth(Of("depth"))),),
     summary="the depth is reached: the fixed, shallower model, the baseline",
-    families=(family("depth", "#666666", ":", ".", 11, depth=Depths(2, -1)),),
+    families=(family("depth", "#666666", ":", ".", 11, {"depth": Depths(2, -1)}),),
 )
 Entropy = PolicyKind(
     "entropy",
     dials=(THRESHOLD,),
-    rules=(rule("entropy", Held("entropy", "<", Of("threshold"))),),
+    rules=(rule("entropy", held("entropy", "<", Of("threshold"))),),
     summary="H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1",
     citation="FastBERT; DeeBERT, in nats; ACL 2020",
-    families=(family("entropy", "#d55e00", "--", "s", 3, threshold=spaced(300)).also_tempered(),),
+    families=(family("entropy", "#d55e00", "--", "s", 3, {"threshold": spaced(300)}, is_tempered=True),),
     examples=((0.1,), (0.3,)),
 )
 Confidence = PolicyKind(
     "confidence",
     dials=(THRESHOLD,),
-    rules=(rule("confidence", Held("confidence", ">=", Of("threshold"))),),
+    rules=(rule("confidence", held("confidence", ">=", Of("threshold"))),),
     summary="the largest probability ≥ `threshold`",
     citation="Schwartz et al., ACL 2020",
-    families=(family("confidence", "#e69f00", "--", "D", 4, threshold=spaced_near_one(300)),),
+    families=(family("confidence", "#e69f00", "--", "D", 4, {"threshold": spaced_near_one(300)}),),
     examples=((0.9,),),
 )
 Gap = PolicyKind(
     "gap",
     dials=(THRESHOLD,),
-    rules=(rule("gap", Held("gap", ">=", Of("threshold"))),),
+    rules=(rule("gap", held("gap", ">=", Of("threshold"))),),
     summary="the difference of the two largest probabilities ≥ `threshold`",
     citation="CALM, NeurIPS 2022",
-    families=(family("gap", "#b8860b", "--", "P", 5, threshold=spaced_near_one(300)),),
+    families=(family("gap", "#b8860b", "--", "P", 5, {"threshold": spaced_near_one(300)}),),
     examples=((0.8,),),
 )
 Patience = PolicyKind(
     "patience",
     dials=(Dial("times", "Times the same class again", int, 0, MAX_DEPTH),),
-    rules=(rule("patience", Held("same", "==", 1, Of("times"))),),
+    rules=(rule("patience", held("same", "==", 1, Of("times"))),),
     summary="the last `times` + 1 predictions are equal",
     citation="PABEE, NeurIPS 2020",
-    families=(family("patience", "#009e73", ":", "X", 6, times=Depths(0, -1)),),
+    families=(family("patience", "#009e73", ":", "X", 6, {"times": Depths(0, -1)}),),
     examples=((3,),),
 )
 PatientConfidence = PolicyKind(
     "patient_confidence",
     dials=(TIMES, THRESHOLD),
-    rules=(rule("patient_confidence", Held("entropy", "<", Of("threshold"), Of("times"))),),
+    rules=(rule("patient_confidence", held("entropy", "<", Of("threshold"), Of("times"))),),
     summary="H < `threshold` at `times` depths in a row",
     citation="PCEE-BERT, NAACL Findings 2022",
-    families=(family("patient_confidence", "#5e9b2c", ":", "<", 7, times=Depths(1, -1), threshold=spaced(90)),),
+    families=(family("patient_confidence", "#5e9b2c", ":", "<", 7, {"times": Depths(1, -1), "threshold": spaced(90)}),),
     examples=((2, 0.3),),
 )
 Divergence = PolicyKind(
     "divergence",
     dials=(TIMES, Dial("threshold", "Threshold in nats", high=math.log(2))),
-    rules=(rule("divergence", Held("divergence", "<", Of("threshold"), Of("times"))),),
+    rules=(rule("divergence", held("divergence", "<", Of("threshold"), Of("times"))),),
     summary="`times` steps in a row with a Jensen–Shannon divergence below `threshold` nats",
     citation="F-PABEE, ICASSP 2023",
-    families=(family("divergence", "#cc79a7", "-.", ">", 8, times=Depths(1, -2, least=1), threshold=NATS),),
+    families=(family("divergence", "#cc79a7", "-.", ">", 8, {"times": Depths(1, -2, least=1), "threshold": NATS}),),
     examples=((2, 0.01),),
 )
 
 # The paper's second stage (bias_1, bias_2, bias_3) over the last ``size`` depths, for any number of classes: one class
 # throughout is ``size - 1`` equal neighbours, and with one class its probability is the confidence.
-ONE_CLASS = Held("same", "==", 1, Of("size", plus=-1))
-EVERY_GAP = Held("gap", ">", Of("margin", factor=2), Of("size"))
-FIRST_GAP = AtStart("gap", ">", Of("margin", factor=2), Of("size"))
-RISING, STEADY = Rising("confidence", Of("size")), Spread("confidence", Of("range"), Of("size"))
+ONE_CLASS = held("same", "==", 1, Of("size", plus=-1))
+EVERY_GAP = held("gap", ">", Of("margin", factor=2), Of("size"))
+FIRST_GAP = at_start("gap", ">", Of("margin", factor=2), Of("size"))
+RISING, STEADY = rising("confidence", Of("size")), spread("confidence", Of("range"), Of("size"))
 SETTINGS: dict[str, Axis] = {"entropy": spaced(45), "size": Depths(2), "margin": MARGINS}
 CHOICES = {
     "agree": "The same answer over the whole window, each time by more than the margin.",
@@ -134,7 +137,7 @@ Window = PolicyKind(
         Dial("range", "Range", default=0.05),
     ),
     rules=(
-        rule("entropy", Held("entropy", "<", Of("entropy"))),
+        rule("entropy", held("entropy", "<", Of("entropy"))),
         rule("window", ONE_CLASS, EVERY_GAP, when=("rule", "agree")),
         rule("window", ONE_CLASS, FIRST_GAP, RISING, when=("rule", "trend")),
         rule("window", ONE_CLASS, EVERY_GAP, STEADY, when=("rule", "stable")),
@@ -142,15 +145,43 @@ Window = PolicyKind(
     summary="H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths (reason `window`)",
     citation="ELBERT, ICASSP 2021",
     families=(
-        family("window", "#0072b2", "-", "o", 0, **SETTINGS).also_tempered(),
-        family("window trend", "#56b4e9", "-", "v", 1, **SETTINGS, rule=("trend",)),
-        family("window stable", "#003a5d", "-", "^", 2, **SETTINGS, rule=("stable",), range=RANGES),
+        family("window", "#0072b2", "-", "o", 0, SETTINGS, is_tempered=True),
+        family("window trend", "#56b4e9", "-", "v", 1, {**SETTINGS, "rule": ("trend",)}),
+        family("window stable", "#003a5d", "-", "^", 2, {**SETTINGS, "rule": ("stable",), "range": RANGES}),
     ),
     examples=tuple((0.1, 6, choice, 0.0, 0.05) for choice in CHOICES),
 )
 
+# Of values; the dials are in standard deviations of the training labels.
+DEVIATIONS = tuple(float(f"{d:.3g}") for d in np.geomspace(1e-3, 2, 60))
+Settled = PolicyKind(
+    "settled",
+    dials=(TIMES, Dial("change", "Change below", high=10.0, default=0.1)),
+    rules=(rule("settled", held("change", "<", Of("change"), Of("times"))),),
+    summary="`times` steps in a row change the value by less than `change` standard deviations of the training labels",
+    citation="PABEE for regression, NeurIPS 2020",
+    families=(family("settled", "#009e73", "--", "o", 12, {"times": Depths(1, -1), "change": DEVIATIONS}),),
+    examples=((2, 0.1),),
+)
+Stable = PolicyKind(
+    "stable",
+    dials=(
+        Dial("size", "Window of depths", int, 2, MAX_DEPTH),
+        Dial("range", "Range at most", high=10.0, default=0.1),
+    ),
+    rules=(rule("stable", spread("value", Of("range"), Of("size"))),),
+    summary="the values of the last `size` depths are within `range` standard deviations of the training labels",
+    citation="the window's rule `stable`, for values",
+    families=(family("stable", "#0072b2", "-", "s", 0, {"size": Depths(2), "range": DEVIATIONS}),),
+    examples=((3, 0.1),),
+)
+
 POLICIES: dict[str, PolicyKind] = {
-    kind.name: kind for kind in (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window)
+    kind.name: kind
+    for kind in (
+        *(Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window),
+        *(Settled, Stable),
+    )
 }
 
 # With many classes the normalised entropy depends on how the remaining probability spreads over all other classes,
@@ -161,14 +192,20 @@ GAP_OR_WINDOW: tuple[Grid, ...] = (
     ("gap", {"threshold": spaced_near_one(90)}),
     ("window", {"entropy": (0.0,), "size": Depths(2)}),
 )
+SETTLED_OR_DEPTH: tuple[Grid, ...] = (
+    ("settled", {"times": Depths(1, -1), "change": DEVIATIONS[::2]}),
+    ("depth", {"depth": Depths(2, -1)}),
+)
 UNIONS: tuple[Family, ...] = (
     Family("entropy | patience", ENTROPY_OR_PATIENCE, "#8a4fbf", "-.", "h", 9),
     Family("gap | window", GAP_OR_WINDOW, "#a3337f", "-", "d", 10),
+    Family("settled | depth", SETTLED_OR_DEPTH, "#5e9b2c", "-.", "h", 10),
 )
 
 FULL: Policy = Full()
-OURS = Window.name  # the family that comparisons hold against all others
-ROLES = {"full": Full.name, "fixed_depth": Depth.name, "ours": OURS}  # which policies play a part on pages
+# The families that comparisons hold against all others, by what outputs are.
+OURS: dict[Content, str] = {"probabilities": Window.name, "values": Stable.name}
+ROLES = {"full": Full.name, "fixed_depth": Depth.name}  # which policies play a part on pages, beside ours
 COMMON_SPECS: dict[Content, tuple[str, ...]] = {
     "probabilities": (
         "window(entropy=0.1, size=6)",
@@ -177,7 +214,7 @@ COMMON_SPECS: dict[Content, tuple[str, ...]] = {
         "entropy(0.3)",
         "patience(3)",
     ),
-    "values": (),
+    "values": ("stable(3, 0.1)", "settled(2, 0.1)", "settled(3, 0.05)"),
 }
 """Policies to show where none is chosen, by what outputs are; the paper's with its defaults first."""
 
@@ -196,7 +233,11 @@ def make_policy(name: str, values: tuple[Any, ...]) -> Single:
 copyreg.pickle(Single, lambda policy: (make_policy, (policy.name, policy.values)))
 
 
-def list_families() -> dict[str, Family]:
-    """All families of policies that a sweep can try, in order."""
+def list_families(content: Content | None = None) -> dict[str, Family]:
+    """The families of policies that a sweep can try, in order; only those that fit such outputs, if it is not None."""
     families = (*(family for kind in POLICIES.values() for family in kind.families), *UNIONS)
-    return {family.name: family for family in sorted(families, key=lambda family: family.order)}
+    return {
+        family.name: family
+        for family in sorted(families, key=lambda family: family.order)
+        if content is None or all(POLICIES[name].fits(content) for name, _ in family.grids)
+    }

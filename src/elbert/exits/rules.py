@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from elbert.errors import PolicyError
-from elbert.exits.conditions import Condition, dial_numbers, settle_numbers
-from elbert.exits.signals import Array
+from elbert.exits.conditions import Condition
+from elbert.exits.signals import SIGNALS, Array, Content
 from elbert.exits.trace import Trace
 
 STAY = -1
@@ -39,7 +39,7 @@ class Rule:
     @cached_property
     def reads(self) -> tuple[str, ...]:
         """The signals that it reads."""
-        return tuple(condition.signal for condition in self.conditions if hasattr(condition, "signal"))
+        return tuple(condition.signal for condition in self.conditions if condition.signal)
 
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
@@ -141,7 +141,7 @@ class RuleForm:
     @cached_property
     def dials(self) -> tuple[str, ...]:
         """The dials that set its numbers."""
-        return tuple(dict.fromkeys(of.dial for c in self.conditions for _, of in dial_numbers(c)))
+        return tuple(dict.fromkeys(of.dial for c in self.conditions for _, of in c.dial_numbers()))
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,6 @@ class Family:
     order: int = 100
     is_tempered: bool = False
 
-    def also_tempered(self) -> Family:
-        """The family, swept with temperatures too."""
-        return replace(self, is_tempered=True)
-
 
 @dataclass(frozen=True, eq=False)
 class PolicyKind:
@@ -207,10 +203,15 @@ class PolicyKind:
         """
         if dials or len(values) != len(self.dials):
             values = self._arrange(values, dials)
-        for i in self._checked:
-            if not (dial := self.dials[i]).accepts(value := values[i]):
+        for dial, value in zip(self.dials, values, strict=True):
+            if not dial.accepts(value):
                 raise PolicyError(f"{dial.name}={value!r} in {self.name}: accepted is {self.describe()}")
         return Single(self.name, tuple(d.type(v) for d, v in zip(self.dials, values, strict=True)), self)
+
+    def fits(self, content: Content) -> bool:
+        """Whether all its rules read signals of such outputs; policies that read no signal fit all."""
+        conditions = (condition for form in self.rules for condition in form.conditions)
+        return all(SIGNALS[c.signal].needs == content for c in conditions if c.signal)
 
     def _arrange(self, values: tuple[Any, ...], dials: dict[str, Any]) -> tuple[Any, ...]:
         placed = dict(zip(self._names, values, strict=False))
@@ -228,11 +229,6 @@ class PolicyKind:
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return tuple(dial.name for dial in self.dials)
-
-    @cached_property
-    def _checked(self) -> list[int]:
-        """The order in which dials are checked: numbers, then words."""
-        return sorted(range(len(self.dials)), key=lambda i: bool(self.dials[i].choices))
 
 
 @dataclass(frozen=True)
@@ -269,7 +265,7 @@ class Single(Policy):
 def settle_rule(form: RuleForm, values: tuple[Any, ...]) -> Rule:
     """The rule with these values of its dials; policies of a sweep share most of their rules."""
     dials = dict(zip(form.dials, values, strict=True))
-    return Rule(form.reason, tuple(settle_numbers(condition, dials) for condition in form.conditions))
+    return Rule(form.reason, tuple(condition.settle(dials) for condition in form.conditions))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbert.errors import PolicyError
-from elbert.exits.conditions import AtDepth, Of
+from elbert.exits.conditions import Of
 from elbert.exits.policies import POLICIES
 from elbert.exits.rules import TEMPERED, TEMPERED_FORM, Policy, Single, Tempered, innermost_members
 from elbert.exits.signals import SIGNALS, Content
@@ -78,9 +78,7 @@ def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 
-def check_policy(
-    policy: Policy, depths: int, content: Content = "probabilities", *, per_token: bool = False
-) -> Policy:
+def check_policy(policy: Policy, depths: int, content: Content = "probabilities", *, per_token: bool = False) -> Policy:
     """The policy, if a model of that many depths, with such outputs, can follow it.
 
     Raises:
@@ -90,7 +88,7 @@ def check_policy(
     if per_token and any(rule.temperatures for rule in policy.rules):
         raise PolicyError(f"{str(policy)!r} has temperatures, which do not fit token classification: leave them out")
     if not policy_fits(policy, content):
-        fitting = ", ".join(name for name in POLICIES if kind_fits(name, content))
+        fitting = ", ".join(name for name, kind in POLICIES.items() if kind.fits(content))
         raise PolicyError(f"{str(policy)!r} does not fit a model whose outputs are {content}; fitting: {fitting}")
     for member, _ in innermost_members(policy):
         for name, most in limit_depth_dials(member, depths).items():
@@ -113,12 +111,6 @@ def policy_fits(policy: Policy, content: Content) -> bool:
     return content == "probabilities" if tempered else all(SIGNALS[name].needs == content for name in policy.signals)
 
 
-def kind_fits(name: str, content: Content) -> bool:
-    """Whether all rules of a kind of policies read signals of such outputs."""
-    conditions = (condition for form in POLICIES[name].rules for condition in form.conditions)
-    return all(SIGNALS[c.signal].needs == content for c in conditions if not isinstance(c, AtDepth))
-
-
 VALUES_PER_DEPTH, MIN_VALUES = 5, 60  # a window reads three signals, and temperatures may change all depths first
 
 
@@ -129,7 +121,7 @@ def count_values(policy: Policy, depths: int) -> int:
     change all depths, and once more inside other temperatures.
     """
     conditions = (condition for rule in policy.rules for condition in rule.conditions)
-    sizes = (1 if isinstance(c, AtDepth) else min(max(1, int(c.size)), depths) for c in conditions)
+    sizes = (min(max(1, int(c.size)), depths) if c.signal else 1 for c in conditions)
     tempered = {rule.temperatures[:level] for rule in policy.rules for level in range(1, len(rule.temperatures) + 1)}
     return sum(sizes) + depths * len(tempered)
 
@@ -141,7 +133,7 @@ def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:
     """
     limits = dict[str, int]()
     for condition in (condition for form in member.forms for condition in form.conditions):
-        if isinstance(condition, AtDepth) and isinstance(number := condition.depth, Of):
+        if not condition.signal and isinstance(number := condition.size, Of):
             most = int((depths - number.plus) // number.factor)
             limits[number.dial] = min(most, limits.get(number.dial, most))
     return limits

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
-from elbert.data import resolve_label, resolve_labels_multi
+from elbert.data import resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import InputError
 from elbert.evaluation import Outputs, collect
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.oracles import NEVER, first_depth, holds_from_here
 from elbert.exits import POLICIES, Policy
+from elbert.exits.signals import SIGNALS
 from elbert.explain.attention import compute_attention as attention_of
 from elbert.explain.attention import pooled_tokens
 from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
@@ -45,7 +46,7 @@ def explain(
     timing.
 
     Raises:
-        InputError: the model is a regression, the text is empty, or the model has no such label.
+        InputError: the text is empty, or the model has no such label.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
     config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
@@ -89,24 +90,22 @@ def resolve_explainable_policy(classifier: Classifier, policy: str | Policy | No
     """The policy to explain, checked against the model.
 
     Raises:
-        InputError: the model is a regression.
+        InputError: the model has outputs for each token.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
-    if not classifier.bundle.config.task.is_graded:
-        raise InputError(
-            "this model predicts a number (problem_type 'regression') and always runs at full depth: it has no exit "
-            "to explain; use a model that classifies"
-        )
+    task = classifier.bundle.config.task
+    if task.per_token:
+        raise InputError(f"explanations are of whole texts, and this model's task is {task.title}")
     return classifier.resolve_policy(policy)
 
 
 def describe_depths(outputs: Outputs, weights: NDArray[Any] | None, config: ModelConfig) -> tuple[DepthOutput, ...]:
     """The output of each depth for the single text of ``outputs``; ``weights [depths, tokens]`` is the attention."""
     trace = outputs.replay().trace
-    signals = {
-        name: finite_or_none(read_signal(trace, name).tolist())
-        for name in ("entropy", "confidence", "gap", "divergence")
-    }
+    fitting = [name for name, signal in SIGNALS.items() if signal.needs == trace.content]
+    signals = {name: finite_or_none(read_signal(trace, name).astype(float).tolist()) for name in fitting}
+    shown = ("entropy", "confidence", "gap", "divergence", "change")
+    empty = [None] * config.depths
     since = stable_since(outputs.task.decode(outputs.probabilities)[0].reshape(config.depths, -1))
     tokens = int(outputs.tokens[0])
     found = []
@@ -121,10 +120,7 @@ def describe_depths(outputs: Outputs, weights: NDArray[Any] | None, config: Mode
                 score=scores[best],
                 answer=tuple(config.labels[c] for c in predicted),
                 since=since[i],
-                entropy=signals["entropy"][i] or 0.0,
-                confidence=signals["confidence"][i] or 0.0,
-                gap=signals["gap"][i] or 0.0,
-                divergence=signals["divergence"][i],
+                **{name: signals.get(name, empty)[i] for name in shown},
                 flops=count_flops(config, tokens, i + 1),
                 attention=None if weights is None else tuple(weights[i].tolist()),
             )
@@ -145,7 +141,8 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
     """
     probabilities = outputs.probabilities
     replayed = outputs.replay()
-    correct = None if label is None else replace(outputs, labels=label).find_right()
+    is_graded = outputs.task.is_graded
+    correct = replace(outputs, labels=label).find_right() if is_graded and label is not None else None
 
     def rival(name: str, kind: str, depth: int, reason: str) -> Rival:
         if depth == NEVER:
@@ -157,12 +154,15 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
 
     def candidates() -> Iterator[tuple[str, str, Policy]]:
         yield from ((name, POINT, chosen) for name, chosen in points.items())
-        yield from ((str(kind(*dials)), RIVAL, kind(*dials)) for kind in POLICIES.values() for dials in kind.examples)
+        kinds = [kind for kind in POLICIES.values() if kind.fits(outputs.task.content)]
+        yield from ((str(kind(*dials)), RIVAL, kind(*dials)) for kind in kinds for dials in kind.examples)
 
     found = [
         rival(name, kind, int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0])
         for name, kind, chosen in candidates()
     ]
+    if not is_graded:
+        return tuple(found)
     agrees = outputs.unlabelled().find_right()
     oracle_holds = {"earliest as the last": agrees, "earliest settled": holds_from_here(agrees)}
     if correct is not None:
@@ -183,6 +183,8 @@ def resolve_truth(label: object, config: ModelConfig) -> NDArray[Any]:
     Raises:
         InputError: the model has no such label.
     """
+    if not config.task.is_graded:
+        return np.array([resolve_value(label)])
     if config.multi_label:
         return np.array([resolve_labels_multi(label, config.labels)])
     return np.array([resolve_label(label, config.labels)])
@@ -190,5 +192,7 @@ def resolve_truth(label: object, config: ModelConfig) -> NDArray[Any]:
 
 def truth_names(target: NDArray[Any], config: ModelConfig) -> tuple[str, ...]:
     """The label names of an array from :func:`resolve_truth`."""
+    if not config.task.is_graded:
+        return (f"{target[0]:g}",)
     chosen = np.flatnonzero(target[0]) if config.multi_label else target
     return tuple(config.labels[int(i)] for i in chosen)

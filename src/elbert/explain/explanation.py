@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from elbert import _html
+from elbert.errors import InputError
 from elbert.exits import POLICIES
 from elbert.exits.signals import SIGNALS
 from elbert.explain.pieces import Piece
@@ -22,8 +23,9 @@ class DepthOutput:
 
     ``label`` is the most probable label and ``score`` its probability; ``answer`` holds the predicted labels
     (one, or for a multi-label model those above 0.5). ``since`` is the depth since which the prediction is
-    the same. ``divergence`` from the depth before is in nats; None at the first.
-    ``attention [tokens]`` is what each token
+    the same. ``divergence`` from the depth before is in nats; None at the first. Of a regression ``score`` is the
+    value, and ``change`` its difference from the depth before in standard deviations of the training labels, None at the
+    first; the other signals are None, as ``change`` is for probabilities. ``attention [tokens]`` is what each token
     receives from the pooled token, mean over attention heads; None if it was not computed. ``flops`` is the total of
     the row so far.
     """
@@ -34,10 +36,11 @@ class DepthOutput:
     score: float
     answer: tuple[str, ...]
     since: int
-    entropy: float
-    confidence: float
-    gap: float
+    entropy: float | None
+    confidence: float | None
+    gap: float | None
     divergence: float | None
+    change: float | None
     flops: int
     attention: tuple[float, ...] | None = None
 
@@ -100,6 +103,11 @@ class Explanation:
     clock: WallClock | None
 
     @property
+    def has_values(self) -> bool:
+        """Whether the outputs are values instead of probabilities."""
+        return TASKS[self.problem].content == "values"
+
+    @property
     def exit_step(self) -> DepthOutput:
         """The output of the depth at which the text exited."""
         return self.steps[self.depth - 1]
@@ -111,18 +119,19 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The table that notebooks show: the output of every depth, and where the text exits."""
+        shown, signal = "value" if self.has_values else "probability", read_own_signal(self)
         rows = [
             (
                 _html.Html(f"<b>{step.depth} exit</b>") if step.depth == self.depth else step.depth,
                 ", ".join(step.answer) or "none",
-                _html.bar(step.score, step.score),
-                _html.bar(step.entropy, step.entropy),
+                _html.bar(share, step.score),
+                "" if gauge is None else _html.bar(gauge / signal.top, gauge),
             )
-            for step in self.steps
+            for step, share, gauge in zip(self.steps, scale_scores(self), signal.values, strict=True)
         ]
         text = self.text if self.text_pair is None else f"{self.text} / {self.text_pair}"
         return _html.table(
-            ("depth", "answer", "probability", "entropy"), rows, caption=text, note=f"{self.why} Policy: {self.policy}"
+            ("depth", "answer", shown, signal.name), rows, caption=text, note=f"{self.why} Policy: {self.policy}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,13 +182,44 @@ def choose_gauge(explained: Explanation) -> Gauge:
     """The signal that the policy compares first with a threshold; entropy without one if it compares none."""
     chosen = next((track for track in explained.rules if track.signal is not None), None)
     if chosen is None or chosen.signal is None:
-        return Gauge("entropy", tuple(step.entropy for step in explained.steps), None, 1.0)
+        return read_own_signal(explained)
     name = f"{chosen.signal}{', tempered' if chosen.tempered else ''}"
     top = SIGNALS[chosen.signal].scale
     if top is None:  # without a fixed scale it ends at the largest value, or at twice the threshold
         there = [value for value in chosen.values if value is not None]
         top = max([*there, 2 * (chosen.threshold or 0.0), 1e-9])
     return Gauge(name, chosen.values, chosen.threshold, top)
+
+
+def read_own_signal(explained: Explanation) -> Gauge:
+    """The signal that shows how settled the text is under any policy: the entropy, or of values the change."""
+    if not explained.has_values:
+        return Gauge("entropy", tuple(step.entropy for step in explained.steps), None, 1.0)
+    changes = tuple(step.change for step in explained.steps)
+    return Gauge("change", changes, None, max([1e-9, *(change for change in changes if change is not None)]))
+
+
+def check_drawable(problem: str) -> None:
+    """Check that pages and figures can draw an explanation.
+
+    Raises:
+        InputError: its outputs are no probabilities.
+    """
+    task = TASKS[problem]
+    if task.content != "probabilities":
+        raise InputError(
+            f"pages and figures draw probabilities, and the outputs of this {task.title} are {task.content}: "
+            "print the explanation as text or JSON"
+        )
+
+
+def scale_scores(explained: Explanation) -> list[float]:
+    """``[depths]``: scores on a scale from 0 to 1: probabilities as they are, values from the least to the largest."""
+    scores = [step.score for step in explained.steps]
+    if not explained.has_values:
+        return scores
+    low, span = min(scores), (max(scores) - min(scores)) or 1.0
+    return [(score - low) / span for score in scores]
 
 
 def choose_labels(explained: Explanation) -> list[str]:

@@ -12,7 +12,15 @@ import numpy as np
 from elbert._atomic import open_atomic
 from elbert._display import shorten
 from elbert._optional import require
-from elbert.explain.explanation import LINES, Explanation, choose_gauge, choose_labels, find_window_track, shorten_spec
+from elbert.explain.explanation import (
+    LINES,
+    Explanation,
+    check_drawable,
+    choose_gauge,
+    choose_labels,
+    find_window_track,
+    shorten_spec,
+)
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.survey import Survey
 from elbert.tasks import TASKS
@@ -27,6 +35,7 @@ def write_figure(explained: Explanation | Survey, path: Path) -> None:
         MissingExtra: matplotlib is not installed.
         InputError: the file cannot be written.
     """
+    check_drawable(explained.problem)
     require("matplotlib.figure", "plots")
     save_figure(draw_explanation(explained) if isinstance(explained, Explanation) else draw_survey(explained), path)
 

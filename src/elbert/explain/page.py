@@ -8,6 +8,7 @@ from pathlib import Path
 from elbert._atomic import open_atomic
 from elbert.explain.explanation import (
     Explanation,
+    check_drawable,
     choose_gauge,
     choose_labels,
     describe_savings,
@@ -27,12 +28,14 @@ def write_page(explained: Explanation | Survey, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    page = render_explanation(explained)
     with open_atomic(path) as out:
-        out.write(render_explanation(explained))
+        out.write(page)
 
 
 def render_explanation(explained: Explanation | Survey) -> str:
     """The page as HTML."""
+    check_drawable(explained.problem)
     values = explained.to_dict()
     values["short"] = shorten_spec(explained.policy)
     if isinstance(explained, Explanation):

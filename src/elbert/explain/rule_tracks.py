@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from elbert.exits import Policy, Rule, Trace
-from elbert.exits.conditions import AtDepth, AtStart, Condition, Held
+from elbert.exits.conditions import Condition
 from elbert.exits.signals import SIGNALS
-from elbert.explain.sentences import count_depths, describe_exit, name_condition
+from elbert.explain.sentences import count_depths, describe_exit, find_words, name_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +111,18 @@ def _track_rule(rule: Rule, trace: Trace) -> RuleTrack:
     )
 
 
-def find_comparison(rule: Rule) -> Held | AtStart | None:
+def find_comparison(rule: Rule) -> Condition | None:
     """The first condition that compares a signal with a threshold, other than a signal that is 1 or 0."""
-    compared = (c for c in rule.conditions if isinstance(c, (Held, AtStart)) and SIGNALS[c.signal].words is None)
+    compared = (c for c in rule.conditions if c.kind in ("held", "at_start") and not find_words(c))
     return next(compared, None)
 
 
 def holds_so_far(condition: Condition, trace: Trace, depth: int) -> bool:
     """Whether a condition holds over the depths up to ``depth``, fewer than it needs included."""
-    if isinstance(condition, AtDepth):
-        return bool(depth >= condition.depth)
-    there = depth - (SIGNALS[condition.signal].first is not None)
-    if not (size := min(int(condition.size), there)):
-        return True
-    field = {"times" if isinstance(condition, Held) else "size": size}
-    shorter: Condition = replace(condition, **field)  # type: ignore[arg-type]  # each has its field
-    return bool(shorter.holds(trace.at(depth))[0])
+    if not condition.signal:
+        return bool(depth >= condition.size)
+    size = min(int(condition.size), depth - (SIGNALS[condition.signal].first is not None))
+    return not size or bool(replace(condition, size=size).holds(trace.at(depth))[0])
 
 
 def finite_or_none(values: list[float]) -> list[float | None]:

@@ -7,11 +7,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import isfinite
 
 from elbert.exits import Rule
-from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Rising, Spread
+from elbert.exits.conditions import SIGNS, WORDS, Condition
 from elbert.exits.signals import SIGNALS
 
-SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "="}
-OPPOSITES = {"<": "≥", "<=": ">", ">": "≤", ">=": "<", "==": "≠"}
 Values = Mapping[str, Sequence[float]]
 """The values of each signal, ``[depths]``."""
 
@@ -29,44 +27,43 @@ def describe_rule(rule: Rule, values: Values, depth: int) -> str:
 
 def describe_condition(condition: Condition, values: Values, depth: int) -> tuple[str, str]:
     """A condition that holds at a depth, and the depths that it covers: both empty where it asks for nothing."""
-    if isinstance(condition, AtDepth):
-        return f"depth {depth} ≥ {condition.depth}", ""
-    signal, size, start = condition.signal, count_depths(condition), depth - int(condition.size) + 1
-    if not condition.size or (isinstance(condition, Rising) and size < 2):
+    kind, size, start = condition.kind, int(condition.size), depth - int(condition.size) + 1
+    words, (_, _, shows) = find_words(condition), WORDS[kind]
+    if size < (2 if kind == "rising" else 1):
         return "", ""
-    span = f" over depths {depth - size + 1} to {depth}" if size > 1 else ""
-    if isinstance(condition, Rising) or (isinstance(condition, Held) and SIGNALS[signal].words is not None):
-        return name_condition(condition), span
-    if isinstance(condition, Held) and condition.times > 1:
+    if kind == "held" and size > 1 and not words:
         return f"every {name_condition(condition)}", f" over depths {start} to {depth}"
-    covered = values[signal][start - 1 : depth]
-    if isinstance(condition, Spread):
-        value, limit = format_pair(max(covered) - min(covered), condition.limit)
-        return f"{signal} moves by {value} ≤ {limit}", span
-    value, threshold = format_pair(covered[0], condition.threshold)
-    where = f" at depth {start}" if isinstance(condition, AtStart) else ""
-    return f"{signal} {value} {SIGNS[condition.op]} {threshold}{where}", ""
+    covered = count_depths(condition)
+    span = f" over depths {depth - covered + 1} to {depth}" if covered > 1 else ""
+    if not shows or (kind == "held" and words):
+        return name_condition(condition), span
+    found = values[condition.signal][start - 1 : depth] if condition.signal else [depth]
+    value, threshold = format_pair(max(found) - min(found) if kind == "spread" else found[0], condition.threshold)
+    text = fill_words(shows, condition, value=value, threshold=threshold, depth=depth, start=start)
+    return text, span if kind == "spread" else ""
 
 
 def count_depths(condition: Condition) -> int:
     """The number of depths that a condition reads: one more for a signal that compares with the depth before."""
-    if isinstance(condition, AtDepth):
-        return 1
-    return int(condition.size) + (SIGNALS[condition.signal].first is not None)
+    return int(condition.size) + (SIGNALS[condition.signal].first is not None) if condition.signal else 1
+
+
+def find_words(condition: Condition) -> tuple[str, str] | None:
+    """The words for 1 and 0 where a condition compares a signal that is one of both."""
+    return SIGNALS[condition.signal].words if condition.kind in ("held", "at_start") else None
 
 
 def name_condition(condition: Condition, *, fails: bool = False) -> str:
     """A condition in short, "gap > 0.2", or what keeps it from holding, "gap ≤ 0.2"."""
-    if isinstance(condition, AtDepth):
-        return f"depth {'<' if fails else '≥'} {condition.depth}"
-    if isinstance(condition, Rising):
-        return f"{condition.signal} {'falls' if fails else 'never falls'}"
-    if isinstance(condition, Spread):
-        return f"{condition.signal} moves {'>' if fails else '≤'} {condition.limit:g}"
-    if (words := SIGNALS[condition.signal].words) is not None:
+    if words := find_words(condition):
         return words[bool(condition.threshold) == fails]
-    first = "first " if isinstance(condition, AtStart) else ""
-    return f"{first}{condition.signal} {(OPPOSITES if fails else SIGNS)[condition.op]} {condition.threshold:g}"
+    return fill_words(WORDS[condition.kind][fails], condition, threshold=f"{condition.threshold:g}")
+
+
+def fill_words(words: str, condition: Condition, **more: object) -> str:
+    """Words of a kind of conditions with the names and numbers of one."""
+    sign, opposite = SIGNS[condition.op]
+    return words.format(signal=condition.signal, sign=sign, opposite=opposite, size=condition.size, **more)
 
 
 def describe_exit(rules: Sequence[Rule], values: Sequence[Values], depth: int, depths: int, fired: int | None) -> str:
@@ -83,15 +80,14 @@ def describe_exit(rules: Sequence[Rule], values: Sequence[Values], depth: int, d
 def describe_never(rules: Sequence[Rule], values: Sequence[Values]) -> str:
     """Why no rule ended a text before the last depth; the nearest value where there is one threshold."""
     condition = rules[0].conditions[0] if len(rules) == 1 and len(rules[0].conditions) == 1 else None
-    if not isinstance(condition, Held) or condition.times != 1 or SIGNALS[condition.signal].words is not None:
-        return "no rule held before"
-    before = [value for value in values[0][condition.signal][:-1] if isfinite(value)]
-    if not before:
-        return "no rule held before"
-    below = "<" in condition.op
-    value, threshold = format_pair(min(before) if below else max(before), condition.threshold)
-    nearest = f"{'lowest' if below else 'highest'} {value}"
-    return f"{condition.signal} {SIGNS[condition.op]} {threshold} at no depth before ({nearest})"
+    if condition and (condition.kind, condition.size) == ("held", 1) and not find_words(condition):
+        before = [value for value in values[0][condition.signal][:-1] if isfinite(value)]
+        below = "<" in condition.op
+        if before:
+            value, _ = format_pair(min(before) if below else max(before), condition.threshold)
+            nearest = f"{'lowest' if below else 'highest'} {value}"
+            return f"{name_condition(condition)} at no depth before ({nearest})"
+    return "no rule held before"
 
 
 def format_pair(value: float, threshold: float) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
-from elbert.errors import DataError
+from elbert.errors import DataError, InputError
 from elbert.evaluation import Outputs, Targets, collect
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.oracles import first_depth, holds_from_here, overthinking_rate
@@ -19,6 +19,7 @@ from elbert.exits import Policy
 from elbert.explain.explainer import resolve_explainable_policy
 from elbert.explain.explanation import to_plain
 from elbert.model.config import ModelConfig
+from elbert.tasks import Task
 from elbert.tasks.regression import spearman
 from elbert.tokenization.tokens import Text, list_texts
 
@@ -92,11 +93,12 @@ def survey(
 
     Raises:
         DataError: there are no texts.
-        InputError: the model is a regression, or a label is not valid.
+        InputError: the answers of the model are not right or wrong, or a label is not valid.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
     texts = list_texts(texts)
     config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
+    check_surveyable(config.task)
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")
     outputs = collect(classifier, texts, labels) if outputs is None else outputs
@@ -172,6 +174,19 @@ def bin_lengths(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> tuple[L
     cuts = np.unique(np.quantile(lengths, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     number = np.searchsorted(cuts, lengths, side="left")  # a length equal to a cut goes to the bin below it
     return tuple(_summarize_bin(lengths[number == index], exits[number == index]) for index in np.unique(number))
+
+
+def check_surveyable(task: Task) -> None:
+    """Check that answers can be right or wrong, which a survey counts.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not task.is_graded:
+        raise InputError(
+            f"a survey counts right and wrong answers, and {task.title} has none: "
+            "evaluate the model on the data, or explain one text"
+        )
 
 
 def _summarize_bin(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> LengthBin:

@@ -10,21 +10,20 @@ import numpy as np
 
 from elbert.errors import PolicyError
 from elbert.exits import STAY
-from elbert.exits.conditions import AtDepth, AtStart, Condition, Held, Number, Of, Rising
-from elbert.exits.signals import SIGNALS
+from elbert.exits.conditions import Condition, Number, Of
+from elbert.exits.signals import SIGNALS, Content
 from elbert.export.dials import BoundRule, Dial
-from elbert.export.graph import FLOAT, INT64, Graph, Shape, Value
+from elbert.export.graph import FLOAT, Graph, Value
 
+LAST = np.iinfo(np.int64).max  # the end of a slice that has no end
 COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal"}
 
 
 @dataclass(frozen=True)
 class Memory:
-    """One value carried per row ``[rows, *shape]``: the initial number, its name here and after this depth."""
+    """Numbers carried per row, ``[rows, size]``, zeros at first: their names here and after this depth."""
 
-    before: float | int
-    kind: int
-    shape: Shape
+    size: int
     here: Value
     after: Value
 
@@ -42,6 +41,8 @@ class ExitState:
     depths: int
     classes: int
     multi_label: bool
+    content: Content = "probabilities"
+    scale: float = 1.0  # the unit in which signals read values
     memories: dict[str, Memory] = field(default_factory=dict)
     temperature_key: str = ""  # distinguishes memories at other temperatures
     _signals: dict[str, Value] = field(default_factory=dict)
@@ -51,49 +52,38 @@ class ExitState:
         """``[rows]``: a signal at this depth.
 
         Raises:
-            PolicyError: it reads something else than probabilities.
+            PolicyError: it reads something else than these outputs.
         """
         if signal not in self._signals:
             g, about = self.g, SIGNALS[signal]
-            if about.needs != "probabilities":
-                raise PolicyError(f"the signal {signal!r} reads {about.needs}; a file has probabilities")
+            if about.needs != self.content:
+                raise PolicyError(f"the signal {signal!r} reads {about.needs}; the file has {self.content}")
             now = self.distributions
             value = about.nodes(g, now, now if about.first is None else self.before(), self.options)
-            if self.multi_label:
+            if self.multi_label or self.content == "values":
                 value = (g.ReduceMax if about.worst == "max" else g.ReduceMin)(value, [1], keepdims=0)
             is_later = g.Greater(self.depth, 1)
             self._signals[signal] = value if about.first is None else g.Where(is_later, value, float(about.first))
         return self._signals[signal]
 
-    def run(self, name: str, holds: Callable[[], Value]) -> Value:
-        """``[rows]``: the number of consecutive depths, up to this one, where ``holds``; computed once per name."""
-        name += self.temperature_key
+    def history(self, signal: str) -> Value:
+        """``[rows, depths]``: a signal over the last depths, oldest first; 0 before depth 1."""
+        name = f"{signal}{self.temperature_key}"
         if name not in self.memories:
             g = self.g
-            so_far = g.input(g.fresh("run"), INT64, ["live"])
-            length = g.Where(holds(), g.Add(so_far, 1), 0)
-            self.memories[name] = Memory(0, INT64, [], so_far, length)
-        return self.memories[name].after
-
-    def last(self, signal: str, size: int) -> Value:
-        """``[rows, size]``: a signal over the last ``size`` depths, oldest first; 0 before depth 1."""
-        name = f"last_{size}_{signal}{self.temperature_key}"
-        if name not in self.memories:
-            g = self.g
-            past = g.input(g.fresh(name), FLOAT, ["live", size])
-            newest = g.Unsqueeze(self.now(signal), [1])
-            values = g.Concat(g.Slice(past, [1], [size], [1]), newest, axis=1) if size > 1 else newest
-            self.memories[name] = Memory(0.0, FLOAT, [size], past, values)
+            past = g.input(g.fresh("history"), FLOAT, ["live", self.depths])
+            values = g.Concat(g.Slice(past, [1], [self.depths], [1]), g.Unsqueeze(self.now(signal), [1]), axis=1)
+            self.memories[name] = Memory(self.depths, past, values)
         return self.memories[name].after
 
     @property
     def options(self) -> int:
-        """The number of outcomes in each distribution."""
-        return 2 if self.multi_label else self.classes
+        """The number of options of each question."""
+        return 1 if self.content == "values" else 2 if self.multi_label else self.classes
 
     @property
     def distributions(self) -> Value:
-        """``[rows, options]``, or ``[rows, labels, options]`` (no, yes) for multi-label."""
+        """``[rows, options]``, ``[rows, labels, options]`` (no, yes) for multi-label, or ``[rows, outputs, 1]``."""
         if "distributions" not in self._signals:
             self._signals["distributions"] = self._to_distributions(self.probabilities)
         return self._signals["distributions"]
@@ -103,7 +93,7 @@ class ExitState:
         name = f"before{self.temperature_key}"
         if name not in self.memories:
             past = self.g.input(self.g.fresh("before"), FLOAT, ["live", self.classes])
-            self.memories[name] = Memory(0.0, FLOAT, [self.classes], past, self.probabilities)
+            self.memories[name] = Memory(self.classes, past, self.probabilities)
         return self._to_distributions(self.memories[name].here)
 
     def tempered(self, temperatures: tuple[float, ...]) -> ExitState:
@@ -120,6 +110,8 @@ class ExitState:
         return self._by_temperature[name]
 
     def _to_distributions(self, probabilities: Value) -> Value:
+        if self.content == "values":
+            return self.g.Unsqueeze(self.g.Div(probabilities, float(self.scale)), [-1])
         if not self.multi_label:
             return probabilities
         yes = self.g.Unsqueeze(probabilities, [-1])
@@ -139,8 +131,7 @@ def decide(rules: list[BoundRule], state: ExitState, depths: int) -> Value:
 def fixed_exit(g: Graph, rules: list[BoundRule], depths: int) -> tuple[Value, Value]:
     """``(depth, reason)``, scalars: the exit of all rows under rules that read only the depth."""
     exits = [
-        reduce(g.Max, [bind(g, c.depth, one.dials, whole=True) for c in one.conditions if isinstance(c, AtDepth)])
-        for one in rules
+        reduce(g.Max, [bind(g, condition.size, one.dials, np.int64) for condition in one.conditions]) for one in rules
     ]
     depth, reason = reduce(g.Min, exits, g.value(depths)), g.value(len(rules))
     for index, exit_depth in reversed(list(enumerate(exits))):
@@ -158,68 +149,36 @@ def fires(one: BoundRule, state: ExitState) -> Value:
 
 def holds(condition: Condition, dials: Mapping[str, Dial], state: ExitState) -> Value:
     """``[rows]`` or a scalar, bool: where a condition holds."""
-    g = state.g
-    if isinstance(condition, AtDepth):
-        return g.GreaterOrEqual(state.depth, bind(g, condition.depth, dials, whole=True))
-    if isinstance(condition, Held):
-        if condition.times == 1:
-            return compare(state.now(condition.signal), condition, dials, state)
-        key = f"{condition.signal} {condition.op} {name_number(condition.threshold, dials)}"
-        run = state.run(key, lambda: compare(state.now(condition.signal), condition, dials, state))
-        return g.GreaterOrEqual(run, bind(g, condition.times, dials, whole=True))
-    size = bind(g, condition.size, dials, whole=True)
-    if isinstance(condition, Rising):  # ``size`` depths have ``size - 1`` steps
-        return g.GreaterOrEqual(g.Add(count_rising(state, condition.signal), 1), size)
-    window = last_values(state, condition.signal, condition.size, dials)
-    if isinstance(condition, AtStart):
-        here = compare(g.Gather(window, 0, axis=1), condition, dials, state)
-    else:
-        moves = g.Sub(g.ReduceMax(window, [1], keepdims=0), g.ReduceMin(window, [1], keepdims=0))
-        here = g.LessOrEqual(moves, bind(g, condition.limit, dials))
-    return g.And(here, g.GreaterOrEqual(state.depth, size))
+    g, size = state.g, bind(state.g, condition.size, dials, np.int64)
+    is_deep_enough = g.GreaterOrEqual(state.depth, size)
+    if not condition.signal or condition.size == 0:
+        return is_deep_enough
+    compare: Callable[..., Value] = getattr(g, COMPARISONS[condition.op])
+    threshold = bind(g, condition.threshold, dials, np.float32)
+    if condition.kind == "held" and condition.size == 1:
+        return compare(state.now(condition.signal), threshold)
+    # Columns before the last ``size`` repeat the first of them, which changes no condition.
+    first = g.Sub(state.depths, size)
+    columns = g.Clip(g.Max(np.arange(-1, state.depths), first), np.array(0), np.array(state.depths - 1))
+    window = g.Gather(state.history(condition.signal), columns, axis=1)
+    met = g.Cast(compare(*PAIRS[condition.kind](g, window, threshold)), to=FLOAT)
+    all_met = g.Or(g.Greater(g.ReduceMin(met, [1], keepdims=0), 0.5), g.Less(size, 1))
+    return g.And(all_met, is_deep_enough)
 
 
-def compare(values: Value, condition: Held | AtStart, dials: Mapping[str, Dial], state: ExitState) -> Value:
-    """Where the values fulfil the comparison of a condition."""
-    comparison: Callable[..., Value] = getattr(state.g, COMPARISONS[condition.op])
-    return comparison(values, bind(state.g, condition.threshold, dials))
+PAIRS: dict[str, Callable[[Graph, Value, Value], tuple[Value, Value]]] = {
+    "held": lambda g, window, threshold: (window, threshold),
+    "at_start": lambda g, window, threshold: (g.Slice(window, [0], [1], [1]), threshold),
+    "rising": lambda g, window, threshold: (g.Slice(window, [1], [LAST], [1]), g.Slice(window, [0], [-1], [1])),
+    "spread": lambda g, window, threshold: (g.Sub(g.ReduceMax(window, [1]), g.ReduceMin(window, [1])), threshold),
+}
+"""What each kind of condition compares with what: :data:`elbert.exits.conditions.PAIRS` in nodes."""
 
 
-def bind(g: Graph, number: Number, dials: Mapping[str, Dial], *, whole: bool = False) -> Value:
-    """A number of a condition as a value, in the type of probabilities, or int64 for ``whole`` numbers."""
-    kind = np.int64 if whole else np.float32
+def bind(g: Graph, number: Number, dials: Mapping[str, Dial], kind: type[np.generic]) -> Value:
+    """A number of a condition as a value of that type."""
     if not isinstance(number, Of):
         return g.value(np.array(number, kind))
-    dial = dials[number.dial]
-    if dial.fixed:
-        return g.value(np.array(number.value({number.dial: dial.default}), kind))
-    value = dial.value if number.factor == 1 else g.Mul(dial.value, np.array(number.factor, kind))
+    value = dials[number.dial].value
+    value = value if number.factor == 1 else g.Mul(value, np.array(number.factor, kind))
     return value if number.plus == 0 else g.Add(value, np.array(number.plus, kind))
-
-
-def name_number(number: Number, dials: Mapping[str, Dial]) -> str:
-    """A name that equal numbers share."""
-    return f"{dials[number.dial].name} * {number.factor} + {number.plus}" if isinstance(number, Of) else f"{number:g}"
-
-
-def count_rising(state: ExitState, signal: str) -> Value:
-    """``[rows]``: the number of consecutive steps, up to this depth, at which a signal has not fallen."""
-    g = state.g
-
-    def has_not_fallen() -> Value:
-        before = g.Gather(state.last(signal, 2), 0, axis=1)
-        return g.And(g.GreaterOrEqual(state.now(signal), before), g.Greater(state.depth, 1))
-
-    return state.run(f"{signal} rising", has_not_fallen)
-
-
-def last_values(state: ExitState, signal: str, size: Number, dials: Mapping[str, Dial]) -> Value:
-    """``[rows, size]``: a signal over the window; where the size is an input, sliced from the end of all depths."""
-    g, depths = state.g, state.depths
-    if not isinstance(size, Of):
-        return state.last(signal, min(int(size), depths))
-    if (dial := dials[size.dial]).fixed:
-        return state.last(signal, max(1, min(int(size.value({size.dial: dial.default})), depths)))
-    # A window longer than the model never fills, so its values do not matter.
-    start = g.Sub(depths, g.Max(g.Min(bind(g, size, dials, whole=True), depths), 1))
-    return g.Slice(state.last(signal, depths), g.Unsqueeze(start, [0]), [depths], [1])

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from elbert.exits import Policy
-from elbert.exits.conditions import Condition, dial_numbers
+from elbert.exits.conditions import Condition
 from elbert.exits.rules import Dial as DialForm
 from elbert.exits.rules import Single, innermost_members
 from elbert.export.graph import FLOAT, INT64, Graph, Value
@@ -20,7 +20,7 @@ Dials = Literal["fixed", "optional", "required"]
 
 @dataclass(frozen=True)
 class Dial:
-    """One number of a policy: its input name, its value in the graph, its default and range.
+    """One number of a policy as an input: its name, its value in the graph, its default and range.
 
     ``never`` is the end of its range at which rules that read it fire least.
     """
@@ -31,12 +31,11 @@ class Dial:
     low: float
     high: float
     never: float
-    fixed: bool
 
 
 @dataclass(frozen=True)
 class BoundRule:
-    """The conditions of a rule with its policy's dials, by name, and its temperatures, outermost first."""
+    """The conditions of a rule, the dials that are inputs by name, and its temperatures, outermost first."""
 
     conditions: tuple[Condition, ...]
     dials: Mapping[str, Dial]
@@ -54,8 +53,11 @@ def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
         kinds.append(member.name)
         again = kinds.count(member.name)
         name = f"{member.name}{again}" if again > 1 else member.name
+        if dials == "fixed":
+            found += [BoundRule(rule.conditions, {}, temperatures) for rule in member.rules]
+            continue
         own = {
-            about.name: make_dial(g, f"{name}_{about.name}", member, about, dials)
+            about.name: make_dial(g, f"{name}_{about.name}", member, about, has_default=dials == "optional")
             for about in member.kind.dials
             if not about.choices
         }
@@ -67,22 +69,19 @@ def find_never(member: Single, name: str) -> float:
     """The end of a dial's range at which the rules of a policy fire least: by the comparisons it is part of."""
     (about,) = (dial for dial in member.kind.dials if dial.name == name)
     for condition in (condition for form in member.forms for condition in form.conditions):
-        for part, number in dial_numbers(condition):
-            is_below = part == "limit" or (part == "threshold" and "<" in getattr(condition, "op", ""))
+        for part, number in condition.dial_numbers():
+            is_below = part == "threshold" and "<" in condition.op
             if number.dial == name:
                 return about.low if is_below == (number.factor > 0) else about.high
     return about.high
 
 
-def make_dial(g: Graph, name: str, member: Single, about: DialForm, dials: Dials) -> Dial:
-    """Create a dial in the outermost graph; an input is clipped to the dial's range."""
+def make_dial(g: Graph, name: str, member: Single, about: DialForm, *, has_default: bool) -> Dial:
+    """Declare a dial as an input of the outermost graph, clipped to the dial's range."""
     default, whole = member.dials[about.name], about.type is int
     kind = np.int64 if whole else np.float32  # as in Python's comparison of probabilities
-    array, never = np.array(default, kind), find_never(member, about.name)
-    if dials == "fixed":
-        return Dial(name, g.value(array), default, about.low, about.high, never, fixed=True)
     declared = g.input(name, INT64 if whole else FLOAT, [])
-    if dials == "optional":
-        g.weight(name, array)
-    held = g.Clip(declared, np.array(about.low, kind), np.array(about.high, kind))
-    return Dial(name, held, default, about.low, about.high, never, fixed=False)
+    if has_default:
+        g.weight(name, np.array(default, kind))
+    clipped = g.Clip(declared, np.array(about.low, kind), np.array(about.high, kind))
+    return Dial(name, clipped, default, about.low, about.high, find_never(member, about.name))

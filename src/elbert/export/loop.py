@@ -70,7 +70,9 @@ def early_exit_loop(
     logits = read(body, deeper, own)
     depth = body.Add(passed, 1)
     probabilities = activate(body, logits, config.task)
-    state = ExitState(body, probabilities, depth, config.depths, classes, config.multi_label)
+    state = ExitState(
+        body, probabilities, depth, config.depths, classes, config.multi_label, config.task.content, config.scale
+    )
     decision = decide(rules, state, config.depths)
     continues = body.Less(decision, 0)
     where = body.Unsqueeze(live, [1])
@@ -91,8 +93,8 @@ def early_exit_loop(
         per_live_row(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
     ]
     for memory in state.memories.values():
-        start = g.Expand(memory.before, g.Concat(count, list(memory.shape), axis=0) if memory.shape else count)
-        carried.append(per_live_row(start, memory.here, memory.after, memory.kind, memory.shape))
+        start = g.Expand(0.0, g.Concat(count, [memory.size], axis=0))
+        carried.append(per_live_row(start, memory.here, memory.after, FLOAT, [memory.size]))
     any_live = body.Greater(body.Size(carried[3].after), 0)
     exited = add_loop(g, g.value(config.depths), body, any_live, carried)
     return ExitOutputs(*exited[:3])

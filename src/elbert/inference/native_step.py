@@ -78,7 +78,7 @@ def lower_natively(policy: Policy, depths: int, content: Content) -> NativePolic
     fits = [name if signal.needs == content else "" for name, signal in SIGNALS.items()]
     columns = [
         conditions["rule"],
-        renumber(conditions["condition"], [kind.kind for kind in CONDITIONS], native.CONDITIONS),
+        renumber(conditions["condition"], list(CONDITIONS), native.CONDITIONS),
         renumber(conditions["signal"], fits, native.SIGNALS),
         renumber(conditions["comparison"], list(COMPARISONS), native.COMPARISONS),
         conditions["size"],

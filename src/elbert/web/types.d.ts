@@ -23,11 +23,11 @@ interface Dial {
   choices?: Record<string, string>;
 }
 
-/** A rule of the table; fields of conditions are numbers, or numbers that a dial sets. */
+/** A rule of the table; thresholds and sizes of its conditions are numbers, or numbers that a dial sets. */
 interface RuleForm {
   reason: string;
   when: { dial: string; choice: string } | null;
-  conditions: Record<string, any>[];
+  conditions: { kind: string; signal: string; op: string; threshold: any; size: any }[];
 }
 
 interface PolicyKind {
@@ -53,6 +53,10 @@ interface Signal {
 /** elbert.exits.encoding.policy_table. */
 interface PolicyTable {
   signals: Signal[];
+  /** Words of each kind of condition: in short, what keeps it from holding, and beside the value of a text. */
+  conditions: Record<string, [string, string, string]>;
+  /** The sign of each comparison and of its opposite. */
+  signs: Record<string, [string, string]>;
   policies: PolicyKind[];
   families: {
     name: string;
@@ -95,16 +99,15 @@ interface Signals {
   tempered(temperatures: number[]): Signals;
 }
 
-/** A condition with plain numbers; `bound` is its threshold or limit in float32. at_depth alone has no signal. */
+/** A condition with plain numbers; `bound` is its threshold in float32. at_depth alone has no signal, "". */
 interface Condition {
-  condition: string;
-  size: number;
-  bound: number;
+  kind: string;
   signal: string;
-  op?: string;
-  threshold?: number;
-  limit?: number;
-  depth?: number;
+  op: string;
+  threshold: number;
+  size: number;
+  compare(a: number, b: number): boolean;
+  bound: number;
 }
 
 interface Rule {
@@ -167,6 +170,8 @@ interface Evaluation {
 interface PreparedEvaluation {
   depths: number;
   texts: { signals: Signals; answers: (string | number)[]; right: boolean[]; settled: number }[];
+  /** Of all texts, one text after the other. */
+  signals: Signals;
   fixed: number[];
   full: number;
 }

@@ -1,7 +1,7 @@
 /* Policies over a loaded evaluation: accuracy, depth, rivals' curves, hard texts. Needs no page.
 
    An evaluation is {labels, depths, multi_label, texts, label, probabilities[text][depth][class], entropy?[text][depth]}. */
-import { findExit, listRules } from "./rules.js";
+import { findFirst, LAST_REASON, listRules, readValues } from "./rules.js";
 import { computeSignals, findTopClass } from "./signals.js";
 import { parsePolicy } from "./specs.js";
 
@@ -29,7 +29,46 @@ export function prepareEvaluation(evaluation) {
     };
   });
   const fixed = Array.from({ length: depths }, (_, m) => share(texts, (text) => text.right[m]));
-  return { depths, texts, fixed, full: fixed[depths - 1] };
+  const signals = joinSignals(
+    texts.map((text) => text.signals),
+    depths,
+  );
+  return { depths, texts, signals, fixed, full: fixed[depths - 1] };
+}
+
+/* The signals of all texts, one text after the other: a rule is replayed over one array, which is fast. */
+function joinSignals(texts, depths) {
+  const found = new Map();
+  const remember = (key, make) => found.get(key) ?? found.set(key, make()).get(key);
+  return {
+    depths,
+    read: (name) =>
+      remember(name, () => {
+        const values = new Float32Array(texts.length * depths);
+        texts.forEach((signals, i) => {
+          values.set(signals.read(name), i * depths);
+        });
+        return values;
+      }),
+    tempered: (temperatures) =>
+      remember(temperatures.join(), () =>
+        joinSignals(
+          texts.map((signals) => signals.tempered(temperatures)),
+          depths,
+        ),
+      ),
+  };
+}
+
+/* The first depth of every text at which a rule holds; the last depth where it never does. */
+function findFirsts(rule, { signals, texts, depths }) {
+  const values = readValues(rule, signals);
+  const from = Math.max(rule.size, 1);
+  const firsts = new Uint16Array(texts.length);
+  for (let i = 0, before = 0; i < texts.length; i++, before += depths) {
+    firsts[i] = findFirst(rule, values, before + from, before + depths) - before;
+  }
+  return firsts;
 }
 
 const share = (texts, holds) => texts.filter(holds).length / texts.length;
@@ -46,24 +85,36 @@ export function findSettledDepth(answers) {
 }
 
 /**
- * A policy over all texts: accuracy, cost, and exits by depth and reason.
+ * A policy over all texts: accuracy, cost, and exits by depth and reason. Policies of a sweep share most of their rules:
+ * `replayed` holds those that were replayed before.
  * @param {PreparedEvaluation} prepared
  * @param {Policy} policy
+ * @param {Map<string, Uint16Array>} [replayed]
  * @returns {PolicyScore}
  */
-export function scorePolicy(prepared, policy) {
-  const rules = listRules(policy);
+export function scorePolicy(prepared, policy, replayed = new Map()) {
   const { texts, depths } = prepared;
+  const rules = listRules(policy).map((rule) => {
+    const key = JSON.stringify([rule.conditions, rule.temperatures]);
+    if (!replayed.has(key)) replayed.set(key, findFirsts(rule, prepared));
+    return { reason: rule.reason, firsts: replayed.get(key) };
+  });
   const rightAt = new Array(depths).fill(0);
   const wrongAt = new Array(depths).fill(0);
   const reasons = new Map();
   let layers = 0;
   let harmed = 0;
   let helped = 0;
-  for (const text of texts) {
-    const { depth, reason } = findExit(text.signals, rules);
-    const right = text.right[depth - 1];
-    const atLast = text.right[depths - 1];
+  for (let i = 0; i < texts.length; i++) {
+    let depth = depths;
+    let reason = LAST_REASON;
+    for (const rule of rules) {
+      if (rule.firsts[i] >= depth) continue; // of several at one depth, the first is the reason
+      depth = rule.firsts[i];
+      reason = rule.reason;
+    }
+    const right = texts[i].right[depth - 1];
+    const atLast = texts[i].right[depths - 1];
     (right ? rightAt : wrongAt)[depth - 1]++;
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     layers += depth;
@@ -82,8 +133,9 @@ export function scorePolicy(prepared, policy) {
  * @returns {PolicyPoint[]}
  */
 export function sweepFamily(prepared, specs) {
+  const replayed = new Map();
   const scored = specs.map((spec) => {
-    const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec));
+    const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec), replayed);
     return { spec, accuracy, meanDepth };
   });
   return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.accuracy - a.accuracy);

@@ -2,7 +2,6 @@
    a text exits when any member has a rule whose conditions all hold. */
 import { POLICIES } from "./table.js";
 
-const f32 = Math.fround;
 export const LAST_REASON = "last";
 export const COMPARISONS = {
   "<": (a, b) => a < b,
@@ -12,49 +11,26 @@ export const COMPARISONS = {
   "==": (a, b) => a === b,
 };
 
-/* Of each condition: the depth at which it breaks, of the last `size` depths up to `depth`; 0 where it holds. */
-const BREAKS = {
-  at_depth: ({ depth: least }, _, depth) => (depth >= least ? 0 : depth),
-  held({ signal, op, bound, size }, signals, depth) {
-    const [values, holds] = [signals.read(signal), COMPARISONS[op]];
-    for (let i = depth - size; i < depth; i++) if (!holds(values[i], bound)) return i + 1;
-    return 0;
-  },
-  at_start({ signal, op, bound, size }, signals, depth) {
-    const start = depth - size;
-    return COMPARISONS[op](signals.read(signal)[start], bound) ? 0 : start + 1;
-  },
-  rising({ signal, size }, signals, depth) {
-    const values = signals.read(signal);
-    for (let i = depth - size + 1; i < depth; i++) if (!(values[i] >= values[i - 1])) return i + 1;
-    return 0;
-  },
-  spread({ signal, bound, size }, signals, depth) {
-    const inside = signals.read(signal).subarray(depth - size, depth);
-    return f32(Math.max(...inside) - Math.min(...inside)) <= bound ? 0 : depth;
-  },
-};
-
 /**
- * The depth (from 1) at which a condition breaks over the depths up to `depth`, all of which exist; 0 where it holds.
+ * The depth (from 1) at which a condition breaks over the last `size` depths up to `depth`; 0 where it holds.
  * @param {Condition} condition
- * @param {Signals} signals at the temperatures of the rule
+ * @param {any} values of its signal, by depth
  * @param {number} depth
  * @returns {number}
  */
-export const findBreak = (condition, signals, depth) => BREAKS[condition.condition](condition, signals, depth);
-
-/**
- * A condition of the table with plain numbers: `size` depths, and `bound`, the threshold or limit in float32.
- * @param {Record<string, any>} form
- * @param {Record<string, any>} dials
- * @returns {any} a Condition
- */
-function settleCondition(form, dials) {
-  const settle = (value) => (value?.dial === undefined ? value : dials[value.dial] * value.factor + value.plus);
-  const settled = Object.fromEntries(Object.entries(form).map(([name, value]) => [name, settle(value)]));
-  const size = settled.times ?? settled.size ?? settled.depth;
-  return { ...settled, size, bound: f32(settled.threshold ?? settled.limit) };
+export function findBreak({ kind, size, compare, bound }, values, depth) {
+  const start = depth - size;
+  if (kind === "held") {
+    for (let i = start; i < depth; i++) if (!compare(values[i], bound)) return i + 1;
+  } else if (kind === "at_start") {
+    if (!compare(values[start], bound)) return start + 1;
+  } else if (kind === "rising") {
+    for (let i = start + 1; i < depth; i++) if (!compare(values[i], values[i - 1])) return i + 1;
+  } else if (kind === "spread") {
+    const window = values.subarray(start, depth);
+    if (!compare(Math.fround(Math.max(...window) - Math.min(...window)), bound)) return depth;
+  } else if (start < 0) return depth; // at_depth
+  return 0;
 }
 
 /**
@@ -76,8 +52,14 @@ export function listRules(policy) {
       const rules = listRules(member.policy);
       return rules.map((rule) => ({ ...rule, temperatures: [member.temperatures, ...rule.temperatures] }));
     }
+    const settle = (value) =>
+      typeof value === "object" ? member.dials[value.dial] * value.factor + value.plus : value;
     return listForms(member).map(({ reason, conditions: forms }) => {
-      const conditions = forms.map((form) => settleCondition(form, member.dials));
+      const conditions = forms.map(({ kind, signal, op, threshold, size }) => {
+        const limit = settle(threshold);
+        const compare = COMPARISONS[op];
+        return { kind, signal, op, threshold: limit, size: settle(size), compare, bound: Math.fround(limit) };
+      });
       return { reason, conditions, size: Math.max(...conditions.map(({ size }) => size)), temperatures: [] };
     });
   });
@@ -90,7 +72,35 @@ export function listRules(policy) {
  * @returns {Signals}
  */
 export const temperSignals = (rule, signals) =>
-  rule.temperatures.length ? rule.temperatures.reduce((found, some) => found.tempered(some), signals) : signals;
+  rule.temperatures.reduce((found, some) => found.tempered(some), signals);
+
+/**
+ * The values that each condition of a rule compares.
+ * @param {Rule} rule
+ * @param {Signals} signals
+ * @returns {any[]} Float32Array, by depth; "" for a condition without a signal
+ */
+export function readValues(rule, signals) {
+  const tempered = temperSignals(rule, signals);
+  return rule.conditions.map(({ signal }) => signal && tempered.read(signal));
+}
+
+/**
+ * The first depth, from `from` and before `until`, at which all conditions of a rule hold; else `until`.
+ * @param {Rule} rule
+ * @param {any[]} values of each condition
+ * @param {number} from
+ * @param {number} until
+ * @returns {number}
+ */
+export function findFirst({ conditions }, values, from, until) {
+  for (let depth = from; depth < until; depth++) {
+    let held = 0;
+    while (held < conditions.length && !findBreak(conditions[held], values[held], depth)) held++;
+    if (held === conditions.length) return depth;
+  }
+  return until;
+}
 
 /**
  * Whether a rule ends a text at a depth.
@@ -99,12 +109,8 @@ export const temperSignals = (rule, signals) =>
  * @param {number} depth
  * @returns {boolean}
  */
-export function fires(rule, signals, depth) {
-  if (depth < rule.size) return false;
-  const tempered = temperSignals(rule, signals);
-  for (const condition of rule.conditions) if (findBreak(condition, tempered, depth)) return false;
-  return true;
-}
+export const fires = (rule, signals, depth) =>
+  depth >= rule.size && findFirst(rule, readValues(rule, signals), depth, depth + 1) === depth;
 
 /**
  * The exit of a text with these signals; the last depth always answers. `rule` is the index of the rule, -1 for none.
@@ -113,10 +119,10 @@ export function fires(rule, signals, depth) {
  * @returns {Exit}
  */
 export function findExit(signals, rules) {
-  for (let depth = 1; depth < signals.depths; depth++) {
-    for (let rule = 0; rule < rules.length; rule++) {
-      if (fires(rules[rule], signals, depth)) return { depth, reason: rules[rule].reason, rule };
-    }
+  const found = { depth: signals.depths, reason: LAST_REASON, rule: -1 };
+  for (const [index, rule] of rules.entries()) {
+    const depth = findFirst(rule, readValues(rule, signals), Math.max(rule.size, 1), found.depth);
+    if (depth < found.depth) Object.assign(found, { depth, reason: rule.reason, rule: index }); // of equals, the first
   }
-  return { depth: signals.depths, reason: LAST_REASON, rule: -1 };
+  return found;
 }

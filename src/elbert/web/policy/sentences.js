@@ -1,36 +1,35 @@
 /* Rules in words, made of their conditions and the signals of a text: the counterpart of elbert.explain.sentences. Both
    are held to the same file of examples. */
 import { formatFloat, formatGeneral } from "./numbers.js";
-import { findBreak, fires, listRules, temperSignals } from "./rules.js";
+import { findBreak, listRules, readValues, temperSignals } from "./rules.js";
 import { SIGNALS, TABLE } from "./table.js";
 
-const SIGNS = { "<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=" };
-const OPPOSITES = { "<": "≥", "<=": ">", ">": "≤", ">=": "<", "==": "≠" };
+const { conditions: WORDS, signs: SIGNS } = TABLE;
 
-const wordsOf = ({ signal }) => SIGNALS.get(signal).words;
+/* The words for 1 and 0 where a condition compares a signal that is one of both. */
+const findWords = ({ kind, signal }) => (kind === "held" || kind === "at_start" ? SIGNALS.get(signal).words : null);
+
+/* Words of a kind of conditions with the names and numbers of one. */
+function fillWords(words, { signal, op, size }, more) {
+  const [sign, opposite] = SIGNS[op];
+  const found = { signal, sign, opposite, size, ...more };
+  return words.replace(/\{(\w+)\}/g, (_, name) => found[name]);
+}
 
 /**
  * A condition in short, "gap > 0.2", or what keeps it from holding, "gap ≤ 0.2".
  * @param {Condition} condition
- * @param {boolean} [isBroken]
+ * @param {boolean} [fails]
  * @returns {string}
  */
-export function nameCondition(condition, isBroken = false) {
-  const { condition: kind, signal, op, threshold, limit } = condition;
-  if (kind === "at_depth") return `depth ${isBroken ? "<" : "≥"} ${condition.depth}`;
-  if (kind === "rising") return `${signal} ${isBroken ? "falls" : "never falls"}`;
-  if (kind === "spread") return `${signal} moves ${isBroken ? ">" : "≤"} ${formatGeneral(limit)}`;
-  const words = wordsOf(condition);
-  if (words !== null) return words[Boolean(threshold) === isBroken ? 1 : 0];
-  const first = kind === "at_start" ? "first " : "";
-  return `${first}${signal} ${(isBroken ? OPPOSITES : SIGNS)[op]} ${formatGeneral(threshold)}`;
+export function nameCondition(condition, fails = false) {
+  const words = findWords(condition);
+  if (words) return words[Boolean(condition.threshold) === fails ? 1 : 0];
+  return fillWords(WORDS[condition.kind][fails ? 1 : 0], condition, { threshold: formatGeneral(condition.threshold) });
 }
 
 /* The number of depths that a condition reads: one more for a signal that compares with the depth before. */
-function countDepths({ condition, signal, size }) {
-  if (condition === "at_depth") return 1;
-  return size + (SIGNALS.get(signal).first === null ? 0 : 1);
-}
+const countDepths = ({ signal, size }) => (signal ? size + (SIGNALS.get(signal).first === null ? 0 : 1) : 1);
 
 /**
  * The number of depths that a rule covers.
@@ -60,13 +59,12 @@ export function nameRule(rule) {
 export function describeState(rule, signals, depth) {
   const covered = countCovered(rule);
   if (depth < covered) return { state: `${depth} of ${covered}`, at: 0 };
-  if (fires(rule, signals, depth)) return { state: "holds", at: 0 };
-  const tempered = temperSignals(rule, signals);
-  const broken = rule.conditions.find((condition) => findBreak(condition, tempered, depth));
-  return {
-    state: broken ? nameCondition(broken, true) : "",
-    at: broken && broken.condition !== "spread" ? findBreak(broken, tempered, depth) : 0,
-  };
+  const values = readValues(rule, signals);
+  for (const [i, condition] of rule.conditions.entries()) {
+    const at = findBreak(condition, values[i], depth);
+    if (at) return { state: nameCondition(condition, true), at: condition.kind === "spread" ? 0 : at };
+  }
+  return { state: "holds", at: 0 };
 }
 
 /**
@@ -77,8 +75,8 @@ export function describeState(rule, signals, depth) {
  */
 export function findGauge(policy) {
   for (const rule of listRules(policy)) {
-    const compared = rule.conditions.find((one) => one.op !== undefined && wordsOf(one) === null);
-    if (compared) return { rule, ...compared, below: compared.op.includes("<"), sign: SIGNS[compared.op] };
+    const compared = rule.conditions.find((one) => ["held", "at_start"].includes(one.kind) && !findWords(one));
+    if (compared) return { rule, ...compared, below: compared.op.includes("<"), sign: SIGNS[compared.op][0] };
   }
   return { rule: null, signal: TABLE.signals[0].name, threshold: null, below: false, sign: "" };
 }
@@ -95,21 +93,19 @@ function formatPair(value, threshold) {
 
 /* A condition that holds at a depth, and the depths that it covers: both empty where it asks for nothing. */
 function describeCondition(condition, signals, depth) {
-  const { condition: kind, signal, size } = condition;
-  if (kind === "at_depth") return [`depth ${depth} ≥ ${condition.depth}`, ""];
-  if (!size || (kind === "rising" && size < 2)) return ["", ""];
-  const [covered, start] = [countDepths(condition), depth - size + 1];
-  const span = covered > 1 ? ` over depths ${depth - covered + 1} to ${depth}` : "";
-  if (kind === "rising" || (kind === "held" && wordsOf(condition) !== null)) return [nameCondition(condition), span];
-  if (kind === "held" && size > 1) return [`every ${nameCondition(condition)}`, ` over depths ${start} to ${depth}`];
-  const values = signals.read(signal).subarray(start - 1, depth);
-  if (kind === "spread") {
-    const [value, limit] = formatPair(Math.max(...values) - Math.min(...values), condition.limit);
-    return [`${signal} moves by ${value} ≤ ${limit}`, span];
+  const { kind, signal, size } = condition;
+  const [words, shows, start] = [findWords(condition), WORDS[kind][2], depth - size + 1];
+  if (size < (kind === "rising" ? 2 : 1)) return ["", ""];
+  if (kind === "held" && size > 1 && !words) {
+    return [`every ${nameCondition(condition)}`, ` over depths ${start} to ${depth}`];
   }
-  const [value, threshold] = formatPair(values[0], condition.threshold);
-  const where = kind === "at_start" ? ` at depth ${start}` : "";
-  return [`${signal} ${value} ${SIGNS[condition.op]} ${threshold}${where}`, ""];
+  const covered = countDepths(condition);
+  const span = covered > 1 ? ` over depths ${depth - covered + 1} to ${depth}` : "";
+  if (!shows || (kind === "held" && words)) return [nameCondition(condition), span];
+  const found = signal ? signals.read(signal).subarray(start - 1, depth) : [depth];
+  const number = kind === "spread" ? Math.max(...found) - Math.min(...found) : found[0];
+  const [value, threshold] = formatPair(number, condition.threshold);
+  return [fillWords(shows, condition, { value, threshold, depth, start }), kind === "spread" ? span : ""];
 }
 
 /* Why a rule fires at a depth: "same class over depths 2 to 7, every gap > 0.2". */
@@ -128,15 +124,16 @@ function describeRule(rule, signals, depth) {
 /* Why no rule ended a text before the last depth; the nearest value where there is one threshold. */
 function describeNever(rules, signals) {
   const condition = rules.length === 1 && rules[0].conditions.length === 1 ? rules[0].conditions[0] : null;
-  if (condition?.condition !== "held" || condition.size !== 1 || wordsOf(condition) !== null)
-    return "no rule held before";
-  const values = temperSignals(rules[0], signals).read(condition.signal);
-  const before = [...values].slice(0, -1).filter(Number.isFinite);
-  if (!before.length) return "no rule held before";
-  const isBelow = condition.op.includes("<");
-  const [value, threshold] = formatPair(isBelow ? Math.min(...before) : Math.max(...before), condition.threshold);
-  const nearest = `${isBelow ? "lowest" : "highest"} ${value}`;
-  return `${condition.signal} ${SIGNS[condition.op]} ${threshold} at no depth before (${nearest})`;
+  if (condition?.kind === "held" && condition.size === 1 && !findWords(condition)) {
+    const values = temperSignals(rules[0], signals).read(condition.signal);
+    const before = [...values].slice(0, -1).filter(Number.isFinite);
+    const isBelow = condition.op.includes("<");
+    if (before.length) {
+      const [value] = formatPair(isBelow ? Math.min(...before) : Math.max(...before), condition.threshold);
+      return `${nameCondition(condition)} at no depth before (${isBelow ? "lowest" : "highest"} ${value})`;
+    }
+  }
+  return "no rule held before";
 }
 
 /**

@@ -238,10 +238,7 @@ function make(name, values, named, points) {
     kind.dials.some((d) => d.default === null && !(d.name in tokens) && !(d.name in named));
   if (wrong) refuse(`these dials do not fit ${name}: accepted is ${describeForm(kind)}`);
   Object.assign(tokens, named);
-  const isChoice = (dial) => Number(dial.type === "choice");
-  for (const dial of [...kind.dials].sort((a, b) => isChoice(a) - isChoice(b))) {
-    if (dial.name in tokens) checkDial(kind, dial, tokens[dial.name]);
-  }
+  for (const dial of kind.dials) if (dial.name in tokens) checkDial(kind, dial, tokens[dial.name]);
   const dials = kind.dials.map((dial) => [dial.name, dial.name in tokens ? tokens[dial.name].value : dial.default]);
   return { name, dials: Object.fromEntries(dials) };
 }
@@ -291,8 +288,8 @@ export function checkPolicy(policy, depths) {
 /* The dials of a policy that name a depth, each with its largest value for that many depths. */
 function limitDepthDials(member, depths) {
   const limits = new Map();
-  for (const { depth: number } of listForms(member).flatMap((form) => form.conditions)) {
-    if (number?.dial === undefined) continue;
+  for (const { signal, size: number } of listForms(member).flatMap((form) => form.conditions)) {
+    if (signal || number.dial === undefined) continue;
     const most = Math.floor((depths - number.plus) / number.factor);
     limits.set(number.dial, Math.min(most, limits.get(number.dial) ?? most));
   }
@@ -303,7 +300,7 @@ function limitDepthDials(member, depths) {
 function countValues(policy, depths) {
   const rules = listRules(policy);
   const sizes = rules.flatMap((rule) =>
-    rule.conditions.map((one) => (one.condition === "at_depth" ? 1 : Math.min(Math.max(1, one.size), depths))),
+    rule.conditions.map(({ signal, size }) => (signal ? Math.min(Math.max(1, size), depths) : 1)),
   );
   const tempered = rules.flatMap((rule) =>
     rule.temperatures.map((_, level) => JSON.stringify(rule.temperatures.slice(0, level + 1))),
