@@ -57,6 +57,7 @@ def comparison():
         "made": "2026-01-02",
         "version": "0.1.0",
         "command": f"elbert compare --data '{NASTY}'",
+        "score": "accuracy",
         "full": 0.879,
         "fixed": [
             {"depth": k, "accuracy": 0.8 + 0.007 * k, "ece": 0.03 + 0.004 * k, "flops": 4.1e7 * k} for k in range(1, 13)

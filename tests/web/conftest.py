@@ -36,7 +36,10 @@ def evaluation(classifier):
 
 @pytest.fixture
 def opened(chrome):
-    """Open a page: ``opened(address, width=…, color_scheme=…)``; at the end nothing may have gone wrong in it."""
+    """Open a page: ``opened(address, width=…, color_scheme=…)``; at the end nothing may have gone wrong in it.
+
+    Console messages that contain one of ``opened.expected`` are part of the test.
+    """
     contexts, wrong, requests = [], [], []
 
     def at(address, width=1280, height=900, javascript=None, **options):
@@ -52,9 +55,9 @@ def opened(chrome):
         page.goto(address)
         return page
 
-    at.requests = requests
+    at.requests, at.expected = requests, []
     yield at
     for context in contexts:
         context.close()
-    assert not wrong
+    assert not [message for message in wrong if not any(part in message for part in at.expected)]
     assert not [url for url in requests if not url.startswith(("http://127.0.0.1:", "file:///", "data:"))]

@@ -162,7 +162,7 @@ def test_a_regression_has_nothing_to_explore(tmp_path):
     from tiny import write_bundle
 
     folder = write_bundle(tmp_path / "m", labels=("value",), problem_type="regression", num_labels=1)
-    with pytest.raises(InputError, match="no exits"):
+    with pytest.raises(InputError, match="draws probabilities"):
         explorer_application(Service(Classifier.load(folder)))
 
 

@@ -1,5 +1,7 @@
 """The explorer in a real browser: what people do with it."""
 
+import csv
+import json
 import re
 
 import pytest
@@ -149,6 +151,8 @@ def test_operating_points_and_rivals_are_buttons(opened, bare, classifier):
     for name, point in classifier.bundle.points.items():
         page.click(f"#points button:has-text('{name}')")
         assert page.input_value("#spec") == str(point.policy)
+        promise = f"with 95 % confidence, at most {100 * point.certificate.risk:g} % of texts like the 872"
+        assert promise in page.inner_text("#point-about")
         assert f"at depth {expected(classifier, point.policy).depth} of" in where(page)
     rows = page.locator("#rivals tbody tr")
     assert rows.count() == 1 + sum(len(kind.examples) for kind in POLICIES.values()) + len(("a third", "all"))
@@ -219,11 +223,63 @@ def test_errors_are_shown(opened, bare):
     page.wait_for_selector("#points button")
     page.click("#classify")
     assert page.inner_text("#ask-error") == "Type a text first."
+    typed(page)
+    assert page.is_hidden("#stale")
+    page.fill("#text", "x")
+    assert page.is_visible("#stale")
+    page.fill("#text", TEXT)
+    assert page.is_hidden("#stale")
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('gone')); }")
     page.fill("#text", "x")
     page.click("#classify")
     wait_until(page, "document.getElementById('ask-error').textContent.includes('does not answer')")
     assert page.is_enabled("#classify")
+    for part in ("#verdict", "#down", "#rivals"):
+        assert page.is_hidden(part)
+    wait_until(page, "!location.hash.includes('text=')")
+
+
+def test_an_api_key_is_entered_once_and_stays_in_the_tab(opened, bare):
+    error = {"error": "no API key; expected the header Authorization: Bearer KEY", "error_type": "Unauthorized"}
+
+    def check(route):
+        if route.request.headers.get("authorization") == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json=error)
+
+    opened.expected.append("401")
+    page = opened("about:blank")
+    for path in ("explorer/model.json", "v1/classify"):
+        page.route(f"**/{path}", check)
+    page.goto(bare)
+    page.wait_for_selector("#api-key")
+    assert page.is_hidden("#policy")
+    assert page.is_disabled("#classify")
+    page.fill("#api-key", "wrong")
+    page.press("#api-key", "Enter")
+    wait_until(page, "document.querySelector('.key-form .error').textContent.includes('does not accept this key')")
+    page.fill("#api-key", "right")
+    page.press("#api-key", "Enter")
+    typed(page)
+    page.reload()
+    typed(page)
+    assert "right" not in page.url
+    assert page.evaluate("JSON.stringify(localStorage)").find("right") == -1
+    page.click("text=Forget")
+    page.click("#classify")
+    page.wait_for_selector("#verdict", state="hidden")
+    assert "needs its API key" in page.inner_text("#key")
+
+
+def test_numbers_on_bars_can_be_read_before_and_after_the_exit(opened, bare):
+    page = opened(bare)
+    typed(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate(CONTRASTS)
+        assert {after for after, _ in found} == {True, False}
+        assert min(contrast for _, contrast in found) >= 4.5, scheme
 
 
 def test_policies_are_compared_on_the_labelled_texts(opened, address, evaluation):
@@ -277,6 +333,80 @@ def test_a_hard_text_shows_its_trace_without_a_request(opened, address, evaluati
     assert len(opened.requests) == before
 
 
+def test_two_policies_and_two_models_side_by_side(opened, address, evaluation, tmp_path):
+    import numpy as np
+
+    page = opened(address)
+    swept(page)
+    outputs = evaluation.outputs
+    page.fill("#spec", "entropy(0.5)")
+    page.fill("#compare-spec", "depth(2)")
+    depths = [replay_exits(outputs.probabilities, spec)[0] for spec in ("entropy(0.5)", "depth(2)")]
+    answers = [outputs.probabilities[range(60), depth - 1].argmax(-1) for depth in depths]
+    right = [answer == outputs.labels for answer in answers]
+    differ = np.flatnonzero(answers[0] != answers[1])
+    wait_until(page, "document.querySelector('#compare-result tbody') !== null")
+    rows = dict(row.split("\t", 1) for row in page.locator("#compare-result tbody tr").all_inner_texts())
+    assert rows["Accuracy"].split("\t")[:2] == [f"{100 * one.mean():.1f} %" for one in right]
+    assert rows["Mean depth"].split("\t")[:2] == [f"{one.mean():.2f}" for one in depths]
+    alone = [(right[k] & ~right[1 - k]).sum() for k in (0, 1)]
+    assert [int(cell.split()[0]) for cell in rows["Alone right on"].split("\t")[:2]] == alone
+    from scipy.stats import binomtest
+
+    p = binomtest(int(alone[0]), int(sum(alone))).pvalue
+    assert f"{len(differ)} texts of 60" in page.inner_text("#compare-result")
+    assert f"p = {p:.3f}" in page.inner_text("#compare-result")
+    page.click("#compare-result button")
+    shown = page.locator("#hard .quote").all_inner_texts()
+    assert shown == [" ".join(evaluation.texts[i].split()) for i in differ[:12]]
+    page.fill("#compare-spec", "depth(99)")
+    wait_until(page, "document.getElementById('compare-error').textContent.includes('12 depths')")
+    assert page.is_hidden("#hard-kinds button[data-kind=differ]")
+    # Another model: here the same outputs, one text of which has another last depth.
+    page.click("#compare summary")
+    with page.expect_download() as saving:
+        page.click("text=Save this model's outputs")
+    saved = json.loads(saving.value.path().read_text())
+    saved["probabilities"][0][11].reverse()
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(saved))
+    page.fill("#spec", "full")
+    page.fill("#compare-spec", "full")
+    page.set_input_files("#compare-file", file)
+    wait_until(page, "document.getElementById('compare-result').textContent.includes('other.json')")
+    assert "They answer 1 text of 60 differently" in page.inner_text("#compare-result")
+    for wrong, message in [("{", "not JSON"), (json.dumps(saved | {"texts": []}), "the same texts"), ("[]", "labels")]:
+        file.write_text(wrong)
+        page.set_input_files("#compare-file", [])
+        page.set_input_files("#compare-file", file)
+        wait_until(page, f"document.getElementById('compare-error').textContent.includes('{message}')")
+
+
+def test_hard_texts_are_searched_filtered_and_saved(opened, address, evaluation):
+    page = opened(address)
+    swept(page)
+    page.fill("#spec", "entropy(0.5)")
+    page.click("#hard-kinds button[data-kind=all]")
+    page.fill("#hard-search", "DULL")
+    page.select_option("#hard-label", "1")
+    depth, reason = replay_exits(evaluation.outputs.probabilities, "entropy(0.5)")
+    labels = evaluation.outputs.labels
+    found = [i for i in range(60) if "dull" in evaluation.texts[i].lower() and labels[i] == 1]
+    assert 0 < len(found) < 60
+    wait_until(page, f"document.getElementById('hard-about').textContent.includes(' {len(found)} of 60 match')")
+    with page.expect_download() as saving:
+        page.click("#hard-save")
+    assert saving.value.suggested_filename == "all.csv"
+    rows = list(csv.DictReader(saving.value.path().read_text(newline="").splitlines(keepends=True)))
+    assert [row["text"] for row in rows] == [evaluation.texts[i] for i in found]
+    assert [int(row["exit_depth"]) for row in rows] == [depth[i] for i in found]
+    assert [row["reason"] for row in rows] == [reason[i] for i in found]
+    assert {(row["label"], row["policy"]) for row in rows} == {("positive", "entropy(0.5)")}
+    page.fill("#hard-search", "no text has this")
+    wait_until(page, "document.getElementById('hard-save').disabled")
+    assert page.locator("#hard li").count() == 0
+
+
 def test_rivals_are_matched_by_cost_where_texts_are_loaded(opened, address, evaluation):
     page = opened(address)
     swept(page)
@@ -301,7 +431,7 @@ def test_by_keyboard_alone(opened, address):
     page.keyboard.press("Enter")
     page.wait_for_selector("#verdict:not([hidden])")
     seen = []
-    for _ in range(80):
+    for _ in range(120):
         page.keyboard.press("Tab")
         name, shown = page.evaluate(
             """() => { const e = document.activeElement, s = getComputedStyle(e);
@@ -343,6 +473,28 @@ def test_no_width_scrolls_sideways_and_both_themes_can_be_read(opened, address, 
 LIGHTNESS = """(selector) => { const c = document.createElement('canvas').getContext('2d');
   c.fillStyle = getComputedStyle(document.querySelector(selector)).backgroundColor; c.fillRect(0, 0, 1, 1);
   const [r, g, b] = c.getImageData(0, 0, 1, 1).data; return (r + g + b) / 765; }"""
+
+
+# The contrast of each number on a bar of the chart, over the bar and, after the exit, the veil.
+CONTRASTS = """() => {
+  const c = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const read = (color) => { c.fillStyle = color; c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]; };
+  const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const svg = document.querySelector('#depths svg');
+  svg.scrollIntoView({block: 'center'});
+  const veil = getComputedStyle(svg.querySelector('.veil'));
+  return [...svg.querySelectorAll('.share')].map((text) => {
+    const box = text.getBoundingClientRect();
+    const at = document.elementsFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    const after = text.classList.contains('after');
+    let bar = read(getComputedStyle(at.find((e) => e.matches('.part'))).fill);
+    if (after) bar = read(veil.fill).map((v, i) => veil.opacity * v + (1 - veil.opacity) * bar[i]);
+    const [a, b] = [light(read(getComputedStyle(text).fill)), light(bar)].sort((x, y) => y - x);
+    return [after, (a + 0.05) / (b + 0.05)];
+  });
+}"""
 
 
 @pytest.mark.parametrize("shape", SHAPES)

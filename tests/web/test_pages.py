@@ -27,7 +27,7 @@ def test_a_page_names_no_address(name):
     assert "<!-- include" not in html
 
 
-@pytest.mark.parametrize("name", ["explorer/explorer.html", "report/report.html"])
+@pytest.mark.parametrize("name", ["explorer/explorer.html", "report/report.html", "api/api.html"])
 def test_a_page_has_landmarks_a_language_and_no_inline_handler(name):
     html = render_page(name, comparison())
     for part in ('<html lang="en">', "<main", "<header", "<h1", '<meta name="viewport"', "<title>", "<noscript>"):

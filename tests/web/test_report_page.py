@@ -1,8 +1,11 @@
 """The report of elbert compare, opened from disk."""
 
+import shlex
+
 import pytest
 from comparison_data import NASTY, comparison
 
+from browser import wait_until
 from elbert.exits.encoding import policy_table
 from elbert.web import render_page
 
@@ -72,6 +75,38 @@ def test_the_chart_is_reached_by_keyboard_and_shown_as_a_table(report):
     oracle.focus()
     shown.keyboard.press("Enter")
     assert oracle.get_attribute("aria-pressed") == "true"
+
+
+def test_it_ends_with_a_recommendation_and_its_command(report, monkeypatch):
+    from elbert.cli.main import parser
+
+    held_out = comparison()["honest"] | {"full": 0.88}
+    cases = [
+        ({"honest": held_out}, "window(entropy=0.1, size=4)", "0.5 points below full depth"),
+        ({"honest": held_out | {"full": 0.95}}, None, "Keep full"),
+        ({"honest": {"rows": []}}, "window(entropy=0.1, size=4)", "chosen on the same texts"),
+    ]
+    for changes, policy, words in cases:
+        shown = report(comparison() | changes | {"model_path": "it's/mine"})
+        assert words in shown.inner_text("#next")
+        [command] = shown.locator("#next code").all_inner_texts()[-1:]
+        words = shlex.split(command)
+        arguments = parser().parse_args(words[1:])
+        assert arguments.model == "it's/mine"
+        assert words[1] == ("train" if policy is None else "calibrate")
+        assert policy is None or arguments.policies == [policy]
+
+
+def test_a_point_of_the_chart_gives_its_policy_and_command(report):
+    shown = report(comparison() | {"model_path": None}, permissions=["clipboard-read", "clipboard-write"])
+    shown.focus("#curve svg[role=img]")
+    shown.keyboard.press("ArrowRight")
+    shown.keyboard.press("Enter")
+    assert "window(entropy=0.5, size=2): accuracy 84.00 %, mean depth 1.60." in shown.inner_text("#chosen")
+    shown.click("text=Copy the policy")
+    wait_until(shown, "document.querySelector('#chosen [role=status]').textContent === 'Copied.'")
+    assert shown.evaluate("navigator.clipboard.readText()") == "window(entropy=0.5, size=2)"
+    assert "--output my-model" in shown.inner_text("#chosen pre")
 
 
 def test_dials_are_shown_on_demand(report):

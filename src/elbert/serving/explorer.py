@@ -41,7 +41,7 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
             name: {
                 "policy": str(point.policy),
                 "measured": dict(point.measured),
-                "certified": point.certificate is not None,
+                "certificate": None if point.certificate is None else point.certificate.to_dict(),
             }
             for name, point in bundle.points.items()
         },

@@ -1,14 +1,11 @@
-"""Pages: the explorer, and the documentation of the routes; each may run its own scripts only."""
+"""Pages: the explorer, and the routes of the server; each may run its own scripts only."""
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
-from html import escape
-from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -22,7 +19,6 @@ from elbert.serving.http.errors import ApiError
 from elbert.web import render_page
 
 JSON = "application/json"
-TEMPLATE, ROUTES = "docs.html", "<!-- routes -->"
 
 
 class PageHandlers:
@@ -35,11 +31,11 @@ class PageHandlers:
         self._model = msgspec.json.encode(describe_model(classifier) | {"evaluation": evaluation is not None})
         self._evaluation = None if evaluation is None else msgspec.json.encode(describe_evaluation(evaluation))
         self._document = msgspec.json.encode(document)
-        self._docs = Page(render_docs(document))
-        # A regression has no exits to explore.
-        is_regression = classifier.bundle.config.problem == "regression"
+        self._docs = Page(render_page("api/api.html", document))
+        # The explorer draws probabilities.
+        has_explorer = classifier.bundle.config.task.content == "probabilities"
         self._explorer = (
-            self._docs if is_regression else Page(render_page("explorer/explorer.html", table=policy_table()))
+            Page(render_page("explorer/explorer.html", table=policy_table())) if has_explorer else self._docs
         )
 
     async def explorer(self, request: Request) -> Response:
@@ -63,42 +59,6 @@ class PageHandlers:
         if self._evaluation is None:
             raise ApiError("NotFound", "no labelled texts are loaded; start with elbert explore --data FILE")
         return Response(self._evaluation, media_type=JSON)
-
-
-def render_docs(document: Mapping[str, Any]) -> str:
-    """Render the documentation of all routes from the OpenAPI document."""
-    template = files("elbert.serving.http").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    routes = [
-        _render_route(path, method, operation, document)
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
-    ]
-    about = "".join(f"<p>{escape(part)}</p>" for part in document["info"]["description"].split("\n\n"))
-    return template.replace(ROUTES, about + "".join(routes), 1)
-
-
-def _render_route(path: str, method: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    rows = [_render_status(status, response, document) for status, response in sorted(operation["responses"].items())]
-    requests = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("examples", {})
-    shown = "".join(_render_example(path, name, example["value"]) for name, example in requests.items())
-    return (
-        f'<section><h2><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code></h2>'
-        f"<p>{escape(operation['summary'])}.</p>{shown}"
-        f"<details><summary>Answers</summary><table>{''.join(rows)}</table></details></section>"
-    )
-
-
-def _render_status(status: str, response: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    name = response.get("$ref", "").rsplit("/", 1)[-1]
-    description = (document["components"]["responses"][name] if name else response)["description"]
-    return f"<tr><th>{escape(status)}</th><td>{escape(description)}</td></tr>"
-
-
-def _render_example(path: str, name: str, value: Any) -> str:
-    body = json.dumps(value, ensure_ascii=False)
-    # In single quotes, as a shell takes it; HOST and PORT are those in the reader's address bar.
-    line = f"curl http://HOST:PORT{path} -H 'content-type: {JSON}' -d '{body}'"
-    return f"<figure><figcaption>{escape(name.replace('_', ' '))}</figcaption><pre>{escape(line)}</pre></figure>"
 
 
 NONE = "'none'"

@@ -45,9 +45,9 @@ export function addTableHead(table, names, numeric) {
   return table.lastChild;
 }
 
-/* The mark of a series: shapes differ, so that colour is not the only difference. */
-export function createMark(x, y, index, size) {
-  const kind = `m${index + 1}`;
+/* The mark of a series in its colour, 1 to 8: shapes differ, so that colour is not the only difference. */
+export function createMark(x, y, index, size, color) {
+  const kind = `mark c${color}`;
   if (index === 1) return s("rect", { x: x - size, y: y - size, width: 2 * size, height: 2 * size, class: kind });
   const points =
     index === 2

@@ -9,7 +9,7 @@ import {
   formatNumber,
   redrawOnResize,
 } from "./drawing.js";
-import { createExplanationChart, DASHES, findTrack } from "./explanation_chart.js";
+import { assignNamedColors, createExplanationChart, DASHES, findTrack } from "./explanation_chart.js";
 
 const explanation = readData();
 const track = findTrack(explanation);
@@ -22,6 +22,9 @@ let playing = null;
 function formatAnswer(step) {
   return multi ? step.answer.join(", ") || "no label" : step.label;
 }
+
+/* The probability of the answer; several labels have no common one. */
+const formatScore = (step) => (multi ? "" : formatNumber(step.score, 3));
 
 function describeDepth(depth) {
   const step = explanation.steps[depth - 1];
@@ -90,8 +93,12 @@ function writeText() {
   const label = explanation.truth === null ? "" : ` Label: ${explanation.truth.join(", ") || "none"}.`;
   const cut = explanation.truncated ? " The text was cut to fit." : "";
   const answer = explanation.steps[explanation.depth - 1];
+  const best = explanation.labels.length === 1 ? 8 : assignNamedColors(explanation)(answer.label);
+  byId("answer").textContent = formatAnswer(answer);
+  byId("answer").className = `c${best}`;
+  byId("answer-score").textContent = formatScore(answer);
   byId("policy").textContent =
-    `Answer: ${formatAnswer(answer)} (${formatNumber(answer.score, 3)}). Policy ${point}${explanation.short}. Model ${explanation.model} in ${explanation.dtype}. ${explanation.tokens.length} tokens.${label}${cut}`;
+    `Policy ${point}${explanation.short}. Model ${explanation.model} in ${explanation.dtype}. ${explanation.tokens.length} tokens.${label}${cut}`;
   explanation.words.forEach((word, i) => {
     const before = explanation.words[i - 1];
     if (before && !word.glued) byId("words").append(" ");
@@ -102,12 +109,13 @@ function writeText() {
 }
 
 function writeLegend() {
+  const color = assignNamedColors(explanation);
   explanation.shown.forEach((name, i) => {
     const sample = s(
       "svg",
       { width: 28, height: 12 },
-      s("line", { x1: 0, y1: 6, x2: 28, y2: 6, class: `line s${i + 1}`, "stroke-dasharray": DASHES[i] }),
-      createMark(14, 6, i, 3.2),
+      s("line", { x1: 0, y1: 6, x2: 28, y2: 6, class: `line stroked c${color(name)}`, "stroke-dasharray": DASHES[i] }),
+      createMark(14, 6, i, 3.2, color(name)),
     );
     byId("legend").append(h("li", null, sample, name));
   });

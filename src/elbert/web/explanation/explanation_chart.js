@@ -1,19 +1,27 @@
 /* The chart of one text: its probabilities, the signal against its threshold, and the depths that a rule covers. */
 import { byId, s } from "../shared/dom.js";
+import { assignColors } from "../shared/label_colors.js";
 import { createBox, createLine, createMark, createText } from "./drawing.js";
 
 export const DASHES = ["", "6 4", "8 3 2 3", "2 3"];
 const [PROBABILITY, SIGNAL, GAP] = [190, 80, 30]; // heights of the lanes, and the space between them
-const [LEFT, RIGHT, TOP] = [38, 34, 20]; // margins
+const [LEFT, RIGHT, TOP] = [38, 34, 48]; // margins
 /* The rule over several depths that the page draws, or null. */
 export function findTrack(explanation) {
   return explanation.watched === null ? null : explanation.rules[explanation.watched];
+}
+
+/* The colour of a label by name, as on the other pages. */
+export function assignNamedColors({ labels, steps }) {
+  const color = assignColors({ labels, steps: steps.map((step) => labels.map((name) => step.scores[name])) });
+  return (name) => color(labels.indexOf(name));
 }
 
 /* Returns {draw(width), highlight(depth), findDepth(x)}; x is in pixels from the left edge. */
 export function createExplanationChart(holder, explanation) {
   const track = findTrack(explanation);
   const named = explanation.shown;
+  const color = assignNamedColors(explanation);
   let chosen = explanation.depth;
   let place = null; // the scales of the drawn chart
 
@@ -33,13 +41,13 @@ export function createExplanationChart(holder, explanation) {
     drawProbabilities(root, width);
     drawSignal(root, width);
     if (track) drawWindow(root);
-    root.append(createLine(x(explanation.depth), TOP, x(explanation.depth), bottom, "exit"));
-    const late = x(explanation.depth) + 8 * (explanation.reason.length + 6) > width;
+    root.append(createLine(x(explanation.depth), TOP - 4, x(explanation.depth), bottom, "exit"));
+    const name = `exit at ${explanation.depth}: ${explanation.reason}`;
+    const long = name.length * 6.6 + 18;
+    const from = Math.min(Math.max(x(explanation.depth) - long / 2, 0), width - long);
     root.append(
-      createText(x(explanation.depth) + (late ? -5 : 5), 13, `exit: ${explanation.reason}`, {
-        class: "exit",
-        "text-anchor": late ? "end" : "start",
-      }),
+      s("rect", { x: from, y: 2, width: long, height: 22, rx: 11, class: "flag" }),
+      createText(from + long / 2, 17, name, { class: "flag-text", "text-anchor": "middle" }),
     );
     const every = Math.ceil(22 / column);
     for (let depth = 1; depth <= explanation.depths; depth += 1) {
@@ -70,8 +78,10 @@ export function createExplanationChart(holder, explanation) {
       root.append(s("polyline", { points: path(name), class: "other" }));
     }
     named.forEach((name, i) => {
-      root.append(s("polyline", { points: path(name), class: `line s${i + 1}`, "stroke-dasharray": DASHES[i] }));
-      for (const step of explanation.steps) root.append(createMark(place.x(step.depth), y(step.scores[name]), i, 3.2));
+      const kind = `line stroked c${color(name)}`;
+      root.append(s("polyline", { points: path(name), class: kind, "stroke-dasharray": DASHES[i] }));
+      for (const step of explanation.steps)
+        root.append(createMark(place.x(step.depth), y(step.scores[name]), i, 3.2, color(name)));
     });
     place.probability = y;
   }
@@ -87,6 +97,11 @@ export function createExplanationChart(holder, explanation) {
         createBox(place.x(i + 1) - place.column * 0.33, y(value), place.column * 0.66, y(0) - y(value), "bar"),
       );
     });
+    for (const value of [0, top]) {
+      root.append(
+        createText(LEFT - 6, y(value) + 4, Number(value.toPrecision(2)), { "text-anchor": "end", class: "small" }),
+      );
+    }
     if (threshold !== null && threshold <= top) {
       root.append(createLine(LEFT, y(threshold), width - RIGHT, y(threshold), "threshold"));
       root.append(createText(width - RIGHT + 4, y(threshold) + 4, threshold, { class: "threshold" }));

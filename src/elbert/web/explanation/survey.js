@@ -142,10 +142,10 @@ function drawLengths(width) {
   const middles = survey.lengths.map((b) => [x((b.shortest + b.longest) / 2), b]);
   for (const [at, b] of middles) root.append(createBox(at - 3, y(b.high), 6, y(b.low) - y(b.high), "bar faint"));
   root.append(
-    s("polyline", { points: middles.map(([at, b]) => `${at},${y(b.mean_depth)}`).join(" "), class: "line s1" }),
+    s("polyline", { points: middles.map(([at, b]) => `${at},${y(b.mean_depth)}`).join(" "), class: "line stroked c1" }),
   );
   for (const [at, b] of middles) {
-    const dot = createMark(at, y(b.mean_depth), 0, 4);
+    const dot = createMark(at, y(b.mean_depth), 0, 4, 1);
     dot.append(
       s(
         "title",
@@ -212,7 +212,7 @@ function writeConfusion() {
     const row = h("tr", null, h("th", { scope: "row" }, survey.labels[truth]));
     counts.forEach((n, answer) => {
       const node = createCell(n.toLocaleString("en"), "number");
-      node.style.background = `color-mix(in srgb, var(${answer === truth ? "--c1" : "--c2"}) ${Math.round((55 * n) / Math.max(1, total))}%, transparent)`;
+      node.style.background = `color-mix(in srgb, var(${answer === truth ? "--right" : "--wrong"}) ${Math.round((55 * n) / Math.max(1, total))}%, transparent)`;
       row.append(node);
     });
     body.append(row);
@@ -231,7 +231,7 @@ function createSparkline(path, depth) {
     { width, height: 24, "aria-hidden": "true" },
     createLine(0, y(0.5), width, y(0.5), "rail"),
     createLine(at, 1, at, 23, "exit"),
-    s("polyline", { points, class: "line s1" }),
+    s("polyline", { points, class: "line stroked c1" }),
   );
 }
 

@@ -8,33 +8,10 @@ import { countCovered, describeReason, describeState, findGauge, nameRule } from
 import { findTopClass } from "../policy/signals.js";
 import { SIGNALS } from "../policy/table.js";
 import { createTable, h, s } from "../shared/dom.js";
+import { assignColors, OTHER, selectLabels } from "../shared/label_colors.js";
 
-const MOST_CLASSES = 6; // the rest are drawn as one
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const capitalize = (word) => word[0].toUpperCase() + word.slice(1);
-
-/* The classes with a colour of their own, in order of index, and whether there are others. */
-function selectClasses(view) {
-  const peak = view.labels.map((_, c) => Math.max(...view.steps.map((step) => step[c])));
-  const order = [...peak.keys()].sort((a, b) => peak[b] - peak[a]);
-  const shown = order.slice(0, view.labels.length <= MOST_CLASSES + 1 ? view.labels.length : MOST_CLASSES);
-  return { shown: shown.sort((a, b) => a - b), others: shown.length < view.labels.length };
-}
-
-const OTHER = 8;
-
-/**
- * The colour of every class in a view; of two classes, the two that are far apart for every eye.
- * @param {{labels: string[], steps: Step[]}} view
- * @returns {(index: number) => number}
- */
-export function assignColors(view) {
-  const { shown } = selectClasses(view);
-  return (index) => {
-    if (view.labels.length === 2) return [2, 1][index] ?? OTHER;
-    return shown.includes(index) ? shown.indexOf(index) + 1 : OTHER;
-  };
-}
 
 /**
  * @param {HTMLElement} holder
@@ -43,10 +20,11 @@ export function assignColors(view) {
 export function mountDepthChart(holder) {
   const legend = h("p", { class: "legend" });
   const stage = h("div", { class: "stage" });
+  const bars = h("p", { class: "legend" });
   const stages = h("p", { class: "stages" });
   const readout = h("p", { class: "readout", "aria-live": "polite" });
   const table = h("details", { class: "as-table" });
-  holder.replaceChildren(h("figure", { class: "chart depths" }, legend, stage, stages, readout, table));
+  holder.replaceChildren(h("figure", { class: "chart depths" }, legend, stage, bars, stages, readout, table));
   let view = null;
   let cursor = null;
   let parts = null;
@@ -72,13 +50,14 @@ export function mountDepthChart(holder) {
     parts.settle(before);
     if (focused) parts.svg.focus({ preventScroll: true });
     listen(parts);
-    const { shown, others } = selectClasses(view);
+    const { shown, others } = selectLabels(view);
     const names = shown.map((c) => [view.labels[c], assignColors(view)(c)]);
     legend.replaceChildren(
       ...[...names, ...(others ? [["others", OTHER]] : [])].map(([name, n]) =>
         h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
       ),
     );
+    bars.replaceChildren(...nameBars(view));
     point(cursor, false);
     stages.textContent = describeRules(view);
     fillTable();
@@ -112,7 +91,7 @@ export function mountDepthChart(holder) {
     const columns = [
       { head: "Depth", number: true, cell: ({ depth }) => depth },
       { head: "Answer", cell: ({ step }) => findAnswer(step, view.labels, view.multiLabel).name },
-      ...selectClasses(view).shown.map((c) => ({
+      ...selectLabels(view).shown.map((c) => ({
         head: view.labels[c],
         number: true,
         cell: ({ step }) => step[c].toFixed(3),
@@ -176,6 +155,19 @@ function describeDepth(view, depth) {
   return `Depth ${depth}: ${parts.join(", ")}. ${exit}`.trim();
 }
 
+/* What the bars of a rule mean, as a legend. */
+function nameBars(view) {
+  const track = findTrack(view);
+  if (!track || countCovered(track) > view.steps.length) return [];
+  return [
+    ["holds", `rule ${track.reason} holds`],
+    ["breaks", "it does not"],
+    ["gap", "the depth that breaks it"],
+  ].map(([kind, name]) =>
+    h("span", { class: "chip" }, h("span", { class: `dot bar-${kind}`, "aria-hidden": "true" }), name),
+  );
+}
+
 /* The whole drawing for one width. */
 function picture(view, width, before) {
   const depths = view.steps.length;
@@ -206,11 +198,13 @@ function picture(view, width, before) {
     return column;
   });
 
-  const laneNames = []; // drawn last: they stay readable over the veil
+  const over = []; // texts, drawn last: they stay readable over the veil
   let y = 34;
+  const parts = [[24, y - 1]]; // of the exit line, which leaves the names of the lanes free
   const lane = (name, height) => {
-    laneNames.push(s("text", { class: "lane-name", x: 0, y: y + 11 }, name));
+    over.push(s("text", { class: "lane-name", x: 0, y: y + 11 }, name));
     const top = y + 20;
+    parts.push([top - 4, top + height + 8]);
     y = top + height + 14;
     return top;
   };
@@ -218,7 +212,8 @@ function picture(view, width, before) {
   // Probabilities.
   const shareHigh = narrow ? 96 : 120;
   const shareTop = lane(view.multiLabel ? "Probability of every label" : "Probabilities at each depth", shareHigh);
-  (view.multiLabel ? labelLines : stacks)(svg, columns, view, { top: shareTop, high: shareHigh, left, middle, wide });
+  const place = { top: shareTop, high: shareHigh, left, middle, wide };
+  over.push(...(view.multiLabel ? labelLines : stacks)(svg, columns, view, place));
 
   // The signal against its threshold.
   const { signal, values, threshold, bound, op, below, sign } = readGauge(view);
@@ -319,17 +314,20 @@ function picture(view, width, before) {
   svg.append(...columns);
   for (let depth = 1; depth <= depths; depth++) {
     if (wide > 15 || depth === 1 || depth === depths || depth % Math.ceil(18 / wide) === 0) {
-      svg.append(s("text", { class: "tick", x: middle(depth), y: y + 6, "text-anchor": "middle" }, String(depth)));
+      over.push(s("text", { class: "tick", x: middle(depth), y: y + 6, "text-anchor": "middle" }, String(depth)));
     }
   }
-  const height = y + 14;
+  over.push(
+    s("text", { class: "tick", x: (left(1) + left(depths + 1)) / 2, y: y + 22, "text-anchor": "middle" }, "Depth"),
+  );
+  const height = y + 28;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
 
   // The exit.
   const edgeAt = left(view.exit.depth + 1);
   const unseen = depths - view.exit.depth;
-  const veil = s("rect", { class: "veil", x: 0, y: 34, width: width + 10, height: height - 34 });
-  const line = s("line", { class: "exit", x1: 0, x2: 0, y1: 24, y2: height - 16 });
+  const veil = s("rect", { class: "veil", x: 0, y: 34, width: width + 10, height: y - 42 });
+  const line = s("path", { class: "exit", d: parts.map(([from, to]) => `M0,${from}V${to}`).join("") });
   const text = `exit at ${view.exit.depth}: ${view.exit.reason}`;
   const long = text.length * 6.6 + 18;
   const shift = Math.min(Math.max(edgeAt - long / 2, 0), width - long) - edgeAt;
@@ -339,14 +337,14 @@ function picture(view, width, before) {
     s("rect", { x: shift, y: 2, width: long, height: 22, rx: 11 }),
     s("text", { x: shift + long / 2, y: 17, "text-anchor": "middle" }, text),
   );
-  const over = s("g", { class: `over${unseen ? "" : " full"}` }, veil, line, flag);
-  over.style.setProperty("--i", view.exit.depth);
+  const exit = s("g", { class: `over${unseen ? "" : " full"}` }, veil, line, flag);
+  exit.style.setProperty("--i", view.exit.depth);
   svg.style.setProperty("--depths", depths);
-  const pointer = s("rect", { class: "pointer", y: 30, width: wide, height: height - 44, rx: 3, visibility: "hidden" });
-  svg.append(pointer, over, ...laneNames);
+  const pointer = s("rect", { class: "pointer", y: 30, width: wide, height: y - 38, rx: 3, visibility: "hidden" });
+  svg.append(pointer, exit, ...over);
 
-  const place = (x) => over.style.setProperty("transform", `translateX(${x}px)`);
-  place(before?.depths === depths && before.width === width ? before.edgeAt : edgeAt);
+  const move = (x) => exit.style.setProperty("transform", `translateX(${x}px)`);
+  move(before?.depths === depths && before.width === width ? before.edgeAt : edgeAt);
   return {
     svg,
     width,
@@ -354,8 +352,8 @@ function picture(view, width, before) {
     edgeAt,
     settle: (old) => {
       if (!old) return;
-      over.getBoundingClientRect(); // forces a layout, so that the transition starts at the old place
-      place(edgeAt);
+      exit.getBoundingClientRect(); // forces a layout, so that the transition starts at the old place
+      move(edgeAt);
     },
     point(depth) {
       pointer.setAttribute("visibility", depth ? "visible" : "hidden");
@@ -371,11 +369,13 @@ function picture(view, width, before) {
 
 function nameWindows(reason, size, depths) {
   if (size > depths) return `Answers (${reason} needs ${size} depths)`;
-  return `Answers, and every ${size} depths: green holds`;
+  return `Answers, and the rule over ${size} depths`;
 }
 
+/* Bars of probabilities; returns the texts on them. */
 function stacks(svg, columns, view, { top, high, left, wide }) {
-  const { shown, others } = selectClasses(view);
+  const texts = [];
+  const { shown, others } = selectLabels(view);
   const color = assignColors(view);
   view.steps.forEach((step, m) => {
     const parts = shown.map((c) => [step[c], color(c)]);
@@ -397,13 +397,11 @@ function stacks(svg, columns, view, { top, high, left, wide }) {
         }),
       );
       if (shown[i] === best && wide > 34 && tall > 18) {
-        bar.append(
-          s(
-            "text",
-            { class: "share", x: left(m + 1) + wide / 2, y: from + tall / 2 + 4, "text-anchor": "middle" },
-            formatShare(p).replace(" %", ""),
-          ),
-        );
+        const at = { x: left(m + 1) + wide / 2, y: from + tall / 2 + 4, "text-anchor": "middle" };
+        const kind = m + 1 > view.exit.depth ? "share after" : "share";
+        const text = s("text", { class: kind, ...at }, formatShare(p).replace(" %", ""));
+        text.style.setProperty("--i", Math.min(m, view.exit.depth));
+        texts.push(text);
       }
       columns[m].append(bar);
     });
@@ -418,13 +416,15 @@ function stacks(svg, columns, view, { top, high, left, wide }) {
   ]) {
     svg.append(s("text", { class: "tick", x: left(1) - 6, y, "text-anchor": "end" }, value));
   }
+  return texts;
 }
 
+/* Lines of probabilities, one a label; no texts on them. */
 function labelLines(svg, columns, view, { top, high, left, middle }) {
   const y = (p) => top + high * (1 - p);
   svg.append(s("line", { class: "half", x1: left(1), x2: left(view.steps.length + 1), y1: y(0.5), y2: y(0.5) }));
   const color = assignColors(view);
-  for (const c of selectClasses(view).shown) {
+  for (const c of selectLabels(view).shown) {
     const points = view.steps.map((step, m) => `${middle(m + 1).toFixed(1)},${y(step[c]).toFixed(1)}`);
     svg.append(s("g", { class: `c${color(c)}` }, s("polyline", { class: "curve", points: points.join(" ") })));
     view.steps.forEach((step, m) => {
@@ -440,4 +440,5 @@ function labelLines(svg, columns, view, { top, high, left, middle }) {
   ]) {
     svg.append(s("text", { class: "tick", x: left(1) - 6, y: at, "text-anchor": "end" }, value));
   }
+  return [];
 }

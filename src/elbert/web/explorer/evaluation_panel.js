@@ -6,16 +6,12 @@ import { printPolicy } from "../policy/specs.js";
 import { TABLE } from "../policy/table.js";
 import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
 import { byId, formatCount, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+import { mountHardTexts } from "./hard_texts.js";
+import { mountSideBySide } from "./side_by_side.js";
 
-const PAGE = 12;
-const KINDS = {
-  late: ["Settle late", "Texts whose answer keeps changing longest, latest first."],
-  wrong: ["Wrong", "Texts that the last depth gets wrong, most confident first."],
-  overthought: ["Overthought", "Right at an earlier depth, wrong at the last: the later depths lose the right answer."],
-};
-
-/* table: the evaluation; pick(index) when a text is chosen. Returns {show(policy) → score, fronts, sweep(done), text(index), some() → indices}. */
-export function mountEvaluation(table, pick) {
+/* table: the evaluation; points: operating points by name, as policies; pick(index) when a text is chosen. Returns
+   {show(policy) → score, fronts, sweep(done), text(index), some() → indices}. */
+export function mountEvaluation(table, points, pick) {
   const prepared = prepareEvaluation(table);
   const fronts = [];
   const n = table.texts.length;
@@ -24,7 +20,7 @@ export function mountEvaluation(table, pick) {
   let histogram = null;
   byId("evaluation").hidden = false;
   byId("evaluation-about").textContent =
-    `${formatPlural(n, "text")}${table.of > n ? ` a random sample of ${formatCount(table.of)}` : ""}${
+    `${formatPlural(n, "text")}${table.of > n ? `, a random sample of ${formatCount(table.of)}` : ""}${
       table.name ? ` of ${table.name}` : ""
     }. Dials chosen on these texts look better here than on new texts.`;
 
@@ -113,8 +109,8 @@ export function mountEvaluation(table, pick) {
   }
 
   const stacks = (found) => [
-    { name: "right", color: 8, values: found.rightAt },
-    { name: "wrong", color: "-bad", values: found.wrongAt },
+    { name: "right", color: "-right", values: found.rightAt },
+    { name: "wrong", color: "-wrong", values: found.wrongAt },
   ];
 
   function show(next) {
@@ -122,6 +118,8 @@ export function mountEvaluation(table, pick) {
     const found = score();
     tiles(found);
     draw(found);
+    hard.setPolicy(policy);
+    sideBySide.show(policy, found);
     return found;
   }
 
@@ -139,11 +137,11 @@ export function mountEvaluation(table, pick) {
     setTimeout(next, 30);
   }
 
-  hardTexts(table, prepared, pick);
+  const hard = mountHardTexts(table, prepared, pick);
+  const sideBySide = mountSideBySide(table, prepared, points, { differ: hard.setDifferent, open: hard.showDifferent });
   return { show, fronts, sweep, text: (i) => view(table, i), some: () => listHardTexts(prepared, "late").slice(0, 4) };
 }
 
-const spoken = (text) => (Array.isArray(text) ? text.join(" / ") : text);
 function view(table, i) {
   const text = table.texts[i];
   const [first, second] = Array.isArray(text) ? text : [text, ""];
@@ -154,80 +152,4 @@ function view(table, i) {
     entropy: table.entropy?.[i],
     truth: table.label[i],
   };
-}
-
-function hardTexts(table, prepared, pick) {
-  const name = (answer) =>
-    table.multi_label
-      ? [...answer]
-          .map((bit, c) => (bit === "1" ? table.labels[c] : null))
-          .filter(Boolean)
-          .join(", ") || "no label"
-      : table.labels[answer];
-  const lists = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, listHardTexts(prepared, kind)]));
-  let kind = "late";
-  let shown = PAGE;
-
-  const buttons = Object.entries(KINDS).map(([key, [title]]) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "button small",
-        "data-kind": key,
-        onclick: () => choose(key),
-      },
-      title,
-      h("span", { class: "muted" }, ` ${formatCount(lists[key].length)}`),
-    ),
-  );
-  byId("hard-kinds").replaceChildren(...buttons);
-  byId("hard-more").addEventListener("click", () => {
-    const before = shown;
-    shown += PAGE;
-    fill();
-    byId("hard").children[before]?.querySelector("button").focus();
-  });
-
-  function choose(key) {
-    kind = key;
-    shown = PAGE;
-    fill();
-  }
-
-  function fill() {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
-    byId("hard-about").textContent = lists[kind].length ? KINDS[kind][1] : "None.";
-    byId("hard").replaceChildren(...lists[kind].slice(0, shown).map(item));
-    byId("hard-more").hidden = lists[kind].length <= shown;
-  }
-
-  function item(i) {
-    const found = prepared.texts[i];
-    const strip = h(
-      "span",
-      { class: "strip", "aria-hidden": "true" },
-      found.right.map((right) => h("span", { class: right ? "hit" : "miss" })),
-    );
-    const last = found.answers.at(-1);
-    const truth = table.multi_label ? table.label[i].map((bit) => (bit ? 1 : 0)).join("") : table.label[i];
-    const verdict = found.right.at(-1) ? `${name(last)}, right` : `${name(last)} instead of ${name(truth)}`;
-    return h(
-      "li",
-      {},
-      h(
-        "button",
-        { type: "button", class: "hard-text", onclick: () => pick(i) },
-        h("span", { class: "quote" }, spoken(table.texts[i])),
-        h(
-          "span",
-          { class: "facts" },
-          strip,
-          h("span", { class: "muted" }, `${verdict}; settled at depth ${found.settled}`),
-        ),
-      ),
-    );
-  }
-
-  fill();
 }

@@ -1,4 +1,4 @@
-/* The explorer: one text and one policy. The trace is fetched once; every policy then runs in this page. */
+/* The explorer: one text and one policy. The trace of a text is requested once; every policy then runs in this page. */
 
 import { findAnswer, formatShare } from "../policy/answers.js";
 import { listExamples } from "../policy/families.js";
@@ -6,10 +6,13 @@ import { findExit, listRules } from "../policy/rules.js";
 import { describeReason } from "../policy/sentences.js";
 import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
+import { mountKeyForm } from "../shared/api_requests.js";
+import { createCopyButton } from "../shared/clipboard.js";
 import { byId, debounce, formatFactor, formatPlural, h } from "../shared/dom.js";
-import { assignColors, mountDepthChart } from "./depth_chart.js";
+import { assignColors } from "../shared/label_colors.js";
+import { mountDepthChart } from "./depth_chart.js";
 import { mountEvaluation } from "./evaluation_panel.js";
-import { mountPolicyForm } from "./policy_form.js";
+import { chooseStart, mountPolicyForm } from "./policy_form.js";
 import { matchRivals, mountRivals } from "./rivals_table.js";
 import { fetchEvaluation, fetchModel, fetchTrace } from "./trace_source.js";
 
@@ -61,17 +64,35 @@ async function start() {
     byId("beside").textContent = beside.join(" ");
     for (const id of ["verdict", "down"]) byId(id).hidden = false;
     byId("start").hidden = true;
+    markStale();
     announce(
       `${answer.name} ${byId("answer-score").textContent}, ${byId("where").textContent}: ${byId("why").textContent}. ${byId("saved").textContent}. ${byId("beside").textContent}`,
     );
   }
+
+  /* A verdict is of one text: while another is typed it says so, and a request that fails leaves none. */
+  function markStale() {
+    const isStale = state.text !== null && (byId("text").value !== state.text.text || readPair() !== state.text.pair);
+    byId("stale").hidden = !isStale;
+    byId("verdict").classList.toggle("outdated", isStale);
+  }
+
+  function clear() {
+    state.text = null;
+    for (const id of ["verdict", "down", "rivals"]) byId(id).hidden = true;
+    byId("start").hidden = false;
+    announce("");
+    remember();
+  }
+
+  const readPair = () => (byId("pair-row").hidden ? "" : byId("pair").value);
 
   const truthName = (truth, labels) =>
     Array.isArray(truth) ? labels.filter((_, c) => truth[c]).join(", ") || "no label" : labels[truth];
 
   function show(fresh) {
     let specs = listExamples(state.about.depths);
-    let how = "Common dials, same trace. Choose a policy to use it.";
+    let how = "Other policies with common dials, on this text. Choose one to use it.";
     if (state.evaluation) {
       const score = state.evaluation.show(state.policy);
       if (state.evaluation.fronts.length > 1) {
@@ -113,8 +134,10 @@ async function start() {
   }
 
   async function classify() {
-    const [text, pair] = [byId("text").value, byId("pair").value];
+    const [text, pair] = [byId("text").value, readPair()];
     if (!text.trim()) {
+      state.request++;
+      clear();
       showError("Type a text first.");
       byId("text").focus();
       return;
@@ -127,7 +150,10 @@ async function start() {
       const found = await fetchTrace(text, pair);
       if (number === state.request) load({ ...found, text, pair });
     } catch (error) {
-      if (number === state.request) showError(`Error: ${error.message}`);
+      if (number !== state.request) return;
+      clear();
+      showError(`Error: ${error.message}`);
+      if (error.status === 401) keyForm.request();
     } finally {
       byId("classify").disabled = false;
       byId("ask").removeAttribute("aria-busy");
@@ -199,28 +225,25 @@ async function start() {
     classify();
   }
 
-  async function copyLink() {
-    const note = byId("link-done");
-    try {
-      await navigator.clipboard.writeText(location.href);
-      note.textContent = "Copied.";
-    } catch {
-      note.textContent = "The address of this page is the link.";
-    }
-    setTimeout(() => {
-      note.textContent = "";
-    }, 3000);
-  }
-
   // ---------------------------------------------------------------- start
 
-  try {
-    state.about = await fetchModel();
-  } catch (error) {
-    showError(`No model: ${error.message}`);
-    return;
+  const waiting = { resolve: () => {} }; // for a key
+  const keyForm = mountKeyForm(() => waiting.resolve());
+  while (!state.about) {
+    try {
+      state.about = await fetchModel();
+      showError("");
+    } catch (error) {
+      if (error.status !== 401) return showError(`No model: ${error.message}`);
+      keyForm.request();
+      await new Promise((resolve) => {
+        waiting.resolve = () => resolve(null);
+      });
+    }
   }
   const { about } = state;
+  for (const id of ["policy", "start"]) byId(id).hidden = false;
+  byId("classify").disabled = false;
   byId("model").textContent =
     `${about.model}, ${formatPlural(about.depths, "depth")}, ${about.labels.slice(0, 4).join(" / ")}${about.labels.length > 4 ? " / …" : ""}`;
   byId("version").textContent = about.version ? `elbert ${about.version}.` : "";
@@ -236,6 +259,7 @@ async function start() {
     classify();
   });
   for (const id of ["text", "pair"]) {
+    byId(id).addEventListener("input", markStale);
     byId(id).addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -244,19 +268,23 @@ async function start() {
   }
   byId("pair-toggle").addEventListener("click", () => {
     showPair(byId("pair-row").hidden);
+    markStale();
     if (!byId("pair-row").hidden) byId("pair").focus();
   });
   byId("again").addEventListener("click", () => picture.again());
-  byId("link").addEventListener("click", copyLink);
+  byId("copies").replaceChildren(
+    createCopyButton("Copy the spec", () => byId("spec").value),
+    createCopyButton("Copy a link to this", () => location.href),
+  );
   byId("evaluation").addEventListener("use", (event) => dials.write(event.detail));
   addEventListener("hashchange", recall);
 
-  dials.write(about.default);
+  dials.write(chooseStart(about));
   examples();
   recall();
   const table = await fetchEvaluation();
   if (!table) return;
-  state.evaluation = mountEvaluation(table, loadHard);
+  state.evaluation = mountEvaluation(table, dials.points, loadHard);
   examples();
   show(false);
   state.evaluation.sweep(() => show(false));

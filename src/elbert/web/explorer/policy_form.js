@@ -5,9 +5,41 @@ import { listDials, listMembers, setDials, startPolicy } from "../policy/members
 import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
 import { POLICIES, TABLE } from "../policy/table.js";
 import { createChoiceRow, createNumberRow } from "../shared/dial_rows.js";
-import { byId, h } from "../shared/dom.js";
+import { byId, formatCount, formatPercent, h } from "../shared/dom.js";
 
 const SEVERAL = "several";
+const LOSSES = {
+  "harmful-flip": "are answered wrong by it and right by the last depth",
+  inconsistency: "get another answer from it than from the last depth",
+};
+
+/* The policy that the page opens with: the model's own; if that is full depth, one that exits, so that there is
+   something to see. */
+export function chooseStart(about) {
+  const { full, ours } = TABLE.roles;
+  const isEarly = (spec) => spec !== full;
+  const points = Object.values(about.points).map((point) => point.policy);
+  const example = parsePolicy(listExamples(about.depths).find((spec) => parsePolicy(spec)[0].name === ours) ?? full);
+  const sizes = listDials(example).filter(({ dial }) => dial.type === "int");
+  const fitted = setDials(
+    example,
+    Object.fromEntries(sizes.map(({ id, value }) => [id, Math.min(Number(value), about.depths)])),
+  );
+  return [about.default, ...points].find(isEarly) ?? printPolicy(fitted);
+}
+
+/* What is known of an operating point, in words. */
+function describePoint(point) {
+  const [accuracy, full] = ["accuracy", "accuracy_full"].map((name) => find(point.measured, name));
+  const measured = accuracy
+    ? `Measured: accuracy ${formatPercent(accuracy)} %${full ? `, ${formatPercent(full)} % at full depth` : ""}. `
+    : "";
+  if (!point.certificate) return `${measured}Not certified: nothing is promised for new texts.`;
+  const { risk, error, n, loss } = point.certificate;
+  const share = Number((100 * risk).toPrecision(3));
+  const confidence = Number((100 * (1 - error)).toPrecision(4));
+  return `${measured}Certified: with ${confidence} % confidence, at most ${share} % of texts like the ${formatCount(n)} of its calibration ${LOSSES[loss] ?? `have a loss (${loss})`}. It promises nothing for a single text, or for texts of another kind.`;
+}
 
 /* changed(policy) is called for every change that reads as a policy. */
 export function mountPolicyForm(about, changed) {
@@ -26,12 +58,12 @@ export function mountPolicyForm(about, changed) {
       {
         type: "button",
         class: "button small",
-        title: printPolicy(one),
+        title: `${printPolicy(one)}. ${about.points[name] ? describePoint(about.points[name]) : ""}`,
         onclick: () => set(one),
       },
       name,
       measured ? h("span", { class: "muted" }, ` ${measured.toFixed(1)}×`) : null,
-      about.points[name]?.certified ? h("span", { class: "certified" }, " certified") : null,
+      about.points[name]?.certificate ? h("span", { class: "certified" }, " certified") : null,
     );
     return { button, spec: printPolicy(one) };
   });
@@ -43,10 +75,13 @@ export function mountPolicyForm(about, changed) {
   );
   byId("kind").addEventListener("change", (event) => set(startPolicy(POLICIES.get(event.target.value), about.depths)));
   byId("spec").addEventListener("input", () => readSpec(byId("spec").value));
+  byId("spec").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault(); // a spec is one line, shown on as many as it needs
+  });
   const examples = listExamples(about.depths).map((spec) => parsePolicy(spec));
   const other = examples.find((one) => one[0].name !== examples[0][0].name);
   byId("spec-help").textContent =
-    `Any policy or union of policies, for example ${printPolicy([...examples[0], ...other])}.`;
+    `Any policy, or several with | between them: a text exits when one of them lets it, for example ${printPolicy([...examples[0], ...other])}.`;
 
   function setDial(id, value) {
     set(setDials(policy, { [id]: value }), document.activeElement);
@@ -66,6 +101,15 @@ export function mountPolicyForm(about, changed) {
   function showError(message) {
     byId("spec-error").textContent = message;
     byId("spec").setAttribute("aria-invalid", String(Boolean(message)));
+  }
+
+  function describe(spec) {
+    const point = Object.values(about.points).find((one) => printPolicy(parsePolicy(one.policy)) === spec);
+    if (point) return describePoint(point);
+    if (spec === full) return "Every text runs through every depth.";
+    if (about.default === full && !Object.keys(about.points).length)
+      return `An example. This model has no operating point: without a policy in the request it runs at ${full} depth.`;
+    return "";
   }
 
   function createRow({ id, dial, value }) {
@@ -110,6 +154,7 @@ export function mountPolicyForm(about, changed) {
       showError("");
     }
     for (const one of buttons) one.button.setAttribute("aria-pressed", String(one.spec === spec));
+    byId("point-about").textContent = describe(spec);
   }
 
   function set(next, typing) {
@@ -119,6 +164,7 @@ export function mountPolicyForm(about, changed) {
   }
 
   return {
+    points,
     write: (spec) => {
       byId("spec").value = spec;
       readSpec(spec);

@@ -1,23 +1,11 @@
-/* Requests to the server: the model, the labelled texts, and the trace of a text. */
+/* What the explorer requests: the model, the labelled texts, and the trace of a text. */
 
 import { TABLE } from "../policy/table.js";
+import { fetchJson } from "../shared/api_requests.js";
 
 let about = null;
 
-/* JSON from a path of this server; errors have a message of one line. */
-async function fetchJson(address, options) {
-  let response;
-  try {
-    response = await fetch(address, options);
-  } catch {
-    throw new Error("the server does not answer; is elbert explore still running?");
-  }
-  const values = await response.json().catch(() => null);
-  if (!response.ok || values === null) throw new Error(values?.error ?? `the server answered ${response.status}`);
-  return values;
-}
-
-/* {model, labels, depths, multi_label, default, points: {name: {policy, measured}}} */
+/* {model, labels, depths, multi_label, default, points: {name: {policy, measured, certificate}}} */
 export async function fetchModel() {
   about = await fetchJson("explorer/model.json");
   return about;

@@ -201,7 +201,8 @@ export function createCurveChart(holder, spec) {
   const legend = h("ul", { class: "legend", "aria-label": "Series shown" });
   const table = h("details", { class: "no-print" });
   const inside = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${spec.title}, as a table` });
-  frame.figure.append(legend, table);
+  const help = h("p", { class: "muted hint no-print" }, "Choose a name to show or hide its curve.");
+  frame.figure.append(legend, help, table);
 
   function toggle(one, button) {
     chosen.set(one.name, !visible(one));

@@ -1,0 +1,202 @@
+/* Two policies, or two models, on the same labelled texts: A is the policy in use, B is chosen here. */
+
+import { prepareEvaluation, scorePolicy } from "../policy/replays.js";
+import { findExit, listRules } from "../policy/rules.js";
+import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
+import { TABLE } from "../policy/table.js";
+import { byId, createTable, debounce, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+import { saveFile } from "../shared/downloads.js";
+import { nameAnswer } from "./hard_texts.js";
+
+const OWN = "this model";
+
+/* The exact p-value of McNemar's test: of b + c texts on which one alone is right, how lopsided the counts are. */
+function computeMcNemar(b, c) {
+  const n = b + c;
+  let tail = 0;
+  let logarithm = -n * Math.LN2; // of the probability of k
+  for (let k = 0; k <= Math.min(b, c); k++) {
+    tail += Math.exp(logarithm);
+    logarithm += Math.log((n - k) / (k + 1));
+  }
+  return Math.min(1, 2 * tail);
+}
+
+/* Another model's outputs for the texts of `table`; an error has one line for the reader. */
+function readOutputs(content, table) {
+  let other;
+  try {
+    other = JSON.parse(content);
+  } catch {
+    throw new Error("this is not JSON; choose a file that another explorer saved here");
+  }
+  const same = (name) => JSON.stringify(other?.[name]) === JSON.stringify(table[name]);
+  if (!Array.isArray(other?.probabilities) || !same("labels") || !same("multi_label"))
+    throw new Error(`expected outputs with the labels ${table.labels.join(", ")}`);
+  if (!same("texts") || !same("label")) throw new Error("expected outputs for the same texts, in the same order");
+  const isStep = (step) => Array.isArray(step) && step.length === table.labels.length && step.every(Number.isFinite);
+  const isTrace = (steps) => Array.isArray(steps) && steps.length === other.depths && steps.every(isStep);
+  if (!(other.depths > 0) || other.probabilities.length !== table.texts.length || !other.probabilities.every(isTrace))
+    throw new Error("a text lacks the probabilities of a depth");
+  return other;
+}
+
+/* points: operating points of this model by name, as policies; differ(indices) when A and B answer texts differently;
+   open() shows these texts. Returns {show(policy, score)}. */
+export function mountSideBySide(table, prepared, points, { differ, open }) {
+  const choices = [...Object.keys(points), TABLE.roles.full];
+  const spec = h("input", {
+    id: "compare-spec",
+    class: "field spec",
+    list: "compare-choices",
+    spellcheck: "false",
+    autocomplete: "off",
+    maxlength: 500,
+    placeholder: choices.join(", "),
+    "aria-describedby": "compare-error",
+  });
+  const error = h("p", { id: "compare-error", class: "error", role: "status" });
+  const result = byId("compare-result");
+  const file = h("input", { id: "compare-file", type: "file", accept: ".json,application/json", class: "field" });
+  let other = { name: OWN, prepared };
+  let a = null; // {policy, score}
+
+  byId("compare-form").replaceChildren(
+    h("div", { class: "dial wide" }, h("label", { for: "compare-spec" }, "Policy of B"), spec, error),
+    h(
+      "datalist",
+      { id: "compare-choices" },
+      choices.map((name) => h("option", { value: name })),
+    ),
+    h("div", { class: "row" }, button("Take A's policy as B", pin)),
+    h(
+      "details",
+      {},
+      h("summary", {}, "Another model as B"),
+      h(
+        "p",
+        { class: "muted hint" },
+        "Explore the other model with the same --data, save its outputs with this button, and choose that file here.",
+      ),
+      h(
+        "div",
+        { class: "row" },
+        button("Save this model's outputs", () => saveFile("outputs.json", "application/json", JSON.stringify(table))),
+        button("B is this model again", () => use({ name: OWN, prepared })),
+      ),
+      h("label", { for: "compare-file" }, "Outputs of the other model"),
+      file,
+    ),
+  );
+  spec.addEventListener("input", debounce(80, update));
+  file.addEventListener("change", load);
+
+  function button(name, onclick) {
+    return h("button", { type: "button", class: "button small", onclick }, name);
+  }
+
+  function pin() {
+    spec.value = printPolicy(a.policy);
+    update();
+  }
+
+  async function load() {
+    const [chosen] = file.files;
+    if (!chosen) return;
+    try {
+      use({ name: chosen.name, prepared: prepareEvaluation(readOutputs(await chosen.text(), table)) });
+    } catch (problem) {
+      error.textContent = `${chosen.name}: ${problem.message}`;
+    }
+  }
+
+  function use(next) {
+    other = next;
+    if (next.name === OWN) file.value = "";
+    if (!spec.value.trim()) spec.value = printPolicy(a.policy);
+    update();
+  }
+
+  function update() {
+    error.textContent = "";
+    const text = spec.value.trim();
+    let policy = null;
+    try {
+      if (text) policy = checkPolicy(parsePolicy(text, points), other.prepared.depths);
+    } catch (problem) {
+      if (!(problem instanceof PolicyError)) throw problem;
+      error.textContent = problem.message;
+    }
+    if (policy) write(policy);
+    else {
+      result.replaceChildren();
+      differ([]);
+    }
+  }
+
+  function write(policy) {
+    const b = { policy, score: scorePolicy(other.prepared, policy) };
+    const [ofA, ofB] = [run(prepared, a.policy), run(other.prepared, policy)];
+    const indices = [...ofA.keys()].filter((i) => ofA[i].answer !== ofB[i].answer);
+    const alone = [ofA, ofB].map((one, k) => indices.filter((i) => one[i].right && ![ofB, ofA][k][i].right).length);
+    const signed = (value, digits, unit = "") =>
+      `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}${unit}`;
+    const [sa, sb] = [a.score, b.score];
+    const rows = [
+      [
+        "Accuracy",
+        `${formatPercent(sa.accuracy)} %`,
+        `${formatPercent(sb.accuracy)} %`,
+        signed(100 * (sb.accuracy - sa.accuracy), 1, " points"),
+      ],
+      ["Mean depth", sa.meanDepth.toFixed(2), sb.meanDepth.toFixed(2), signed(sb.meanDepth - sa.meanDepth, 2)],
+      ["Layer speed-up", formatFactor(sa.speedup), formatFactor(sb.speedup), signed(sb.speedup - sa.speedup, 2, "×")],
+      ["Alone right on", ...alone.map((n) => formatPlural(n, "text")), signed(alone[1] - alone[0], 0)],
+    ];
+    const p = computeMcNemar(alone[0], alone[1]);
+    const chance =
+      p < 0.05
+        ? "a difference that chance alone rarely makes"
+        : "a difference that chance alone makes often: do not choose by it";
+    const describe = (letter, one, model) =>
+      h("li", {}, h("strong", {}, letter), " ", h("span", { class: "spec" }, printPolicy(one.policy)), model);
+    const ofModel = other.name === OWN ? "" : ` of ${other.name}`;
+    result.replaceChildren(
+      h("ul", { class: "plain" }, describe("A", a, ""), describe("B", b, ofModel)),
+      h(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": "A and B" },
+        createTable(
+          null,
+          ["", "A", "B", "B − A"].map((name, k) => ({ head: name, number: k > 0, cell: (row) => row[k] })),
+          rows,
+        ),
+      ),
+      h(
+        "p",
+        { class: "hint" },
+        indices.length
+          ? `They answer ${formatPlural(indices.length, "text")} of ${table.texts.length} differently. Accuracy: McNemar's exact test gives p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}, ${chance}.`
+          : "They give the same answer to every text.",
+      ),
+      indices.length ? button("Show these texts", open) : "",
+    );
+    differ(indices);
+  }
+
+  /* The exit of every text: whether it is right, and its answer by name. */
+  function run(evaluation, policy) {
+    const rules = listRules(policy);
+    return evaluation.texts.map(({ signals, answers, right }) => {
+      const at = findExit(signals, rules).depth - 1;
+      return { right: right[at], answer: nameAnswer(table, answers[at]) };
+    });
+  }
+
+  return {
+    show(policy, score) {
+      a = { policy, score };
+      if (spec.value.trim()) update();
+    },
+  };
+}

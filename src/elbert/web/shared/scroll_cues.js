@@ -1,0 +1,22 @@
+/* Tables that are wider than the screen say that they scroll: the class "overflows" puts a line below them. */
+(() => {
+  const seen = new WeakSet();
+  const mark = (holder) => holder.classList.toggle("overflows", holder.scrollWidth > holder.clientWidth + 1);
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) mark(target.closest(".scroll"));
+  });
+
+  function watch() {
+    for (const holder of document.querySelectorAll(".scroll")) {
+      for (const part of [holder, ...holder.children]) {
+        if (!seen.has(part)) resized.observe(part);
+        seen.add(part);
+      }
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    watch();
+    new MutationObserver(watch).observe(document.body, { childList: true, subtree: true });
+  });
+})();

@@ -1,0 +1,78 @@
+"""Every page by axe-core, light and dark: no serious finding; and wide tables say that they scroll."""
+
+import pytest
+from comparison_data import comparison
+from explorer_server import run_explorer
+
+from browser import NODE_MODULES, wait_until
+from elbert.exits.encoding import policy_table
+from elbert.web import render_page
+
+TEXT = "The plot is thin, but the acting is so warm that I left smiling."
+RUN = """async () => {
+  const found = await axe.run(document, {resultTypes: ['violations']});
+  return found.violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
+    .map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map((node) => node.html).join(' ')}`);
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    script = NODE_MODULES / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        pytest.skip("needs the npm package axe-core: make node_modules/installed")
+    return script.read_text(encoding="utf-8")
+
+
+def check(page, axe):
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    page.evaluate(axe)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(RUN) == [], scheme
+
+
+@pytest.fixture
+def written(tmp_path, opened):
+    def write(html, **options):
+        file = tmp_path / "page.html"
+        file.write_text(html, encoding="utf-8")
+        return opened(file.as_uri(), **options)
+
+    return write
+
+
+def test_explorer_and_routes(opened, axe, classifier, evaluation):
+    with run_explorer(classifier, evaluation) as address:
+        page = opened(address)
+        wait_until(page, "document.querySelectorAll('#curve .legend button').length > 5")
+        page.fill("#text", TEXT)
+        page.press("#text", "Enter")
+        page.wait_for_selector("#verdict:not([hidden])")
+        page.fill("#compare-spec", "depth(2)")
+        page.wait_for_selector("#compare-result table")
+        page.fill("#text", "another text")
+        page.evaluate("document.getElementById('key').hidden = false")
+        check(page, axe)
+        page.goto(f"{address}docs")
+        check(page, axe)
+
+
+def test_report(written, axe):
+    page = written(render_page("report/report.html", comparison(), policy_table()))
+    check(page, axe)
+    assert page.locator(".overflows").count() == 0
+    page.set_viewport_size({"width": 360, "height": 800})
+    wait_until(page, "document.querySelector('#speed.overflows') !== null")
+    shown = page.evaluate("getComputedStyle(document.getElementById('speed'), '::after').content")
+    assert "Scroll sideways" in shown
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_explanations(written, axe, classifier, evaluation):
+    from elbert.explain import explain, survey
+    from elbert.explain.page import render_explanation
+
+    check(written(render_explanation(explain(classifier, TEXT, rounds=0, label=1))), axe)
+    texts = list(evaluation.texts)[:30]
+    check(written(render_explanation(survey(classifier, texts, [0, 1] * 15, source="data.csv"))), axe)
