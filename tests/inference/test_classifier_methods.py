@@ -178,7 +178,7 @@ def test_a_prediction_as_values_is_the_line_of_the_command(classifier, capsys, t
 
 def test_notebooks_show_tables_without_scripts(tmp_path):
     label = "<script>alert(1)</script>"
-    classifier = Classifier.load(write_bundle(tmp_path / "m", labels=(label, "b")), threads=1)
+    classifier = Classifier.load(write_bundle(tmp_path / "m", labels=(label, f"{label}2")), threads=1)
     found = classifier.predict(TEXTS)
     assert isinstance(found, list) and isinstance(found, Predictions)
     explained = classifier.explain("good <b>film</b>", "entropy(0.4)", attention=False)

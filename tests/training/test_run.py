@@ -1,6 +1,7 @@
 """Whole runs: files in, a folder out that our classifier and plain transformers read alike."""
 
 import json
+import logging
 import os
 import re
 
@@ -129,9 +130,11 @@ def test_a_plain_encoder_can_be_trained(tmp_path):
     assert not torch.equal(one["classifier.weight"], three["classifier.weight"])  # the seed is the new head's too
 
 
-def test_a_head_of_another_size_starts_anew(tmp_path):
+def test_a_head_of_another_size_starts_anew(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     found = [(text, ABC[i % 3]) for i, (text, _) in enumerate(rows(24))]
     run(tmp_path, tmp_path / "out", found=found, validation=found[:6], labels=ABC, max_steps=1, learning_rate=0)
+    assert not [line for line in caplog.messages if "MISMATCH" in line or "initialized" in line]  # the normal case
     before, after = weights_of(tmp_path / "start"), weights_of(tmp_path / "out")
     assert after["classifier.weight"].shape == (3, 32)
     assert all(torch.equal(after[k], before[k]) for k in before if not k.startswith("classifier."))
@@ -215,7 +218,10 @@ def test_regression_end_to_end(tmp_path):
     predictions = Classifier.load(tmp_path / "out").predict([text for text, _ in found[:12]])
     squared = np.mean([(p.score - value) ** 2 for p, (_, value) in zip(predictions, found[:12], strict=True)])
     assert -squared == pytest.approx(metrics["eval_minus_mse"], rel=1e-4)
-    assert metrics["eval_area"] == metrics["eval_minus_mse"] == metrics["eval_depth_6"]
+    assert metrics["eval_minus_mse"] == metrics["eval_depth_6"]
+    assert metrics["eval_area"] == pytest.approx(np.mean([metrics[f"eval_depth_{m}"] for m in range(1, 7)]))
+    config = Classifier.load(tmp_path / "out").bundle.config
+    assert config.label_deviation == pytest.approx(np.std([value for _, value in found]))
     assert squared < 0.8  # guessing the mean gives 1
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config.problem_type == "regression"
 

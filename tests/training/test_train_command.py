@@ -61,6 +61,7 @@ def test_labels_come_from_data_flag_or_labels_json(files, capsys):
     for name, labels in (("train", [0, 1, 2]), ("dev", [1, 2])):
         write_rows(files / f"{name}.jsonl", [("a film", label) for label in labels * 4])
     assert call(files, output=files / "indices") == 0
+    assert "the exit head is new, for 3 labels" in capsys.readouterr().err
     assert Classifier.load(files / "indices").labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     (files / "labels.json").write_text(json.dumps(["bad", "fair", "good"]))
     assert call(files, output=files / "named") == 0
@@ -268,6 +269,8 @@ def test_no_flag_of_ours_hides_one_of_transformers():
         (["--exit-heads", "7"], "exit_heads is 7, expected a whole number from 1 to 6"),
         (["--labels", "a,,b"], "expected distinct names"),
         (["--resume_from_checkpoint", "last"], "no checkpoint to resume from"),
+        (["--push_to_hub"], "'out': the hub cannot be written to"),  # tests are offline
+        (["--push_to_hub", "--hub_model_id", "me/mine"], "check the name, the network and the login"),
     ],
 )
 def test_a_wrong_flag_is_reported_in_one_line(files, capsys, flags, message):
