@@ -83,11 +83,11 @@ class Condition:
     size: Number
 
     def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough."""
-        if not self.signal:
-            return np.ones(len(trace.depth), bool)
-        window = trace.now(self.signal)[:, None] if self.size == 1 else trace.window(self.signal, self.size)
-        return compare_window(self.kind, self.op, window, self.threshold)
+        """``[rows]``: where it holds, among rows that are deep enough; it has a signal."""
+        if self.kind == "held" and self.size == 1:  # the most frequent condition, in half the time
+            now: Array = COMPARISONS[self.op](trace.now(self.signal), self.threshold)
+            return now
+        return compare_window(self.kind, self.op, trace.window(self.signal, self.size), self.threshold)
 
     def dial_numbers(self) -> Iterator[tuple[str, Of]]:
         """The fields that dials set."""
@@ -126,4 +126,4 @@ def spread(signal: str, limit: Number, size: Number) -> Condition:
 def compare_window(kind: str, op: str, window: Array, threshold: Any) -> Array:
     """``[rows]``: where conditions of one kind hold of the signal's values ``window [rows, size]``."""
     met: Array = COMPARISONS[op](*PAIRS[kind](window, threshold))
-    return met[:, 0] if met.shape[1] == 1 else np.asarray(met.all(-1))
+    return np.asarray(met.all(-1))

@@ -44,12 +44,14 @@ class Rule:
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
         fires: Array | None = None  # every row is at depth 1 or deeper
-        if self.size > 1:
+        if self.size > 1 or not self.reads:
             fires = np.greater_equal(trace.depth, self.size)
         for temperatures in self.temperatures if fires is None or fires.any() else ():
             trace = trace.tempered(temperatures)
-        for condition in self.conditions:  # no further than needed: at most depths no row fulfils them
-            if fires is not None and not fires.any():
+        for condition in self.conditions:
+            if not condition.signal:
+                continue
+            if fires is not None and not fires.any():  # no further than needed: at most depths no row fulfils them
                 break
             fires = condition.holds(trace) if fires is None else fires & condition.holds(trace)
         return np.asarray(fires)
