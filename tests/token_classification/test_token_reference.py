@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 import transformers
-from taggers import ENCODERS, TAGS, write_tagger
 
 from elbert.bundle import Bundle
 from elbert.errors import BundleError
 from elbert.model.families import BY_MODEL_TYPE
 from elbert.model.reference import reference_class
 from elbert.model.weights import load_weights
+from taggers import ENCODERS, TAGS, write_tagger
 from tiny import rewrite_weights
 
 

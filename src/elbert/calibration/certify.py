@@ -119,13 +119,15 @@ def check_loss(loss: str, tolerance: float | None, task: Task) -> None:
     """
     if loss not in get_args(Loss):
         raise InputError(f"loss is {loss!r:.80}, expected one of {', '.join(get_args(Loss))}")
-    if task.is_graded and tolerance is not None:
+    has_values = task.content == "values"
+    if not has_values and tolerance is not None:
         raise InputError(
             f"a tolerance is for values, and the predictions of {task.title} are equal or not: leave it out"
         )
     if not task.is_graded and loss == "harmful-flip":
-        raise InputError(f"answers of {task.title} are not right or wrong: use the loss inconsistency with a tolerance")
-    if not task.is_graded and (tolerance is None or not 0 < tolerance < math.inf):
+        tolerance_too = " with a tolerance" if has_values else ""
+        raise InputError(f"answers of {task.title} are not right or wrong: use the loss inconsistency{tolerance_too}")
+    if has_values and (tolerance is None or not 0 < tolerance < math.inf):
         got = "none" if tolerance is None else f"{tolerance:g}"
         raise InputError(
             f"a risk for {task.title} needs a tolerance, a number above 0 in the unit of the values; got {got}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from elbert.data.examples import check_records, list_parts, read_examples
 from elbert.data.in_memory import class_names, iterate_examples, make_reusable
-from elbert.data.label_names import read_label_names
+from elbert.data.label_names import read_label_names, read_tag_names
 from elbert.data.labels import Form, LabelSet, is_missing, resolve_label, resolve_labels_multi, resolve_value
 from elbert.data.parquet import Part
 from elbert.data.records import Example, Record
@@ -23,6 +23,7 @@ __all__ = [
     "make_reusable",
     "read_examples",
     "read_label_names",
+    "read_tag_names",
     "resolve_label",
     "resolve_labels_multi",
     "resolve_value",

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from elbert.data.conll import read_conll_rows
 from elbert.data.decoding import decode_lines
 from elbert.data.lines import read_json_rows, read_text_rows
 from elbert.data.parquet import Part, list_parquet_parts, read_parquet_rows
-from elbert.data.records import COLUMNS, TEXT_COLUMNS, Example, Record, check_record
+from elbert.data.records import COLUMNS, INPUT_COLUMNS, Example, Record, check_record
 from elbert.data.tables import read_table_rows, split_csv, split_tsv
 from elbert.errors import BadRow, DataError
 
@@ -23,6 +24,7 @@ LINE_READERS: dict[str, Callable[[Iterable[str], str, Sequence[str]], Rows]] = {
     ".tsv": lambda lines, source, columns: read_table_rows(lines, source, split_tsv, columns),
     ".jsonl": lambda lines, source, _: read_json_rows(lines, source),
     ".ndjson": lambda lines, source, _: read_json_rows(lines, source),
+    ".conll": lambda lines, source, _: read_conll_rows(lines, source),
     ".txt": lambda lines, source, _: read_text_rows(lines, source),
 }
 ENDINGS = (*LINE_READERS, ".parquet")
@@ -38,10 +40,10 @@ def read_examples(
 ) -> Iterator[Example]:
     """Read a data file in bounded memory; ``-`` is standard input (or ``stdin``), one text a line.
 
-    The file's ending selects the format: .csv, .tsv, .jsonl, .ndjson, .parquet (extra ``parquet``), or .txt with one
-    text a line. Columns are ``text``, and optionally ``text_pair`` and ``label``; others are ignored. An empty
-    ``text_pair`` is no second text. Files are UTF-8, or UTF-16 or UTF-32 with a byte order mark. A file without rows
-    yields none.
+    The file's ending selects the format: .csv, .tsv, .jsonl, .ndjson, .parquet (extra ``parquet``), .conll, or .txt with
+    one text a line. Columns are ``text``, and optionally ``text_pair`` and ``label``; others are ignored. An empty
+    ``text_pair`` is no second text. Rows of words have the lists ``tokens`` and optionally ``tags`` instead, as .conll
+    files have. Files are UTF-8, or UTF-16 or UTF-32 with a byte order mark. A file without rows yields none.
 
     A row that cannot be used raises an error; with ``skip_bad`` its error is passed to that function, and reading
     continues. ``part`` is one of :func:`list_parts` of the file. Without ``labels``, the column ``label`` is ignored
@@ -56,7 +58,7 @@ def read_examples(
     if path == "-":
         return check_records(read_text_rows(decode_lines(_standard_input(stdin), STDIN), STDIN), STDIN, skip_bad)
     _check_file(Path(path))
-    return check_records(_rows(path, part, COLUMNS if labels else TEXT_COLUMNS), path, skip_bad)
+    return check_records(_rows(path, part, COLUMNS if labels else INPUT_COLUMNS), path, skip_bad)
 
 
 def list_parts(path: str, rows: int) -> list[Part | None]:

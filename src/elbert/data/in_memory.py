@@ -51,10 +51,10 @@ def make_reusable(data: Any) -> Any:
     return list(data) if isinstance(data, Iterator) else data
 
 
-def class_names(data: Any) -> list[str] | None:
-    """Return the names of the classes that a Dataset of ``datasets`` declares for its labels, if it does."""
+def class_names(data: Any, column: str = "label") -> list[str] | None:
+    """Return the names of the classes that a Dataset of ``datasets`` declares for a column, if it does."""
     features = getattr(data, "features", None)
-    label = features.get("label") if isinstance(features, Mapping) else None
+    label = features.get(column) if isinstance(features, Mapping) else None
     names = getattr(label, "names", None) or getattr(getattr(label, "feature", None), "names", None)
     return list(names) if names else None
 
@@ -89,7 +89,7 @@ def _column_names(data: Any) -> list[str] | None:
 
 
 def _read_columns(table: Any, columns: Sequence[str], source: str) -> Iterator[Record]:
-    if "text" not in columns:
+    if "text" not in columns and "tokens" not in columns:
         raise DataError(
             f"{source} has the columns {', '.join(columns) or 'none'}; expected text, and label with the labels: "
             "rename its columns"
@@ -106,7 +106,7 @@ def _read_columns(table: Any, columns: Sequence[str], source: str) -> Iterator[R
 
 def _read_row(row: Any, number: int, source: str) -> Record:
     if isinstance(row, Mapping):
-        if "text" not in row:
+        if "text" not in row and "tokens" not in row:
             raise DataError(f"{source}:{number}: a row with {', '.join(map(str, row)) or 'nothing'}; expected text")
         return _make_record(number, row)
     if isinstance(row, str):

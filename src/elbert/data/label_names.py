@@ -59,6 +59,28 @@ def read_label_names(data: object, *, multi: bool = False, source: str = "data")
     return named
 
 
+def read_tag_names(data: object, *, source: str = "data") -> list[str]:
+    """Return the tags of a data file or of data in memory, ``O`` first, then sorted; those of ``datasets`` as declared.
+
+    Raises:
+        DataError: there are no tags.
+        BadRow: the tags of a row are no names.
+    """
+    if (declared := class_names(data, "tags")) is not None:
+        return declared
+    names = set[str]()
+    for example in iterate_examples(data, source=source):
+        tags = example.label
+        if not isinstance(tags, Sequence) or isinstance(tags, str):
+            raise example.bad_row("no tags; expected the columns tokens and tags")
+        if wrong := next((tag for tag in tags if not isinstance(tag, str) or not tag.strip()), None):
+            raise example.bad_row(f"a tag is {wrong!r:.60}, expected a name; name indices with labels")
+        names.update(tags)
+    if not names:
+        raise DataError(f"{source}: no tags found; expected the columns tokens and tags")
+    return sorted(names, key=lambda name: (name != "O", name))
+
+
 class _Collector:
     """The distinct labels of a file, each with its first line.
 

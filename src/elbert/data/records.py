@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from elbert.errors import BadRow
 
 TEXT_COLUMNS = ("text", "text_pair")
-COLUMNS = (*TEXT_COLUMNS, "label")
+INPUT_COLUMNS = (*TEXT_COLUMNS, "tokens")
+COLUMNS = (*INPUT_COLUMNS, "label", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Record:
 class Example:
     """A row with checked texts: one text or a pair, and its file and line.
 
+    Of a row of words, the text has them joined by spaces, and the label is the list of their tags.
     ``label`` is the value in the file. It is checked where it is read (:class:`elbert.data.LabelSet`), so that a label
     that cannot be used does not stop a prediction.
     """
@@ -49,6 +51,9 @@ def check_record(record: Record, source: str) -> Example:
         BadRow: a text is missing or not a string.
     """
     try:
+        if record.fields.get("text") is None and "tokens" in record.fields:
+            words, tags = check_words(record.fields)
+            return Example(_text(words, "tokens"), None, tags, record.line, source)
         text = _text(record.fields.get("text"), "text")
         pair = record.fields.get("text_pair")
         # A table has no null, so an empty cell is no second text; an empty one means the same in every format.
@@ -56,6 +61,31 @@ def check_record(record: Record, source: str) -> Example:
         return Example(text, text_pair, record.fields.get("label"), record.line, source)
     except ValueError as error:
         raise BadRow(source, record.line, str(error)) from None
+
+
+def check_words(fields: Mapping[str, object]) -> tuple[str, list[object] | None]:
+    """Return the text of a row's ``tokens``, joined by spaces, and its tags.
+
+    Raises:
+        ValueError: tokens are no list of words, or there are not as many tags.
+    """
+    tokens, tags = _to_list(fields.get("tokens")), _to_list(fields.get("tags"))
+    if tokens is None:
+        raise ValueError(f"tokens are {fields.get('tokens')!r:.60}, expected a list of words (jsonl, parquet or conll)")
+    for token in tokens:
+        if not isinstance(token, str) or not token or token.split() != [token]:
+            raise ValueError(f"a token is {token!r:.60}, expected a word without spaces")
+    if tags is None and fields.get("tags") is not None:
+        raise ValueError(f"tags are {fields['tags']!r:.60}, expected a list with a tag for each word")
+    if tags is not None and len(tags) != len(tokens):
+        raise ValueError(f"{len(tags)} tags for {len(tokens)} tokens; expected one for each")
+    return " ".join(map(str, tokens)), tags
+
+
+def _to_list(value: object) -> list[object] | None:
+    convert = getattr(value, "tolist", None)
+    value = convert() if callable(convert) else value
+    return list(value) if isinstance(value, list | tuple) else None
 
 
 def _text(value: object, column: str) -> str:

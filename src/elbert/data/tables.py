@@ -123,7 +123,7 @@ def check_columns(columns: list[str], source: str, needed: Sequence[str]) -> Non
         DataError: with the columns found.
     """
     found = ", ".join(columns) or "none"
-    if "text" not in columns:
+    if "text" not in columns and "tokens" not in columns:
         raise DataError(f"{source}: no column named text; columns found: {found:.300}")
     twice = [name for name in needed if columns.count(name) > 1]
     if twice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from elbert._progress import show_progress
 from elbert.classifier import Classifier, name_text
 from elbert.engine import TokenList
 from elbert.errors import DataError, ElbertError, InputError
+from elbert.evaluation.tag_outputs import TagCollector
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
 from elbert.exits import FULL, Replay
+from elbert.exits.signals import SIGNALS
 from elbert.tasks import TASKS, Task
+from elbert.tasks.spans import NO_TAG
 from elbert.tokenization.tokens import Text, Tokens, list_texts
 
 __all__ = ["Outputs", "collect", "is_consistent", "load_outputs", "parse_target", "split_indices"]
 
 Floats = NDArray[np.float32]
+SIGNAL = "signal_"  # before the names of signals in files
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Outputs:
     labels:        ``[n]`` class indices, ``[n, classes]`` 0/1 for multi-label, ``[n]`` values for regression
     tokens:        ``[n]``, the length of each text
     scale:         the unit of signals over values, :attr:`ModelConfig.scale`
+    signals:       ``[n, depths]`` of each signal, for token classification, where ``probabilities`` are the predicted
+                   tags ``[n, depths, words]`` and labels are ``[n, words]``, both with -1 after a text's last word;
+                   None for other tasks
     """
 
     probabilities: Floats
@@ -42,6 +49,7 @@ class Outputs:
     label_names: tuple[str, ...]
     problem: str
     scale: float = 1.0
+    signals: Mapping[str, Floats] | None = None
 
     @property
     def depths(self) -> int:
@@ -51,7 +59,7 @@ class Outputs:
     @property
     def task(self) -> Task:
         """What the outputs mean."""
-        return TASKS[self.problem]
+        return TASKS[self.problem].bind(self.label_names)
 
     @property
     def multi_label(self) -> bool:
@@ -61,6 +69,8 @@ class Outputs:
     def replay(self) -> Replay:
         """Prepare the outputs for policies."""
         task = self.task
+        if self.signals is not None:
+            return Replay.of_signals(self.signals)
         return Replay(self.probabilities, multi_label=task.multi_label, content=task.content, scale=self.scale)
 
     def find_right(self) -> NDArray[np.bool_]:
@@ -73,8 +83,13 @@ class Outputs:
 
     def take(self, index: NDArray[np.int64]) -> Outputs:
         """The outputs of the texts at positions ``index``."""
+        signals = None if self.signals is None else {name: found[index] for name, found in self.signals.items()}
         return replace(
-            self, probabilities=self.probabilities[index], labels=self.labels[index], tokens=self.tokens[index]
+            self,
+            probabilities=self.probabilities[index],
+            labels=self.labels[index],
+            tokens=self.tokens[index],
+            signals=signals,
         )
 
     def split(self, share: float) -> tuple[Outputs, Outputs]:
@@ -89,9 +104,15 @@ class Outputs:
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` file, atomically."""
         about = json.dumps({"label_names": self.label_names, "problem": self.problem, "scale": self.scale})
+        signals = {SIGNAL + name: found for name, found in (self.signals or {}).items()}
         with open_atomic(Path(path), "wb") as out:
             np.savez_compressed(
-                out, probabilities=self.probabilities, labels=self.labels, tokens=self.tokens, about=np.array(about)
+                out,
+                probabilities=self.probabilities,
+                labels=self.labels,
+                tokens=self.tokens,
+                about=np.array(about),
+                **signals,
             )
 
 
@@ -119,12 +140,13 @@ def load_outputs(path: str | Path) -> Outputs:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
             about = json.loads(str(parts["about"]))
             outputs = Outputs(
-                np.asarray(parts["probabilities"], np.float32),
+                read_outputs(parts["probabilities"], about["problem"]),
                 parts["labels"],
                 parts["tokens"],
                 tuple(about["label_names"]),
                 about["problem"],
                 float(about.get("scale", 1.0)),
+                {name.removeprefix(SIGNAL): parts[name] for name in parts.files if name.startswith(SIGNAL)} or None,
             )
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; elbert evaluate --outputs FILE writes one") from error
@@ -135,14 +157,35 @@ def load_outputs(path: str | Path) -> Outputs:
     return outputs
 
 
+def read_outputs(saved: NDArray[Any], problem: str) -> NDArray[Any]:
+    """Return probabilities and values as float32, tags as integers."""
+    is_tags = problem in TASKS and TASKS[problem].per_token
+    return np.asarray(saved, np.int64 if is_tags else np.float32)
+
+
 def is_consistent(outputs: Outputs) -> bool:
     """Whether the shapes, label names and labels match each other."""
     shape, labels = outputs.probabilities.shape, outputs.labels
-    if len(shape) != 3 or shape[1] < 1 or len(outputs.label_names) != shape[2] or outputs.tokens.shape != shape[:1]:
+    if len(shape) != 3 or shape[1] < 1 or outputs.tokens.shape != shape[:1]:
+        return False
+    if outputs.problem in list(TASKS) and outputs.task.per_token:
+        return has_tags(outputs)
+    if len(outputs.label_names) != shape[2]:
         return False
     if outputs.problem not in list(TASKS) or labels.dtype.kind not in "iuf" or not 0 < outputs.scale < np.inf:
         return False
     return outputs.task.are_labels(labels, shape[0], shape[2])
+
+
+def has_tags(outputs: Outputs) -> bool:
+    """Whether the tags, labels and signals of token classification match each other."""
+    tags, labels, classes = outputs.probabilities, outputs.labels, len(outputs.label_names)
+    signals = outputs.signals or {}
+    is_tag = tags.dtype.kind in "iu" and bool(((tags >= NO_TAG) & (tags < classes)).all())
+    has_signals = {name for name, signal in SIGNALS.items() if signal.needs == "probabilities"} <= signals.keys()
+    has_shapes = all(found.shape == tags.shape[:2] for found in signals.values())
+    has_labels = labels.dtype.kind in "iu" and labels.shape == (len(tags), tags.shape[2])
+    return is_tag and has_signals and has_shapes and has_labels and outputs.task.are_labels(labels, len(tags), classes)
 
 
 def collect(
@@ -184,17 +227,23 @@ def collect(
             tokens.append(row)
             positions.append(number)
     identities = np.array(positions, np.int64)
+    tags = TagCollector(config, texts, dict(zip(positions, tokens, strict=True))) if config.task.per_token else None
     with show_progress("all depths", len(tokens)) as advance:
         for step in classifier.early_exit_loop(TokenList(tokens), FULL, keep_trace=True):
             for failure in step.failures:
                 fail(positions[failure.identity], failure.error)
             for exits in step.exits:
-                if exits.trace is not None:
+                if tags is not None:
+                    tags.add(identities[exits.identity], exits)
+                elif exits.trace is not None:
                     probabilities[identities[exits.identity]] = exits.trace
             advance(len(step.identities))
     lengths = np.zeros(len(texts), np.int64)
     lengths[identities] = [len(row) for row in tokens]
     values = np.zeros(len(texts), np.int64) if targets is None else targets.values
     outputs = Outputs(probabilities, values, lengths, config.labels, config.problem, config.scale)
+    if tags is not None:
+        known = tags.tags[:, -1] if targets is None else tags.pad_labels(values)
+        outputs = replace(outputs, probabilities=tags.tags, labels=known, signals=tags.signals)
     outputs = outputs if has_outputs.all() else outputs.take(np.flatnonzero(has_outputs))
     return outputs.unlabelled() if targets is None else outputs

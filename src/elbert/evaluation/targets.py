@@ -69,7 +69,7 @@ def read_targets(
             skip_bad(bad)
         else:
             kept.append(example)
-    return kept, Targets(np.array(targets))
+    return kept, Targets(task.stack_targets(targets))
 
 
 def resolve_targets(labels: Targets | Sequence[object], names: Sequence[str], task: Task) -> Targets:
@@ -87,4 +87,4 @@ def resolve_targets(labels: Targets | Sequence[object], names: Sequence[str], ta
             targets.append(task.read_label(label, known, form))
         except InputError as error:
             raise InputError(f"labels[{position}]: {error}") from error
-    return Targets(np.array(targets))
+    return Targets(task.stack_targets(targets))

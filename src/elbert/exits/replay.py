@@ -7,6 +7,8 @@ than the few hundred rules they are made of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,14 @@ class Replay:
         self.rows, self.depths = outputs.shape[:2]
         self.trace = Trace.from_outputs(outputs, multi_label=multi_label, content=content, scale=scale)
         self._tried: dict[Rule, Depths] = {}
+
+    @classmethod
+    def of_signals(cls, signals: Mapping[str, NDArray[Any]]) -> Replay:
+        """Return a replay over signals ``[n, depths]``, all that policies read of token classification."""
+        rows, depths = next(iter(signals.values())).shape
+        replayed = cls(np.zeros((rows, depths, 1), np.float32))
+        replayed.trace = replace(replayed.trace, signals=dict(signals))
+        return replayed
 
     def exits(self, policy: Policy) -> Depths:
         """``[n]``: the depth (from 1) at which each row exits."""

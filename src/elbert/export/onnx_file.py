@@ -151,7 +151,10 @@ def build_checked_model(
     bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
     own = model.policy if isinstance(model, Classifier) else bundle.resolve_policy()
     chosen = own if policy is None else bundle.resolve_policy(policy)
-    check_policy(chosen, bundle.config.depths, bundle.config.task.content)
+    task = bundle.config.task
+    if task.per_token:
+        raise InputError(f"this model's task is {task.title}, which is not exported yet")
+    check_policy(chosen, bundle.config.depths, task.content)
     weights = load_weights(bundle.folder, bundle.config)
     proto = build_model(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     checker.check_model(proto, full_check=True)

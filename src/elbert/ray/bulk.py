@@ -69,6 +69,8 @@ def predict(
     if rows_per_block < 1:
         raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
     bundle = Bundle.open(model)
+    if bundle.config.task.per_token:
+        raise InputError(f"this model's task is {bundle.config.task.title}, which does not run on a cluster yet")
     check_policy(bundle.resolve_policy(policy), bundle.config.depths, bundle.config.task.content)
     device = resolve_device(device)
     load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}

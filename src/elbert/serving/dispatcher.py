@@ -6,16 +6,18 @@ It reports what happens to an :class:`Observer`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbert.engine import Request
 from elbert.errors import ElbertError
-from elbert.inference import DEADLINE, Exits, build_predictions
+from elbert.inference import DEADLINE, Exits, build_predictions, build_token_predictions
+from elbert.inference.token_predictions import PieceJoiner
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction
 from elbert.serving.admission import Throughput, Ticket
@@ -42,6 +44,7 @@ class Row:
     trace: bool = False
     raw: bool = False
     started: float | None = None  # when its first layer call began
+    text: str = ""  # of a text whose tokens are classified
     identity: int = field(default=-1)  # its number in the engine
 
 
@@ -56,8 +59,10 @@ class Dispatcher:
         shadow: Shadow,
         observer: Observer,
         clock: Callable[[], float],
+        joiner: PieceJoiner | None = None,
     ) -> None:
         self._worker = worker
+        self._joiner = joiner
         self._config = config
         self._points = points
         self._shadow = shadow
@@ -151,13 +156,28 @@ class Dispatcher:
             self._deliver_exits(replace(exits.keep(~traced), trace=None), ended)
             exits = exits.keep(traced)
         truncated = {i for i in identities if i in self._rows and self._rows[i].tokens.truncated}
-        predictions = build_predictions(exits, self._config, truncated)
-        for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
+        for identity, prediction, logits in self._build_predictions(exits, truncated):
             if self._shadow.is_active and identity in self._shadow:
                 self._shadow.compare(identity, prediction)
             elif row := self._remove(identity):
-                by_label = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw else None
+                by_label = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw and len(logits) else None
                 self._deliver(row, ended, prediction, logits=by_label)
+
+    def _build_predictions(
+        self, exits: Exits, truncated: set[int]
+    ) -> Iterator[tuple[int, Prediction, NDArray[Any]]]:
+        """Yield the identity, the prediction and the logits of each row; of token rows no logits."""
+        if exits.counts is not None and self._joiner is not None:
+            rows = {i: self._rows[i] for i in exits.identity.tolist() if i in self._rows}
+            sources = {i: (row.text, row.tokens) for i, row in rows.items()}
+            for identity, prediction in build_token_predictions(
+                exits, self._config, sources, self._joiner, truncated
+            ):
+                yield identity, prediction, exits.logits[:0]
+            return
+        predictions = build_predictions(exits, self._config, truncated)
+        for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
+            yield identity, prediction, logits
 
     def _fail(self, identity: int, error: ElbertError) -> None:
         if self._shadow.is_active and identity in self._shadow:

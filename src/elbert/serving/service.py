@@ -84,6 +84,8 @@ class Service:
             classifier, clock, settings.operating_point, settings.adaptive, target_delay=settings.target_delay
         )
         config, points = classifier.bundle.config, classifier.bundle.points
+        if settings.shadow and config.task.per_token:
+            raise InputError("shadow is for whole texts, and this model tags tokens: leave it out")
         self._shadow = Shadow(
             settings.shadow,
             {c.name: points[c.name].certificate if c.name in points else None for c in self._points.choices},
@@ -92,7 +94,9 @@ class Service:
             window=settings.shadow_window,
             random=runtime.create_random(),
         )
-        self._dispatcher = Dispatcher(self._worker, config, self._points, self._shadow, self._observer, clock)
+        self._dispatcher = Dispatcher(
+            self._worker, config, self._points, self._shadow, self._observer, clock, classifier.tokeniser
+        )
         self._pipeline = RequestPipeline(
             classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime
         )
@@ -173,6 +177,8 @@ class Service:
         try:
             if not self.is_ready:
                 raise NotReady("the server is starting, restarting or stopping; try again in a moment")
+            if trace and self.classifier.bundle.config.task.per_token:
+                raise InputError("token classification has no trace: leave it out")
             options = ClassifyOptions(policy, deadline_ms, trace, truncate, direction, raw, max_tokens)
             return await self._pipeline.submit(list(check_texts(texts)), options)
         except ElbertError as error:
@@ -289,7 +295,10 @@ class RequestPipeline:
             results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))
             now = self._clock()
             rows += [
-                Row(i, t, choice, ticket, results.deliver, now - arrived, now, deadline, options.trace, options.raw)
+                Row(
+                    *(i, t, choice, ticket, results.deliver, now - arrived, now, deadline, options.trace, options.raw),
+                    text=str(texts[i]) if len(t.pieces) else "",
+                )
                 for i, t in enumerate(tokens)
                 if not isinstance(t, ElbertError)
             ]

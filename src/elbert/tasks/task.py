@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.data import Form, LabelSet
+from elbert.data import Form, LabelSet, read_label_names
 from elbert.errors import InputError
 from elbert.exits.signals import Content
 
@@ -96,6 +96,14 @@ class Task(ABC):
         return False
 
     # Labels
+
+    def read_names(self, data: object, source: str = "data") -> list[str]:
+        """Return the label names of a data file or of data in memory, in index order.
+
+        Raises:
+            DataError, BadRow: the labels cannot be used.
+        """
+        return read_label_names(data, multi=self.multi_label, source=source)
 
     @abstractmethod
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.data import Form, LabelSet
+from elbert.data import Form, LabelSet, read_tag_names
 from elbert.errors import InputError
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.spans import NO_TAG, SpanCodes
@@ -33,7 +33,7 @@ class TokenClassification(SingleLabel):
     labels: tuple[str, ...] = ()
 
     name: ClassVar[str] = "token_classification"
-    title: ClassVar[str] = "token classification"
+    title: ClassVar[str] = "token-classification"
     architecture: ClassVar[str] = "ForTokenClassification"
     per_token: ClassVar[bool] = True
     is_graded: ClassVar[bool] = False
@@ -71,6 +71,10 @@ class TokenClassification(SingleLabel):
         has_label = labels != IGNORED
         tags, truth = logits[has_label], labels[has_label]
         return bool(len(truth)) and bool((tags == tags.flat[0]).all()) and not bool((truth == truth[0]).all())
+
+    def read_names(self, data: object, source: str = "data") -> list[str]:
+        """Return the tags of data, ``O`` first."""
+        return read_tag_names(data, source=source)
 
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:
         """The class indices of a text's tags."""

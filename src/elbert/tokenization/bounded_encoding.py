@@ -39,7 +39,10 @@ IDEOGRAPHS = "[\u4e00-\u9fff]"
 
 
 class BoundedEncoder:
-    """Encodes texts and pairs with ``tokenizer``, which it does not change; ``needs_offsets``: with their characters."""
+    """Encodes texts and pairs with ``tokenizer``, which it does not change.
+
+    With ``needs_offsets``, encodings have the characters of each token.
+    """
 
     def __init__(self, tokenizer: Tokenizer, *, needs_offsets: bool = False) -> None:
         self._tokenizer = tokenizer

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
+
+if TYPE_CHECKING:
+    from elbert.tokenization.tokens import Tokens
 
 Ints = NDArray[np.int32]
 
@@ -65,3 +69,20 @@ class PieceReader:
         return Pieces(
             np.array([place for place, _ in found], np.int32), spans[:, 0], spans[:, 1], np.array(is_first, bool)
         )
+
+
+def find_word_pieces(text: str, row: Tokens) -> list[int]:
+    """Return the position of the first piece of each word of a text, -1 for a word without one.
+
+    Words are separated by one space each, as those of data files are joined. A piece belongs to the word of its last
+    character: some tokenizers put the space before a word into its first piece.
+    """
+    words = text.split(" ") if text else []
+    starts = np.cumsum([0, *(len(word) + 1 for word in words)])[:-1]
+    pieces = row.pieces
+    has_characters = pieces.ends > pieces.starts
+    word = np.searchsorted(starts, pieces.ends[has_characters] - 1, side="right") - 1
+    found = np.full(len(words), -1)
+    seen, first = np.unique(word, return_index=True)
+    found[seen] = pieces.positions[has_characters][first]
+    return list(map(int, found))

@@ -123,7 +123,7 @@ class Tokeniser:
         side = direction or self.truncation_side
         rows: list[Tokens | ElbertError | None] = [find_error(text) for text in texts]
         if self._pieces is not None:
-            rows = [find_tagging_error(text, side) if row is None else row for text, row in zip(texts, rows, strict=True)]
+            rows = [row or find_tagging_error(text, side) for text, row in zip(texts, rows, strict=True)]
         valid = [number for number, row in enumerate(rows) if row is None]
         for position, encoding in self._encoder.encode([texts[number] for number in valid], limit, side):
             number = valid[position]

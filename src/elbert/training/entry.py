@@ -17,7 +17,7 @@ from rich.console import Console  # noqa: E402
 from elbert._progress import is_interactive  # noqa: E402
 from elbert.bundle.publishing import TemporaryFolder  # noqa: E402
 from elbert.classifier import Classifier  # noqa: E402
-from elbert.data import iterate_examples, make_reusable, read_label_names  # noqa: E402
+from elbert.data import iterate_examples, make_reusable  # noqa: E402
 from elbert.errors import InputError  # noqa: E402
 from elbert.evaluation import split_indices  # noqa: E402
 from elbert.tasks import TASKS, Task  # noqa: E402
@@ -126,7 +126,7 @@ def choose_labels(labels: Sequence[object] | None, data: Any, task: Task) -> lis
         raise InputError(f"labels are {labels!r:.60}, expected a list of names")
     if labels is not None:
         return [str(name) for name in labels]
-    return read_label_names(data, multi=task.multi_label, source="train")
+    return task.read_names(data, "train")
 
 
 def hold_out(data: Any, share: float) -> tuple[list[Any], list[Any]]:

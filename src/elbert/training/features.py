@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.data import Example, iterate_examples
@@ -15,7 +16,10 @@ from elbert.engine import TextReader
 from elbert.errors import DataError, ElbertError
 from elbert.evaluation import read_targets
 from elbert.tasks import Task
+from elbert.tasks.spans import NO_TAG
+from elbert.tasks.token_classification import IGNORED
 from elbert.tokenization import Tokeniser, Tokens
+from elbert.tokenization.pieces import find_word_pieces
 from elbert.tokenization.tokens import Text
 
 Features = dict[str, Any]
@@ -37,17 +41,41 @@ def load_features(
             examples.append(replace(example, text="", text_pair=None))  # a data set is kept as tokens and labels
             yield example.content()
 
-    reader, rows = TextReader(texts(), tokeniser), list[Tokens | ElbertError]()
+    reader, rows, words = TextReader(texts(), tokeniser), list[Tokens | ElbertError](), dict[int, list[int]]()
     while not reader.has_ended:
         rows += reader.read_block()
+        words.update((number, find_word_pieces(*source)) for number, source in reader.sources.items())
+        reader.forget(list(reader.sources))
     reader.raise_error()
     if not examples:
         raise DataError(f"{data if isinstance(data, str) else source}: no examples")
     _, targets = read_targets(examples, names, task)
-    return [
+    features = [
         make_features(row, label, example)
         for row, label, example in zip(rows, targets.values.tolist(), examples, strict=True)
     ]
+    if task.per_token:
+        for number, (row, example) in enumerate(zip(features, examples, strict=True)):
+            row["labels"] = place_tags(row, words.get(number, []), example)
+    return features
+
+
+def place_tags(row: Features, words: Sequence[int], example: Example) -> NDArray[np.int64]:
+    """Return the label of each token: the tag of a word at its first piece, ``words``, elsewhere none.
+
+    Raises:
+        BadRow: there are not as many tags as words, or no word has a piece.
+    """
+    tags = [tag for tag in row["labels"] if tag != NO_TAG]
+    if len(tags) != len(words):
+        raise example.bad_row(f"{len(tags)} tags for {len(words)} words; expected the columns tokens and tags")
+    labels = np.full(len(row["input_ids"]), IGNORED, np.int64)
+    for tag, position in zip(tags, words, strict=True):
+        if position >= 0:
+            labels[position] = tag
+    if (labels == IGNORED).all():
+        raise example.bad_row("no word that the tokenizer has a token for")
+    return labels
 
 
 def make_features(row: Tokens | ElbertError, label: Any, example: Example) -> Features:
@@ -81,7 +109,9 @@ class Collator:
             "input_ids": pad_rows([f["input_ids"] for f in features], self.pad_id),
             "attention_mask": (positions < torch.tensor(lengths, **host).unsqueeze(-1)).long(),
             "token_type_ids": pad_rows([f["token_type_ids"] for f in features], 0),
-            "labels": torch.tensor(
+            "labels": pad_rows([f["labels"] for f in features], IGNORED)
+            if isinstance(features[0]["labels"], np.ndarray)
+            else torch.tensor(
                 [f["labels"] for f in features], dtype=torch.long if is_class else torch.float32, device="cpu"
             ),
         }

@@ -50,6 +50,6 @@ def score_depths(logits: NDArray[Any], labels: NDArray[Any], task: Task) -> NDAr
     All are NaN where a logit is NaN or infinite: a comparison would count it as a prediction, often a right one.
     """
     if not np.isfinite(logits).all():
-        return np.full(logits.shape[1], np.nan)
+        return np.full(logits.shape[-1 if task.per_token else 1], np.nan)
     scores: NDArray[np.float64] = task.score_depths(logits, labels).mean(0, dtype=np.float64)
     return scores

@@ -51,6 +51,7 @@ class ExitObjective(nn.Module):
 
     def forward(self, exit_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch: ``exit_logits [depths, rows, classes]``, labels as its task has them."""
+        exit_logits, labels = self.task.select_answers(exit_logits, labels)
         losses = self.task.losses(exit_logits, labels, self.smoothing)
         share = self.options.distillation
         if share and self.depths > 1:

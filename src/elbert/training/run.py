@@ -76,7 +76,7 @@ def train(
         InputError: the output folder already holds a model or cannot be written; labels, options or arguments do not
             fit the problem or the model; or the training diverged, so that there is no model to write.
     """
-    console, task = console or Console(stderr=True), find_task(problem)
+    console, task = console or Console(stderr=True), find_task(problem).bind(labels)
     output = Path(cast(str, arguments.output_dir))
     resume = find_checkpoint(arguments.resume_from_checkpoint, output)
     check_output(output, resume)
@@ -99,6 +99,8 @@ def train(
         "train_dataset": load_features(train_data, tokeniser, labels, task, "train"),
         "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation"),
     }
+    if task.per_token:
+        network.config.aggregation_strategy = "first"  # only the first piece of a word has a label
     if task.needs_standard_deviation:
         network.config.label_deviation = measure_deviation(features["train_dataset"])
     check_batches(arguments, *features.values())

@@ -39,7 +39,9 @@ class ElbertTrainer(Trainer):
     tokeniser: Tokeniser | None  # saved in every checkpoint, which is then a whole model folder
 
     def __init__(self, *, objective: ExitObjective, tokeniser: Tokeniser | None = None, **options: Any) -> None:
-        super().__init__(preprocess_logits_for_metrics=cast(Any, put_rows_first), **options)
+        task = objective.task
+        # exit_logits are the last of the model's outputs
+        super().__init__(preprocess_logits_for_metrics=lambda logits, _: task.collect_outputs(logits[-1]), **options)
         self.objective = objective.to(self.args.device)
         self.tokeniser = tokeniser
         self.add_callback(GradientReset(objective))
@@ -191,11 +193,6 @@ class GradientReset(TrainerCallback):
     ) -> None:
         """Clear the gradient; called by transformers once for all batches of a step."""
         self.objective.zero_grad()
-
-
-def put_rows_first(logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """Return ``[rows, depths, classes]``: transformers concatenates batches and processes along the first axis."""
-    return logits[-1].transpose(0, 1).contiguous()  # exit_logits are the last of the model's outputs
 
 
 def exclude_last_group(schedule: LambdaLR) -> None:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", metavar="A,B,…", help="label names in index order (default: those of the training file)"
     )
     titles = [task.title for task in TASKS.values()]
-    parser.add_argument("--problem", choices=titles, default=titles[0], help="task (default: %(default)s)")
+    parser.add_argument("--problem", "--task", choices=titles, default=titles[0], help="task (default: %(default)s)")
     parser.add_argument(
         "--max-length",
         type=int,
@@ -68,7 +68,6 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
 
     for module in ("transformers", "accelerate"):
         require(module, "train")
-    from elbert.data import read_label_names
     from elbert.training.depth_report import describe_scores
     from elbert.training.run import train
 
@@ -80,7 +79,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = read_label_names(arguments.train, multi=task.multi_label)
+        labels = task.read_names(arguments.train)
     trainer_arguments = parse_arguments(arguments.output, trainer_preset, extra or [])
     metrics = train(
         arguments.model,

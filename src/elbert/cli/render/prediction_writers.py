@@ -95,6 +95,8 @@ class TableLines(Writer):
         label, depth = shorten(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
         cells = f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
         self.out.write(f"{cells}{shorten(text, self.width)}\n")
+        for entity in getattr(prediction, "entities", ()):
+            self.out.write(f"  {shorten(entity.label, 30)} {entity.score:.3f}  {shorten(entity.word, self.width)}\n")
         if self.scores:
             scores = (f"{shorten(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
             self.out.write(f"  {', '.join(scores)}\n")

@@ -86,6 +86,8 @@ def explorer_application(service: Service, evaluation: Evaluation | None = None)
         InputError: the outputs of the model are no probabilities, which the explorer draws.
     """
     task = service.classifier.bundle.config.task
+    if task.per_token:
+        raise InputError(f"this model's task is {task.title}, and the explorer draws one answer for each text")
     if task.content != "probabilities":
         raise InputError(
             f"this model's task is {task.title}: the explorer draws probabilities, and it has {task.content}"

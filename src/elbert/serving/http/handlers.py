@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from elbert.bundle.folder import read_config_file
 from elbert.serving.http.body import BodyReader, ParsedRequest
-from elbert.serving.http.errors import to_api_error
+from elbert.serving.http.errors import ApiError, to_api_error
 from elbert.serving.http.headers import OPERATING_POINT, answer_headers, quote_header
 from elbert.serving.http.middleware import DisconnectWatch, exchange_of
 from elbert.serving.http.negotiation import JSON, NDJSON, prefers_lines
@@ -48,17 +48,21 @@ class ClassifyHandlers:
         self._labels = service.classifier.labels
         self._name = settings.name
         self._models = tuple(dict.fromkeys((settings.name, settings.model_id)))
+        self._tags_tokens, self._strategy = bundle.config.task.per_token, bundle.config.aggregation
         declared = read_config_file(bundle.folder).get("problem_type")
         self._activations = tei.Activations(bundle.config, declared)
 
     async def predict(self, request: Request) -> Response:
         """``POST /predict``."""
+        self._check_labels_texts()
         parsed = tei.parse_request(await self._read(request), self.max_texts)
         return await self._answer_ranked(request, parsed, self._activations.tei)
 
     async def root(self, request: Request) -> Response:
         """``POST /`` and ``/invocations``: Hugging Face's shape where the body has parameters, else TEI's."""
         body = await self._read(request)
+        if self._tags_tokens:
+            return await self._answer_entities(request, body)
         if hugging_face.has_parameters(body):
             parsed, default = hugging_face.parse_request(body, self.max_texts), self._activations.hugging_face
         else:
@@ -80,11 +84,30 @@ class ClassifyHandlers:
 
     async def infer(self, request: Request) -> Response:
         """``POST /v2/models/MODEL/infer``."""
+        self._check_labels_texts()
         parsed, infer_request = open_inference.parse_request(await self._read(request), self.max_texts)
         items = await self._collect(request, parsed)
         _raise_first(items)
         answer = open_inference.to_response(self._name, infer_request, items, self._labels)
         return _to_json(answer, {OPERATING_POINT: quote_header(items[0].point)})
+
+    def _check_labels_texts(self) -> None:
+        """Reject a request for labels of whole texts where the model tags tokens.
+
+        Raises:
+            ApiError: it does.
+        """
+        if self._tags_tokens:
+            raise ApiError("Validation", "this model tags tokens, which this route has no shape for: use / or /v1/classify")
+
+    async def _answer_entities(self, request: Request, body: bytearray) -> Response:
+        parsed, ignored = hugging_face.parse_token_request(body, self.max_texts, self._strategy)
+        items = await self._collect(request, parsed)
+        _raise_first(items)
+        found = [hugging_face.to_entities(item.prediction, ignored) for item in items]
+        exchange = exchange_of(request.scope)
+        headers = answer_headers(items, exchange.characters, exchange.seconds, exchange.durations)
+        return _to_json(found if parsed.nested else found[0], headers)
 
     async def _read(self, request: Request) -> bytearray:
         exchange_of(request.scope).classifies = True

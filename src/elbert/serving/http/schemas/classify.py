@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from elbert.prediction import TokenPrediction
 from elbert.serving.http.body import (
     MAX_TEXTS,
     Milliseconds,
@@ -55,6 +56,16 @@ class TraceEntry(Struct):
     entropy: float
 
 
+class EntityEntry(Struct):
+    """A span of a text that a token classifier finds; the characters from ``start`` to ``end``."""
+
+    label: str
+    score: float
+    start: int
+    end: int
+    word: str
+
+
 class ItemError(Struct):
     """Why a text has no prediction."""
 
@@ -66,7 +77,8 @@ class ClassifyItem(Struct, kw_only=True):
     """The result of one text; without a prediction its fields are null and ``error`` has the reason.
 
     ``probs`` are the scores in the order of the model's labels; ``scores`` are those of the ``top_k`` highest labels,
-    by label.
+    by label. From a token classifier, ``entities`` has the spans, and ``label`` and ``score`` are those of the least
+    certain word.
     """
 
     index: Annotated[int, Meta(ge=0)]
@@ -83,6 +95,7 @@ class ClassifyItem(Struct, kw_only=True):
     operating_point: str
     error: ItemError | None = None
     trace: list[TraceEntry] | UnsetType = UNSET
+    entities: list[EntityEntry] | UnsetType = UNSET
 
 
 class Usage(Struct, kw_only=True):
@@ -171,6 +184,9 @@ def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> Class
     trace: list[TraceEntry] | UnsetType = UNSET
     if request.trace:
         trace = [TraceEntry(step.depth, dict(step.scores), step.entropy) for step in prediction.trace or ()]
+    entities: list[EntityEntry] | UnsetType = UNSET
+    if isinstance(prediction, TokenPrediction):
+        entities = [EntityEntry(e.label, e.score, e.start, e.end, e.word) for e in prediction.entities]
     return ClassifyItem(
         index=item.index,
         label=prediction.label,
@@ -185,6 +201,7 @@ def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> Class
         tokens=item.tokens,
         operating_point=item.point,
         trace=trace,
+        entities=entities,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from elbert.prediction import Prediction, TokenPrediction
 from elbert.serving.http.body import (
     MAX_TEXTS,
     ParsedRequest,
@@ -18,6 +19,7 @@ from elbert.serving.http.body import (
     to_text,
     to_whole_number,
 )
+from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.tei import TextOrPair, to_text_or_pair
 
 FORM = '{"inputs": a text or an array of texts, "parameters": {"top_k"?, "function_to_apply"?}}'
@@ -71,3 +73,59 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     check_not_empty(texts)
     parameters = request.parameters
     return ParsedRequest(texts, activation=parameters.function_to_apply, top_k=to_whole_number(parameters.top_k))
+
+
+class TokenParameters(Struct):
+    """Options of a call that tags tokens; unknown ones are ignored."""
+
+    aggregation_strategy: str | None = None
+    ignore_labels: list[str] | None = None
+
+
+class TokenRequest(Struct):
+    """A call of Hugging Face's clients for token classification."""
+
+    inputs: str | Annotated[list[str], Meta(min_length=1, extra_json_schema={"maxItems": MAX_TEXTS})]
+    parameters: TokenParameters | None = None
+
+
+class TokenEntity(Struct):
+    """A span, with the names of Hugging Face's clients."""
+
+    entity_group: str
+    score: float
+    word: str
+    start: int
+    end: int
+
+
+TOKEN_FORM = '{"inputs": a text or an array of texts, "parameters"?: {"aggregation_strategy"?, "ignore_labels"?}}'
+_TOKEN_DECODER = msgspec.json.Decoder(TokenRequest)
+
+
+def parse_token_request(
+    body: bytes | bytearray, max_texts: int, strategy: str
+) -> tuple[ParsedRequest, frozenset[str]]:
+    """Parse a body; return it and the labels that the answer leaves out. ``strategy`` is the model's.
+
+    Raises:
+        ApiError: it has another shape or more than ``max_texts`` texts, a text is empty, or it names another strategy.
+    """
+    request = decode_json(body, _TOKEN_DECODER, TOKEN_FORM, max_texts)
+    texts = request.inputs if isinstance(request.inputs, list) else [request.inputs]
+    check_count(len(texts), max_texts)
+    check_not_empty(texts)
+    parameters = request.parameters or TokenParameters()
+    if parameters.aggregation_strategy not in (None, strategy):
+        raise ApiError(
+            "Validation",
+            f"aggregation_strategy is {parameters.aggregation_strategy!a:.40}, and this model's is {strategy!r}: "
+            "leave it out",
+        )
+    return ParsedRequest(texts, isinstance(request.inputs, list)), frozenset(parameters.ignore_labels or ())
+
+
+def to_entities(prediction: Prediction | None, ignored: frozenset[str]) -> list[TokenEntity]:
+    """Return the spans of a text."""
+    found = prediction.entities if isinstance(prediction, TokenPrediction) else ()
+    return [TokenEntity(e.label, e.score, e.word, e.start, e.end) for e in found if e.label not in ignored]

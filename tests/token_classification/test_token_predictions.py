@@ -1,0 +1,81 @@
+"""Entities are those of transformers' pipeline; long texts are read in windows."""
+
+import json
+
+import pytest
+from transformers import pipeline
+
+from conftest import draw_texts
+from elbert import Classifier
+from elbert.errors import InputError
+from elbert.inference.windows import split_text
+from taggers import ENCODERS, write_tagger
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+@pytest.mark.parametrize("family", ENCODERS)
+def test_entities_are_those_of_transformers(family, tmp_path):
+    folder, texts = write_tagger(tmp_path / "model", family), [*draw_texts(12), "film", " the  film "]
+    for strategy in ("simple", "first"):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"aggregation_strategy": strategy}))
+        theirs = pipeline("ner", model=str(folder), aggregation_strategy=strategy)
+        found = Classifier.load(folder, "full", dtype="float32", threads=1).predict(texts)
+        for text, prediction in zip(texts, found, strict=True):
+            expected = theirs(text)
+            spans = [(entity["entity_group"], entity["start"], entity["end"]) for entity in expected]
+            assert [(entity.label, entity.start, entity.end) for entity in prediction.entities] == spans
+            scores = [entity["score"] for entity in expected]
+            assert [entity.score for entity in prediction.entities] == pytest.approx(scores, abs=1e-5)
+            if strategy == "simple":  # for the other, transformers joins words without the spaces between them
+                assert [entity.word for entity in prediction.entities] == [entity["word"] for entity in expected]
+
+
+def test_a_prediction_has_entities_and_words(classifier):
+    (found,) = classifier.predict(["the film"])
+    values = found.to_dict()
+    assert values.keys() == {"entities", "words", "depth", "depths", "reason", "truncated"}
+    assert [word["word"] for word in values["words"]] == ["the", "film"]
+    assert "words" not in found.to_dict(scores=False)
+    assert (found.label, found.score) in [(word.tag, word.score) for word in found.words]
+    assert found.score == min(word.score for word in found.words)
+
+
+def test_a_text_without_words_has_no_entities(classifier):
+    for found in classifier.predict(["", "  "], "patience(2)"):
+        assert not found.entities and not found.words and found.depth < found.depths
+
+
+def test_long_texts_are_read_in_windows(classifier):
+    text = "  ".join(draw_texts(20, seed=3))
+    found, short = classifier.predict([text, "the film"])
+    assert not found.truncated and len(short.words) == 2
+    words = text.replace(",", " ").replace(".", " ").replace("!", " ").split()
+    assert [word.word for word in found.words if word.word.isalpha()] == words
+    assert all(text[word.start : word.end].strip() == word.word for word in found.words)
+    assert all(text[entity.start : entity.end] for entity in found.entities)
+
+
+def test_windows_are_the_text_and_end_at_sentences(classifier):
+    text = "the film is good. " * 30 + "x" * 200
+    windows = split_text(text, classifier.tokeniser)
+    assert "".join(window for _, window in windows) == text and len(windows) > 2
+    assert [start for start, _ in windows] == [text.index(windows[0][1])] + [
+        sum(len(window) for _, window in windows[:number]) for number in range(1, len(windows))
+    ]
+    assert all(window.endswith("good. ") for _, window in windows[:-2])
+    assert not any(row.truncated for row in classifier.tokeniser.encode([window for _, window in windows]))
+
+
+def test_a_stream_of_long_and_short_texts_keeps_its_order(classifier):
+    texts = ["the film", "a movie " * 100, "bad", 3, "warm " * 70]
+    found = list(classifier.stream_results(iter(texts), live=True))
+    assert [len(result.words) if not isinstance(result, Exception) else "error" for result in found] == [
+        *(2, 200, 1, "error", 70)
+    ]
+
+
+@pytest.mark.parametrize(("texts", "trace", "why"), [([("a", "b")], False, "pair"), (["a"], True, "no trace")])
+def test_what_does_not_fit_is_refused_in_one_line(classifier, texts, trace, why):
+    with pytest.raises(InputError, match=why):
+        classifier.predict(texts, trace=trace)
