@@ -1,9 +1,11 @@
 /* Tables that are wider than the screen say that they scroll: the class "overflows" puts a line below them. */
 (() => {
   const seen = new WeakSet();
-  const mark = (holder) => holder.classList.toggle("overflows", holder.scrollWidth > holder.clientWidth + 1);
   const resized = new ResizeObserver((entries) => {
-    for (const { target } of entries) mark(target.closest(".scroll"));
+    for (const { target } of entries) {
+      const holder = target.closest(".scroll"); // none where a table has been replaced by another
+      holder?.classList.toggle("overflows", holder.scrollWidth > holder.clientWidth + 1);
+    }
   });
 
   function watch() {
