@@ -31,7 +31,7 @@ from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
 from elbert.inference import Exits, TextWindows, build_predictions, build_token_predictions, check_tokens
 from elbert.model import Backend, Precision, TorchBackend, fastest_precision
-from elbert.model.isolation import use_threads
+from elbert.model.isolation import limit_threads, use_threads
 from elbert.prediction import Prediction, Predictions
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_texts
@@ -82,7 +82,7 @@ class Classifier(ClassifierMethods):
             default.rows if max_rows is None else _check_positive("max_rows", max_rows),
             default.tokens if max_tokens is None else _check_positive("max_tokens", max_tokens),
         )
-        self.threads = check_threads(threads)
+        self.threads = check_threads(threads) or limit_threads()
         self._process = os.getpid()
         self._folder = bundle.folder.absolute()  # now: the working directory may change
         self._temporary: object = None

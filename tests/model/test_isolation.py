@@ -14,6 +14,7 @@ import torch
 import elbert
 from elbert.classifier import Classifier
 from elbert.explain import explain
+from elbert.model.isolation import limit_threads, read_quota
 from elbert.model.precision import can_int8
 from tiny import texts
 
@@ -150,6 +151,40 @@ def test_an_error_restores_the_number_of_threads(bundle_folder):
     with pytest.raises(elbert.InputError):
         classifier.predict(["a film", 5])
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "quota"),
+    [
+        ("0::/", {"cpu.max": "50000 100000\n"}, 0.5),
+        ("0::/", {"cpu.max": "max 100000\n"}, None),
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "25000 100000"}, 0.25),
+        ("0::/of/the/host", {"cpu.max": "200000 100000"}, 2.0),
+        (
+            "4:cpu,cpuacct:/x",
+            {"cpu,cpuacct/x/cpu.cfs_quota_us": "300000", "cpu,cpuacct/x/cpu.cfs_period_us": "1e5"},
+            3.0,
+        ),
+        ("4:cpu:/x", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("4:memory:/x", {}, None),
+        ("", {"cpu.max": "many few"}, None),
+        ("", {"cpu.max": "1 0"}, None),
+    ],
+)
+def test_the_quota_of_a_container(tmp_path, membership, files, quota):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "membership").write_text(membership)
+    assert read_quota(tmp_path, tmp_path / "membership") == quota
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        limit = limit_threads(tmp_path, tmp_path / "membership")
+    finally:
+        torch.set_num_threads(threads)
+    assert limit == (1 if quota is not None and quota <= 1 else None)
 
 
 # Functions of torch that create a tensor on the default device, or of the default type.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -25,41 +26,60 @@ import pytest
 from torch import Tensor
 
 from elbert.model.native import Variant
-from elbert.model.native.packed import Live, NativePolicy, Packed
+from elbert.model.native.operators import Live, NativePolicy, Packed
 
 DRIVER = Path(__file__).with_name("driver.c")
 ADDRESS = 0x1000000000  # as in driver.c
 WORD = 8
 STEP, EMBED, ARGUMENTS = 0, 1, 14  # as in driver.c
-FAMILIES = {"aarch64": ("qemu-aarch64", "aarch64-linux-musl"), "x86_64": ("qemu-x86_64", "x86_64-linux-musl")}
+FAMILIES = {  # what runs the driver, Debian's package for it, the driver's target
+    "aarch64": ("qemu-aarch64", "qemu-user", "aarch64-linux-musl"),
+    "x86_64": ("qemu-x86_64", "qemu-user", "x86_64-linux-musl"),
+    "windows": ("wine", "wine64", "x86_64-windows-gnu"),
+}
 
 
 @cache
 def program(machine: str) -> Path:
     """The driver with every variant of a processor family inside, in one file without libraries."""
-    emulator, target = FAMILIES[machine]
-    if shutil.which(emulator) is None:
-        pytest.skip(f"needs {emulator}: Debian's package qemu-user")
+    target = FAMILIES[machine][2]
+    check_emulator(machine)
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("needs a compiler for other processors: pip install ziglang (make slow installs it)")
-    if platform.system() != "Linux":
-        pytest.skip("qemu-user runs on Linux")
     folder = Path(tempfile.mkdtemp(prefix="elbert-emulation-"))
     toolchain = hatch_build.choose_toolchain(target)
     objects = toolchain.compile(folder)
-    flags = ["-static", "-O1", f"-I{hatch_build.SOURCE}"]
-    hatch_build.run([*toolchain.command, *flags, str(DRIVER), *map(str, objects), "-o", str(folder / "driver"), "-lm"])
-    return folder / "driver"
+    flags = ["-static", "-pthread", "-O1", f"-I{hatch_build.SOURCE}"]
+    file = folder / "driver.exe"
+    hatch_build.run([*toolchain.command, *flags, str(DRIVER), *map(str, objects), "-o", str(file)])
+    return file
 
 
-def emulated(machine: str, model: str) -> list[str]:
-    """The command that runs the driver on a model of a processor."""
-    return [FAMILIES[machine][0], "-cpu", model, str(program(machine))]
+def check_emulator(machine: str) -> None:
+    """Skip the test where nothing runs programs of that family."""
+    emulator, package, _ = FAMILIES[machine]
+    if platform.system() != "Linux" or shutil.which(emulator) is None:
+        pytest.skip(f"needs {emulator}: Debian's package {package}")
+    if machine == "windows" and platform.machine() != "x86_64":
+        pytest.skip("wine runs programs for this machine's processor only")
+
+
+def emulated(machine: str, model: str, file: Path | None = None) -> list[str]:
+    """The command that runs a program, or the driver, on a model of a processor; Windows has this machine's."""
+    check_emulator(machine)
+    chosen = [] if machine == "windows" else ["-cpu", model]
+    return [FAMILIES[machine][0], *chosen, str(file or program(machine))]
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Wine's settings and files in a folder of their own."""
+    return os.environ | {"WINEPREFIX": tempfile.mkdtemp(prefix="elbert-wine-"), "WINEDEBUG": "-all"}
 
 
 def run(command: Sequence[str]) -> str:
     """Run the driver; return what it prints. A signal (an illegal instruction) and an exit status fail the test."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment(), check=False)
     assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}, {done.stderr.strip()[-500:]}"
     return done.stdout
 

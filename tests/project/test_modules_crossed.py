@@ -16,7 +16,7 @@ def test_a_text_and_a_request_enter_few_modules():
     """In a process of its own: other tests leave threads and caches behind."""
     done = subprocess.run([sys.executable, "-c", CODE], cwd=BENCHMARKS, capture_output=True, text=True, check=True)
     text, request = json.loads(done.stdout)
-    assert {"classifier.py", "engine/engine.py", "inference/step.py", "exits/rules.py"} <= set(text)
+    assert {"classifier.py", "engine/engine.py", "inference/step.py", "inference/native_step.py"} <= set(text)
     assert {"serving/http/handlers.py", "serving/worker.py", "engine/engine.py"} <= set(request)
     assert len(text) <= 20, text
     assert len(request) <= 30, request

@@ -6,12 +6,13 @@ Threads do not survive a fork, and waiting for one that is gone never ends.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, ExitStack, contextmanager
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import torch
@@ -102,6 +103,49 @@ def _thread_setters() -> ThreadSetters:
         return ThreadSetters(openmp, lambda _: 0)
     mkl.argtypes, mkl.restype = (ctypes.c_int,), ctypes.c_int
     return ThreadSetters(openmp, mkl)
+
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def limit_threads(root: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int | None:
+    """The number of threads for which the CPU quota of a container suffices; None where torch uses no more anyway.
+
+    torch counts the processors that this process may run on, but not what share of their time a container may use.
+    Threads beyond that share use it up together, and then all of them stop until the next period.
+    """
+    quota = read_quota(root, membership)
+    return None if quota is None or torch.get_num_threads() <= (count := max(1, math.ceil(quota))) else count
+
+
+def read_quota(root: Path, membership: Path) -> float | None:
+    """The smallest CPU quota of this process's control groups and those around them, in processors; None if none."""
+    folders = {root, root / "cpu", root / "cpu,cpuacct"}  # where a container sees its own group
+    for line in read_lines(membership):  # such as 0::/a/b, or in version 1 4:cpu,cpuacct:/a/b
+        _, controllers, path = line.split(":", 2)
+        group = PurePosixPath(path.lstrip("/"))
+        folders |= {root / controllers / each for each in (group, *group.parents)}
+    quotas = [quota for folder in folders if (quota := read_group_quota(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def read_group_quota(folder: Path) -> float | None:
+    """The quota of one control group, of version 2 or 1."""
+    version_1 = [line for name in ("quota", "period") for line in read_lines(folder / f"cpu.cfs_{name}_us")]
+    words = " ".join(read_lines(folder / "cpu.max") or version_1).split()
+    try:
+        most, period = map(float, words)
+    except ValueError:  # "max", or no file
+        return None
+    return most / period if most > 0 and period > 0 else None
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a file of the kernel; none where it cannot be read."""
+    try:
+        return file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 def is_forked() -> bool:

@@ -140,7 +140,9 @@ def default_threads() -> int:
     """All of torch's threads but one, for the event loop: a layer call waits for the slowest of its threads."""
     import torch
 
-    return max(1, torch.get_num_threads() - 1)
+    from elbert.model.isolation import limit_threads
+
+    return max(1, (limit_threads() or torch.get_num_threads()) - 1)
 
 
 def resolve_model(model: str | None, revision: str | None) -> str | None:

@@ -8,7 +8,7 @@ torch. ``ELBERT_NATIVE`` in the environment names another variant (``avx2``, ``a
 from __future__ import annotations
 
 from elbert.model.native.bindings import NoVariant, Numbers, Variant, list_variants, load
-from elbert.model.native.packed import (
+from elbert.model.native.operators import (
     ACTIVATIONS,
     COMPARISONS,
     CONDITIONS,

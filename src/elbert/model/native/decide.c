@@ -132,7 +132,7 @@ static int holds(const Row *r, const int32_t *c, float threshold, Long depth) {
         if (c[CONDITION] == HELD) {
             if (!compare(c[COMPARISON], value, threshold)) return 0;
         } else if (c[CONDITION] == RISING) {
-            if (step < depth - 1 && !(later >= value)) return 0;
+            if (step < depth - 1 && !compare(c[COMPARISON], later, value)) return 0;
             later = value;
         } else {
             if (isnan(value)) return 0;
@@ -140,7 +140,7 @@ static int holds(const Row *r, const int32_t *c, float threshold, Long depth) {
             if (value < least) least = value;
         }
     }
-    return c[CONDITION] != SPREAD || most - least <= threshold;
+    return c[CONDITION] != SPREAD || compare(c[COMPARISON], most - least, threshold);
 }
 
 // The first rule of which all conditions hold, or STAY.

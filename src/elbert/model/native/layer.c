@@ -21,6 +21,7 @@ typedef struct {
     char *out;
     const int64_t *bounds;
     Long rows, tokens, longest;
+    Long block;              // tokens of a task of run_block
     Long chunks;
     const Long *chunk_rows;  // [chunks + 1]
     char *shared, *own;      // scratch
@@ -192,10 +193,10 @@ static void run_chunk(void *what, int stage, Long task, int thread) {
 static void run_block(void *what, int stage, Long task, int thread) {
     const Step *p = what;
     const Layer *l = p->layer;
-    const Long begin = task * BLOCK, until = begin + BLOCK < p->tokens ? begin + BLOCK : p->tokens;
+    const Long begin = task * p->block, until = begin + p->block < p->tokens ? begin + p->block : p->tokens;
     const Long row_bytes = 3 * l->width * bytes_of(l), mixed_bytes = l->width * (l->mode == CODES ? 4 : bytes_of(l));
     Span s;
-    lay_out(l, BLOCK, 0, p->longest, p->own + thread * p->own_bytes, &s);
+    lay_out(l, p->block, 0, p->longest, p->own + thread * p->own_bytes, &s);
     if (stage == 0) {
         project_qkv(l, &s, hidden_at(p, p->in, begin), p->shared + begin * row_bytes, until - begin, 0, 3 * l->width / 16);
         return;
@@ -276,12 +277,13 @@ static void after_stage(void *what, int stage) {
 static Long plan_layer(Step *p, Job *job, Long *chunk_rows, int threads) {
     const Layer *l = p->layer;
     const Long rows = p->rows, tokens = p->tokens, longest = p->longest, *bounds = (const Long *)p->bounds;
-    // Chunks of whole rows, of about BLOCK tokens or fewer, so that every thread gets several.
-    const Long share = tokens / (threads * 4) + 1, size = threads > 1 && share < BLOCK ? (share < 16 ? 16 : share) : BLOCK;
+    // Chunks of whole rows, nearly even and as large as BLOCK allows: each reads all weights once.
+    const Long parts = (tokens + BLOCK - 1) / BLOCK, even = (parts + threads - 1) / threads * threads;
     Long chunks = 0, largest = 0, shared_bytes = 0;
     for (Long r = 0; r < rows;) {
         Long end = r + 1;
-        while (end < rows && bounds[end + 1] - bounds[r] <= size) end++;
+        const Long until = (chunks + 1) * tokens / even;  // where an even chunk would end
+        while (end < rows && bounds[end + 1] - bounds[r] <= BLOCK && bounds[end] + bounds[end + 1] <= 2 * until) end++;
         if (bounds[end] - bounds[r] > largest) largest = bounds[end] - bounds[r];
         chunk_rows[chunks++] = r;
         r = end;
@@ -298,9 +300,11 @@ static Long plan_layer(Step *p, Job *job, Long *chunk_rows, int threads) {
         p->after = after_columns;
         shared_bytes = lay_out(l, tokens, tokens, longest, NULL, &s) - (char *)NULL;
         p->own_bytes = attention_bytes(l->half, longest, l->width / l->heads);
-    } else if (threads > 1 && (chunks < 2 * threads || largest > tokens / threads / 2 + BLOCK)) {
+    } else if (threads > 1 && (chunks < threads || largest > tokens / threads / 2 + BLOCK)) {
         job->stages = 2;
-        job->tasks[0] = job->tasks[1] = (tokens + BLOCK - 1) / BLOCK;
+        const Long share = up((tokens + threads - 1) / threads, 16);
+        p->block = share < BLOCK ? share : BLOCK;
+        job->tasks[0] = job->tasks[1] = (tokens + p->block - 1) / p->block;
         p->run = run_block;
         shared_bytes = up(tokens * 3 * l->width * bytes_of(l), 64);
         p->own_bytes = lay_out(l, BLOCK, BLOCK, longest, NULL, &s) - (char *)NULL;

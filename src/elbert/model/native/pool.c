@@ -18,7 +18,7 @@
 #endif
 
 enum { SPINS = 1000 };  // pauses, some 10 to 50 microseconds; then the core is offered to others
-#define LATE 200e-6   // seconds of waiting for a task that others hold: a core was taken away
+#define LATE 200e-6   // seconds of waiting for a task that others hold, beyond twice a task: a core was taken away
 #define MOST_ALONE 1024
 
 typedef struct {
@@ -53,14 +53,18 @@ static void rest(int *spins) {
     else sched_yield();
 }
 
+// Take tasks until none is left; returns the seconds of waiting beyond what tasks of different sizes explain.
 static double work(Shared *s, int thread) {
-    double waited = 0;
+    double waited = 0, longest = 0;
     for (int stage = 0; stage < s->job->stages; stage++) {
         const Long tasks = s->job->tasks[stage];
         for (;;) {
             const Long task = atomic_fetch_add(&s->next[stage], 1);
             if (task >= tasks) break;
+            const double begin = now();
             s->job->run(s->job->what, stage, task, thread);
+            const double taken = now() - begin;
+            if (taken > longest) longest = taken;
             if (atomic_fetch_add(&s->done[stage], 1) + 1 == tasks) {
                 if (s->job->after) s->job->after(s->job->what, stage);
                 atomic_store(&s->ready, stage + 1);
@@ -75,7 +79,7 @@ static double work(Shared *s, int thread) {
         }
         if (begin) waited += now() - begin;
     }
-    return waited;
+    return waited > 2 * longest ? waited - 2 * longest : 0;
 }
 
 static void *live(void *argument) {

@@ -363,8 +363,8 @@ class NativePolicy:
         least = 0, 0, -1, -1, 0, -1
         if numbers.ndim != 2 or numbers.shape[1] != len(limits) or (numbers < least).any() or (numbers >= limits).any():
             raise ValueError(f"conditions have the columns of exits, below {limits}")
-        needs_signal, needs_comparison = numbers[:, 1] != 0, (numbers[:, 1] == 1) | (numbers[:, 1] == 2)
-        if (numbers[needs_signal, 2] < 0).any() or (numbers[needs_comparison, 3] < 0).any():
+        has_signal = numbers[:, 1] != CONDITIONS.index("at_depth")
+        if (numbers[has_signal, 2:4] < 0).any():
             raise ValueError("a condition lacks its signal or comparison")
         if (numbers[numbers[:, 1] == CONDITIONS.index("at_start"), 4] < 1).any():
             raise ValueError("a window without depths has no start")
