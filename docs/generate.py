@@ -289,8 +289,8 @@ def policies() -> str:
         spec = f"{kind.name}({', '.join(dial.name for dial in kind.dials)})" if kind.dials else kind.name
         source = f" ({kind.citation})" if kind.citation else ""
         rows.append((f"`{spec}`", kind.summary + source, "<br>".join(map(describe_dial, kind.dials))))
-    signals = [(f"`{signal.name}`", signal.about) for signal in SIGNALS.values() if signal.needs == "probabilities"]
-    return fill("policies.md", policies=table(*rows), signals=table(("signal", "is"), *signals))
+    signals = [(f"`{signal.name}`", signal.needs, signal.about) for signal in SIGNALS.values()]
+    return fill("policies.md", policies=table(*rows), signals=table(("signal", "of", "is"), *signals))
 
 
 def describe_dial(dial: Dial) -> str:

@@ -230,8 +230,14 @@ def test_one_file_with_labels_and_one_without(elbert, model, data, unlabelled):
     elbert(*arguments).check_error("one has labels and the other has none")
 
 
-def test_a_regression_has_nothing_to_calibrate(elbert, data, tmp_path):
+def test_a_regression_is_calibrated_by_spearman_and_a_tolerance(elbert, tmp_path):
     model = write_bundle(tmp_path / "regression", labels=("value",), problem_type="regression")
-    elbert("calibrate", "--model", model, "--data", data, "--speedup", 2, "--name", "n").check_error(
-        "nothing to calibrate"
-    )
+    data = tmp_path / "values.csv"
+    data.write_text("text,label\n" + "".join(f"good film {i},{i / 10}\n" for i in range(60)))
+    base = ["calibrate", "--model", model, "--data", data, "--families", "depth"]
+    found = elbert(*base, "--speedup", 2, "--name", "n").out
+    assert "spearman" in found and "n: depth(" in found
+    risk = [*base, "--risk", 0.2, "--name", "m"]
+    elbert(*risk).check_error("needs a tolerance")
+    elbert(*risk, "--tolerance", 1, "--loss", "harmful-flip").check_error("not right or wrong")
+    assert "more than 100 from the value of full depth" in elbert(*risk, "--tolerance", 100).out

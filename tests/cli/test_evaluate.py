@@ -8,6 +8,7 @@ import pytest
 
 from elbert.classifier import Classifier
 from elbert.evaluation import load_outputs
+from elbert.exits.policies import COMMON_SPECS
 from tiny import texts, write_bundle
 
 SENTENCES = texts(40, seed=12)
@@ -116,11 +117,14 @@ def test_regression(elbert, tmp_path):
     data.write_text("text,label\ngood film,1.5\nbad,-2\nslow,0\n")
     outputs = tmp_path / "o.npz"
     report = found(elbert("evaluate", "--data", data, "--model", model, "--outputs", outputs, "--json"))
-    assert (report["policies"], report["oracles"], report["overthinking"]) == ([], [], None)
+    assert [p["policy"] for p in report["policies"]] == list(COMMON_SPECS["values"])
+    assert (report["oracles"], report["overthinking"]) == ([], None)
     assert set(report["by_depth"][5]) == {"pearson", "mse"}
     assert found(elbert("evaluate", "--data", outputs, "--json")) == report
     for source in ([data, "--model", model], [outputs]):
-        elbert("evaluate", "--data", *source, "--policy", "entropy(0.1)").check_error("regression", "use policy 'full'")
+        elbert("evaluate", "--data", *source, "--policy", "entropy(0.1)").check_error(
+            "does not fit a model whose outputs are values"
+        )
 
 
 def test_pairs(elbert, bundle_folder, tmp_path):

@@ -129,7 +129,9 @@ def test_multi_label_and_regression(elbert, tmp_path):
     value = write_bundle(tmp_path / "v", labels=("value",))
     (line,) = lines(elbert("predict", "good film", "--model", value))
     assert (line["label"], line["depth"], line["reason"]) == ("value", 6, "last")
-    elbert("predict", "x", "--policy", POLICY, "--model", value).check_error("regression", "use policy 'full'")
+    elbert("predict", "x", "--policy", POLICY, "--model", value).check_error(
+        "does not fit a model whose outputs are values"
+    )
 
 
 def test_table_and_total_line(predict, bundle_folder):

@@ -231,8 +231,8 @@ def test_wrong_wishes(classifiers, tmp_path):
     with pytest.raises(InputError, match="text 0 is int"):
         explain(classifiers["two"], 3)
     number = Classifier.load(write_bundle(tmp_path / "number", labels=("value",), problem_type="regression"))
-    with pytest.raises(InputError, match="predicts a number"):
-        explain(number, "a film")
+    with pytest.raises(InputError, match="expected a finite number"):
+        explain(number, "a film", label="good")
 
 
 def test_a_multi_label_truth_may_be_empty(classifiers):

@@ -205,7 +205,13 @@ REFUSED = {
     "unusual activation": ({"hidden_act": "gelu_fast"}, "full", {}, InputError, "'gelu_fast' cannot be exported"),
     "too deep": ({}, "depth(7)", {}, PolicyError, "depth(7): this model has 6 depths"),
     "no policy": ({}, "sureness(2)", {}, PolicyError, "no policy is called 'sureness'"),
-    "regression": ({"labels": ("x",)}, "entropy(0.1)", {}, InputError, "use policy 'full'"),
+    "regression": (
+        {"labels": ("x",)},
+        "entropy(0.1)",
+        {},
+        PolicyError,
+        "does not fit a model whose outputs are values",
+    ),
     "dtype": ({}, "full", {"dtype": "int4"}, InputError, "expected one of float32, float16, int8"),
     "dials": ({}, "full", {"dials": "yes"}, InputError, "expected one of fixed, optional, required"),
 }

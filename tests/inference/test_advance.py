@@ -107,11 +107,11 @@ def test_trace_tells_every_depth_up_to_the_exit(bundle_folder):
         assert below[-1] == (p.reason == "entropy") or p.reason == "last"
 
 
-def test_regression_runs_full_and_says_why_it_cannot_leave(tmp_path):
+def test_a_regression_without_points_runs_full(tmp_path):
     classifier = Classifier.load(write_bundle(tmp_path, labels=("value",)))
     (p,) = classifier.predict(["a good film"])
     assert (p.depth, p.reason) == (6, "last")
-    with pytest.raises(InputError, match="regression.*use policy 'full'"):
+    with pytest.raises(PolicyError, match="does not fit a model whose outputs are values; fitting: full, depth"):
         classifier.predict(["a good film"], "entropy(0.1)")
 
 

@@ -1,6 +1,7 @@
 """Shadow traffic: the sample, the comparison, the bounds, and that requests are never delayed."""
 
 import logging
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -72,6 +73,16 @@ def test_multi_label_answers_are_compared_as_sets():
     shadow.sample("safe", reference()[0][0], prediction("a", a=0.9, b=0.6))
     shadow.compare(submitted[0].identity, prediction("a", depth=6, a=0.9, b=0.4))
     assert shadow.points["safe"].changed == 1
+
+
+@pytest.mark.parametrize(("certified", "changed"), [(None, 2), (0.3, 1)])
+def test_values_differ_beyond_the_tolerance_of_the_certificate(certified, changed):
+    cert = None if certified is None else replace(certificate(), tolerance=certified)
+    shadow, submitted = make_shadow(cert=cert, tolerance=0.1)
+    for last in (0.95, 1.1, 1.4):  # early values are 0.9
+        shadow.sample("safe", reference()[0][0], prediction("value"))
+        shadow.compare(submitted[-1].identity, replace(prediction("value", depth=6), score=last))
+    assert shadow.points["safe"].changed == changed
 
 
 def test_a_share_is_sampled_and_the_backlog_is_bounded():

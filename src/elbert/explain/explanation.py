@@ -24,8 +24,8 @@ class DepthOutput:
     ``label`` is the most probable label and ``score`` its probability; ``answer`` holds the predicted labels
     (one, or for a multi-label model those above 0.5). ``since`` is the depth since which the prediction is
     the same. ``divergence`` from the depth before is in nats; None at the first. Of a regression ``score`` is the
-    value, and ``change`` its difference from the depth before in standard deviations of the training labels, None at the
-    first; the other signals are None, as ``change`` is for probabilities. ``attention [tokens]`` is what each token
+    value, and ``change`` its difference from the depth before in standard deviations of the training labels, None at
+    the first; the other signals are None, as ``change`` is for probabilities. ``attention [tokens]`` is what each token
     receives from the pooled token, mean over attention heads; None if it was not computed. ``flops`` is the total of
     the row so far.
     """

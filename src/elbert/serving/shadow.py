@@ -20,6 +20,7 @@ from elbert.serving.errors import NotReady
 from elbert.tokenization import Tokens
 
 log = logging.getLogger(__name__)
+VALUE_TOLERANCE = 0.1  # standard deviations of the training labels
 
 
 class Shadow:
@@ -27,7 +28,8 @@ class Shadow:
 
     ``points`` are the operating points to watch, with their certificates. ``submit`` takes a request that runs only
     while no other request is in progress. At most ``max_waiting`` texts wait; texts sampled beyond that count as
-    ``dropped``, so a server that is never idle measures its quieter moments.
+    ``dropped``, so a server that is never idle measures its quieter moments. Values (``tolerance`` is not None) differ
+    by more than the tolerance of the point's certificate, or without one by more than ``tolerance``.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Shadow:
         submit: Callable[[Request], None],
         *,
         multi_label: bool = False,
+        tolerance: float | None = None,
         window: int = 1000,
         max_waiting: int = 64,
         random: Random | None = None,
@@ -49,6 +52,7 @@ class Shadow:
         self.is_active = share > 0
         self._submit = submit
         self._multi_label = multi_label
+        self._tolerance = tolerance
         self._max_waiting = max_waiting
         self._random = Random() if random is None else random
         self._identities = count(-1, -1)  # negative: the dispatcher's requests count up from 0
@@ -75,7 +79,7 @@ class Shadow:
         except NotReady:
             self.dropped += 1
             return
-        self._waiting[identity] = EarlyAnswer(point, self._answer_of(prediction))
+        self._waiting[identity] = EarlyAnswer(point, self._answer_of(prediction), prediction.score)
 
     def compare(self, identity: int, prediction: Prediction | None) -> None:
         """Compare with the prediction of full depth, or None if it failed."""
@@ -83,7 +87,7 @@ class Shadow:
         if prediction is None:
             self.dropped += 1
         else:
-            self._record(early.point, is_changed=self._answer_of(prediction) != early.answer)
+            self._record(early.point, is_changed=self._differs(early, prediction))
 
     def to_dict(self) -> dict[str, Any]:
         """The counts, and by point the share of changed answers with its bounds, as plain values."""
@@ -113,6 +117,13 @@ class Shadow:
                 "broken" if window.certificate.loss == "inconsistency" else "perhaps broken, labels are needed to see",
             )
 
+    def _differs(self, early: EarlyAnswer, prediction: Prediction) -> bool:
+        if self._tolerance is None:
+            return self._answer_of(prediction) != early.answer
+        certificate = self.points[early.point].certificate
+        certified = None if certificate is None else certificate.tolerance
+        return abs(prediction.score - early.score) > (self._tolerance if certified is None else certified)
+
     def _answer_of(self, prediction: Prediction) -> object:
         if self._multi_label:
             return frozenset(label for label, score in prediction.scores.items() if score > 0.5)
@@ -125,6 +136,7 @@ class EarlyAnswer:
 
     point: str
     answer: object
+    score: float
 
 
 DEFAULT_ERROR = 0.05  # for operating points without a certificate

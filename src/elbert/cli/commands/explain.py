@@ -117,10 +117,10 @@ def has_reference_model() -> bool:
 def explain_data(arguments: argparse.Namespace) -> Survey:
     """Survey the exits of the data file."""
     from elbert.explain import survey
-    from elbert.explain.explainer import resolve_explainable_policy
+    from elbert.explain.survey import check_surveyable
 
     classifier = load_classifier(arguments, arguments.policy)
-    resolve_explainable_policy(classifier, None)  # before the file is read
+    check_surveyable(classifier.bundle.config.task)  # before the file is read
     limit = DEFAULT_LIMIT if arguments.limit is None else arguments.limit
     examples, total = sample_examples(arguments, limit)
     usable, labels = read_sample(arguments, examples, classifier)

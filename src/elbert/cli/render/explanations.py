@@ -47,7 +47,7 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
     """Return a line for each depth: answer, probability, signal and threshold, window, exit."""
     from rich.text import Text
 
-    from elbert.explain.explanation import choose_gauge, find_window_track
+    from elbert.explain.explanation import choose_gauge, find_window_track, scale_scores
 
     track = find_window_track(explained)
     signal = choose_gauge(explained)
@@ -56,15 +56,17 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
     bar = max(6, min(16, (width - 42 - label - (strip + 18 if track is not None else 0)) // 2))
     against = "" if signal.threshold is None else f" ({signal.threshold:g})"
     read = shorten(signal.name + against, bar + 6)
-    head = f"   depth  {'answer':<{label}}  {'probability':<{bar + 6}}  {read:<{bar + 6}}"
+    shown = "value" if explained.has_values else "probability"
+    head = f"   depth  {'answer':<{label}}  {shown:<{bar + 6}}  {read:<{bar + 6}}"
     head += f"  {'window':<{max(strip, 6)}}" if track is not None else ""
     lines: list[Text | str] = [Text(head, "dim")]
+    shares = scale_scores(explained)
     for step in explained.steps:
         line = Text("")
         is_exit, is_after = step.depth == explained.depth, step.depth > explained.depth
         line.append(" ▶ " if is_exit else "   ", "bold green")
         line.append(f"{step.depth:>5}  {shorten(step.label, label):<{label}}  ", "bold" if is_exit else "")
-        line.append(draw_bar(step.score, bar), "cyan")
+        line.append(draw_bar(shares[step.depth - 1], bar), "cyan")
         line.append(f" {step.score:.3f}  ")
         line.append(draw_gauge(signal, step.depth, bar))
         if track is not None:
