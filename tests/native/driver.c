@@ -1,16 +1,18 @@
 // Runs the library outside Python, so that an emulator of another processor can run it.
 //
 //   driver                        lists the variants: name, whether it runs here, `zero`, `halves`
-//   driver VARIANT IMAGE CALL     maps the file IMAGE at ADDRESS, and makes the call that is at CALL in it
+//   driver VARIANT IMAGE CALL     reads the file IMAGE to ADDRESS, makes the call that is at CALL in it, writes the file
 //
-// Every address in the image is one of the mapped file, so the structs are those that Python passes to the library.
-#include <fcntl.h>
+// Every address in the image is one of that memory, so the structs are those that Python passes to the library.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <sys/mman.h>
-#include <sys/stat.h>
+#endif
 
 #include "variant.h"
 
@@ -29,6 +31,14 @@ typedef struct {
 // Addresses and numbers alike are passed in words of 64 bits, on both processor families.
 typedef int (*Function)(Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long, Long);
 
+static char *reserve(size_t size) {
+#ifdef _WIN32
+    return VirtualAlloc((void *)ADDRESS, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+#else
+    return mmap((void *)ADDRESS, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+#endif
+}
+
 int main(int count, char **arguments) {
     if (count == 1) {
         for (int i = 0; elbert_variant_name(i); i++) {
@@ -38,11 +48,13 @@ int main(int count, char **arguments) {
         }
         return 0;
     }
-    struct stat state;
-    const int file = open(arguments[2], O_RDWR);
-    if (file < 0 || fstat(file, &state)) return 3;
-    char *image = mmap((void *)ADDRESS, state.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
+    FILE *file = fopen(arguments[2], "r+b");
+    if (!file || fseek(file, 0, SEEK_END)) return 3;
+    const size_t size = ftell(file);
+    char *image = reserve(size);
     if (image != (char *)ADDRESS) return 4;
+    rewind(file);
+    if (fread(image, 1, size, file) != size) return 3;
     Call *call = (Call *)(image + atoll(arguments[3]));
     for (int i = 0; elbert_variant_name(i); i++)
         if (!strcmp(elbert_variant_name(i), arguments[1])) {
@@ -51,7 +63,8 @@ int main(int count, char **arguments) {
             const Long *a = call->arguments;
             const Function run = call->function == STEP ? (Function)found->step : (Function)found->embed;
             call->code = run(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13]);
-            return 0;
+            rewind(file);
+            return fwrite(image, 1, size, file) == size && !fclose(file) ? 0 : 3;
         }
     return 6;
 }

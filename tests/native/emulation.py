@@ -6,6 +6,7 @@ written to a file, the driver maps the file and makes the call, and what it has 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib.util
@@ -46,13 +47,20 @@ def program(machine: str) -> Path:
     check_emulator(machine)
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("needs a compiler for other processors: pip install ziglang (make slow installs it)")
-    folder = Path(tempfile.mkdtemp(prefix="elbert-emulation-"))
+    folder = make_folder()
     toolchain = hatch_build.choose_toolchain(target)
     objects = toolchain.compile(folder)
     flags = ["-static", "-pthread", "-O1", f"-I{hatch_build.SOURCE}"]
     file = folder / "driver.exe"
     hatch_build.run([*toolchain.command, *flags, str(DRIVER), *map(str, objects), "-o", str(file)])
     return file
+
+
+def make_folder() -> Path:
+    """A folder that is removed when the tests end."""
+    folder = Path(tempfile.mkdtemp(prefix="elbert-emulation-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def check_emulator(machine: str) -> None:
@@ -74,7 +82,7 @@ def emulated(machine: str, model: str, file: Path | None = None) -> list[str]:
 @cache
 def environment() -> dict[str, str]:
     """Wine's settings and files in a folder of their own."""
-    return os.environ | {"WINEPREFIX": tempfile.mkdtemp(prefix="elbert-wine-"), "WINEDEBUG": "-all"}
+    return os.environ | {"WINEPREFIX": str(make_folder()), "WINEDEBUG": "-all"}
 
 
 def run(command: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ FASTEST = {  # processor family, qemu's model of a processor: the variant that t
     ("x86_64", "max"): "avx2",
 }
 ORDER = {"aarch64": ["neon", "neon_dot", "neon_bf16"], "x86_64": ["avx2"]}
+WINDOWS = [("windows", "this machine", name) for name in ("avx2", "avx512_bf16")]
 RUNS = [  # the oldest model that runs a variant: no newer instruction is in it
     ("aarch64", "cortex-a53", "neon"),
     ("aarch64", "cortex-a76", "neon_dot"),
@@ -42,6 +43,12 @@ RUNS = [  # the oldest model that runs a variant: no newer instruction is in it
 ]
 LENGTHS = {"one token": [1], "a few": [3, 1, 7], "an empty row": [0, 5, 0], "a block": [70], "mixed": [9, 1, 30, 2, 40]}
 THREADS = (1, 2)
+
+
+def chosen(machine, model, name):
+    if not variants(machine, model)[name][0]:
+        pytest.skip(f"this machine does not run {name}")
+    return emulated_variant(machine, model, name)
 
 
 @pytest.mark.parametrize(("machine", "model"), FASTEST)
@@ -86,6 +93,21 @@ def test_activations(machine, model, name, activation):
     torch.testing.assert_close(layer(hidden, bounds, 9).double(), expected, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_the_layer_on_windows(numbers, threads):
+    """Of this machine's fastest variant there, with threads: they are another library's than on other systems."""
+    name = [name for name, (runs, _, _) in variants("windows", "this machine").items() if runs][-1]
+    layer = build(chosen("windows", "this machine", name), numbers, SHAPES["wide"])
+    bounds = bounds_of(LENGTHS["mixed"])
+    hidden = random(int(bounds[-1]), SHAPES["wide"][0]).to(layer.dtype)
+    expected = plain_layer(hidden, bounds, SHAPES["wide"])
+    for count in THREADS:
+        threads(count)
+        torch.testing.assert_close(
+            layer(hidden, bounds, len(hidden)).double(), expected, atol=TOLERANCE[numbers], rtol=0
+        )
+
+
 def test_wrong_bounds_are_refused_there_too():
     layer = build(emulated_variant("aarch64", "max", "neon_bf16"), "float32", SHAPES["narrow"])
     with pytest.raises(ValueError, match="bounds"):
@@ -93,12 +115,14 @@ def test_wrong_bounds_are_refused_there_too():
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-@pytest.mark.parametrize(("machine", "model", "name"), RUNS, ids=[name for _, _, name in RUNS])
+@pytest.mark.parametrize(
+    ("machine", "model", "name"), RUNS + WINDOWS, ids=[f"{machine}-{name}" for machine, _, name in RUNS + WINDOWS]
+)
 def test_texts_exit_as_on_torch(machine, model, name, numbers, tmp_path, monkeypatch):
     """Embedding, layer, exit head and decision, for texts that exit at different depths."""
     folder, some = write_bundle(tmp_path), texts(12, longest=12)
-    chosen, steps = emulated_variant(machine, model, name), []
-    counted = replace(chosen, run_step=lambda *arguments: steps.append(arguments[2]) or chosen.run_step(*arguments))
+    variant, steps = chosen(machine, model, name), []
+    counted = replace(variant, run_step=lambda *arguments: steps.append(arguments[2]) or variant.run_step(*arguments))
     found = []
     for native_code in (native.NoVariant("off"), counted):
         monkeypatch.setattr(native, "load", lambda code=native_code: code)

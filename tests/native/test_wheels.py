@@ -122,21 +122,32 @@ def test_without_a_compiler_the_build_falls_back_with_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("machine", "model", "fastest"),
-    [("aarch64", "cortex-a76", "neon_dot"), ("aarch64", "max", "neon_bf16"), ("x86_64", "Haswell", "avx2")],
+    ("tag", "machine", "model", "fastest"),
+    [
+        ("manylinux_2_28_aarch64", "aarch64", "cortex-a76", "neon_dot"),
+        ("manylinux_2_28_aarch64", "aarch64", "max", "neon_bf16"),
+        ("manylinux_2_28_x86_64", "x86_64", "Haswell", "avx2"),
+        ("win_amd64", "windows", "this machine", None),
+    ],
 )
-def test_the_library_of_a_wheel_loads_on_its_processor(dist, tmp_path, machine, model, fastest):
+def test_the_library_of_a_wheel_loads_on_its_platform(dist, tmp_path, tag, machine, model, fastest):
     import hatch_build
-    from emulation import DRIVER, FAMILIES, run
+    from emulation import DRIVER, emulated, run
 
-    emulator, sysroot = FAMILIES[machine][0], SYSROOTS[machine]
-    if shutil.which(emulator) is None or not (sysroot / "lib").exists():
-        pytest.skip(f"needs {emulator} and the C library in {sysroot}: Debian's qemu-user and libc6-arm64-cross")
-    shutil.unpack_archive(wheel(dist, f"manylinux_2_28_{machine}"), tmp_path, "zip")
+    sysroot = SYSROOTS.get(machine, Path("/"))
+    (target,) = (target for target, named in hatch_build.TARGETS.items() if named == tag)
+    if not (sysroot / "lib").exists():
+        pytest.skip(f"needs the C library in {sysroot}: Debian's libc6-arm64-cross")
+    shutil.unpack_archive(wheel(dist, tag), tmp_path, "zip")
     (library,) = tmp_path.rglob("elbert_native.bin")
-    shutil.copy(library, tmp_path / "libwheel.so")  # a linker knows libraries by their names
-    driver, toolchain = tmp_path / "driver", hatch_build.choose_toolchain(f"{machine}-linux-gnu.2.28")
-    flags = [f"-I{hatch_build.SOURCE}", str(DRIVER), f"-L{tmp_path}", "-lwheel", f"-Wl,-rpath,{tmp_path}"]
-    hatch_build.run([*toolchain.command, *flags, "-o", str(driver)])
-    lines = run([emulator, "-L", str(sysroot), "-cpu", model, str(driver)]).splitlines()
-    assert [line.split()[0] for line in lines if line.split()[1] == "1"][-1] == fastest
+    driver, toolchain = tmp_path / "driver.exe", hatch_build.choose_toolchain(target)
+    linked = tmp_path / ("wheel.dll" if machine == "windows" else "libwheel.so")  # a linker knows them by their names
+    shutil.copy(library, linked)
+    found = [str(linked)] if machine == "windows" else [f"-L{tmp_path}", "-lwheel", f"-Wl,-rpath,{tmp_path}"]
+    command = [*toolchain.command, f"-I{hatch_build.SOURCE}", str(DRIVER), *found, "-o", str(driver)]
+    hatch_build.run(command)
+    shutil.copy(library, tmp_path)  # beside the program, where Windows looks for it
+    command = emulated(machine, model, driver)
+    lines = run(command if machine == "windows" else [command[0], "-L", str(sysroot), *command[1:]]).splitlines()
+    running = [line.split()[0] for line in lines if line.split()[1] == "1"]
+    assert running[-1] == fastest if fastest else "avx2" in running
