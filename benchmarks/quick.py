@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -138,9 +139,9 @@ def measure_all(parts: Sequence[Part], kept: dict[str, Ratio], rounds: int) -> l
 
 
 def describe_source() -> Source:
-    """This machine, this commit, these versions."""
-    facts = collect_facts()
-    machine = f"{facts['processor']}, {facts['cores']} cores, native code {str(facts['native code']).split()[0]}"
+    """This machine, this commit, these versions; ``ELBERT_NATIVE`` makes it a machine without newer instructions."""
+    facts, forced = collect_facts(), os.environ.get("ELBERT_NATIVE", "")
+    machine = f"{facts['processor']}, {facts['cores']} cores{forced and f', ELBERT_NATIVE={forced}'}"
     return Source(datetime.now(UTC).date().isoformat(), commit(), machine, versions())
 
 
