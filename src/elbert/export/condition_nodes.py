@@ -157,13 +157,21 @@ def holds(condition: Condition, dials: Mapping[str, Dial], state: ExitState) -> 
     threshold = bind(g, condition.threshold, dials, np.float32)
     if condition.kind == "held" and condition.size == 1:
         return compare(state.now(condition.signal), threshold)
-    # Columns before the last ``size`` repeat the first of them, which changes no condition.
-    first = g.Sub(state.depths, size)
-    columns = g.Clip(g.Max(np.arange(-1, state.depths), first), np.array(0), np.array(state.depths - 1))
-    window = g.Gather(state.history(condition.signal), columns, axis=1)
+    window = g.Gather(state.history(condition.signal), window_columns(g, condition.size, size, state.depths), axis=1)
     met = g.Cast(compare(*PAIRS[condition.kind](g, window, threshold)), to=FLOAT)
-    all_met = g.Or(g.Greater(g.ReduceMin(met, [1], keepdims=0), 0.5), g.Less(size, 1))
+    all_met = g.Greater(g.ReduceMin(met, [1], keepdims=0), 0.5)
+    if isinstance(condition.size, Of):  # over no depth, all hold
+        all_met = g.Or(all_met, g.Less(size, 1))
     return g.And(all_met, is_deep_enough)
+
+
+def window_columns(g: Graph, number: Number, size: Value, depths: int) -> Value:
+    """The last ``size`` of ``depths`` columns. Columns before them repeat the first, which changes no condition."""
+    last = depths - 1
+    if not isinstance(number, Of):
+        first = max(depths - number, 0)  # a window longer than the model never fills
+        return g.value(np.clip(np.arange(first - 1, depths), first, last))
+    return g.Clip(g.Max(np.arange(-1, depths), g.Sub(depths, size)), np.array(0), np.array(last))
 
 
 PAIRS: dict[str, Callable[[Graph, Value, Value], tuple[Value, Value]]] = {
