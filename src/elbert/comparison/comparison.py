@@ -75,7 +75,8 @@ def compare(
 
 def try_temperatures(outputs: Outputs) -> tuple[float, ...] | None:
     """One temperature per depth; None where outputs have none."""
-    return fit_temperatures(outputs) if outputs.task.content == "probabilities" else None
+    task = outputs.task
+    return fit_temperatures(outputs) if task.content == "probabilities" and not task.per_token else None
 
 
 def add_tempered(

@@ -133,6 +133,7 @@ class Trials:
         self.outputs = outputs
         self.replay = outputs.replay()
         self.right = outputs.find_right() if outputs.task.is_graded else None
+        self._counts = outputs.task.count(outputs.probabilities, outputs.labels)
         self._rows = np.arange(len(outputs)) * outputs.depths - 1
 
     def depth(self, policy: Policy) -> NDArray[np.int16]:
@@ -161,6 +162,8 @@ class Trials:
     def _score(self, depth: NDArray[np.int16]) -> float:
         if self.right is not None:
             return float(self.look_up(self.right, depth).mean())
+        if self._counts is not None:
+            return self.outputs.task.score_counts(self._counts[np.arange(len(depth)), depth - 1].sum(0))
         return self.outputs.task.score(self.answers(depth), self.outputs.labels)
 
     def compare(self, ours: Policy, theirs: Policy, *, draws: int = DRAWS) -> tuple[Interval, float]:

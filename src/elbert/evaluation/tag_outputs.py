@@ -14,8 +14,8 @@ from elbert.inference import Exits
 from elbert.model import ModelConfig
 from elbert.tasks.spans import NO_TAG
 from elbert.tokenization import Tokens
-from elbert.tokenization.pieces import find_word_pieces
 from elbert.tokenization.tokens import Text
+from elbert.tokenization.word_pieces import find_word_pieces
 
 
 class TagCollector:

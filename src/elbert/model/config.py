@@ -118,8 +118,8 @@ class ModelConfig:
     has a separate head. In a family without shared layers, every depth is a layer group. ``padding`` is the id of
     padding and the position before a row's first one (RoBERTa), or None if positions start at 0. ``label_deviation`` is
     the standard deviation of the training labels, the unit of signals over values; None if the folder has none.
-    ``aggregation`` is how a token classifier's tags become entities, with transformers' names: ``simple``, of all pieces,
-    or ``first``, of the first piece of each word (``aggregation_strategy`` in the file).
+    ``aggregation`` is how a token classifier's tags become entities, with transformers' names: ``simple``, of all
+    pieces, or ``first``, of the first piece of each word (``aggregation_strategy`` in the file).
     """
 
     vocab_size: int

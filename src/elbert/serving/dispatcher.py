@@ -160,19 +160,17 @@ class Dispatcher:
             if self._shadow.is_active and identity in self._shadow:
                 self._shadow.compare(identity, prediction)
             elif row := self._remove(identity):
-                by_label = dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw and len(logits) else None
+                by_label = (
+                    dict(zip(self._config.labels, logits.tolist(), strict=True)) if row.raw and len(logits) else None
+                )
                 self._deliver(row, ended, prediction, logits=by_label)
 
-    def _build_predictions(
-        self, exits: Exits, truncated: set[int]
-    ) -> Iterator[tuple[int, Prediction, NDArray[Any]]]:
+    def _build_predictions(self, exits: Exits, truncated: set[int]) -> Iterator[tuple[int, Prediction, NDArray[Any]]]:
         """Yield the identity, the prediction and the logits of each row; of token rows no logits."""
         if exits.counts is not None and self._joiner is not None:
             rows = {i: self._rows[i] for i in exits.identity.tolist() if i in self._rows}
             sources = {i: (row.text, row.tokens) for i, row in rows.items()}
-            for identity, prediction in build_token_predictions(
-                exits, self._config, sources, self._joiner, truncated
-            ):
+            for identity, prediction in build_token_predictions(exits, self._config, sources, self._joiner, truncated):
                 yield identity, prediction, exits.logits[:0]
             return
         predictions = build_predictions(exits, self._config, truncated)

@@ -160,6 +160,17 @@ class Task(ABC):
         """The metric :attr:`score_name` alone."""
         return self.measure(answers, labels)[self.score_name]
 
+    def count(self, answers: Floats, labels: Floats) -> NDArray[np.int64] | None:
+        """``[n, depths, k]``: numbers of each answer ``[n, depths, …]`` whose sums over texts give the score.
+
+        None where the score needs the answers themselves.
+        """
+        return None
+
+    def score_counts(self, counts: NDArray[np.int64]) -> float:
+        """The metric :attr:`score_name` from the sums ``[k]`` of :meth:`count`."""
+        raise NotImplementedError
+
     def calibration_error(self, answers: Floats, labels: Floats) -> float | None:
         """Expected calibration error over equal bins of the top probability (Guo et al. 2017); None for values."""
         return None

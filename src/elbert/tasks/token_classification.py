@@ -125,7 +125,15 @@ class TokenClassification(SingleLabel):
 
     def score(self, answers: Floats, labels: Floats) -> float:
         """The F1 of spans."""
-        right, predicted, true = self.codes.count(answers, labels).sum(0).tolist()
+        return self.score_counts(self.codes.count(answers, labels).sum(0))
+
+    def count(self, answers: Floats, labels: Floats) -> NDArray[np.int64]:
+        """Spans that are right, predicted and true."""
+        return self.codes.count(answers, labels[:, None])
+
+    def score_counts(self, counts: NDArray[np.int64]) -> float:
+        """The F1 of spans."""
+        right, predicted, true = counts.tolist()
         return divide(2 * right, predicted + true)
 
 

@@ -13,7 +13,6 @@ from tokenizers import Encoding, Tokenizer
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.tokenization.bounded_encoding import BoundedEncoder, kept_indices, truncate
 from elbert.tokenization.folder_settings import CONFIG_FILE
-from elbert.tokenization.pieces import NO_PIECES, PieceReader, Pieces
 from elbert.tokenization.tokenizer_files import (
     OTHER_FILES,
     SPIECE_FILE,
@@ -23,6 +22,7 @@ from elbert.tokenization.tokenizer_files import (
     read_length_limit,
 )
 from elbert.tokenization.tokens import Direction, Text, Tokens, has_surrogate
+from elbert.tokenization.word_pieces import NO_PIECES, PieceReader, Pieces
 
 COPIED_FILES = (SPIECE_FILE, *OTHER_FILES, "merges.txt")
 # Settings that a saved folder lacks: its tokenizer.json has the tokens, and nothing of it runs code.

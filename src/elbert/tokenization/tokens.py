@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from elbert.errors import InputError
-from elbert.tokenization.pieces import NO_PIECES, Pieces
+from elbert.tokenization.word_pieces import NO_PIECES, Pieces
 
 Text = str | tuple[str, str]
 Direction = Literal["left", "right"]

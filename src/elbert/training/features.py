@@ -19,8 +19,8 @@ from elbert.tasks import Task
 from elbert.tasks.spans import NO_TAG
 from elbert.tasks.token_classification import IGNORED
 from elbert.tokenization import Tokeniser, Tokens
-from elbert.tokenization.pieces import find_word_pieces
 from elbert.tokenization.tokens import Text
+from elbert.tokenization.word_pieces import find_word_pieces
 
 Features = dict[str, Any]
 

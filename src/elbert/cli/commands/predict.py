@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="spec such as 'window(entropy=0.1, size=6)', or an operating point (default: the model's)",
     )
-    parser.add_argument("--scores", action="store_true", help="include the probability of every label, or the tag of every word")
+    parser.add_argument(
+        "--scores", action="store_true", help="include the probability of every label, or the tag of every word"
+    )
     parser.add_argument("--trace", action="store_true", help="include the probabilities at every depth")
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
     form = parser.add_mutually_exclusive_group()

@@ -33,7 +33,8 @@ class PageHandlers:
         self._document = msgspec.json.encode(document)
         self._docs = Page(render_page("api/api.html", document))
         # The explorer draws probabilities.
-        has_explorer = classifier.bundle.config.task.content == "probabilities"
+        task = classifier.bundle.config.task
+        has_explorer = task.content == "probabilities" and not task.per_token
         self._explorer = (
             Page(render_page("explorer/explorer.html", table=policy_table())) if has_explorer else self._docs
         )

@@ -1,0 +1,79 @@
+"""A server of a token classifier: Hugging Face's client, the shape of /v1/classify, and what does not fit."""
+
+import pytest
+from huggingface_hub import InferenceClient
+from live_server import Live
+
+from elbert import Classifier
+from elbert.errors import InputError
+from elbert.serving.service import Service
+from elbert.serving.settings import Settings
+from taggers import write_tagger
+
+TEXTS = ["the film was good", "i love this movie and that journey"]
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    folder = write_tagger(tmp_path_factory.mktemp("tagger") / "model")
+    return Classifier.load(folder, "patience(2)", dtype="float32", threads=1)
+
+
+@pytest.fixture(scope="module")
+def tagging(classifier):
+    from live_server import Held
+
+    held = Classifier(
+        classifier.bundle, classifier.tokeniser, Held(classifier.backend), classifier.policy, max_rows=8, threads=1
+    )
+    with Live(held) as server:
+        yield server
+
+
+def test_the_client_gets_the_entities(tagging, classifier, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    client = InferenceClient(base_url=tagging.url)
+    for text, expected in zip(TEXTS, classifier.predict(TEXTS), strict=True):
+        found = client.token_classification(text)
+        spans = [(entity.entity_group, entity.start, entity.end, entity.word) for entity in found]
+        assert spans == [(e.label, e.start, e.end, e.word) for e in expected.entities] and spans
+        assert [e.score for e in found] == pytest.approx([e.score for e in expected.entities], abs=1e-5)
+    labels = {entity.entity_group for entity in client.token_classification(TEXTS[1])}
+    left = client.token_classification(TEXTS[1], ignore_labels=[min(labels)])
+    assert {entity.entity_group for entity in left} == labels - {min(labels)}
+
+
+def test_several_texts_are_answered_nested(tagging, classifier):
+    status, _, found = tagging.call("POST", "/", {"inputs": TEXTS})
+    expected = classifier.predict(TEXTS)
+    assert status == 200 and [len(one) for one in found] == [len(one.entities) for one in expected]
+
+
+def test_items_have_entities_depth_and_reason(tagging, classifier):
+    status, _, found = tagging.call("POST", "/v1/classify", {"input": TEXTS})
+    assert status == 200
+    for item, expected in zip(found["data"], classifier.predict(TEXTS), strict=True):
+        assert [e["word"] for e in item["entities"]] == [e.word for e in expected.entities]
+        assert (item["label"], item["depth"], item["reason"]) == (expected.label, expected.depth, expected.reason)
+        assert item["probs"] == [] and item["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        ("/predict", {"inputs": "a film"}, "tags tokens"),
+        ("/", {"inputs": "a film", "parameters": {"aggregation_strategy": "max"}}, "this model's is 'simple'"),
+        ("/", {"inputs": [["a", "b"]]}, "inputs"),
+        ("/", {"inputs": ""}, "empty"),
+        ("/v1/classify", {"input": ["a film"], "trace": True}, "no trace"),
+        ("/v1/classify", {"input": ["a film"], "policy": "tempered(entropy(0.1), 2)"}, "temperatures"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tagging, path, body, why):
+    status, _, found = tagging.call("POST", path, body)
+    assert status in (400, 422) and why in found["error"]
+
+
+def test_shadow_traffic_is_refused(classifier):
+    with pytest.raises(InputError, match="tags tokens"):
+        Service(classifier, Settings(shadow=0.1))
