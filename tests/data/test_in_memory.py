@@ -44,6 +44,13 @@ class Polars:
         return self.Series(COLUMNS[name])
 
 
+class LazyFrame(Polars):
+    """The part of a lazy table by which it is recognised."""
+
+    def collect(self):
+        return Polars()
+
+
 def write_csv(folder):
     file = folder / "rows.csv"
     pandas.DataFrame(COLUMNS).to_csv(file, index=False)
@@ -121,6 +128,7 @@ WRONG = {
         {"train": Dataset(), "test": Dataset()},
         r"a dict of 2 tables: pass one of them, data\['train'\]",
     ),
+    "a lazy table": (LazyFrame(), "a LazyFrame is a query and no table: pass its result as a DataFrame"),
     "uneven columns": ({"text": ["a"], "label": [1, 2]}, "columns of different lengths"),
     "uneven lists": ((["a"], [1, 2]), "2 labels for 1 texts"),
     "a column twice": (pandas.DataFrame([["a", "b"]], columns=["text", "text"]), "has the column text twice"),

@@ -81,6 +81,8 @@ def _column_names(data: Any) -> list[str] | None:
         if tables:
             raise DataError(f"this is a dict of {len(data)} tables: pass one of them, data[{tables[0]!r}]")
         return [str(name) for name in data]
+    if callable(getattr(data, "collect", None)) and hasattr(data, "__getitem__"):  # polars' LazyFrame, Spark's tables
+        raise InputError(f"a {type(data).__name__} is a query and no table: pass its result as a DataFrame in memory")
     names = getattr(data, "column_names", None)
     names = getattr(data, "columns", None) if names is None else names
     if names is None or callable(names) or not hasattr(data, "__getitem__"):

@@ -89,7 +89,8 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def predict(self, X: Sequence[Text]) -> NDArray[Any]:  # noqa: N803
         """Return ``[n]``: the most probable class of each text."""
-        answers: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)
+        answers: NDArray[Any] = self.classes_[best]
         return answers
 
     def predict_proba(self, X: Sequence[Text]) -> NDArray[np.float32]:  # noqa: N803
