@@ -21,7 +21,8 @@ MIN_CHARACTERS = 256
 UNCOUNTED_WORDS = 3  # next to a cut; none of them should differ from the whole text's, this is a margin
 CALL_CHARACTERS = 1 << 19  # of one call of the library, whose results take up to 100 bytes a character
 
-IMPORTED_BY = os.getpid()  # a forked process has another number
+# A forked process has another number. elbert.model.isolation has it too, but loads torch.
+IMPORTED_BY = os.getpid()
 NO_THREADS = ("", "off", "false", "f", "no", "n", "0")  # of TOKENIZERS_PARALLELISM, as tokenizers reads it
 
 # Parts of a tokenizer whose effect on a character does not reach past a space.
