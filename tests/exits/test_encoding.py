@@ -85,7 +85,10 @@ def test_cost_counts_signal_values_and_is_bounded_by_the_depths(spec, cost):
 
 def test_the_table_is_json_without_special_numbers():
     table = json.loads(json.dumps(policy_table(), allow_nan=False))
-    assert [kind["name"] for kind in table["policies"]] == list(POLICIES)
+    of_values = json.loads(json.dumps(policy_table("values"), allow_nan=False))
+    names, value_names = ([kind["name"] for kind in some["policies"]] for some in (table, of_values))
+    assert list(dict.fromkeys(names + value_names)) == list(POLICIES)
+    assert set(names) & set(value_names) == {"full", "depth"}
     by_name = {kind["name"]: kind for kind in table["policies"]}
     assert by_name["divergence"]["dials"][1]["high"] == math.log(2)
     assert by_name["window"]["rules"][1]["conditions"][0]["size"] == {"dial": "size", "factor": 1, "plus": -1}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elbert.errors import PolicyError
-from elbert.exits import POLICIES, Trace, check_policy, policy, replay
+from elbert.exits import POLICIES, Replay, Trace, check_policy, policy, replay
 from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH, count_values
 
 
@@ -88,9 +88,21 @@ def test_a_window_longer_than_the_model_never_fires_and_costs_no_more_than_one_o
         assert count_values(chosen, 6) <= count_values(policy(wrap.format(form.format(7))), 6)
 
 
+VALUE_WINDOWS = {"settled": "settled({}, 0.2)", "stable": "stable({}, 0.2)"}
+
+
+@pytest.mark.parametrize("form", VALUE_WINDOWS.values(), ids=VALUE_WINDOWS)
+def test_a_long_window_of_values_never_fires_and_costs_no_more(form):
+    saved = Replay(np.random.default_rng(0).normal(size=(50, 6, 1)).astype(np.float32), content="values")
+    for number in (8, 1000):
+        chosen = check_policy(policy(form.format(number)), 6, "values")
+        assert saved.exits(chosen).tolist() == [6] * 50
+        assert count_values(chosen, 6) <= count_values(policy(form.format(7)), 6)
+
+
 def test_every_kind_with_a_number_of_depths_is_tested_above():
     with_sizes = {kind.name for kind in POLICIES.values() if any(dial.type is int for dial in kind.dials)}
-    assert with_sizes == {*WINDOWS, "depth"}
+    assert with_sizes == {*WINDOWS, *VALUE_WINDOWS, "depth"}
 
 
 def test_a_union_holds_each_member_once():
