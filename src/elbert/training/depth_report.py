@@ -111,7 +111,7 @@ class DepthReport(TrainerCallback):
 class QuietProgress(ProgressCallback):
     """transformers' bars without its prints of every log, which :class:`DepthReport` replaces."""
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Print nothing; called by transformers."""
 
 
@@ -147,11 +147,11 @@ def silence_transformers(*, warnings: bool = False) -> Iterator[None]:
     """Show no bars of transformers for every file that it loads or writes, and with ``warnings`` no warnings either."""
     level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     if warnings:
-        logging.set_verbosity_error()
-    logging.disable_progress_bar()
+        logging.set_verbosity(logging.ERROR)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if has_bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # as above
