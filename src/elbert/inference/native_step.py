@@ -46,12 +46,11 @@ def run_native_step(rows: Rows, backend: Backend) -> Rows | None:
 def describe_rows(policies: Sequence[Policy], trace: Trace, config: ModelConfig) -> Live | None:
     """The arrays of rows for native code; None if it does not know the policy of a row."""
     found = dict[int, NativePolicy]()
-    for policy in policies:
-        if id(policy) not in found:
-            lowered = lower_natively(policy, config.depths, trace.content)
-            if lowered is None:
-                return None
-            found[id(policy)] = lowered
+    for policy in {id(policy): policy for policy in policies}.values():
+        lowered = lower_natively(policy, config.depths, trace.content)
+        if lowered is None:
+            return None
+        found[id(policy)] = lowered
     return Live(
         [found[id(policy)] for policy in policies],
         trace.depth,

@@ -40,7 +40,7 @@ class Rows:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self.layout)
+        return len(self.policies)
 
     def keep(self, index: NDArray[Any]) -> Rows:
         """Return the rows ``index [kept]``, in that order."""

@@ -30,7 +30,7 @@ class Layout:
     @classmethod
     def from_lengths(cls, lengths: Sequence[int] | NDArray[Any], device: torch.device | str = "cpu") -> Layout:
         """Create the layout of rows with these numbers of tokens."""
-        return cls(np.asarray(lengths, np.int64), torch.device(device))
+        return cls(np.asarray(lengths, np.int64), device if isinstance(device, torch.device) else torch.device(device))
 
     def __len__(self) -> int:
         """Return the number of rows."""

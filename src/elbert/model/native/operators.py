@@ -406,7 +406,7 @@ class Live:
         types = depth.dtype == np.int64 and trace.dtype == np.float32 and trace.flags.writeable
         if not is_plain or not types or depth.shape != (rows,) or len(policies) != rows:
             raise ValueError(f"expected depths and policies of {rows} rows, int64, and a trace, float32")
-        if any(policy.depths != depths for policy in policies):
+        if any(policy.depths != depths for policy in set(policies)):
             raise ValueError(f"expected policies for {depths} depths")
         self.logits = np.empty((rows, self.classes), np.float32)
         self.decision = np.empty(rows, np.int64)
