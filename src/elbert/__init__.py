@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from elbert.evaluation import load_outputs
     from elbert.exits import Policy, policy, replay
     from elbert.model.reference.albert import ElbertForSequenceClassification
-    from elbert.prediction import Prediction
+    from elbert.model.reference.token_classifiers import ElbertForTokenClassification
+    from elbert.prediction import Prediction, TokenPrediction
     from elbert.training.entry import train
     from elbert.training.estimator import ElbertClassifier
 
@@ -25,8 +26,10 @@ _MODULES = {
     "ConditionsWarning": "elbert.bundle",
     "ElbertClassifier": "elbert.training.estimator",
     "ElbertForSequenceClassification": "elbert.model.reference.albert",
+    "ElbertForTokenClassification": "elbert.model.reference.token_classifiers",
     "Policy": "elbert.exits",
     "Prediction": "elbert.prediction",
+    "TokenPrediction": "elbert.prediction",
     "bundled_model": "elbert.bundle",
     "load_outputs": "elbert.evaluation",
     "policy": "elbert.exits",
@@ -43,11 +46,13 @@ __all__ = [
     "ElbertClassifier",
     "ElbertError",
     "ElbertForSequenceClassification",
+    "ElbertForTokenClassification",
     "InputError",
     "MissingExtra",
     "Policy",
     "PolicyError",
     "Prediction",
+    "TokenPrediction",
     "__version__",
     "bundled_model",
     "load_outputs",

@@ -98,7 +98,7 @@ class ClassifyHandlers:
             ApiError: it does.
         """
         if self._tags_tokens:
-            raise ApiError("Validation", "this model tags tokens, which this route has no shape for: use / or /v1/classify")
+            raise ApiError("Validation", "this model tags tokens, which this route has no shape for: POST / instead")
 
     async def _answer_entities(self, request: Request, body: bytearray) -> Response:
         parsed, ignored = hugging_face.parse_token_request(body, self.max_texts, self._strategy)
