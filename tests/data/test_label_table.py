@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from elbert.tasks import TASKS
 from elbert.data import read_examples, read_label_names
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import parse_target, read_targets, resolve_targets
+from elbert.tasks import TASKS
 from label_table import (
     FORMATS,
     arrow_columns,

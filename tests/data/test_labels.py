@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_data_files import parquet, write
 
-from elbert.tasks import TASKS
 from elbert.data import (
     LabelSet,
     is_missing,
@@ -17,6 +16,7 @@ from elbert.data import (
 )
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import read_targets
+from elbert.tasks import TASKS
 
 NAMES = ["negative", "positive"]
 STARS = ["1", "2", "3"]
