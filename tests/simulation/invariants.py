@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from scenario import POINTS
 from table_model import BROKEN, MAX_LENGTH, NAN, PANIC, REFUSED, UNEMBEDDABLE, UNKNOWN_TOKEN, NumberTokeniser
 
+from elbert.engine.scheduler import URGENT_SHARE
 from elbert.errors import InputError
 from elbert.inference import DEADLINE
 from elbert.prediction import Prediction
 from elbert.serving.admission import EXCESS
 from elbert.serving.errors import BackendFailure, Overloaded, TokenizerFailure, TooLong
 from elbert.serving.results import TextResult
+from elbert.serving.worker import LARGE_CALL
 
 if TYPE_CHECKING:
     from world import Exchange, World
@@ -287,7 +289,8 @@ def check_progress(world: World, exchange: Exchange, result: TextResult) -> None
 def check_deadline(world: World, exchange: Exchange, result: TextResult) -> None:
     """A text has its answer at its deadline, or after few layer calls more.
 
-    The rows that are due share the calls, so it takes as many as these rows fill, and the call in which it came.
+    The rows that are due share the calls, so it takes as many as these rows fill, and the call in which it came. Calls
+    of large requests are shorter than others, and urgent rows leave a share of each to rows without a deadline.
     """
     if exchange.options["deadline_ms"] is None:
         return
@@ -297,7 +300,8 @@ def check_deadline(world: World, exchange: Exchange, result: TextResult) -> None
     due = max(exchange.sent + exchange.options["deadline_ms"] / 1000, arrived)
     settings = scenario.settings
     rows = max(settings.max_concurrent_requests, settings.max_client_batch_size)
-    rows_in_call = max(min(scenario.max_rows, scenario.max_tokens // MAX_LENGTH), 1)
+    tokens_in_call = int(LARGE_CALL * scenario.max_tokens)
+    rows_in_call = max(int(URGENT_SHARE * min(scenario.max_rows, tokens_in_call // MAX_LENGTH)), 1)
     most = 2 + ceil(rows / rows_in_call) * scenario.groups
     _, watch = world.services[exchange.service]
     calls = sum(due + world.began <= began and end <= ended + world.began for began, end in watch.steps)
