@@ -6,6 +6,7 @@ import { fires, listRules } from "../policy/rules.js";
 import { describeReason } from "../policy/sentences.js";
 import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
+import { createCopyButton } from "../shared/clipboard.js";
 import { byId, debounce, formatFactor, formatPlural, h, readData } from "../shared/dom.js";
 import { assignColors } from "../shared/label_colors.js";
 import { applyDials, mountDialInputs } from "./dial_inputs.js";
@@ -174,6 +175,7 @@ const handlers = {
     show(true);
   },
   wrong({ message }) {
+    clear();
     showError(`Error: ${message}`);
     byId("loading").hidden = true;
   },
@@ -182,6 +184,12 @@ const handlers = {
 function showError(message) {
   byId("ask-error").textContent = message;
   byId("ask-error").hidden = !message;
+}
+
+/* No answer is shown beside a text that it does not belong to. */
+function clear() {
+  for (const id of ["result", "down"]) byId(id).hidden = true;
+  byId("start").hidden = !state.ready;
 }
 
 function classify() {
@@ -194,7 +202,10 @@ function classify() {
   byId("policy-now").textContent = printPolicy(applyDials(about.policy, state.dials));
   byId("result").setAttribute("aria-busy", String(Boolean(text.trim())));
   if (text.trim()) thread.classify({ text, pair, dials: state.dials, every: watched && !state.every });
-  else thread.forget();
+  else {
+    thread.forget();
+    clear();
+  }
 }
 
 // ---------------------------------------------------------------- start
@@ -209,6 +220,7 @@ function start() {
   dials = mountDialInputs(about, debounce(30, classify));
   const typed = debounce(150, classify);
   byId("policy").hidden = !about.dials.length;
+  byId("copies").replaceChildren(createCopyButton("Copy the spec", () => byId("policy-now").textContent));
   byId("bench").classList.toggle("still", !about.dials.length);
   byId("policy-now").textContent = about.policy;
   byId("model").textContent =

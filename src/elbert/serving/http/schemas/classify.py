@@ -29,7 +29,10 @@ FORM = (
     '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}; '
     "token ids are not accepted"
 )
-Texts = Annotated[list[str | TextPair], Meta(min_length=1, extra_json_schema={"maxItems": MAX_TEXTS})]
+Texts = Annotated[
+    list[str | TextPair],
+    Meta(min_length=1, description="texts, or pairs of texts", extra_json_schema={"maxItems": MAX_TEXTS}),
+]
 
 
 class ClassifyRequest(Struct, forbid_unknown_fields=True, kw_only=True):
