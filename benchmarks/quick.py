@@ -40,6 +40,7 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 LENGTHS = (8, 64)  # tokens of a single text
 CAPACITIES = (1, 16)
 BATCHED = "int8"  # the precision of batched texts at full depth
+BUSY = 0.5  # load per core beyond which other work disturbs the ratios
 PACKAGES = ("elbert", "torch", "transformers", "onnxruntime", "openvino")
 Go = Callable[[Sequence[str]], Any]
 Part = Callable[[int], list[Ratio]]
@@ -173,6 +174,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="replace the kept ratios of this machine")
     args = parser.parse_args()
     silence_peers()
+    if (load := os.getloadavg()[0]) > BUSY * (os.cpu_count() or 1):
+        print(f"other work runs on this machine (load {load:.1f}): the ratios mean little")
     source = describe_source()
     kept = {} if args.keep else read_kept(KEPT, source.machine)
     texts = REVIEWS.read_text(encoding="utf-8").splitlines() * 8
