@@ -99,6 +99,8 @@ ACCEPTED = {
     "an array of objects": lambda texts: np.array(texts, object),
     "a series": lambda texts: pytest.importorskip("pandas").Series(texts),
     "a series of strings": lambda texts: pytest.importorskip("pandas").Series(texts, dtype="string"),
+    "an Arrow array": lambda texts: pytest.importorskip("pyarrow").array(texts),
+    "a column of an Arrow table": lambda texts: pytest.importorskip("pyarrow").table({"text": texts})["text"],
     "a column": lambda texts: pytest.importorskip("pandas").DataFrame({"text": texts})["text"],
 }
 

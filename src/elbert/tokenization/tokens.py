@@ -95,7 +95,7 @@ EXPECTED = "expected a list (or any iterable) of strings or of pairs (text, text
 def check_texts(texts: Any) -> Iterable[Any]:
     """Return ``texts`` if it is an iterable of several items; each item is checked when it is read.
 
-    Lists, generators, a column of a table (``df["text"]``) and arrays of strings are accepted.
+    Lists, generators, a column of a table (``df["text"]``) and arrays of strings, pyarrow's too, are accepted.
 
     Raises:
         InputError: it is one string, a table, a mapping, or nothing that can be iterated; the message has the remedy.
@@ -111,6 +111,8 @@ def check_texts(texts: Any) -> Iterable[Any]:
         raise InputError(f"{EXPECTED}, got a {kind}, whose keys are no texts: pass [(text, text_pair), …]")
     if not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0:
         raise InputError(f"{EXPECTED}, got {'None' if texts is None else f'{kind} {texts!r:.60}'}")
+    if hasattr(texts, "to_pylist"):  # pyarrow's arrays, whose items are no strings
+        return texts.to_pylist()
     return texts
 
 

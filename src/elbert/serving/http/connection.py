@@ -125,7 +125,8 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
         else:
-            self.loop.call_later(DRAIN_SECONDS, self._close_if_idle)
+            # In two steps: between them the loop reads what came while a busy machine did not run this process.
+            self.loop.call_later(DRAIN_SECONDS / 2, self.loop.call_later, DRAIN_SECONDS / 2, self._close_if_idle)
 
     def on_headers_complete(self) -> None:
         """Start to answer."""

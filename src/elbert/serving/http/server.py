@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 # The one that a closed terminal sends is not on every system.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 BACKLOG = 2048
-ACCEPT_SECONDS = 0.05  # in which waiting connections are accepted at the end; a closed socket would reset them
+# Waiting connections are accepted at the end; a closed socket would reset them. In steps, because a busy machine may
+# run this process again after the time of one has passed, and the loop would then close before it accepts.
+ACCEPT_STEPS, ACCEPT_SECONDS = 5, 0.01
 SEND_SECONDS = 5  # in which clients must read their answers after the last one is ready
 
 
@@ -55,7 +57,8 @@ class Server(uvicorn.Server):
         """Accept the connections that wait to be accepted, then no more; the rest as uvicorn does."""
         for bound in sockets or ():
             bound.listen(0)
-        await asyncio.sleep(ACCEPT_SECONDS)
+        for _ in range(ACCEPT_STEPS):
+            await asyncio.sleep(ACCEPT_SECONDS)
         await super().shutdown(sockets)
 
     @contextmanager
