@@ -35,7 +35,8 @@ class Pieces:
         return len(self.positions)
 
 
-NO_PIECES = Pieces(*[np.zeros(0, np.int32)] * 3, np.zeros(0, bool))
+NO_NUMBERS: Ints = np.zeros(0, np.int32)
+NO_PIECES = Pieces(NO_NUMBERS, NO_NUMBERS, NO_NUMBERS, np.zeros(0, bool))
 
 
 class PieceReader:
