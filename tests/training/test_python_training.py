@@ -128,3 +128,27 @@ def test_the_card_describes_the_model(start, tmp_path):
     assert "16 rows" in card and "8 rows" in card and "- steps: 2\n" in card
     assert "| depth | 1 | 2 | 3 | 4 | 5 | 6 |" in card
     assert json.loads((tmp_path / "out" / "training.json").read_text())["base_model"] == "start"
+
+
+def test_the_finished_model_is_pushed_once(start, tmp_path, monkeypatch):
+    calls = []
+
+    class Api:
+        def __init__(self, token=None):
+            calls.append(token)
+
+        def create_repo(self, name, private, exist_ok):
+            calls.append(("create", name, private, exist_ok, (tmp_path / "out").exists()))
+            return type("Repository", (), {"repo_id": name})
+
+        def upload_folder(self, repo_id, folder_path, commit_message, ignore_patterns):
+            files = {file for file in os.listdir(folder_path) if not file.startswith((".", "checkpoint-"))}
+            calls.append(
+                ("upload", repo_id, {"config.json", "README.md"} <= files, "checkpoint-*/**" in ignore_patterns)
+            )
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    hub = {"push_to_hub": True, "hub_model_id": "me/mine", "hub_token": "secret", "hub_private_repo": True}
+    elbert.train(start, train=ROWS, validation=HELD, output=tmp_path / "out", **QUICK, **hub)
+    uploaded = ("upload", "me/mine", True, True)
+    assert calls == ["secret", ("create", "me/mine", True, True, False), "secret", uploaded]

@@ -147,8 +147,8 @@ def silence_transformers(*, warnings: bool = False) -> Iterator[None]:
     """Show no bars of transformers for every file that it loads or writes, and with ``warnings`` no warnings either."""
     level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     if warnings:
-        logging.set_verbosity(logging.ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers' own
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
     try:
         yield
     finally:
