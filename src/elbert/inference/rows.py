@@ -51,7 +51,7 @@ class Rows:
         return Rows(
             identity=self.identity[index],
             policies=tuple(self.policies[i] for i in index.tolist()),
-            hidden=self.hidden.index_select(0, tokens),
+            hidden=select_tokens(self.hidden, tokens),
             layout=layout,
             trace=self.trace.keep(index),
         )
@@ -75,10 +75,34 @@ class Rows:
         return Rows(
             identity=np.concatenate([p.identity for p in parts]),
             policies=tuple(policy for p in parts for policy in p.policies),
-            hidden=torch.cat([*(p.hidden[: p.layout.tokens] for p in parts), make_filler(layout, parts[0].hidden)]),
+            hidden=join_tokens([*(p.hidden[: p.layout.tokens] for p in parts), make_filler(layout, parts[0].hidden)]),
             layout=layout,
             trace=parts[0].trace.join([p.trace for p in parts]),
         )
+
+
+def select_tokens(hidden: Tensor, tokens: Tensor) -> Tensor:
+    """``[size, width] -> [kept size, width]``: the hidden states of these tokens.
+
+    On the host by numpy: torch copies with OpenMP's threads, which then occupy their cores for some milliseconds while
+    they look for more work, so that the threads of native code wait for a core.
+    """
+    if not hidden.is_cpu:
+        return hidden.index_select(0, tokens)
+    return torch.from_numpy(to_array(hidden)[tokens.numpy()]).view(hidden.dtype)
+
+
+def join_tokens(parts: list[Tensor]) -> Tensor:
+    """Concatenate hidden states; on the host by numpy, as in :func:`select_tokens`."""
+    if not parts[0].is_cpu:
+        return torch.cat(parts)
+    return torch.from_numpy(np.concatenate([to_array(part) for part in parts])).view(parts[0].dtype)
+
+
+def to_array(hidden: Tensor) -> NDArray[Any]:
+    """The memory of hidden states on the host, as numbers of a type that numpy has."""
+    array: NDArray[Any] = (hidden.view(torch.int16) if hidden.dtype == torch.bfloat16 else hidden).numpy()
+    return array
 
 
 def make_filler(layout: Layout, hidden: Tensor) -> Tensor:
