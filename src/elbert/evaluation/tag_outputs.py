@@ -26,7 +26,7 @@ class TagCollector:
     """
 
     def __init__(self, config: ModelConfig, texts: Sequence[Text], rows: Mapping[int, Tokens]) -> None:
-        self._places = {number: find_word_pieces(str(texts[number]), row) for number, row in rows.items()}
+        self._places = {number: find_word_pieces(str(texts[number]), row.pieces) for number, row in rows.items()}
         self._rows = rows
         longest = max(map(len, self._places.values()), default=0)
         shape = len(texts), config.depths

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
-
-if TYPE_CHECKING:
-    from elbert.tokenization.tokens import Tokens
 
 Ints = NDArray[np.int32]
 
@@ -72,7 +68,7 @@ class PieceReader:
         )
 
 
-def find_word_pieces(text: str, row: Tokens) -> list[int]:
+def find_word_pieces(text: str, pieces: Pieces) -> list[int]:
     """Return the position of the first piece of each word of a text, -1 for a word without one.
 
     Words are separated by one space each, as those of data files are joined. A piece belongs to the word of its last
@@ -80,7 +76,6 @@ def find_word_pieces(text: str, row: Tokens) -> list[int]:
     """
     words = text.split(" ") if text else []
     starts = np.cumsum([0, *(len(word) + 1 for word in words)])[:-1]
-    pieces = row.pieces
     has_characters = pieces.ends > pieces.starts
     word = np.searchsorted(starts, pieces.ends[has_characters] - 1, side="right") - 1
     found = np.full(len(words), -1)

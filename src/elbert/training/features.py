@@ -44,7 +44,7 @@ def load_features(
     reader, rows, words = TextReader(texts(), tokeniser), list[Tokens | ElbertError](), dict[int, list[int]]()
     while not reader.has_ended:
         rows += reader.read_block()
-        words.update((number, find_word_pieces(*source)) for number, source in reader.sources.items())
+        words.update((number, find_word_pieces(text, row.pieces)) for number, (text, row) in reader.sources.items())
         reader.forget(list(reader.sources))
     reader.raise_error()
     if not examples:
