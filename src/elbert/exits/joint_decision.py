@@ -134,9 +134,7 @@ def add_levels(temperatures: Array, levels: int) -> Array:
 def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
     """``[conditions]``: whether each holds of its row; all rows are deep enough."""
     numbers = conditions.numbers
-    holds: NDArray[np.bool_] = (numbers[:, SIGNAL] < 0) | (
-        conditions.size == 0
-    )  # those without a signal need a depth only
+    holds: NDArray[np.bool_] = (numbers[:, SIGNAL] < 0) | (conditions.size == 0)  # these need a depth only, or nothing
     if not len(numbers) or holds.all():
         return holds
     tempered, place = temper_rows(conditions, trace)
@@ -147,10 +145,11 @@ def evaluate(conditions: Conditions, trace: Trace) -> NDArray[np.bool_]:
     for one in np.flatnonzero(np.bincount(kind)):
         condition, signal, comparison = np.unravel_index(one, shape)
         own = has_signal[kind == one]
-        depth, size = tempered.depth[place[own]][:, None], conditions.size[own][:, None]
+        row, size = place[own][:, None], conditions.size[own][:, None]
+        depth = tempered.depth[row]
         # Windows are as long as the longest: shorter ones repeat their first value, which changes no condition.
         steps = np.maximum(depth + np.arange(-size.max(), 0), depth - size)
-        window = tempered.at_all_depths(names[signal])[place[own][:, None], steps]
+        window = tempered.at_all_depths(names[signal])[row, steps]
         threshold = conditions.thresholds[own][:, None]
         holds[own] = compare_window(CONDITIONS[condition], comparisons[comparison], window, threshold)
     return holds
