@@ -28,7 +28,7 @@ NODE_MODULES = Path(os.environ.get("ELBERT_NODE_MODULES", Path(__file__).parents
 class Engine:
     """V8 with modules and what they import, each as the object ``$<file name>``; there is no page in it."""
 
-    def __init__(self, *modules):
+    def __init__(self, *modules, content="probabilities"):
         from py_mini_racer import MiniRacer
 
         from elbert.exits.encoding import policy_table
@@ -41,7 +41,7 @@ class Engine:
         }
         entry = "".join(f'import {{ {name} }} from "./{module}";\n' for module, name in exports.items())
         self.engine = MiniRacer()
-        self.engine.eval(write_table(policy_table()))
+        self.engine.eval(write_table(policy_table(content)))
         self.engine.eval(bundle_script("main.js", lambda path: entry if path == "main.js" else read_source(path)))
 
     def __call__(self, function, *values):

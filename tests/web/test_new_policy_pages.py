@@ -65,7 +65,8 @@ def test_v8_reads_values(name, monkeypatch):
     monkeypatch.setitem(POLICIES, name, PolicyKind(name, dials, (RuleForm(name, (condition,)),), "it is settled"))
     outputs = 2 if name == "still" else 1
     saved = np.random.default_rng(0).normal(0, 1, (200, 8, outputs)).cumsum(1).astype(np.float32)
-    found = Engine(*MODULES)(EXITS, saved.tolist(), f"{name}(0.5, 2)", {"content": "values"})
+    v8 = Engine(*MODULES, content="values")
+    found = v8(EXITS, saved.tolist(), f"{name}(0.5, 2)", {"content": "values"})
     trace, chosen = Trace.from_outputs(saved, content="values"), policy(f"{name}(0.5, 2)")
     fired = np.array([chosen.leaves(trace.at(depth)) for depth in range(1, 8)] + [[True] * 200])
     assert [depth for depth, *_ in found] == (fired.argmax(0) + 1).tolist()
