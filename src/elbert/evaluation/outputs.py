@@ -43,7 +43,7 @@ class Outputs:
                    None for other tasks
     """
 
-    probabilities: Floats
+    probabilities: NDArray[Any]
     labels: NDArray[Any]
     tokens: NDArray[np.int64]
     label_names: tuple[str, ...]
@@ -104,7 +104,7 @@ class Outputs:
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` file, atomically."""
         about = json.dumps({"label_names": self.label_names, "problem": self.problem, "scale": self.scale})
-        signals = {SIGNAL + name: found for name, found in (self.signals or {}).items()}
+        signals: dict[str, Any] = {SIGNAL + name: found for name, found in (self.signals or {}).items()}
         with open_atomic(Path(path), "wb") as out:
             np.savez_compressed(
                 out,

@@ -75,7 +75,7 @@ class Exits:
         if self.counts is None:
             return is_finite
         rows = np.repeat(np.arange(len(self.counts)), self.counts)
-        return np.bincount(rows[~is_finite], minlength=len(self.counts)) == 0
+        return np.asarray(np.bincount(rows[~is_finite], minlength=len(self.counts)) == 0)
 
 
 @dataclass(frozen=True)

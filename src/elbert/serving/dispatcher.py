@@ -170,8 +170,8 @@ class Dispatcher:
         if exits.counts is not None and self._joiner is not None:
             rows = {i: self._rows[i] for i in exits.identity.tolist() if i in self._rows}
             sources = {i: (row.text, row.tokens) for i, row in rows.items()}
-            for identity, prediction in build_token_predictions(exits, self._config, sources, self._joiner, truncated):
-                yield identity, prediction, exits.logits[:0]
+            tagged = build_token_predictions(exits, self._config, sources, self._joiner, truncated)
+            yield from ((identity, prediction, exits.logits[:0]) for identity, prediction in tagged)
             return
         predictions = build_predictions(exits, self._config, truncated)
         for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
