@@ -112,7 +112,8 @@ def check_texts(texts: Any) -> Iterable[Any]:
     if not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0:
         raise InputError(f"{EXPECTED}, got {'None' if texts is None else f'{kind} {texts!r:.60}'}")
     if hasattr(texts, "to_pylist"):  # pyarrow's arrays, whose items are no strings
-        return texts.to_pylist()
+        items: list[Any] = texts.to_pylist()
+        return items
     return texts
 
 
