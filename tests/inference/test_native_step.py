@@ -10,6 +10,7 @@ from elbert.exits.conditions import held
 from elbert.exits.rules import Dial, PolicyKind, RuleForm
 from elbert.exits.signals import SIGNALS
 from elbert.inference.native_step import lower_natively
+from elbert.inference.rows import join_tokens, select_tokens
 from elbert.inference.step import decide
 from elbert.model import native
 from tiny import texts, write_bundle
@@ -249,3 +250,10 @@ def test_wrong_arrays_are_refused():
         wrong[0, column] = value
         with pytest.raises(ValueError):
             native.NativePolicy(wrong, np.zeros(1), np.zeros((0, DEPTHS)), 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_hidden_states_are_copied_as_torch_does(dtype):
+    hidden, tokens = random(9, WIDTH, seed=1).to(dtype), torch.tensor([3, 4, 8, 3])
+    assert torch.equal(select_tokens(hidden, tokens), hidden[tokens])
+    assert torch.equal(join_tokens([hidden[:2], hidden[5:], hidden[:0]]), torch.cat((hidden[:2], hidden[5:])))
