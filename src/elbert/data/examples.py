@@ -40,8 +40,8 @@ def read_examples(
 ) -> Iterator[Example]:
     """Read a data file in bounded memory; ``-`` is standard input (or ``stdin``), one text a line.
 
-    The file's ending selects the format: .csv, .tsv, .jsonl, .ndjson, .parquet (extra ``parquet``), .conll, or .txt with
-    one text a line. Columns are ``text``, and optionally ``text_pair`` and ``label``; others are ignored. An empty
+    The file's ending selects the format: .csv, .tsv, .jsonl, .ndjson, .parquet (extra ``parquet``), .conll, or .txt
+    with one text a line. Columns are ``text``, and optionally ``text_pair`` and ``label``; others are ignored. An empty
     ``text_pair`` is no second text. Rows of words have the lists ``tokens`` and optionally ``tags`` instead, as .conll
     files have. Files are UTF-8, or UTF-16 or UTF-32 with a byte order mark. A file without rows yields none.
 

@@ -103,9 +103,7 @@ TOKEN_FORM = '{"inputs": a text or an array of texts, "parameters"?: {"aggregati
 _TOKEN_DECODER = msgspec.json.Decoder(TokenRequest)
 
 
-def parse_token_request(
-    body: bytes | bytearray, max_texts: int, strategy: str
-) -> tuple[ParsedRequest, frozenset[str]]:
+def parse_token_request(body: bytes | bytearray, max_texts: int, strategy: str) -> tuple[ParsedRequest, frozenset[str]]:
     """Parse a body; return it and the labels that the answer leaves out. ``strategy`` is the model's.
 
     Raises:
