@@ -1,5 +1,6 @@
 """How the native code is built and chosen, and what happens where there is none."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -160,3 +161,16 @@ def test_targets_have_tags(builder, monkeypatch):
     assert builder.read_environment() == ("auto", "aarch64-macos.11.0", "macosx_11_0_arm64")
     monkeypatch.setenv("ELBERT_TARGET", "x86_64-linux-musl=musllinux_1_2_x86_64")
     assert builder.read_environment() == ("auto", "x86_64-linux-musl", "musllinux_1_2_x86_64")
+
+
+@needs_library
+def test_a_library_of_other_sources_is_not_called(monkeypatch):
+    """After an update of an editable installation the structures may differ: wrong memory would be read."""
+
+    class Longer(ctypes.Structure):
+        _fields_ = (*bindings.LiveStruct._fields_, ("more", ctypes.c_int64))
+
+    monkeypatch.setattr(bindings, "STRUCTS", (*bindings.STRUCTS[:5], Longer, bindings.STRUCTS[6]))
+    found = bindings.list_variants.__wrapped__()
+    assert isinstance(found, native.NoVariant)
+    assert "another version" in found.reason

@@ -104,6 +104,11 @@ class VariantStruct(Structure):
     _fields_ = [("step", STEP_CALL), ("embed", EMBED_CALL), ("zero", c_int), ("halves", c_int)]
 
 
+# In the order of variant.h. Their sizes are compared with the library's: one that was compiled from other sources, as
+# after an update of an editable installation, would read wrong memory.
+STRUCTS = (ProductStruct, LayerStruct, EmbeddingStruct, HeadStruct, PolicyStruct, LiveStruct, VariantStruct)
+
+
 @dataclass(frozen=True)
 class NoVariant:
     """There is no native code for this machine; ``reason`` is why, in one line."""
@@ -159,8 +164,11 @@ def list_variants() -> tuple[Variant, ...] | NoVariant:
         library = ctypes.CDLL(str(files[0]))
         library.elbert_variant_name.restype = c_char_p
         library.elbert_variant.restype = POINTER(VariantStruct)
+        fits = all(library.elbert_size(i) == ctypes.sizeof(struct) for i, struct in enumerate(STRUCTS))
     except (OSError, AttributeError) as error:
         return NoVariant(f"the compiled library cannot be loaded: {error!s:.300}")
+    if not fits:
+        return NoVariant("the compiled library is of another version: install elbert again")
     found, index = [], 0
     while name := library.elbert_variant_name(index):
         if library.elbert_variant_runs(index):
