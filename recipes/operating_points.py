@@ -21,7 +21,6 @@ from elbert import Classifier
 from elbert.bundle import EXITS_FILE, OperatingPoint, write_points
 from elbert.data import read_examples
 from elbert.evaluation import Outputs, collect, parse_target
-from elbert.evaluation.metrics import find_correct
 from elbert.evaluation.report import score_policy
 from elbert.exits import Policy, policy, replay
 from elbert.exits.policies import Window
@@ -34,7 +33,7 @@ DEFAULT = "safe"  # without a choice no accuracy is lost
 def outputs_of(classifier: Classifier, path: str) -> Outputs:
     examples = list(read_examples(path))
     config = classifier.bundle.config
-    labels = [parse_target(e, config.labels, config.problem) for e in examples]
+    labels = [parse_target(e, config.labels, config.task) for e in examples]
     return collect(classifier, [e.content() for e in examples], labels)
 
 
@@ -49,7 +48,7 @@ def candidates(depths: int) -> list[Policy]:
 
 def highest_loss(outputs: Outputs, chosen: Policy) -> float:
     """The upper confidence limit of the accuracy lost against full depth, as a share."""
-    correct = find_correct(outputs).astype(float)
+    correct = outputs.find_right().astype(float)
     depth = replay(outputs.probabilities, chosen)
     lost = correct[:, -1] - correct[np.arange(len(outputs)), depth - 1]
     return float(lost.mean() + SIGMAS * lost.std() / np.sqrt(len(lost)))

@@ -21,7 +21,6 @@ import numpy as np
 from elbert import load_outputs
 from elbert.bundle import Bundle
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import find_correct
 from elbert.exits import replay
 
 EDGES = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -39,7 +38,7 @@ def families(depths: int) -> dict[str, list[str]]:
 def reached(outputs: Outputs, spec: str) -> tuple[float, float]:
     """``(mean depth, accuracy in points)``."""
     depth = replay(outputs.probabilities, spec)
-    correct = find_correct(outputs)[np.arange(len(outputs)), depth - 1]
+    correct = outputs.find_right()[np.arange(len(outputs)), depth - 1]
     return float(depth.mean()), float(correct.mean() * 100)
 
 

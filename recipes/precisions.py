@@ -17,7 +17,6 @@ import numpy as np
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, write_precisions
 from elbert.evaluation import Outputs
-from elbert.evaluation.metrics import find_correct
 from elbert.exits import replay
 from operating_points import outputs_of
 
@@ -26,12 +25,12 @@ def compared(ours: Outputs, exact: Outputs, policy: Any) -> dict[str, Any]:
     """What a precision costs against float32: at full depth, and under the model's default policy."""
     rows = np.arange(len(exact))
     depth, exact_depth = (replay(o.probabilities, policy) for o in (ours, exact))
-    early, exact_early = find_correct(ours)[rows, depth - 1], find_correct(exact)[rows, exact_depth - 1]
+    early, exact_early = ours.find_right()[rows, depth - 1], exact.find_right()[rows, exact_depth - 1]
     same = ours.probabilities[:, -1].argmax(-1) == exact.probabilities[:, -1].argmax(-1)
     return {
         "n": len(exact),
-        "accuracy": round(float(find_correct(ours)[:, -1].mean()), 4),
-        "accuracy_float32": round(float(find_correct(exact)[:, -1].mean()), 4),
+        "accuracy": round(float(ours.find_right()[:, -1].mean()), 4),
+        "accuracy_float32": round(float(exact.find_right()[:, -1].mean()), 4),
         "agreement": round(float(same.mean()), 4),
         "default_point": {
             "accuracy": round(float(early.mean()), 4),

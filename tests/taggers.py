@@ -3,8 +3,8 @@
 import torch
 
 import tiny
+import tiny_encoders
 from elbert.model.reference.token_classifiers import ElbertForTokenClassification
-from encoders import tiny_encoders
 
 TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
 ENCODERS = ("albert", *tiny_encoders.FAMILIES)

@@ -57,8 +57,7 @@ def fit(
     bundle = Bundle.open(folder)
     tokeniser = Tokeniser.load(folder, prepared.data.max_length)
     set_seed(seed)
-    console = Console(stderr=True)
-    network: Any = load_starting_model(bundle, prepared.labels, variant.options, TASK, console)
+    network: Any = load_starting_model(bundle, prepared.labels, variant.options, TASK)[0]
     reset_classifier(network.get_submodule(bundle.config.backbone.head.classifier), network.config.initializer_range)
     if machine.device == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, prepared.data.max_length)
@@ -78,7 +77,7 @@ def fit(
         eval_dataset=features["stopping"],
         data_collator=Collator(tokeniser.pad_id),
         compute_metrics=build_metrics(TASK),
-        callbacks=[DepthReport(objective, console), clock],
+        callbacks=[DepthReport(objective, Console(stderr=True)), clock],
     )
     trainer.remove_callback(PrinterCallback)
     begun = time.perf_counter()

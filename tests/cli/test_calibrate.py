@@ -138,7 +138,9 @@ def test_without_labels_agreement_is_measured_and_inconsistency_certified(elbert
     assert point["certificate"]["loss"] == "inconsistency"
     assert point["measured"]["agreement"] == pytest.approx(1 - point["certificate"]["flips"] / 120, abs=1e-4)
     assert "accuracy" not in point["measured"]
-    elbert("calibrate", *arguments, "--loss", "harmful-flip").check_error("use --loss inconsistency")
+    elbert("calibrate", *arguments, "--loss", "harmful-flip").check_error(
+        "use the loss inconsistency (--loss inconsistency)"
+    )
 
 
 def test_other_files_other_precisions_and_temperatures(elbert, model, data, tmp_path):

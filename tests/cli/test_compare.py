@@ -79,7 +79,7 @@ def test_saved_outputs_compare_the_same(elbert, model, data, tmp_path):
     assert values["fixed"][0]["flops"] is None
     assert (values["honest"]["choose_n"], values["honest"]["report_n"]) == (120, 120)
     again = compare(load_outputs(saved), policy("full"), choose=outputs, named=FEW[1:])
-    rows = {c.speedup: {e.family: e.accuracy for e in c.entries} for c in again.contests}
+    rows = {c.speedup: {e.family: e.score for e in c.entries} for c in again.contests}
     for row in values["honest"]["rows"]:
         assert {e["family"]: e["accuracy"] for e in row["entries"]} == rows[row["speedup"]]
 

@@ -119,7 +119,10 @@ def test_regression(elbert, tmp_path):
     report = found(elbert("evaluate", "--data", data, "--model", model, "--outputs", outputs, "--json"))
     assert [p["policy"] for p in report["policies"]] == list(COMMON_SPECS["values"])
     assert (report["oracles"], report["overthinking"]) == ([], None)
-    assert set(report["by_depth"][5]) == {"pearson", "mse"}
+    assert set(report["by_depth"][5]) == {"pearson", "spearman", "rmse"}
+    for policy in report["policies"]:
+        assert policy["wall_clock"]["texts"] == 3
+        policy["wall_clock"] = None  # saved outputs have no model to time
     assert found(elbert("evaluate", "--data", outputs, "--json")) == report
     for source in ([data, "--model", model], [outputs]):
         elbert("evaluate", "--data", *source, "--policy", "entropy(0.1)").check_error(

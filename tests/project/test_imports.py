@@ -8,7 +8,18 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 LAYERS = (  # an import leads to a lower layer, or stays in its own package
     ("_html",),
-    ("errors", "prediction", "_optional", "_atomic", "_display", "_model_files", "_progress", "_settings", "web"),
+    (
+        "errors",
+        "prediction",
+        "_optional",
+        "_atomic",
+        "_display",
+        "_model_files",
+        "_progress",
+        "_settings",
+        "_task_titles",
+        "web",
+    ),
     ("data", "exits"),
     ("tasks",),
     ("model", "tokenization"),

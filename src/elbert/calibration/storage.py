@@ -47,7 +47,9 @@ def make_goal(
     chosen = loss or ("harmful-flip" if labelled and task.is_graded else "inconsistency")
     check_loss(chosen, tolerance, task)
     if chosen == "harmful-flip" and not labelled:
-        raise InputError("harmful flips need labels, and this data has none: use the loss inconsistency")
+        raise InputError(
+            "harmful flips need labels, and this data has none: use the loss inconsistency (--loss inconsistency)"
+        )
     return CertifiedRisk(risk, error, chosen, tolerance)  # type: ignore[arg-type]  # it is one of the two
 
 

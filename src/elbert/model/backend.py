@@ -10,7 +10,7 @@ from typing import Protocol, cast, get_args
 import torch
 from torch import Tensor
 
-from elbert.errors import InputError
+from elbert.errors import BundleError, InputError
 from elbert.model import native
 from elbert.model.config import ModelConfig
 from elbert.model.cuda import GraphReplay, VarlenKernels, record_graph, varlen_attention
@@ -22,6 +22,7 @@ from elbert.model.layer import (
     FloatLayer,
     Layer,
     Read,
+    activation,
     build_embedding,
     build_heads,
     build_layer,
@@ -225,6 +226,10 @@ class TorchBackend:
         """
         if precision not in get_args(Precision):
             raise InputError(f"dtype is {precision!r}, expected one of auto, {', '.join(get_args(Precision))}")
+        try:
+            activation(config.hidden_act)
+        except BundleError as error:
+            raise BundleError(f"{folder}/{error}") from None
         loaded = load_weights(folder, config)
         try:
             if torch.device(device).type not in DEVICES:

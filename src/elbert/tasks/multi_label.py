@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._optional import require
+from elbert._task_titles import MULTI_LABEL
 from elbert.data import Form, LabelSet
 from elbert.tasks.task import Activation, Floats, Target, Task, bin_errors
 
@@ -20,7 +21,7 @@ class MultiLabel(Task):
     """Labels are 0 and 1, ``[n, classes]``."""
 
     name: ClassVar[str] = "multi_label_classification"
-    title: ClassVar[str] = "multi-label"
+    title: ClassVar[str] = MULTI_LABEL
     activation: ClassVar[Activation] = "sigmoid"
     multi_label: ClassVar[bool] = True
 

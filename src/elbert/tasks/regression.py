@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._task_titles import REGRESSION
 from elbert.data import Form, LabelSet, resolve_value
 from elbert.exits.signals import Content
 from elbert.tasks.task import Activation, Floats, Target, Task
@@ -19,7 +20,7 @@ class Regression(Task):
     """Labels are values ``[n]``. No answer is right or wrong: answers are as good as they correlate with the labels."""
 
     name: ClassVar[str] = "regression"
-    title: ClassVar[str] = "regression"
+    title: ClassVar[str] = REGRESSION
     activation: ClassVar[Activation] = "none"
     content: ClassVar[Content] = "values"
     is_graded: ClassVar[bool] = False

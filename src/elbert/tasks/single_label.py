@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._optional import require
+from elbert._task_titles import SINGLE_LABEL
 from elbert.data import Form, LabelSet
 from elbert.tasks.task import Activation, Floats, Target, Task, bin_errors
 
@@ -19,7 +20,7 @@ class SingleLabel(Task):
     """Labels are class indices ``[n]``."""
 
     name: ClassVar[str] = "single_label_classification"
-    title: ClassVar[str] = "single-label"
+    title: ClassVar[str] = SINGLE_LABEL
     activation: ClassVar[Activation] = "softmax"
     least_labels: ClassVar[int] = 2
     takes_smoothing: ClassVar[bool] = True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._task_titles import TOKEN_CLASSIFICATION
 from elbert.data import Form, LabelSet, read_tag_names
 from elbert.errors import InputError
 from elbert.tasks.single_label import SingleLabel
@@ -33,7 +34,7 @@ class TokenClassification(SingleLabel):
     labels: tuple[str, ...] = ()
 
     name: ClassVar[str] = "token_classification"
-    title: ClassVar[str] = "token-classification"
+    title: ClassVar[str] = TOKEN_CLASSIFICATION
     architecture: ClassVar[str] = "ForTokenClassification"
     per_token: ClassVar[bool] = True
     is_graded: ClassVar[bool] = False

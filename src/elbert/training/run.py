@@ -89,7 +89,7 @@ def train(
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
-    network = load_starting_model(bundle, labels, options, task, console)
+    network, has_new_head = load_starting_model(bundle, labels, options, task)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
@@ -99,10 +99,9 @@ def train(
         "train_dataset": load_features(train_data, tokeniser, labels, task, "train"),
         "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation"),
     }
-    if task.per_token:
-        network.config.aggregation_strategy = "first"  # only the first piece of a word has a label
-    if task.needs_standard_deviation:
-        network.config.label_deviation = measure_deviation(features["train_dataset"])
+    if has_new_head:
+        console.print(f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}")
+    describe_outputs(network.config, task, features["train_dataset"])
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
     report = DepthReport(objective, console)
@@ -205,10 +204,20 @@ def check_result(trainer: ElbertTrainer, metrics: dict[str, float]) -> None:
         )
 
 
+def describe_outputs(config: Any, task: Task, train: Any) -> None:
+    """Set what readers of the written model need to know about its outputs."""
+    if task.per_token:
+        config.aggregation_strategy = "first"  # only the first piece of a word has a label
+    if task.needs_standard_deviation:
+        config.label_deviation = measure_deviation(train)
+
+
 def load_starting_model(
-    bundle: Bundle, labels: Sequence[str], options: ExitOptions, task: Task, console: Console
-) -> PreTrainedModel:
-    """Load the network in float32, with the labels of the data; a head of another size is initialised again.
+    bundle: Bundle, labels: Sequence[str], options: ExitOptions, task: Task
+) -> tuple[PreTrainedModel, bool]:
+    """Load the network in float32, with the labels of the data, and whether its exit head is new.
+
+    A head of another size is initialised again.
 
     Raises:
         BundleError: the folder has no weights, or some are missing.
@@ -236,9 +245,7 @@ def load_starting_model(
         raise BundleError(
             f"{folder}: no weights that fit for {missing[0]} and {len(missing) - 1} more; restore its files"
         )
-    if absent:
-        console.print(f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}")
-    return cast(PreTrainedModel, network)
+    return cast(PreTrainedModel, network), bool(absent)
 
 
 def save(

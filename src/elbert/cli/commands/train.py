@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from elbert.tasks import TASKS
+from elbert._task_titles import TITLES
 from elbert.training.arguments import parse_arguments
 from elbert.training.options import PRESETS, ExitOptions
 
@@ -30,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", metavar="A,B,…", help="label names in index order (default: those of the training file)"
     )
-    titles = [task.title for task in TASKS.values()]
-    parser.add_argument("--problem", "--task", choices=titles, default=titles[0], help="task (default: %(default)s)")
+    parser.add_argument("--problem", "--task", choices=TITLES, default=TITLES[0], help="task (default: %(default)s)")
     parser.add_argument(
         "--max-length",
         type=int,
@@ -68,6 +67,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
 
     for module in ("transformers", "accelerate"):
         require(module, "train")
+    from elbert.tasks import TASKS
     from elbert.training.depth_report import describe_scores
     from elbert.training.run import train
 
