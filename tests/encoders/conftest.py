@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from tiny_encoders import FAMILIES, write_encoder
 
 

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from tiny_encoders import CLASSES, FIRST_WORD, LONGEST, change_config, plain_class, plain_model, write_encoder
 
 from elbert.bundle import Bundle
 from elbert.classifier import Classifier
@@ -15,6 +14,7 @@ from elbert.model.families import BACKBONES, BY_MODEL_TYPE
 from elbert.model.weights import expected_shapes, read_tensors
 from rejections import check_rejected
 from tiny import WORDS, rewrite_weights, texts
+from tiny_encoders import CLASSES, FIRST_WORD, LONGEST, change_config, plain_class, plain_model, write_encoder
 
 WORDS_OF = "{0}.embeddings.word_embeddings.weight"
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny_encoders import FIRST_WORD, LONGEST, plain_class, tiny_config, write_encoder
 
 from elbert.bundle import Bundle
 from elbert.model import Layout, TorchBackend, native
@@ -10,6 +9,7 @@ from elbert.model.int8 import can_int8
 from elbert.model.layer import counted
 from elbert.model.reference import reference_class
 from tiny import WORDS
+from tiny_encoders import FIRST_WORD, LONGEST, plain_class, tiny_config, write_encoder
 
 
 def packed_logits(folder, rows, types=None, **options):

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 from test_packed import padded, random_rows
-from tiny_encoders import plain_class, plain_model
 from torch.nn import functional
 
 from elbert.model.families import BY_MODEL_TYPE
 from elbert.model.reference import encoders as modeling_others
 from elbert.model.reference import reference_class
 from elbert.model.reference.albert import ElbertForSequenceClassification
+from tiny_encoders import plain_class, plain_model
 
 ABC = ("a", "b", "c")
 STILL = {

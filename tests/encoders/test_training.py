@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_encoders import plain_class, write_encoder
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from elbert.classifier import Classifier
@@ -16,6 +15,7 @@ from elbert.evaluation import collect, evaluate, parse_target
 from elbert.model.families import BY_MODEL_TYPE
 from elbert.training.checks import check_heads
 from tiny import rewrite_weights, texts
+from tiny_encoders import plain_class, write_encoder
 
 LABELS = ("negative", "positive")
 MILD = {"initializer_range": 0.15}
