@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from packed_corpus import PART, Packer
-from teacher import Teacher, minilm_folder
+from teacher import Teacher, copy_tokenizer, minilm_folder
 
 FEWEST = 32  # tokens; shorter documents have no two segments to put in order
 SHARD = "20MB"  # of a file of the teacher's weights
@@ -73,8 +72,7 @@ def pack(files: list[Path], tokenizer: Tokenizer, output: Path, part: int = PART
 def export_teacher(output: Path) -> None:
     """Write MiniLM in float16, in files that are small enough to be carried to another machine."""
     Teacher(2).bert.half().save_pretrained(output, max_shard_size=SHARD)
-    for name in ("tokenizer.json", "vocab.txt"):
-        shutil.copy(minilm_folder() / name, output / name)
+    copy_tokenizer(output)
 
 
 def main() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForSequenceClassification
 
-from teacher import Teacher, minilm_folder
+from teacher import Teacher, copy_tokenizer
 
 WIDTH = 192  # of the factorised embedding
 DEPTHS = 12
@@ -109,8 +108,7 @@ def save(
 ) -> None:
     """Write the model, in files of at most ``shard``, with the tokenizer of a folder, by default MiniLM's package."""
     model.save_pretrained(output, max_shard_size=shard)
-    for name in ("tokenizer.json", "vocab.txt"):
-        shutil.copy((minilm_folder() if tokenizer is None else tokenizer) / name, output / name)
+    copy_tokenizer(output, tokenizer)
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     tokens = {f"{k}_token": f"[{k.upper()}]" for k in ("cls", "sep", "pad", "unk", "mask")}
     (output / "tokenizer_config.json").write_text(json.dumps(settings | tokens, indent=1))

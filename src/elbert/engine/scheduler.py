@@ -98,8 +98,7 @@ class Scheduler:
         or :data:`URGENT_SHARE` of it beside other rows, which would wait as long as urgent ones arrive.
         """
         started, tokens = list[int](), 0
-        has_others = len(self._queue) > len(urgent) or any(pool.rows for pool in self._pools.values())
-        share = URGENT_SHARE if has_others else 1
+        share = URGENT_SHARE if urgent and self._has_others(len(urgent)) else 1
         for identity, length in urgent:
             if not self._fits(len(started), tokens, length, share):
                 break
@@ -152,6 +151,10 @@ class Scheduler:
         """Free the places of rows that are in no pool."""
         for identity in identities:
             self._live_tokens -= self._live.pop(identity, 0)
+
+    def _has_others(self, urgent: int) -> bool:
+        """Whether rows wait or are ready beside so many urgent ones."""
+        return len(self._queue) > urgent or any(pool.rows for pool in self._pools.values())
 
     def _fits_whole(self, pool: Pool) -> bool:
         return len(pool.rows) <= self._capacity.rows and pool.tokens <= self._capacity.tokens
