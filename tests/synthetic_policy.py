@@ -2,7 +2,7 @@
 
 from elbert.exits import POLICIES, PolicyKind
 from elbert.exits.conditions import Of, at_depth, at_start, held, rising, spread
-from elbert.exits.rules import Depths, Dial, Family, RuleForm
+from elbert.exits.rules import Depths, Dial, Family, Rule
 from elbert.exits.signals import SIGNALS, Signal
 
 SMALLEST = Signal(
@@ -21,13 +21,13 @@ DOUBT = PolicyKind(
         Dial("start", "Mode", str, default="any", choices={"any": "From any depth.", "low": "From a low depth."}),
     ),
     rules=(
-        RuleForm("doubt", (held("smallest", "<=", Of("limit"), Of("times")), at_depth(2)), ("start", "any")),
-        RuleForm(
+        Rule("doubt", (held("smallest", "<=", Of("limit"), Of("times")), at_depth(2)), ("start", "any")),
+        Rule(
             "doubt",
             (at_start("smallest", "<", Of("limit", factor=2), Of("times", plus=1)), rising("confidence", Of("times"))),
             ("start", "low"),
         ),
-        RuleForm("quiet", (spread("smallest", Of("limit", factor=0.125), Of("times", plus=2)),)),
+        Rule("quiet", (spread("smallest", Of("limit", factor=0.125), Of("times", plus=2)),)),
     ),
     summary="its smallest probability is at most `limit`",
     families=(

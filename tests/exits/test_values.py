@@ -6,13 +6,13 @@ import pytest
 from elbert.errors import PolicyError
 from elbert.exits import POLICIES, PolicyKind, Trace, policy
 from elbert.exits.conditions import Of, held, spread
-from elbert.exits.rules import Dial, RuleForm
+from elbert.exits.rules import Dial, Rule
 
 LIMIT = Dial("limit", "Limit", high=10.0)
 TIMES = Dial("times", "Times", int, 1, 100)
 KINDS = {
-    "still": RuleForm("still", (held("change", "<=", Of("limit"), Of("times")),)),
-    "narrow": RuleForm("narrow", (spread("value", Of("limit"), Of("times")),)),
+    "still": Rule("still", (held("change", "<=", Of("limit"), Of("times")),)),
+    "narrow": Rule("narrow", (spread("value", Of("limit"), Of("times")),)),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from elbert.classifier import Classifier
 from elbert.exits import STAY, Replay, Trace, policy
 from elbert.exits.conditions import held
-from elbert.exits.rules import Dial, PolicyKind, RuleForm
+from elbert.exits.rules import Dial, PolicyKind, Rule
 from elbert.exits.signals import SIGNALS
 from elbert.inference.native_step import lower_natively
 from elbert.inference.rows import join_tokens, select_tokens
@@ -179,7 +179,7 @@ def test_the_head_is_read_only_where_it_is_needed():
 
 
 def test_policies_that_native_code_does_not_have():
-    odd = PolicyKind("odd", (Dial("low", "Low"),), (RuleForm("odd", (held("oddness", "<", 0.5),)),), summary="odd")
+    odd = PolicyKind("odd", (Dial("low", "Low"),), (Rule("odd", (held("oddness", "<", 0.5),)),), summary="odd")
     tempered = policy("tempered(tempered(entropy(0.5), 2), 3)")
     SIGNALS["oddness"] = SIGNALS["entropy"]
     try:

@@ -7,7 +7,7 @@ from explorer_server import run_explorer
 from browser import Engine, wait_until
 from elbert.exits import POLICIES, PolicyKind, Trace, policy, replay_exits
 from elbert.exits.conditions import Of, held, spread
-from elbert.exits.rules import Dial, RuleForm
+from elbert.exits.rules import Dial, Rule
 from elbert.explain.rule_tracks import explain_exit, track_rules
 from synthetic_policy import DOUBT, SPECS, add_entries
 
@@ -62,7 +62,7 @@ def test_v8_reads_values(name, monkeypatch):
     dials = (Dial("limit", "Limit", high=10.0), Dial("times", "Times", int, 1, 100))
     limit, times = Of("limit"), Of("times")
     condition = held("change", "<=", limit, times) if name == "still" else spread("value", limit, times)
-    monkeypatch.setitem(POLICIES, name, PolicyKind(name, dials, (RuleForm(name, (condition,)),), "it is settled"))
+    monkeypatch.setitem(POLICIES, name, PolicyKind(name, dials, (Rule(name, (condition,)),), "it is settled"))
     outputs = 2 if name == "still" else 1
     saved = np.random.default_rng(0).normal(0, 1, (200, 8, outputs)).cumsum(1).astype(np.float32)
     v8 = Engine(*MODULES, content="values")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert.errors import InputError
 from elbert.evaluation.outputs import Outputs
-from elbert.exits.rules import MAX_TEMPERATURE, MIN_TEMPERATURE
+from elbert.exits.rules import TEMPERATURE
 from elbert.exits.trace import apply_temperatures
 
 LEAST = 1e-12  # the smallest probability: bounds the loss of a label that a depth gives probability 0
@@ -38,9 +38,9 @@ def _fit_depth(outputs: Outputs, depth: int) -> float:
         return negative_log_likelihood(tempered, outputs)
 
     found = optimize.minimize_scalar(
-        loss, bounds=(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)), method="bounded"
+        loss, bounds=(math.log(TEMPERATURE.low), math.log(TEMPERATURE.high)), method="bounded"
     )
-    return float(f"{min(max(math.exp(found.x), MIN_TEMPERATURE), MAX_TEMPERATURE):.3g}")
+    return float(f"{min(max(math.exp(found.x), TEMPERATURE.low), TEMPERATURE.high):.3g}")
 
 
 def negative_log_likelihood(answers: NDArray[np.float64], outputs: Outputs) -> float:

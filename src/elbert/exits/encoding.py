@@ -10,16 +10,7 @@ from numpy.typing import NDArray
 
 from elbert.exits.conditions import COMPARISONS, CONDITIONS, SIGNS, WORDS
 from elbert.exits.policies import OURS, POLICIES, ROLES, list_families
-from elbert.exits.rules import (
-    MAX_TEMPERATURE,
-    MAX_TEMPERATURES,
-    MIN_TEMPERATURE,
-    TEMPERED,
-    Dial,
-    Family,
-    Policy,
-    PolicyKind,
-)
+from elbert.exits.rules import MAX_TEMPERATURES, TEMPERATURE, TEMPERED, Dial, Family, Policy, PolicyKind
 from elbert.exits.signals import SIGNALS, Content, Signal
 from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH
 
@@ -35,7 +26,7 @@ def policy_table(content: Content = "probabilities") -> dict[str, Any]:
         "signs": SIGNS,
         "policies": [encode_kind(kind) for kind in POLICIES.values() if kind.fits(content)],
         "families": [encode_family(family) for family in list_families(content).values()],
-        TEMPERED: {"low": MIN_TEMPERATURE, "high": MAX_TEMPERATURE, "most": MAX_TEMPERATURES},
+        TEMPERED: {"low": TEMPERATURE.low, "high": TEMPERATURE.high, "most": MAX_TEMPERATURES},
         "roles": ROLES | {"ours": OURS[content]},
         "max_spec_length": MAX_SPEC_LENGTH,
         "max_values": {"per_depth": VALUES_PER_DEPTH, "least": MIN_VALUES},

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from elbert.exits.conditions import Condition, Of, at_depth, at_start, held, rising, spread
-from elbert.exits.rules import Axis, Depths, Dial, Family, Grid, Policy, PolicyKind, RuleForm, Single
+from elbert.exits.conditions import Of, at_depth, at_start, held, rising, spread
+from elbert.exits.list_rules import ListRule
+from elbert.exits.rules import Axis, Depths, Dial, Family, Grid, Policy, PolicyKind, Rule, Single
 from elbert.exits.signals import Content
 
 MAX_DEPTH = 1000  # deeper than any model; a spec from outside cannot request a window of a billion depths
@@ -39,11 +40,6 @@ def family(
     return Family(name, ((name.split()[0], axes),), colour, dash, marker, order, is_tempered)
 
 
-def rule(reason: str, *conditions: Condition, when: tuple[str, str] | None = None) -> RuleForm:
-    """A rule of an entry."""
-    return RuleForm(reason, conditions, when)
-
-
 THRESHOLD = Dial("threshold", "Threshold")
 TIMES = Dial("times", "Depths in a row", int, 1, MAX_DEPTH)
 MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45)
@@ -55,14 +51,14 @@ Full = PolicyKind("full", dials=(), rules=(), summary="never before the last dep
 Depth = PolicyKind(
     "depth",
     dials=(Dial("depth", "Depth", int, 1, MAX_DEPTH),),
-    rules=(rule("depth", at_depth(Of("depth"))),),
+    rules=(Rule("depth", (at_depth(Of("depth")),)),),
     summary="the depth is reached: the fixed, shallower model, the baseline",
     families=(family("depth", "#666666", ":", ".", 11, {"depth": Depths(2, -1)}),),
 )
 Entropy = PolicyKind(
     "entropy",
     dials=(THRESHOLD,),
-    rules=(rule("entropy", held("entropy", "<", Of("threshold"))),),
+    rules=(Rule("entropy", (held("entropy", "<", Of("threshold")),)),),
     summary="H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1",
     citation="FastBERT; DeeBERT, in nats; ACL 2020",
     families=(family("entropy", "#d55e00", "--", "s", 3, {"threshold": spaced(300)}, is_tempered=True),),
@@ -71,7 +67,7 @@ Entropy = PolicyKind(
 Confidence = PolicyKind(
     "confidence",
     dials=(THRESHOLD,),
-    rules=(rule("confidence", held("confidence", ">=", Of("threshold"))),),
+    rules=(Rule("confidence", (held("confidence", ">=", Of("threshold")),)),),
     summary="the largest probability ≥ `threshold`",
     citation="Schwartz et al., ACL 2020",
     families=(family("confidence", "#e69f00", "--", "D", 4, {"threshold": spaced_near_one(300)}),),
@@ -80,7 +76,7 @@ Confidence = PolicyKind(
 Gap = PolicyKind(
     "gap",
     dials=(THRESHOLD,),
-    rules=(rule("gap", held("gap", ">=", Of("threshold"))),),
+    rules=(Rule("gap", (held("gap", ">=", Of("threshold")),)),),
     summary="the difference of the two largest probabilities ≥ `threshold`",
     citation="CALM, NeurIPS 2022",
     families=(family("gap", "#b8860b", "--", "P", 5, {"threshold": spaced_near_one(300)}),),
@@ -89,7 +85,7 @@ Gap = PolicyKind(
 Patience = PolicyKind(
     "patience",
     dials=(Dial("times", "Times the same class again", int, 0, MAX_DEPTH),),
-    rules=(rule("patience", held("same", "==", 1, Of("times"))),),
+    rules=(Rule("patience", (held("same", "==", 1, Of("times")),)),),
     summary="the last `times` + 1 predictions are equal",
     citation="PABEE, NeurIPS 2020",
     families=(family("patience", "#009e73", ":", "X", 6, {"times": Depths(0, -1)}),),
@@ -98,7 +94,7 @@ Patience = PolicyKind(
 PatientConfidence = PolicyKind(
     "patient_confidence",
     dials=(TIMES, THRESHOLD),
-    rules=(rule("patient_confidence", held("entropy", "<", Of("threshold"), Of("times"))),),
+    rules=(Rule("patient_confidence", (held("entropy", "<", Of("threshold"), Of("times")),)),),
     summary="H < `threshold` at `times` depths in a row",
     citation="PCEE-BERT, NAACL Findings 2022",
     families=(family("patient_confidence", "#5e9b2c", ":", "<", 7, {"times": Depths(1, -1), "threshold": spaced(90)}),),
@@ -107,7 +103,7 @@ PatientConfidence = PolicyKind(
 Divergence = PolicyKind(
     "divergence",
     dials=(TIMES, Dial("threshold", "Threshold in nats", high=math.log(2))),
-    rules=(rule("divergence", held("divergence", "<", Of("threshold"), Of("times"))),),
+    rules=(Rule("divergence", (held("divergence", "<", Of("threshold"), Of("times")),)),),
     summary="`times` steps in a row with a Jensen–Shannon divergence below `threshold` nats",
     citation="F-PABEE, ICASSP 2023",
     families=(family("divergence", "#cc79a7", "-.", ">", 8, {"times": Depths(1, -2, least=1), "threshold": NATS}),),
@@ -137,10 +133,10 @@ Window = PolicyKind(
         Dial("range", "Range", default=0.05),
     ),
     rules=(
-        rule("entropy", held("entropy", "<", Of("entropy"))),
-        rule("window", ONE_CLASS, EVERY_GAP, when=("rule", "agree")),
-        rule("window", ONE_CLASS, FIRST_GAP, RISING, when=("rule", "trend")),
-        rule("window", ONE_CLASS, EVERY_GAP, STEADY, when=("rule", "stable")),
+        Rule("entropy", (held("entropy", "<", Of("entropy")),)),
+        Rule("window", (ONE_CLASS, EVERY_GAP), ("rule", "agree")),
+        Rule("window", (ONE_CLASS, FIRST_GAP, RISING), ("rule", "trend")),
+        Rule("window", (ONE_CLASS, EVERY_GAP, STEADY), ("rule", "stable")),
     ),
     summary="H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths (reason `window`)",
     citation="ELBERT, ICASSP 2021",
@@ -157,7 +153,7 @@ DEVIATIONS = tuple(float(f"{d:.3g}") for d in np.geomspace(1e-3, 2, 60))
 Settled = PolicyKind(
     "settled",
     dials=(TIMES, Dial("change", "Change below", high=10.0, default=0.1)),
-    rules=(rule("settled", held("change", "<", Of("change"), Of("times"))),),
+    rules=(Rule("settled", (held("change", "<", Of("change"), Of("times")),)),),
     summary="`times` steps in a row change the value by less than `change` standard deviations of the training labels",
     citation="PABEE for regression, NeurIPS 2020",
     families=(family("settled", "#009e73", "--", "o", 12, {"times": Depths(1, -1), "change": DEVIATIONS}),),
@@ -169,20 +165,31 @@ Stable = PolicyKind(
         Dial("size", "Window of depths", int, 2, MAX_DEPTH),
         Dial("range", "Range at most", high=10.0, default=0.1),
     ),
-    rules=(rule("stable", spread("value", Of("range"), Of("size"))),),
+    rules=(Rule("stable", (spread("value", Of("range"), Of("size")),)),),
     summary="the values of the last `size` depths are within `range` standard deviations of the training labels",
     citation="the window's rule `stable`, for values",
     families=(family("stable", "#0072b2", "-", "s", 0, {"size": Depths(2), "range": DEVIATIONS}),),
     examples=((3, 0.1),),
 )
 
-POLICIES: dict[str, PolicyKind] = {
-    kind.name: kind
-    for kind in (
-        *(Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window),
-        *(Settled, Stable),
-    )
-}
+KINDS = (Full, Depth, Entropy, Confidence, Gap, Patience, PatientConfidence, Divergence, Window, Settled, Stable)
+POLICIES: dict[str, PolicyKind] = {kind.name: kind for kind in KINDS}
+
+# Of lists that are ranked: not in POLICIES, which single texts can follow.
+Outranked = PolicyKind(
+    "outranked",
+    dials=(
+        Dial("top", "Highest scores to keep", int, 1, MAX_DEPTH),
+        Dial("margin", "Margin", high=10.0, default=0.5),
+        Dial("size", "Window of depths", int, 2, MAX_DEPTH, default=2),
+    ),
+    rules=(),
+    list_rules=(ListRule("outranked", Of("top"), Of("margin"), Of("size")),),
+    summary="`top` other texts of its list are above what it can still reach: its score, what it rose over the last "
+    "`size` depths once more, and twice the `margin`, in standard deviations of the training labels",
+)
+LIST_POLICIES: dict[str, PolicyKind] = {Outranked.name: Outranked}
+LIST_REASONS = frozenset(rule.reason for kind in LIST_POLICIES.values() for rule in kind.list_rules)
 
 # With many classes the normalised entropy depends on how the remaining probability spreads over all other classes,
 # which says little about correctness; the gap depends on the second most probable class alone. At two classes they are
@@ -226,7 +233,7 @@ def fixed_depth(depth: int) -> Policy:
 
 def make_policy(name: str, values: tuple[Any, ...]) -> Single:
     """The policy of that name with these dials, in their order."""
-    return POLICIES[name](*values)
+    return (POLICIES | LIST_POLICIES)[name](*values)
 
 
 # A policy is pickled as its name and dials: its kind is the entry of the table where it is loaded.

@@ -7,7 +7,7 @@ entries of the table in :mod:`elbert.exits.policies`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,20 +16,28 @@ import numpy as np
 
 from elbert.errors import PolicyError
 from elbert.exits.conditions import Condition
+from elbert.exits.list_rules import ListRule
 from elbert.exits.signals import SIGNALS, Array, Content
 from elbert.exits.trace import Trace
 
 STAY = -1
 TEMPERED = "tempered"
+Temperatures = tuple[float, ...]
+"""One for each depth; the last one holds for all deeper depths."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
-    """One reason to exit: all conditions hold, of the trace at these temperatures (outermost first)."""
+    """One reason to exit: all conditions hold, of the trace at these temperatures (outermost first).
+
+    In the table, numbers of its conditions may be dials, and ``when`` is the choice of a dial with which it is part of
+    the policy. The rules of a policy have plain numbers; equal ones are one object (:func:`settle_rule`).
+    """
 
     reason: str
     conditions: tuple[Condition, ...]
-    temperatures: tuple[tuple[float, ...], ...] = ()
+    when: tuple[str, str] | None = None
+    temperatures: tuple[Temperatures, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -41,28 +49,28 @@ class Rule:
         """The signals that it reads."""
         return tuple(condition.signal for condition in self.conditions if condition.signal)
 
+    @cached_property
+    def dials(self) -> tuple[str, ...]:
+        """The dials that set its numbers."""
+        return tuple(dict.fromkeys(of.dial for c in self.conditions for _, of in c.dial_numbers()))
+
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
-        fires: Array | None = None  # every row is at depth 1 or deeper
-        if self.size > 1 or not self.reads:
-            fires = np.greater_equal(trace.depth, self.size)
-        for temperatures in self.temperatures if fires is None or fires.any() else ():
+        fires = np.greater_equal(trace.depth, self.size)
+        for temperatures in self.temperatures if fires.any() else ():
             trace = trace.tempered(temperatures)
         for condition in self.conditions:
-            if not condition.signal:
-                continue
-            if fires is not None and not fires.any():  # no further than needed: at most depths no row fulfils them
-                break
-            fires = condition.holds(trace) if fires is None else fires & condition.holds(trace)
-        return np.asarray(fires)
+            if condition.signal and fires.any():  # no further than needed: at most depths no row fulfils them
+                fires = fires & condition.holds(trace)
+        return fires
 
-    def __hash__(self) -> int:
-        """Computed once: sweeps look rules up many thousand times."""
-        return self._hash
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.reason, self.conditions, self.temperatures))
+@lru_cache(maxsize=20_000)
+def settle_rule(rule: Rule, values: tuple[Any, ...], temperatures: tuple[Temperatures, ...]) -> Rule:
+    """A rule of the table with these values of its dials; policies of a sweep share most of their rules."""
+    dials = dict(zip(rule.dials, values, strict=True))
+    conditions = tuple(condition.settle(dials) for condition in rule.conditions)
+    return replace(rule, conditions=conditions, temperatures=temperatures)
 
 
 class Policy(ABC):
@@ -70,8 +78,22 @@ class Policy(ABC):
 
     @property
     @abstractmethod
+    def members(self) -> tuple[tuple[Single, tuple[Temperatures, ...]], ...]:
+        """The single policies inside unions and temperatures, each with its temperatures, outermost first."""
+
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules, first one first: where several fire at once, the first is the reason."""
+        return tuple(
+            settle_rule(form, tuple(member.dials[name] for name in form.dials), temperatures)
+            for member, temperatures in self.members
+            for form in member.forms
+        )
+
+    @cached_property
+    def list_rules(self) -> tuple[ListRule, ...]:
+        """The rules over the rows of a list, which the engine applies beside :attr:`rules`."""
+        return tuple(rule.settle(member.dials) for member, _ in self.members for rule in member.kind.list_rules)
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
@@ -98,8 +120,8 @@ class Policy(ABC):
         """Exit when either policy exits."""
         if not isinstance(other, Policy):  # fail here for callers without type checks
             return NotImplemented
-        members = dict.fromkeys((*union_members(self), *union_members(other)))  # twice the same decides nothing more
-        return Either(tuple(members)) if len(members) > 1 else self
+        several = tuple(dict.fromkeys((*union_members(self), *union_members(other))))  # twice decides nothing more
+        return Either(several) if len(several) > 1 else self
 
 
 @dataclass(frozen=True)
@@ -130,20 +152,6 @@ class Dial:
             return f"{self.name} {' or '.join(self.choices)}"
         number = "whole number" if self.type is int else "number"
         return f"{self.name} a {number} from {self.low:g} to {self.high:g}"
-
-
-@dataclass(frozen=True, eq=False)
-class RuleForm:
-    """A rule whose numbers may be dials; ``when`` is the choice of a dial with which it is part of the policy."""
-
-    reason: str
-    conditions: tuple[Condition, ...]
-    when: tuple[str, str] | None = None
-
-    @cached_property
-    def dials(self) -> tuple[str, ...]:
-        """The dials that set its numbers."""
-        return tuple(dict.fromkeys(of.dial for c in self.conditions for _, of in c.dial_numbers()))
 
 
 @dataclass(frozen=True)
@@ -187,15 +195,17 @@ class PolicyKind:
     """One entry of the table of policies; calling it makes a policy: ``kind(0.1, size=6)``.
 
     ``summary`` completes "a text exits when …" (in Markdown), ``examples`` are dials to compare a single text with.
+    ``list_rules`` are for rows of a list that is ranked.
     """
 
     name: str
     dials: tuple[Dial, ...]
-    rules: tuple[RuleForm, ...]
+    rules: tuple[Rule, ...]
     summary: str
     citation: str = ""
     families: tuple[Family, ...] = ()
     examples: tuple[tuple[Any, ...], ...] = ()
+    list_rules: tuple[ListRule, ...] = ()
 
     def __call__(self, *values: Any, **dials: Any) -> Single:
         """The policy with these dials, by position or by name.
@@ -203,34 +213,26 @@ class PolicyKind:
         Raises:
             PolicyError: a dial is missing, unknown, set twice or out of range; the message shows the accepted form.
         """
-        if dials or len(values) != len(self.dials):
-            values = self._arrange(values, dials)
-        for dial, value in zip(self.dials, values, strict=True):
-            if not dial.accepts(value):
-                raise PolicyError(f"{dial.name}={value!r} in {self.name}: accepted is {self.describe()}")
-        return Single(self.name, tuple(d.type(v) for d, v in zip(self.dials, values, strict=True)), self)
+        names = [dial.name for dial in self.dials]
+        placed = dict(zip(names, values, strict=False))
+        found = {dial.name: dial.default for dial in self.dials if dial.default is not None} | placed | dials
+        if len(values) > len(names) or placed.keys() & dials.keys() or found.keys() != set(names):
+            raise PolicyError(f"these dials do not fit {self.name}: accepted is {self.describe()}")
+        for dial in self.dials:
+            if not dial.accepts(found[dial.name]):
+                raise PolicyError(f"{dial.name}={found[dial.name]!r} in {self.name}: accepted is {self.describe()}")
+        return Single(self.name, tuple(dial.type(found[dial.name]) for dial in self.dials), self)
 
     def fits(self, content: Content) -> bool:
         """Whether all its rules read signals of such outputs; policies that read no signal fit all."""
-        conditions = (condition for form in self.rules for condition in form.conditions)
-        return all(SIGNALS[c.signal].needs == content for c in conditions if c.signal)
-
-    def _arrange(self, values: tuple[Any, ...], dials: dict[str, Any]) -> tuple[Any, ...]:
-        placed = dict(zip(self._names, values, strict=False))
-        found = {d.name: d.default for d in self.dials if d.default is not None} | placed | dials
-        if len(values) > len(self.dials) or placed.keys() & dials.keys() or found.keys() != set(self._names):
-            raise PolicyError(f"these dials do not fit {self.name}: accepted is {self.describe()}")
-        return tuple(found[name] for name in self._names)
+        return all(SIGNALS[name].needs == content for rule in self.rules for name in rule.reads)
 
     def describe(self) -> str:
         """How the policy is written, with the range of each dial, for messages."""
         if not self.dials:
             return self.name
-        return f"{self.name}({', '.join(self._names)}) with {', '.join(dial.describe() for dial in self.dials)}"
-
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(dial.name for dial in self.dials)
+        names, ranges = ", ".join(dial.name for dial in self.dials), ", ".join(dial.describe() for dial in self.dials)
+        return f"{self.name}({names}) with {ranges}"
 
 
 @dataclass(frozen=True)
@@ -247,14 +249,14 @@ class Single(Policy):
         return {dial.name: value for dial, value in zip(self.kind.dials, self.values, strict=True)}
 
     @cached_property
-    def forms(self) -> tuple[RuleForm, ...]:
+    def forms(self) -> tuple[Rule, ...]:
         """The rules in use, with dials for numbers."""
         return tuple(r for r in self.kind.rules if r.when is None or self.dials[r.when[0]] == r.when[1])
 
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules in use, with plain numbers."""
-        return tuple(settle_rule(form, tuple(self.dials[name] for name in form.dials)) for form in self.forms)
+    @property
+    def members(self) -> tuple[tuple[Single, tuple[Temperatures, ...]], ...]:
+        """Itself."""
+        return ((self, ()),)
 
     def __str__(self) -> str:
         """The spec, which :func:`elbert.policy` reads back; dials have their names where there are many."""
@@ -263,27 +265,20 @@ class Single(Policy):
         return f"{self.name}({', '.join(shown)})" if self.values else self.name
 
 
-@lru_cache(maxsize=20_000)
-def settle_rule(form: RuleForm, values: tuple[Any, ...]) -> Rule:
-    """The rule with these values of its dials; policies of a sweep share most of their rules."""
-    dials = dict(zip(form.dials, values, strict=True))
-    return Rule(form.reason, tuple(condition.settle(dials) for condition in form.conditions))
-
-
 @dataclass(frozen=True)
 class Either(Policy):
     """A union: a row exits when any of several policies exits; written ``a | b``."""
 
     several: tuple[Policy, ...]
 
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules of all members, in order."""
-        return tuple(rule for policy in self.several for rule in policy.rules)
+    @property
+    def members(self) -> tuple[tuple[Single, tuple[Temperatures, ...]], ...]:
+        """Those of all policies, in order."""
+        return tuple(member for policy in self.several for member in policy.members)
 
     def __str__(self) -> str:
-        """The members' specs, joined."""
-        return " | ".join(str(policy) for policy in self.several)
+        """The policies' specs, joined."""
+        return " | ".join(map(str, self.several))
 
 
 def union_members(policy: Policy) -> tuple[Policy, ...]:
@@ -291,10 +286,10 @@ def union_members(policy: Policy) -> tuple[Policy, ...]:
     return policy.several if isinstance(policy, Either) else (policy,)
 
 
-MIN_TEMPERATURE, MAX_TEMPERATURE, MAX_TEMPERATURES = 0.05, 20.0, 64
+TEMPERATURE, MAX_TEMPERATURES = Dial("temperature", "Temperature", low=0.05, high=20.0), 64
 TEMPERED_FORM = (
-    f"{TEMPERED}(policy, T1, T2, …) with 1 to {MAX_TEMPERATURES} temperatures from {MIN_TEMPERATURE:g} to "
-    f"{MAX_TEMPERATURE:g}, the last of which holds for all deeper depths"
+    f"{TEMPERED}(policy, T1, T2, …) with 1 to {MAX_TEMPERATURES} temperatures from {TEMPERATURE.low:g} to "
+    f"{TEMPERATURE.high:g}, the last of which holds for all deeper depths"
 )
 
 
@@ -306,32 +301,25 @@ class Tempered(Policy):
     """
 
     policy: Policy
-    temperatures: tuple[float, ...]
+    temperatures: Temperatures
 
     def __post_init__(self) -> None:
         """Hold the temperatures to their range."""
-        numbers = all(isinstance(t, (int, float)) and not isinstance(t, bool) for t in self.temperatures)
-        if not numbers or not 1 <= len(self.temperatures) <= MAX_TEMPERATURES:
-            raise PolicyError(f"{len(self.temperatures)} temperatures in {TEMPERED}: accepted is {TEMPERED_FORM}")
-        wrong = [t for t in self.temperatures if not MIN_TEMPERATURE <= t <= MAX_TEMPERATURE]
-        if wrong:
-            raise PolicyError(f"temperature {wrong[0]!r} in {TEMPERED}: accepted is {TEMPERED_FORM}")
+        wrong = [t for t in self.temperatures if not TEMPERATURE.accepts(t)]
+        if wrong or not 1 <= len(self.temperatures) <= MAX_TEMPERATURES:
+            what = f"temperature {wrong[0]!r}" if wrong else f"{len(self.temperatures)} temperatures"
+            raise PolicyError(f"{what} in {TEMPERED}: accepted is {TEMPERED_FORM}")
+        if self.policy.list_rules:
+            raise PolicyError(
+                f"{self.policy} compares scores of a list, which have no temperature: leave {TEMPERED} out"
+            )
         object.__setattr__(self, "temperatures", tuple(map(float, self.temperatures)))
 
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
+    @property
+    def members(self) -> tuple[tuple[Single, tuple[Temperatures, ...]], ...]:
         """The policy's, each with the temperatures."""
-        return tuple(replace(rule, temperatures=(self.temperatures, *rule.temperatures)) for rule in self.policy.rules)
+        return tuple((member, (self.temperatures, *inner)) for member, inner in self.policy.members)
 
     def __str__(self) -> str:
         """The spec."""
         return f"{TEMPERED}({self.policy}, {', '.join(map(str, self.temperatures))})"
-
-
-def innermost_members(policy: Policy) -> Iterator[tuple[Single, tuple[tuple[float, ...], ...]]]:
-    """The single policies inside unions and temperatures, in the order of their rules, each with its temperatures."""
-    for member in union_members(policy):
-        if isinstance(member, Tempered):
-            yield from ((inner, (member.temperatures, *more)) for inner, more in innermost_members(member.policy))
-        elif isinstance(member, Single):
-            yield member, ()

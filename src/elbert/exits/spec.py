@@ -8,8 +8,8 @@ from typing import Any
 
 from elbert.errors import PolicyError
 from elbert.exits.conditions import Of
-from elbert.exits.policies import POLICIES
-from elbert.exits.rules import TEMPERED, TEMPERED_FORM, Policy, Single, Tempered, innermost_members
+from elbert.exits.policies import LIST_POLICIES, POLICIES
+from elbert.exits.rules import TEMPERED, TEMPERED_FORM, Policy, Single, Tempered
 from elbert.exits.signals import SIGNALS, Content
 
 MAX_SPEC_LENGTH = 500  # characters; a spec may come from a client
@@ -67,9 +67,10 @@ def _value(node: ast.expr, spec: str) -> Any:
 def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[str, Policy]) -> Policy:
     if name == TEMPERED:
         raise PolicyError(f"these dials do not fit {name}: accepted is {TEMPERED_FORM}")
-    if name not in POLICIES:
+    kinds = POLICIES | LIST_POLICIES
+    if name not in kinds:
         raise PolicyError(f"no policy is called {name!r}; {describe_accepted(names)}")
-    return POLICIES[name](*values, **dials)
+    return kinds[name](*values, **dials)
 
 
 def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
@@ -78,19 +79,32 @@ def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 
-def check_policy(policy: Policy, depths: int, content: Content = "probabilities", *, per_token: bool = False) -> Policy:
+def check_policy(
+    policy: Policy,
+    depths: int,
+    content: Content = "probabilities",
+    *,
+    per_token: bool = False,
+    is_ranked: bool = False,
+) -> Policy:
     """The policy, if a model of that many depths, with such outputs, can follow it.
+
+    ``is_ranked``: for the rows of a list that is ranked, whose scores one rule may compare.
 
     Raises:
         PolicyError: it names a depth that the model does not have, a decision costs too much, or it reads what the
             outputs are not.
     """
+    if len(policy.list_rules) > is_ranked:
+        if is_ranked:
+            raise PolicyError(f"{str(policy)!r} compares the texts of a list in two ways: use one of them")
+        raise PolicyError(f"{str(policy)!r} compares the texts of a list, so it is for rank only")
     if per_token and any(rule.temperatures for rule in policy.rules):
         raise PolicyError(f"{str(policy)!r} has temperatures, which do not fit token classification: leave them out")
     if not policy_fits(policy, content):
         fitting = ", ".join(name for name, kind in POLICIES.items() if kind.fits(content))
         raise PolicyError(f"{str(policy)!r} does not fit a model whose outputs are {content}; fitting: {fitting}")
-    for member, _ in innermost_members(policy):
+    for member, _ in policy.members:
         for name, most in limit_depth_dials(member, depths).items():
             if member.dials[name] > most:
                 low = next(int(dial.low) for dial in member.kind.dials if dial.name == name)

@@ -11,7 +11,7 @@ import numpy as np
 from elbert.exits import Policy
 from elbert.exits.conditions import Condition
 from elbert.exits.rules import Dial as DialForm
-from elbert.exits.rules import Single, innermost_members
+from elbert.exits.rules import Single
 from elbert.export.graph import FLOAT, INT64, Graph, Value
 
 Dials = Literal["fixed", "optional", "required"]
@@ -49,7 +49,7 @@ def bind_dials(g: Graph, policy: Policy, dials: Dials) -> list[BoundRule]:
     """
     kinds: list[str] = []
     found: list[BoundRule] = []
-    for member, temperatures in innermost_members(policy):
+    for member, temperatures in policy.members:
         kinds.append(member.name)
         again = kinds.count(member.name)
         name = f"{member.name}{again}" if again > 1 else member.name

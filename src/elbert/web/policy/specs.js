@@ -215,12 +215,12 @@ function numberOf(text, sign) {
 }
 
 function heated(policy, temperatures) {
-  const numbers = temperatures.every((t) => t.kind === "int" || t.kind === "float");
-  if (!numbers || !temperatures.length || temperatures.length > MOST) {
-    refuse(`${temperatures.length} temperatures in ${TEMPERED}: accepted is ${TEMPERED_FORM}`);
+  const isNumber = ({ kind }) => kind === "int" || kind === "float";
+  const wrong = temperatures.find((t) => !isNumber(t) || t.value < COLDEST || t.value > HOTTEST);
+  if (wrong || !temperatures.length || temperatures.length > MOST) {
+    const what = wrong ? `temperature ${shown(wrong)}` : `${temperatures.length} temperatures`;
+    refuse(`${what} in ${TEMPERED}: accepted is ${TEMPERED_FORM}`);
   }
-  const wrong = temperatures.find((t) => !(COLDEST <= t.value && t.value <= HOTTEST));
-  if (wrong) refuse(`temperature ${shown(wrong)} in ${TEMPERED}: accepted is ${TEMPERED_FORM}`);
   return { name: TEMPERED, policy, temperatures: temperatures.map((t) => t.value) };
 }
 
