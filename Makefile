@@ -26,8 +26,12 @@ docs: .venv/developed  ## generate the reference pages, build the site into buil
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-slow: .venv/developed .venv/wheeled  ## the tests that take longer
-	$(BIN)/python -m pytest -m slow
+# Episodes of the simulation share nothing, so any process may run any of them; the other tests stay together by file.
+SLOW := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
+
+slow: .venv/developed .venv/wheeled  ## the tests that take longer (hours)
+	$(SLOW) --dist loadfile --ignore tests/simulation
+	$(SLOW) --dist worksteal tests/simulation
 
 bench: .venv/benched  ## benchmarks, some hours; results go to benchmarks/results/ (DATA=FILE: labelled texts)
 	$(BIN)/python benchmarks/training_step.py

@@ -185,7 +185,8 @@ class Classifier(ClassifierMethods):
     def predict(self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False) -> Predictions:
         """Return one prediction per text or pair ``(text, text_pair)``, in order.
 
-        ``texts`` is a list, any other iterable, or the column of a table: ``df["text"]``. An empty second text is none.
+        ``texts`` is a list, any other iterable, or the column of a table: ``df["text"]``. A second text that
+        is empty or missing is none.
 
         Raises:
             InputError: the texts are one string, a table or a mapping, an item is neither a string nor a pair of

@@ -208,3 +208,42 @@ def test_a_page_is_not_written_into_the_model_folder(model):
     with pytest.raises(InputError, match=r"is also an input|onnxruntime-web"):
         write_page(model, None, model)
     assert {file: file.read_bytes() for file in model.iterdir()} == before
+
+
+FILE_FLAGS = {  # every flag that names a file to write, with a complete command
+    "predict --output": ("good film",),
+    "explain --output": ("good film",),
+    "evaluate --outputs": ("--data", "data.jsonl"),
+    "export --output": (),
+}
+FOLDER_FLAGS = {
+    "compare --output": ("--data", "data.jsonl"),
+    "calibrate --output": ("--data", "data.jsonl", "--name", "p"),
+    "export --page": (),
+    "train --output": ("--train", "data.jsonl", "--validation", "data.jsonl", "--model", "bundled"),
+}
+
+
+@pytest.mark.parametrize("flag", FILE_FLAGS)
+def test_a_name_that_is_no_file_is_refused_before_anything_runs(elbert, data, tmp_path, monkeypatch, flag):
+    monkeypatch.chdir(tmp_path)
+    command, option = flag.split()
+    for name, message in {
+        "new/": "a folder; expected the name of a file",
+        "new.html/": "a folder; expected the name of a file",
+        "": "a folder; expected the name of a file",
+        ".": "a folder; expected the name of a file",
+        "missing/out.html": "this folder does not exist; create it first",
+        "data.jsonl/out.npz": "this folder does not exist; create it first",
+    }.items():
+        elbert(command, *FILE_FLAGS[flag], option, name).check_error(f"{option}: {name}", message)
+    assert os.listdir() == ["data.jsonl"]
+
+
+@pytest.mark.parametrize("flag", FOLDER_FLAGS)
+def test_a_name_that_is_no_folder_is_refused_before_anything_runs(elbert, data, tmp_path, monkeypatch, flag):
+    monkeypatch.chdir(tmp_path)
+    command, option = flag.split()
+    for name in ("data.jsonl", "data.jsonl/", "data.jsonl/below/it", ""):
+        elbert(command, *FOLDER_FLAGS[flag], option, name).check_error(option, "expected the name of a folder")
+    assert os.listdir() == ["data.jsonl"]

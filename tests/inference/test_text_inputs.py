@@ -115,7 +115,7 @@ def test_iterables_of_texts_are_accepted(classifier, kind):
     )
 
 
-ITEMS = (None, b"good", 5, 1.5, {"text": "good"}, ["a", "b", "c"], ("a", None), np.array(["a", "b"]))
+ITEMS = (None, b"good", 5, 1.5, {"text": "good"}, ["a", "b", "c"], (None, "a"), ("a", 5), np.array(["a", "b"]))
 
 
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: type(item).__name__)
@@ -131,14 +131,15 @@ def test_explain_takes_one_text(classifier, text):
         explain(classifier, text)
 
 
-def test_an_empty_second_text_is_none_everywhere(classifier):
+@pytest.mark.parametrize("second", ["", None, float("nan"), np.float32("nan")], ids=repr)
+def test_a_second_text_that_is_empty_or_missing_is_none_everywhere(classifier, second):
     expected = classifier.predict(["good film"])
-    assert classifier.predict([("good film", "")]) == classifier.predict([["good film", ""]]) == expected
+    assert classifier.predict([("good film", second)]) == classifier.predict([["good film", second]]) == expected
     assert classifier.predict([("", "good film")]) != expected
-    [result] = asyncio.run(gather(classifier, [("good film", "")]))
+    [result] = asyncio.run(gather(classifier, [("good film", second)]))
     assert result.prediction == expected[0]
-    assert explain(classifier, ("good film", "")).text_pair is None
-    pair, single = (collect(classifier, [text], None) for text in (("good film", ""), "good film"))
+    assert explain(classifier, ("good film", second)).text_pair is None
+    pair, single = (collect(classifier, [text], None) for text in (("good film", second), "good film"))
     assert pair.tokens.tolist() == single.tokens.tolist()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,34 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="reject an operating point that was calibrated with other weights, dtype or length",
     )
+
+
+def output_file(text: str) -> Path:
+    """Return the path of a file to write, checked before anything runs; a type of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it names a folder, as a name that ends in a slash does, or its folder is missing.
+    """
+    path = Path(text)
+    if not text or text.endswith((os.sep, os.altsep or os.sep)) or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text or 'empty'}: a folder; expected the name of a file to write")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: this folder does not exist; create it first")
+    return path
+
+
+def output_folder(text: str) -> Path:
+    """Return the path of a folder to write to, checked before anything runs; a type of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a file, or inside of one, or empty.
+    """
+    path = Path(text)
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.lexists(folder))
+    if not text or not existing.is_dir():
+        found = f"{existing} is a file" if text else "empty"
+        raise argparse.ArgumentTypeError(f"{text}: {found}; expected the name of a folder".removeprefix(": "))
+    return path
 
 
 def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from elbert.data.labels import is_missing
 from elbert.errors import InputError
 from elbert.tokenization.word_pieces import NO_PIECES, Pieces
 
@@ -64,13 +65,15 @@ class Tokens:
 def check_text(text: Any, number: int) -> Text:
     """Return a text, or a pair of texts as a tuple; ``number`` is its position in the input, for error messages.
 
-    An empty second text is none, as in data files: tables have no other way to write that there is none.
+    A second text that is empty or missing (None, NaN, pandas' NA) is none, as in data files and tables.
 
     Raises:
         InputError: the value is neither a string nor a pair of strings.
     """
     is_pair = isinstance(text, (tuple, list)) and len(text) == 2
     parts = tuple(text) if is_pair else (text,)
+    if is_pair and not isinstance(parts[1], str) and is_missing(parts[1]):
+        parts = (parts[0], "")
     if not all(isinstance(part, str) for part in parts):
         raise InputError(f"text {number} is {type(text).__name__}, expected a string or a pair (text, text_pair)")
     if any(has_surrogate(part) for part in parts):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, load_classifier, output_folder
 from elbert.cli.inputs import SkippedRows, add_data_options
 from elbert.errors import InputError
 
@@ -79,7 +79,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--default", action="store_true", help="make it the model's default operating point")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="copy the model to this folder, and store the operating point there"
+        "--output",
+        type=output_folder,
+        metavar="DIR",
+        help="copy the model to this folder, and store the operating point there",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     add_model_options(parser)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_folder
 from elbert.cli.inputs import add_data_options, read_data, run_examples
 from elbert.errors import DataError, InputError
 
@@ -23,7 +23,9 @@ FILES = ("report.html", "curves.png", "curves.svg", "policies.csv", "comparison.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``elbert compare``."""
     add_data_options(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help=f"folder for {', '.join(FILES)}")
+    parser.add_argument(
+        "--output", required=True, type=output_folder, metavar="DIR", help=f"folder for {', '.join(FILES)}"
+    )
     parser.add_argument(
         "--tuning", metavar="FILE", help="file to choose dials on; --data is then used for the report only"
     )
@@ -42,8 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     require("sklearn", "train")
     require("matplotlib", "plots")
     build_families(12, arguments.families, None)  # rejects an unknown name before the model runs
-    if arguments.output.exists() and not arguments.output.is_dir():
-        raise InputError(f"--output is {arguments.output}, a file; expected the name of a folder")
     check_outputs(arguments, *(arguments.output / name for name in FILES))
     outputs, choose, default, config = collect_outputs(arguments)
     comparison = compare(outputs, default, choose=choose, named=arguments.families)

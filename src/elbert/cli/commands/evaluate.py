@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import read_labelled, run_examples
 from elbert.errors import InputError
 
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="specs or operating points (default: the model's points and some common policies)",
     )
-    parser.add_argument("--outputs", type=Path, metavar="FILE", help="save the probabilities of every depth (.npz)")
+    parser.add_argument(
+        "--outputs", type=output_file, metavar="FILE", help="save the probabilities of every depth (.npz)"
+    )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds of timing, 0 for none (default: %(default)s)"
     )
@@ -99,12 +101,10 @@ def check_outputs_path(outputs: Path) -> None:
     """Check the path of ``--outputs`` before the model runs.
 
     Raises:
-        InputError: the file could not be written, or ``--data`` would not recognise it.
+        InputError: ``--data`` would not recognise it.
     """
     if outputs.suffix != ".npz":
         raise InputError(f"--outputs is {outputs}, expected a name ending in .npz, by which --data recognises it")
-    if not outputs.absolute().parent.is_dir():
-        raise InputError(f"--outputs is {outputs}, but this folder does not exist; create it first")
 
 
 def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:

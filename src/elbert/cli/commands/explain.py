@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import read_sample, run_examples, sample_examples
 from elbert.cli.streams import print_note
 from elbert.errors import InputError, MissingExtra
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="spec such as 'window(entropy=0.1, size=6)', or an operating point (default: the model's)",
     )
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="also write a page (.html) or a figure (.png, .svg)"
+        "--output", metavar="FILE", type=output_file, help="also write a page (.html) or a figure (.png, .svg)"
     )
     parser.add_argument("--json", action="store_true", help="print the whole explanation as JSON instead of text")
     add_model_options(parser)
@@ -82,8 +82,6 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         return
     if output.suffix.lower() not in ENDINGS:
         raise InputError(f"--output is {output}, expected a name ending in {', '.join(ENDINGS)}")
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"--output is {output}, but this folder does not exist; create it first")
     check_outputs(arguments, output)
     if output.suffix.lower() != ".html":
         from elbert._optional import require

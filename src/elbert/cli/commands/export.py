@@ -8,6 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from elbert.cli.flags import output_file, output_folder
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="M", help="folder or hub id of an ALBERT classifier (default: the bundled model)"
     )
     parser.add_argument("--policy", metavar="P", help="spec or operating point (default: the model's)")
-    parser.add_argument("--output", metavar="FILE", help="ONNX file to write")
+    parser.add_argument("--output", metavar="FILE", type=output_file, help="ONNX file to write")
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16", "int8"),
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--page",
         metavar="DIR",
+        type=output_folder,
         help="write a folder with a page that classifies in the browser; with --dials it has sliders",
     )
     parser.add_argument(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import SkippedRows, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import open_stdin_copy
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", help="csv, tsv, jsonl, parquet or txt file; - is standard input, one text a line"
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write JSON lines to this file, atomically")
+    parser.add_argument("--output", metavar="FILE", type=output_file, help="write JSON lines to this file, atomically")
     parser.add_argument(
         "--policy",
         metavar="P",

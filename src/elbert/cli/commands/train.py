@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from elbert._task_titles import TITLES
+from elbert.cli.flags import output_folder
 from elbert.training.arguments import parse_arguments
 from elbert.training.options import PRESETS, ExitOptions
 
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="labelled file of the same formats; selects the best checkpoint, by area (mean score over depths)",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model and its checkpoints")
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", type=output_folder, help="folder for the model and its checkpoints"
+    )
     parser.add_argument(
         "--labels", metavar="A,B,…", help="label names in index order (default: those of the training file)"
     )
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
         labels = task.read_names(arguments.train)
-    trainer_arguments = parse_arguments(arguments.output, trainer_preset, extra or [])
+    trainer_arguments = parse_arguments(str(arguments.output), trainer_preset, extra or [])
     metrics = train(
         arguments.model,
         arguments.train,
