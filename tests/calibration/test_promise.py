@@ -65,8 +65,8 @@ SETTINGS = [
     ("harmful-flip", 0.01, 1000),
     ("inconsistency", 0.05, 300),
     ("inconsistency", 0.02, 600),
-    ("harmful-flip", 0.02, 3000),
-    ("inconsistency", 0.01, 3000),
+    pytest.param("harmful-flip", 0.02, 3000, marks=pytest.mark.slow),
+    pytest.param("inconsistency", 0.01, 3000, marks=pytest.mark.slow),
 ]
 ALLOWED = ERROR + 3 * math.sqrt(ERROR * (1 - ERROR) / DRAWS)
 

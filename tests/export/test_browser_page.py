@@ -99,6 +99,7 @@ def test_sixty_real_sentences_in_float32(opened, fixed):
         assert abs(float(score.split()[0]) - 100 * one.score) <= 0.51
 
 
+@pytest.mark.slow
 def test_sixty_real_sentences_in_int8(opened, dialled):
     page = opened(dialled)
     texts = sentences()

@@ -78,6 +78,7 @@ def test_a_file_is_answered_as_one_process_answers_it(cluster, command, rows, tm
     assert_same((tmp_path / "out.jsonl").read_text(), expected[1])
 
 
+@pytest.mark.slow
 def test_a_bad_row_stops_it_and_nothing_is_half_written(cluster, command, rows, tmp_path):
     file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -87,6 +88,7 @@ def test_a_bad_row_stops_it_and_nothing_is_half_written(cluster, command, rows, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
 
 
+@pytest.mark.slow
 def test_an_actor_that_dies_loses_no_row_and_doubles_none(cluster, tmp_path, monkeypatch):
     import deadly
 

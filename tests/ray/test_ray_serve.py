@@ -112,6 +112,7 @@ def test_overload_is_rejected_with_the_servers_error_shape(live):
     assert until(lambda: live.post("/v1/classify", {"inputs": ["good"]})[0] == 200)
 
 
+@pytest.mark.slow
 def test_a_rolling_update_drops_no_request(live, cluster):
     """Requests go on while every replica is replaced: all are answered, first by the old ones, then by the new."""
     from ray import serve
