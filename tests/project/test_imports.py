@@ -27,7 +27,7 @@ LAYERS = (  # an import leads to a lower layer, or stays in its own package
     ("engine",),
     ("classifier_methods",),
     ("classifier",),
-    ("evaluation",),
+    ("evaluation", "ranking"),
     ("training", "explain", "calibration", "comparison", "serving", "export"),
     ("ray",),
     ("cli",),

@@ -18,8 +18,9 @@ class Certificate:
     """With probability 1 - ``error`` over the draw of ``n`` texts, the mean ``loss`` of the policy is at most ``risk``.
 
     ``flips`` of them had a loss (in the worst of the precisions that it covers); ``p_value`` is P(Bin(n, risk) <=
-    flips). Values have a loss where they differ from full depth by more than ``tolerance``. It holds for texts from
-    the same distribution, on average over texts, and under the operating point's conditions.
+    flips). Values have a loss where they differ from full depth by more than ``tolerance``, lists where their ``top``
+    highest texts do. It holds for texts, or lists, from the same distribution, on average, and under the operating
+    point's conditions.
     """
 
     loss: str
@@ -29,6 +30,7 @@ class Certificate:
     flips: int
     p_value: float
     tolerance: float | None = None
+    top: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
@@ -38,10 +40,11 @@ class Certificate:
             KeyError, TypeError, ValueError: a value is missing or has a wrong type.
         """
         kinds = {"loss": str, "risk": float, "error": float, "n": int, "flips": int, "p_value": float}
-        tolerance = values.get("tolerance")
+        tolerance, top = values.get("tolerance"), values.get("top")
         return cls(
             **{name: kind(values[name]) for name, kind in kinds.items()},
             tolerance=None if tolerance is None else float(tolerance),
+            top=None if top is None else int(top),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,10 +52,12 @@ class Certificate:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
+        what, units = describe_tolerance(self.tolerance), "texts"
+        if self.top is not None:
+            what, units = f" (another top {self.top} than at full depth, or another order)", "lists"
         return (
-            f"{self.loss}{describe_tolerance(self.tolerance)} at most {self.risk:.2%} "
-            f"with probability {1 - self.error:.0%} "
-            f"({self.flips} of {self.n:,} calibration texts, p = {self.p_value:.3g})"
+            f"{self.loss}{what} at most {self.risk:.2%} with probability {1 - self.error:.0%} "
+            f"({self.flips} of {self.n:,} calibration {units}, p = {self.p_value:.3g})"
         )
 
 

@@ -12,6 +12,7 @@ from elbert.calibration.certify import (
     order_candidates,
 )
 from elbert.calibration.parts import DataPart, DataParts, make_parts
+from elbert.calibration.rankings import calibrate_ranking, hash_lists, split_lists
 from elbert.calibration.search import (
     CertifiedRisk,
     Goal,
@@ -34,16 +35,19 @@ __all__ = [
     "MaxDrop",
     "MinSpeedup",
     "calibrate",
+    "calibrate_ranking",
     "certify",
     "compute_losses",
     "compute_p_value",
     "find_fastest",
     "find_most_accurate",
     "hash_data",
+    "hash_lists",
     "make_goal",
     "make_parts",
     "measure_policy",
     "min_texts",
     "order_candidates",
+    "split_lists",
     "store_point",
 ]

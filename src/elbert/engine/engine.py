@@ -12,10 +12,21 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 
 import numpy as np
 
+from elbert.engine.lists import RankedLists
 from elbert.engine.requests import Failure, LayerCall, Request, Requests, StepResult, check_outputs, run_bisecting
 from elbert.engine.scheduler import Capacity, Queue, Scheduler
 from elbert.errors import InputError
-from elbert.inference import PendingRows, Rows, admit, check_tokens, deepen, exit_at_deadline, group_by_weights, settle
+from elbert.inference import (
+    DEADLINE,
+    PendingRows,
+    Rows,
+    admit,
+    check_tokens,
+    deepen,
+    exit_here,
+    group_by_weights,
+    settle,
+)
 from elbert.model import Backend
 from elbert.model.isolation import isolated
 
@@ -54,6 +65,7 @@ class Engine:
         self._calls: deque[tuple[float, list[PendingRows]]] = deque()  # (start time, rows) in progress, oldest first
         self._deadlines = Deadlines(capacity, clock)
         self._cancelled: set[int] = set()
+        self._lists = RankedLists(config.scale)
         self.last_call: LayerCall | None = None
 
     def __len__(self) -> int:
@@ -85,6 +97,7 @@ class Engine:
             raise InputError(f"request {request.identity} is already in progress; use a different identity")
         self._requests[request.identity] = request
         self._deadlines.add(request)
+        self._lists.add(request)
         due = self._deadlines.clock() + DEFAULT_DUE if request.deadline is None else request.deadline
         flow = request.flow if request.deadline is None else None  # what has a deadline goes by it
         self._scheduler.add(request.identity, len(request.tokens.ids), due, flow)
@@ -103,11 +116,17 @@ class Engine:
         self.drop_cancelled()
         started, failures = self._admit()
         failures += self._start_call(started)
+        if self._lists and failures:
+            self._lists.exclude(failure.identity for failure in failures)
         result = StepResult((), tuple(failures)) if failures else NOTHING
         if len(self._calls) == self._lanes or not self._scheduler.can_call:
             result += self._finish_call()
         if overdue := self._deadlines.find_overdue():
-            result += self._exit_early(overdue)
+            late = self._exit_early(overdue, DEADLINE)
+            self._record_in_lists(late)
+            result += late
+        if self._lists:
+            result += self._exit_outranked()
         if not (completed := result.identities):
             return NOTHING
         self._forget(completed)
@@ -124,6 +143,7 @@ class Engine:
         removable = self._cancelled - running
         self._pools.remove(removable, min_depth=0)
         self._scheduler.withdraw(removable)
+        self._lists.exclude(removable)
         self._forget(removable)
         self._cancelled -= removable
 
@@ -159,19 +179,36 @@ class Engine:
         for pending in call:
             staying, exits = settle(pending, self._backend.config)
             if staying is not None:
+                self._lists.record(staying.identity, staying.trace.depth, staying.trace.probabilities)
                 for rows in group_by_weights(staying, self._backend.config):
                     self._enqueue(rows)
             if exits is not None:
                 result += check_outputs(exits)
         self._deadlines.record_call(start_time)
+        self._record_in_lists(result)
         return result
 
-    def _exit_early(self, overdue: Collection[int]) -> StepResult:
-        """Exit the rows of these requests that have reached depth 1."""
+    def _record_in_lists(self, result: StepResult) -> None:
+        if self._lists:
+            for exits in result.exits:
+                self._lists.record_exits(exits.identity, exits.probabilities)
+            self._lists.exclude(failure.identity for failure in result.failures)
+
+    def _exit_outranked(self) -> StepResult:
+        """Exit the rows that are out of reach of the highest of their lists."""
         result = NOTHING
-        for rows in self._pools.remove(overdue, min_depth=1):
+        for reason, outranked in self._lists.find_outranked().items():
+            exits = self._exit_early(outranked, reason)
+            self._lists.exclude(exits.identities)
+            result += exits
+        return result
+
+    def _exit_early(self, identities: Collection[int], reason: str) -> StepResult:
+        """Exit the rows of these requests that have reached depth 1, and are in no running call."""
+        result = NOTHING
+        for rows in self._pools.remove(identities, min_depth=1):
             self._scheduler.withdraw(set(rows.identity.tolist()))
-            done, failed = run_bisecting(rows, lambda part: exit_at_deadline(part, self._backend))
+            done, failed = run_bisecting(rows, lambda part: exit_here(part, self._backend, reason))
             result += StepResult((), tuple(Failure(int(row.identity[0]), error) for row, error in failed))
             for exits in done:
                 result += check_outputs(exits)
@@ -181,6 +218,7 @@ class Engine:
         for identity in identities:
             del self._requests[identity]
         self._deadlines.remove(identities)
+        self._lists.remove(identities)
         self._scheduler.release(identities)
 
     def _embed(self, requests: Requests) -> Rows:
@@ -189,7 +227,7 @@ class Engine:
             [request.identity for request in requests],
             self._backend,
             [request.policy for request in requests],
-            keep_trace=self._keep_trace or any(request.keep_trace for request in requests),
+            keep_trace=self._keep_trace or any(r.keep_trace or r.ranked_in is not None for r in requests),
         )
 
     def _enqueue(self, rows: Rows, *, is_urgent: bool = False) -> None:

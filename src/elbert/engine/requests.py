@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from elbert.errors import InputError
 from elbert.exits import Policy
+from elbert.exits.list_rules import ListRule
 from elbert.inference import Exits
 from elbert.tokenization import Tokens
+
+
+class RankedList:
+    """A list whose rows are compared by one rule; the requests of its rows share this object."""
+
+    def __init__(self, rule: ListRule) -> None:
+        self.rule = rule
 
 
 class NonFiniteOutput(InputError):
@@ -25,7 +33,7 @@ class Request:
 
     ``deadline``, in seconds on the engine's clock, is when it exits at the latest, with the prediction of the depth
     reached by then. ``keep_trace`` keeps the probabilities of every depth. Requests of one ``flow`` share its turns
-    (see :class:`~elbert.engine.scheduler.DeadlineQueue`).
+    (see :class:`~elbert.engine.scheduler.DeadlineQueue`). ``ranked_in`` is the list in which the text is ranked.
     """
 
     identity: int
@@ -34,6 +42,7 @@ class Request:
     deadline: float | None = None
     keep_trace: bool = False
     flow: int | None = None
+    ranked_in: RankedList | None = None
 
 
 class Requests(tuple[Request, ...]):

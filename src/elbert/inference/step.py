@@ -145,21 +145,21 @@ def run_shrinking_batch(rows: Rows, backend: Backend) -> Iterator[Exits]:
         yield exits
 
 
-def exit_at_deadline(rows: Rows, backend: Backend) -> Exits:
-    """Exit all rows at the depth they have reached, at least 1.
+def exit_here(rows: Rows, backend: Backend, reason: str) -> Exits:
+    """Exit all rows at the depth they have reached, at least 1, for a reason that is no rule of their policies.
 
     The head is read even if it was read before: a policy that reads no signal skips it.
     """
     heads = np.array([backend.config.head(depth) for depth in rows.trace.depth.tolist()])
     parts = [(head, rows.keep(np.flatnonzero(heads == head))) for head in set(heads.tolist())]
-    return join_exits([_exit_all(part, backend, head) for head, part in parts])
+    return join_exits([_exit_all(part, backend, head, reason) for head, part in parts])
 
 
-def _exit_all(rows: Rows, backend: Backend, head: int) -> Exits:
+def _exit_all(rows: Rows, backend: Backend, head: int, reason: str) -> Exits:
     output = HeadOutput.start_copy(read_head(rows, backend, head), backend.config)
     trace = replace(rows.trace, depth=rows.trace.depth - 1).record(output.wait())  # this depth again
     rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
-    return build_exits(rows, np.arange(len(rows)), [DEADLINE] * len(rows), output.logits)
+    return build_exits(rows, np.arange(len(rows)), [reason] * len(rows), output.logits)
 
 
 def read_head(rows: Rows, backend: Backend, head: int) -> Tensor:
