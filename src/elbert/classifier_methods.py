@@ -5,7 +5,7 @@ Like ``elbert`` itself, this file is the public face of higher layers, and impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elbert.evaluation import Report
     from elbert.exits import Policy
     from elbert.explain import Explanation
+    from elbert.prediction import RankedText
     from elbert.tokenization.tokens import Text
 
 
@@ -26,13 +27,20 @@ class ClassifierMethods:
     """What a classifier offers beyond predictions."""
 
     def evaluate(
-        self, data: Any, labels: Sequence[object] | None = None, *, policies: Sequence[str | Policy] | None = None
+        self,
+        data: Any,
+        labels: Sequence[object] | None = None,
+        *,
+        policies: Sequence[str | Policy] | None = None,
+        **columns: str,
     ) -> Report:
         """Return the accuracy of every depth and of some policies on labelled data, with their mean depths.
 
         ``data`` is a file, a table, a dict of columns or rows, as for :func:`elbert.train`; or texts, with their
-        ``labels``. ``policies`` are specs or operating points; the default are the model's points and some common
-        policies. ``report.by_depth[k - 1]`` has the metrics of depth k, ``report.policies`` those of each policy.
+        ``labels``. ``text_column``, ``text_pair_column``, ``label_column`` and ``delimiter`` are those of
+        :func:`elbert.train`. ``policies`` are specs or operating points; the default are the model's points and some
+        common policies. ``report.by_depth[k - 1]`` has the metrics of depth k, ``report.policies`` those of each
+        policy.
 
         Raises:
             DataError: the data cannot be used, or has no labels.
@@ -41,13 +49,15 @@ class ClassifierMethods:
             MissingExtra: the extra ``train`` is not installed.
         """
         from elbert._optional import require
+        from elbert.data import Columns
         from elbert.evaluation import evaluate
         from elbert.evaluation.labelled_data import collect_examples, read_data
 
         require("sklearn", "train")
         classifier = cast("Classifier", self)
         chosen = choose_policies(classifier, policies)
-        examples, targets = read_data(classifier, data, labels)
+        used = Columns.from_options(columns)
+        examples, targets = read_data(classifier, data, labels, columns=used, needs_labels=True)
         if targets is None:
             raise DataError("the data has no labels; expected a column label, or labels beside the texts")
         return evaluate(collect_examples(classifier, examples, targets)[1], chosen)
@@ -72,6 +82,7 @@ class ClassifierMethods:
         also_dtypes: Sequence[str] = (),
         default: bool = False,
         output: str | Path | None = None,
+        **columns: str,
     ) -> OperatingPoint:
         """Choose an operating point for a goal, measure it, store it in the model folder, and return it.
 
@@ -82,7 +93,8 @@ class ClassifierMethods:
         that of full depth). A part of ``data``, or ``tuning``, chooses the policy; the rest measures
         it. Use data that served neither for training nor for the choice of a checkpoint.
 
-        ``data`` is as for :meth:`evaluate`. The other arguments are those of ``elbert calibrate``. The point is written
+        ``data`` and its ``columns`` are as for :meth:`evaluate`. The other arguments are those of ``elbert calibrate``.
+        The point is written
         to the ``exits.json`` of the classifier's folder, and this classifier knows it at once; with ``output`` it is
         written to a copy of the model there, as it must be for the bundled model and models of the hub.
 
@@ -96,6 +108,7 @@ class ClassifierMethods:
         from elbert.bundle import check_point_name
         from elbert.bundle.publishing import check_new_folder, is_shared
         from elbert.calibration import DataPart, calibrate, hash_data, make_goal, make_parts, store_point
+        from elbert.data import Columns
         from elbert.evaluation.labelled_data import read_data
         from elbert.evaluation.sweep import build_families
 
@@ -109,8 +122,9 @@ class ClassifierMethods:
             check_new_folder(folder)
         elif is_shared(folder):
             raise InputError("this model is not in a folder of yours: output= makes a copy to write to")
-        whole = DataPart(*read_data(classifier, data, labels))
-        chosen_on = None if tuning is None else DataPart(*read_data(classifier, tuning, source="tuning"))
+        used = Columns.from_options(columns)
+        whole = DataPart(*read_data(classifier, data, labels, columns=used))
+        chosen_on = None if tuning is None else DataPart(*read_data(classifier, tuning, source="tuning", columns=used))
         parts = make_parts(whole, chosen_on, tuning_share, is_order_fixed=fixed is not None and risk is not None)
         goal = make_goal(
             speedup=speedup,
@@ -152,10 +166,12 @@ class ClassifierMethods:
         tuning: Any = None,
         families: Sequence[str] | None = None,
         output: str | Path | None = None,
+        **columns: str,
     ) -> Comparison:
         """Compare thousands of policies on labelled data; with ``output``, write the report and its tables there.
 
-        ``data`` is as for :meth:`evaluate`; ``tuning`` is data of the same kind to choose dials on. Comparisons at
+        ``data`` and its ``columns`` are as for :meth:`evaluate`; ``tuning`` is data of the same kind to choose dials
+        on. Comparisons at
         equal cost choose the dials on other texts than those that measure them.
 
         Raises:
@@ -166,6 +182,7 @@ class ClassifierMethods:
         from elbert._optional import require
         from elbert.comparison import compare
         from elbert.comparison.report_files import describe_run, write_report
+        from elbert.data import Columns
         from elbert.evaluation import Outputs
         from elbert.evaluation.labelled_data import collect_examples, read_data
         from elbert.evaluation.sweep import build_families
@@ -176,8 +193,10 @@ class ClassifierMethods:
         classifier = cast("Classifier", self)
         build_families(classifier.depths, families, classifier.bundle.config.task.content)
 
+        used = Columns.from_options(columns)
+
         def collect_labelled(data: Any, labels: Sequence[object] | None, source: str) -> Outputs:
-            examples, targets = read_data(classifier, data, labels, source=source)
+            examples, targets = read_data(classifier, data, labels, source=source, columns=used, needs_labels=True)
             if targets is None:
                 raise DataError(f"{source} has no labels; expected a column label, or labels beside the texts")
             return collect_examples(classifier, examples, targets)[1]
@@ -190,6 +209,100 @@ class ClassifierMethods:
             about = describe_run(classifier.bundle.folder.name, name, "Classifier.compare")
             write_report(comparison, classifier.bundle.config, about, Path(output))
         return comparison
+
+    def rank(
+        self,
+        query: str,
+        texts: Iterable[str],
+        top_k: int | None = None,
+        policy: str | Policy | None = None,
+        *,
+        raw_scores: bool | None = None,
+    ) -> list[RankedText]:
+        """Return texts by their score for a query, the highest first; ``top_k``: only so many.
+
+        The model has one output for a pair of texts: a cross-encoder, of sentence-transformers too, or a regression.
+        Scores are those that sentence-transformers' CrossEncoder gives: a sigmoid, or what the folder names;
+        ``raw_scores`` decides otherwise. A policy can end texts that are out of reach of the highest ones:
+        ``outranked(top=5)``.
+
+        Raises:
+            InputError: the model has several outputs, the query or a text is no string, or there are no texts.
+            PolicyError: the policy cannot be used.
+        """
+        return next(self.rank_each([(query, texts)], top_k, policy, raw_scores=raw_scores))
+
+    def rank_each(
+        self,
+        lists: Iterable[tuple[str, Iterable[str]]],
+        top_k: int | None = None,
+        policy: str | Policy | None = None,
+        *,
+        raw_scores: bool | None = None,
+    ) -> Iterator[list[RankedText]]:
+        """Yield the ranking of each list ``(query, texts)``, as :meth:`rank` returns it; lists share layer calls.
+
+        Raises:
+            InputError, PolicyError: as for :meth:`rank`.
+        """
+        from elbert.ranking import rank_lists
+
+        found = rank_lists(cast("Classifier", self), lists, policy, top_k=top_k, raw_scores=raw_scores)
+        return raise_list_errors(found)
+
+    def calibrate_ranking(
+        self,
+        lists: Iterable[tuple[str, Sequence[str]]],
+        *,
+        name: str,
+        top_k: int,
+        risk: float | None = None,
+        error: float = 0.05,
+        speedup: float | None = None,
+        tuning: Iterable[tuple[str, Sequence[str]]] | None = None,
+        tuning_share: float = 0.5,
+        output: str | Path | None = None,
+    ) -> OperatingPoint:
+        """Choose a policy over lists ``(query, texts)``, measure it, store it in the model folder, and return it.
+
+        The goal is ``risk``: the fastest policy whose share of lists with other ``top_k`` highest texts than at full
+        depth, or in another order, is certified, with probability 1 - ``error``, to be at most this. Or it is
+        ``speedup``: the policy that changes the fewest lists with at least this layer speed-up. A part of ``lists``, or
+        ``tuning``, chooses the policy; the rest measures it. No labels are needed. ``output`` is as for
+        :meth:`calibrate`.
+
+        Raises:
+            InputError: the goal cannot be met, or a list cannot be used.
+            MissingExtra: the extra ``train`` is not installed.
+        """
+        from elbert._optional import require
+        from elbert.bundle import check_point_name
+        from elbert.bundle.publishing import check_new_folder, is_shared
+        from elbert.calibration import calibrate_ranking, hash_lists, split_lists, store_point
+        from elbert.ranking.replay import collect_rankings
+
+        require("scipy", "train")
+        classifier = cast("Classifier", self)
+        check_point_name(name)
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+            raise InputError(f"top_k is {top_k!r:.40}, expected a whole number from 1")
+        folder = classifier.bundle.folder if output is None else Path(output)
+        if output is not None:
+            check_new_folder(folder)
+        elif is_shared(folder):
+            raise InputError("this model is not in a folder of yours: output= makes a copy to write to")
+        whole = list(lists)
+        measured = collect_rankings(classifier, whole)
+        if tuning is None:
+            chosen_on, measured = split_lists(measured, tuning_share)
+        else:
+            chosen_on = collect_rankings(classifier, list(tuning))
+        point = calibrate_ranking(chosen_on, measured, top=top_k, risk=risk, error=error, speedup=speedup)
+        data_hash, dtypes = hash_lists(whole), (classifier.dtype,)
+        point = store_point(point, name, classifier, data=data_hash, dtypes=dtypes, folder=folder)
+        if output is None:
+            classifier.bundle = replace(classifier.bundle, points={**classifier.bundle.points, name: point})
+        return point
 
     def explain(
         self,
@@ -242,6 +355,14 @@ class ClassifierMethods:
         if not is_shared(folder):
             write_card(folder)
         return push_folder(folder, name, token=token, message=message)
+
+
+def raise_list_errors(rankings: Iterator[list[RankedText] | Exception]) -> Iterator[list[RankedText]]:
+    """Yield the rankings before the first error, and raise it."""
+    for ranking in rankings:
+        if isinstance(ranking, Exception):
+            raise ranking
+        yield ranking
 
 
 def choose_policies(classifier: Classifier, policies: Sequence[str | Policy] | None) -> dict[str, Policy]:

@@ -139,7 +139,8 @@ def test_pairs(elbert, bundle_folder, tmp_path):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ('{"text": "x"}', "no label; expected one label, a name or an index"),
+        ('{"text": "x"}', "no column named label; columns found: text; label_column (--label-column) names another"),
+        ('{"text": "x", "label": null}', "no label; expected one label, a name or an index"),
         ('{"text": "x", "label": "neutral"}', "unknown label 'neutral'; expected one of negative, positive"),
         ('{"text": "x", "label": 2}', "unknown label '2'; expected one of negative, positive, or an index from 0 to 1"),
         ('{"text": "x", "label": 0.5}', "unknown label '0.5'"),

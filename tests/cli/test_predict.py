@@ -94,7 +94,9 @@ def test_standard_input(predict, bundle_folder, monkeypatch):
 def test_an_empty_file_gives_no_lines(predict, tmp_path, ending):
     file = tmp_path / f"empty.{ending}"
     file.write_text("")
-    assert lines(predict("--input", file)) == []
+    result = predict("--input", file)
+    assert (result.status, result.out) == (0, "")
+    assert result.err == f"elbert: {file}: no texts, nothing to classify\n"
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     assert lines(predict("--input", tmp_path / "empty.parquet")) == []
     result = predict("--input", file, "--table")

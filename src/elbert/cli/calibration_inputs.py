@@ -32,9 +32,9 @@ def read_parts(arguments: argparse.Namespace, classifier: Classifier) -> DataPar
     """
     if arguments.data == "-":
         raise InputError("calibration stores the hash of its data file: use a file, not standard input")
-    whole = DataPart(*read_data(arguments.data, arguments.skip_bad, classifier))
+    whole = DataPart(*read_data(arguments.data, arguments, classifier))
     tuning = None
     if arguments.tuning is not None:
-        tuning = DataPart(*read_data(arguments.tuning, arguments.skip_bad, classifier))
+        tuning = DataPart(*read_data(arguments.tuning, arguments, classifier))
     is_order_fixed = bool(arguments.policies) and arguments.risk is not None
     return make_parts(whole, tuning, arguments.tuning_share, is_order_fixed=is_order_fixed, source=arguments.data)

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from elbert._settings import settings_of
+from elbert.cli.settings_flags import add_flags, resolve_flags
 from elbert.cli.streams import open_stdin_copy, print_note
+from elbert.data.columns import Columns
 from elbert.errors import BadRow, DataError, ElbertError
 
 if TYPE_CHECKING:
@@ -20,10 +23,29 @@ if TYPE_CHECKING:
 BLOCK = 2048  # texts tokenised at once
 
 
+COLUMN_SETTINGS = settings_of(Columns)
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--data`` and ``--skip-bad``."""
+    """Add ``--data``, its columns, and ``--skip-bad``."""
     parser.add_argument("--data", required=True, metavar="FILE", help="csv, tsv, jsonl or parquet file")
+    add_column_options(parser)
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+
+
+def add_column_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the columns of data files."""
+    add_flags(parser, COLUMN_SETTINGS)
+
+
+def choose_columns(arguments: argparse.Namespace) -> Columns:
+    """Return the columns that the flags name.
+
+    Raises:
+        InputError: a flag has a wrong value.
+    """
+    resolve_flags(arguments, {}, COLUMN_SETTINGS)
+    return Columns(**{setting.name: getattr(arguments, setting.name) for setting in COLUMN_SETTINGS})
 
 
 class SkippedRows:
@@ -50,13 +72,29 @@ def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tupl
         BadRow: a row has no valid label, and bad rows are not skipped.
         DataError: the file cannot be used, or has no labels.
     """
-    examples, labels = read_data(arguments.data, arguments.skip_bad, classifier)
+    return read_labelled_file(arguments.data, arguments, classifier)
+
+
+def read_labelled_file(
+    file: str, arguments: argparse.Namespace, classifier: Classifier
+) -> tuple[list[Example], Targets]:
+    """Return examples and targets of a data file.
+
+    Raises:
+        BadRow: a row has no valid label, and bad rows are not skipped.
+        DataError: the file cannot be used, or has no labels.
+    """
+    examples, labels = read_data(file, arguments, classifier, needs_labels=True)
     if labels is None:
-        raise DataError(f"{arguments.data}: no labels; expected a column 'label'")
+        raise DataError(
+            f"{file}: no labels; expected names or indices in the column {choose_columns(arguments).names['label']!r}"
+        )
     return examples, labels
 
 
-def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[Example], Targets | None]:
+def read_data(
+    file: str, arguments: argparse.Namespace, classifier: Classifier, *, needs_labels: bool = False
+) -> tuple[list[Example], Targets | None]:
     """Return examples and targets of a data file; None for the targets where no row has a label.
 
     Raises:
@@ -65,8 +103,9 @@ def read_data(file: str, skip_bad: bool, classifier: Classifier) -> tuple[list[E
     """
     from elbert.data import is_missing, read_examples
 
-    skipped = SkippedRows()
-    examples = list(read_examples(file, skip_bad=skipped.skip if skip_bad else None))
+    skipped, skip_bad, columns = SkippedRows(), arguments.skip_bad, choose_columns(arguments)
+    skip = skipped.skip if skip_bad else None
+    examples = list(read_examples(file, skip_bad=skip, columns=columns, needs_labels=needs_labels))
     examples = keep_usable(examples, skipped if skip_bad else None, classifier)
     if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts read")
@@ -152,7 +191,8 @@ def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Exa
     stdin = open_stdin_copy() if arguments.data == "-" else None
     kept: list[tuple[int, Example]] = []
     total = 0
-    for example in read_examples(arguments.data, skip_bad=skipped.skip if arguments.skip_bad else None, stdin=stdin):
+    skip, columns = skipped.skip if arguments.skip_bad else None, choose_columns(arguments)
+    for example in read_examples(arguments.data, skip_bad=skip, stdin=stdin, columns=columns):
         total += 1
         place = generator.randrange(total) if len(kept) == limit else len(kept)
         if place < limit:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from elbert.data.columns import DEFAULT_COLUMNS, Columns, Selection
 from elbert.data.examples import check_records, read_examples
-from elbert.data.records import COLUMNS, Example, Record
+from elbert.data.records import Example, Record
 from elbert.errors import DataError, InputError
 
 FORMS = (
@@ -17,33 +18,42 @@ FORMS = (
 MISSING_KINDS = ("NAType", "NaTType")  # pandas' own missing values, which compare with nothing
 
 
-def iterate_examples(data: object, labels: object = None, *, source: str = "data") -> Iterator[Example]:
+def iterate_examples(
+    data: object,
+    labels: object = None,
+    *,
+    source: str = "data",
+    columns: Columns = DEFAULT_COLUMNS,
+    needs_labels: bool = False,
+) -> Iterator[Example]:
     """Return the examples of a data file or of values in memory.
 
     ``data`` is one of
 
     - the path of a file (:func:`read_examples`);
     - a table: a pandas or polars DataFrame, a pyarrow Table, a Dataset of ``datasets``; or a dict of columns. Columns
-      are ``text``, and optionally ``text_pair`` and ``label``; others are ignored;
+      are ``text``, and optionally ``text_pair`` and ``label``, or those that ``columns`` names; others are ignored;
     - an iterable of rows: dicts with these names, or pairs ``(text, label)``, where the text may be a pair of texts;
     - texts, with ``labels``; or one tuple ``(texts, labels)``.
 
-    An error of a row names its position, from 0, after ``source``.
+    An error of a row names its position, from 0, after ``source``. With ``needs_labels``, a table without labels is an
+    error.
 
     Raises:
         InputError: it is none of these, or there are not as many labels as texts.
-        DataError: a table has no column ``text``, or a file cannot be read.
+        DataError: a table lacks a column, or a file cannot be read.
         BadRow: a text is missing or not a string; while the examples are read.
     """
     if isinstance(data, str | os.PathLike):
         if labels is not None:
             raise InputError("the labels of a file are in its column label: leave out labels, or pass texts")
-        return read_examples(os.fspath(data))
+        return read_examples(os.fspath(data), columns=columns, needs_labels=needs_labels)
     if labels is None and isinstance(data, list) and data and all(isinstance(row, Example) for row in data):
         return iter(data)
     if labels is None and isinstance(data, tuple) and len(data) == 2:
         data, labels = data
-    return check_records(_find_rows(data, labels, source), source, None)
+    selection = Selection(columns, needs_labels=needs_labels)
+    return check_records(_find_rows(data, labels, source, selection), source, None, selection)
 
 
 def make_reusable(data: Any) -> Any:
@@ -59,15 +69,15 @@ def class_names(data: Any, column: str = "label") -> list[str] | None:
     return list(names) if names else None
 
 
-def _find_rows(data: Any, labels: Any, source: str) -> Iterator[Record]:
+def _find_rows(data: Any, labels: Any, source: str, selection: Selection) -> Iterator[Record]:
     if labels is not None:
-        return _pair(data, labels)
-    columns = _column_names(data)
-    if columns is not None:
-        return _read_columns(data, columns, source)
+        return _pair(data, labels, selection)
+    found = _column_names(data)
+    if found is not None:
+        return _read_columns(data, found, source, selection)
     if data is None or isinstance(data, bytes | bytearray) or not isinstance(data, Iterable):
         raise InputError(f"{source} is {type(data).__name__} {data!r:.60}; {FORMS}")
-    return (_read_row(row, number, source) for number, row in enumerate(data))
+    return (_read_row(row, number, source, selection) for number, row in enumerate(data))
 
 
 def _column_names(data: Any) -> list[str] | None:
@@ -90,15 +100,9 @@ def _column_names(data: Any) -> list[str] | None:
     return [str(name) for name in names]
 
 
-def _read_columns(table: Any, columns: Sequence[str], source: str) -> Iterator[Record]:
-    if "text" not in columns and "tokens" not in columns:
-        raise DataError(
-            f"{source} has the columns {', '.join(columns) or 'none'}; expected text, and label with the labels: "
-            "rename its columns"
-        )
-    if twice := next((name for name in COLUMNS if columns.count(name) > 1), None):
-        raise DataError(f"{source} has the column {twice} twice: rename or drop one")
-    found = {name: _list_values(table[name]) for name in COLUMNS if name in columns}
+def _read_columns(table: Any, columns: Sequence[str], source: str, selection: Selection) -> Iterator[Record]:
+    selection.check(columns, source)
+    found = {name: _list_values(table[name]) for name in selection.needed if name in columns}
     sizes = {name: len(values) for name, values in found.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"{source} has columns of different lengths: {sizes}")
@@ -106,19 +110,19 @@ def _read_columns(table: Any, columns: Sequence[str], source: str) -> Iterator[R
     return (_make_record(number, dict(zip(found, row, strict=True))) for number, row in enumerate(rows))
 
 
-def _read_row(row: Any, number: int, source: str) -> Record:
+def _read_row(row: Any, number: int, source: str, selection: Selection) -> Record:
     if isinstance(row, Mapping):
-        if "text" not in row and "tokens" not in row:
-            raise DataError(f"{source}:{number}: a row with {', '.join(map(str, row)) or 'nothing'}; expected text")
-        return _make_record(number, row)
+        if (missing := selection.find_missing([*row])) is not None:
+            raise DataError(f"{source}:{number}: a row has {selection.describe_missing(missing, [*row])}")
+        return _make_record(number, {name: row[name] for name in selection.needed if name in row})
     if isinstance(row, str):
-        return Record(number, {"text": row})
+        return Record(number, {selection.names["text"]: row})
     if isinstance(row, tuple | list) and len(row) == 2:
-        return _make_record(number, {**_split_pair(row[0]), "label": row[1]})
+        return _name_fields(number, row[0], row[1], selection)
     raise InputError(f"{source}:{number} is {type(row).__name__} {row!r:.60}; {FORMS}")
 
 
-def _pair(texts: Any, labels: Any) -> Iterator[Record]:
+def _pair(texts: Any, labels: Any, selection: Selection) -> Iterator[Record]:
     kind = type(texts).__name__
     if isinstance(texts, str | bytes | Mapping) or _column_names(texts) is not None or not isinstance(texts, Iterable):
         raise InputError(f"labels go with a list of texts, got {kind}; {FORMS}")
@@ -128,16 +132,19 @@ def _pair(texts: Any, labels: Any) -> Iterator[Record]:
     if len(texts) != len(labels):
         raise InputError(f"{len(labels)} labels for {len(texts)} texts; expected one for each")
     rows = zip(texts, labels, strict=True)
-    return (_make_record(number, {**_split_pair(text), "label": label}) for number, (text, label) in enumerate(rows))
+    return (_name_fields(number, text, label, selection) for number, (text, label) in enumerate(rows))
 
 
-def _split_pair(text: Any) -> dict[str, object]:
-    is_pair = isinstance(text, tuple | list) and len(text) == 2
-    return {"text": text[0], "text_pair": text[1]} if is_pair else {"text": text}
+def _name_fields(number: int, text: Any, label: object, selection: Selection) -> Record:
+    """Return a record of a text, or of a pair of texts, and its label."""
+    names = selection.columns.names
+    first, second = text if isinstance(text, tuple | list) and len(text) == 2 else (text, None)
+    pair = names["text_pair"]
+    return _make_record(number, {names["text"]: first, pair: second, names["label"]: label})
 
 
 def _make_record(number: int, fields: Mapping[Any, object]) -> Record:
-    return Record(number, {name: _none_if_missing(fields[name]) for name in COLUMNS if name in fields})
+    return Record(number, {name: _none_if_missing(value) for name, value in fields.items()})
 
 
 def _none_if_missing(value: Any) -> object:

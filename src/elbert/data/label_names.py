@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from elbert.data.columns import DEFAULT_COLUMNS, Columns
 from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
 from elbert.errors import BadRow, DataError, InputError
@@ -15,7 +16,9 @@ LABELS_FILE = "labels.json"
 MAX_CLASSES = 100_000
 
 
-def read_label_names(data: object, *, multi: bool = False, source: str = "data") -> list[str]:
+def read_label_names(
+    data: object, *, multi: bool = False, source: str = "data", columns: Columns = DEFAULT_COLUMNS
+) -> list[str]:
     """Return the label names of a data file or of data in memory (:func:`iterate_examples`), in index order.
 
     They are the same for every format. Names are sorted by code point (codes such as ``007`` by number, before others).
@@ -31,7 +34,7 @@ def read_label_names(data: object, *, multi: bool = False, source: str = "data")
     file = Path(data) if isinstance(data, str | os.PathLike) else None
     source = source if file is None else str(data)
     found = _Collector(source)
-    for example in iterate_examples(data, source=source):
+    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
         try:
             if multi:
                 found.add_several(*split_labels(example.label), example.line)
@@ -39,7 +42,7 @@ def read_label_names(data: object, *, multi: bool = False, source: str = "data")
                 found.add(_read_one(example.label), example.line)
         except InputError as error:
             raise example.bad_row(str(error)) from error
-    named, origin = (None, "") if found.names else _declared_names(data, file)
+    named, origin = (None, "") if found.names else _declared_names(data, file, columns)
     if width := found.vector_width():
         if named and len(named) != width:
             raise DataError(f"{origin}: names {len(named)} labels, but {source} has 0/1 vectors of {width}")
@@ -48,7 +51,7 @@ def read_label_names(data: object, *, multi: bool = False, source: str = "data")
     if found.names:
         return sorted(found.names, key=_order)
     if not found.indices:
-        raise DataError(f"{source}: no labels found; expected a column named label with names or indices")
+        raise DataError(f"{source}: no labels found; expected names or indices in the column {columns.names['label']}")
     if named is None:
         return [f"LABEL_{index}" for index in range(found.highest_index() + 1)]
     for text, line in found.indices.items():
@@ -59,7 +62,7 @@ def read_label_names(data: object, *, multi: bool = False, source: str = "data")
     return named
 
 
-def read_tag_names(data: object, *, source: str = "data") -> list[str]:
+def read_tag_names(data: object, *, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
     """Return the tags of a data file or of data in memory, ``O`` first, then sorted; those of ``datasets`` as declared.
 
     Raises:
@@ -69,7 +72,7 @@ def read_tag_names(data: object, *, source: str = "data") -> list[str]:
     if (declared := class_names(data, "tags")) is not None:
         return declared
     names = set[str]()
-    for example in iterate_examples(data, source=source):
+    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
         tags = example.label
         if not isinstance(tags, Sequence) or isinstance(tags, str):
             raise example.bad_row("no tags; expected the columns tokens and tags")
@@ -200,10 +203,10 @@ def _order(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (True, 0, name)
 
 
-def _declared_names(data: object, file: Path | None) -> tuple[list[str] | None, str]:
+def _declared_names(data: object, file: Path | None, columns: Columns) -> tuple[list[str] | None, str]:
     """Return the names that the data declares for its indices, None without any, and where they are."""
     if file is None:
-        return class_names(data), "the classes of the data set"
+        return class_names(data, columns.names["label"]), "the classes of the data set"
     names_file = file.parent / LABELS_FILE
     is_there = str(file) != "-" and names_file.is_file()
     return (_read_names(names_file) if is_there else None), str(names_file)

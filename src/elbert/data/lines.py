@@ -66,5 +66,9 @@ def is_json_row(line: str) -> bool:
 
 def find_table_ending(line: str) -> str | None:
     """Return the file ending of the table whose header a line is: ``.csv`` or ``.tsv``; None if it is no header."""
-    separator, ending = ("\t", ".tsv") if "\t" in line else (",", ".csv")
-    return ending if "text" in [name.strip(' "') for name in strip_line_end(line).split(separator)] else None
+    if line.lstrip(JSON_SPACE).startswith("{"):
+        return None
+    for separator, ending in (("\t", ".tsv"), (",", ".csv"), (";", ".csv")):
+        if separator in line and "text" in [name.strip(' "') for name in strip_line_end(line).split(separator)]:
+            return ending
+    return ".csv" if strip_line_end(line).strip(' "') == "text" else None

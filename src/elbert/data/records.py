@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from elbert.data.columns import ALL_COLUMNS, Selection
 from elbert.errors import BadRow
-
-TEXT_COLUMNS = ("text", "text_pair")
-INPUT_COLUMNS = (*TEXT_COLUMNS, "tokens")
-COLUMNS = (*INPUT_COLUMNS, "label", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Example:
 
     Of a row of words, the text has them joined by spaces, and the label is the list of their tags.
     ``label`` is the value in the file. It is checked where it is read (:class:`elbert.data.LabelSet`), so that a label
-    that cannot be used does not stop a prediction.
+    that cannot be used does not stop a prediction. ``kept`` has the values of further columns, on request.
     """
 
     text: str
@@ -34,6 +31,7 @@ class Example:
     label: object
     line: int
     source: str = ""
+    kept: Mapping[str, object] | None = None
 
     def content(self) -> str | tuple[str, str]:
         """Return the input of the classifier: the text, or the pair."""
@@ -44,21 +42,26 @@ class Example:
         return BadRow(self.source, self.line, why)
 
 
-def check_record(record: Record, source: str) -> Example:
+def check_record(record: Record, source: str, selection: Selection = ALL_COLUMNS) -> Example:
     """Return the example of a record.
 
     Raises:
-        BadRow: a text is missing or not a string.
+        BadRow: a text is missing or not a string, or a column is missing that the selection names.
     """
+    fields, names = record.fields, selection.columns.names
     try:
-        if record.fields.get("text") is None and "tokens" in record.fields:
-            words, tags = check_words(record.fields)
-            return Example(_text(words, "tokens"), None, tags, record.line, source)
-        text = _text(record.fields.get("text"), "text")
-        pair = record.fields.get("text_pair")
+        kept = {name: fields.get(name) for name in selection.keep} if selection.keep else None
+        if fields.get(names["text"]) is None and "tokens" in fields and "tokens" in selection.names:
+            words, tags = check_words(fields)
+            return Example(_text(words, "tokens"), None, tags, record.line, source, kept)
+        if (missing := selection.find_missing(fields)) not in (None, "text"):
+            raise ValueError(selection.describe_missing(missing, fields))
+        text = _text(fields.get(names["text"]), names["text"])
+        pair = fields.get(names["text_pair"])
         # A table has no null, so an empty cell is no second text; an empty one means the same in every format.
-        text_pair = (None if pair is None else _text(pair, "text_pair")) or None
-        return Example(text, text_pair, record.fields.get("label"), record.line, source)
+        text_pair = (None if pair is None else _text(pair, names["text_pair"])) or None
+        label = fields.get(names["label"]) if selection.labels else None
+        return Example(text, text_pair, label, record.line, source, kept)
     except ValueError as error:
         raise BadRow(source, record.line, str(error)) from None
 

@@ -6,12 +6,16 @@ of the record. So records are split here; tests compare the result with that mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 
+from elbert.data.columns import ALL_COLUMNS, Selection
 from elbert.data.decoding import MAX_LINE, describe_bad_byte, strip_line_end
 from elbert.data.lines import is_json_row
-from elbert.data.records import COLUMNS, Record
+from elbert.data.records import Record
 from elbert.errors import BadRow, DataError
 
 
@@ -27,8 +31,12 @@ class Row:
 Splitter = Callable[[Iterable[str], str], Iterator[Row]]
 
 
-def split_csv(lines: Iterable[str], source: str) -> Iterator[Row]:
-    """Yield the rows of comma-separated lines; a quoted field may hold commas, line ends and doubled quotes.
+DELIMITERS = (",", ";", "\t", "|")  # that are found from the header, the first where several fit
+DECLARATION = re.compile(r"sep=(.)")  # the first line of files that are made for spreadsheets
+
+
+def split_csv(lines: Iterable[str], source: str, delimiter: str = ",") -> Iterator[Row]:
+    """Yield the rows of lines with a delimiter; a quoted field may hold it, line ends and doubled quotes.
 
     A row with an error has the lines that it would have without the error, so that none of them is read as a row of its
     own: text after a closing quote is part of the field, and a quote that is never closed reaches to the end.
@@ -48,7 +56,7 @@ def split_csv(lines: Iterable[str], source: str) -> Iterator[Row]:
                 if at < 0:
                     row.error = "a quote is opened and never closed; the row has all lines to the end of the file"
                     break
-            end = line.find(",", at)
+            end = line.find(delimiter, at)
             bare = strip_line_end(line[at:]) if end < 0 else line[at:end]
             if is_quoted and bare:
                 row.error = "text after a closing quote; quote fields that hold quotes, and double the quotes inside"
@@ -91,12 +99,12 @@ def _read_quoted(line: str, at: int, following: Iterator[tuple[int, str]], sourc
 
 
 def read_table_rows(
-    lines: Iterable[str], source: str, split: Splitter, needed: Sequence[str] = COLUMNS
+    lines: Iterable[str], source: str, split: Splitter, selection: Selection = ALL_COLUMNS
 ) -> Iterator[Record | BadRow]:
     """Yield a record of the needed columns for each row under the header, or the row's error; blank lines are skipped.
 
     Raises:
-        DataError: the header cannot be read or has no ``text`` column.
+        DataError: the header cannot be read, or a column is missing.
     """
     rows = split(lines, source)
     header = next(rows, None)
@@ -107,27 +115,51 @@ def read_table_rows(
             f"{source}: the header cannot be read ({error!s:.300}); expected columns text, text_pair, label"
         )
     columns = header.fields
-    if "text" not in columns and is_json_row(",".join(columns)):
+    if is_json_row(",".join(columns)):
         raise DataError(f"{source}: holds JSON lines, expected a table with a header; name the file .jsonl")
-    check_columns(columns, source, needed)
-    places = {name: columns.index(name) for name in needed if name in columns}
+    selection.check(columns, source)
+    places = {name: columns.index(name) for name in selection.needed if name in columns}
     for row in rows:
         if row.error is not None or not _is_blank(row.fields, columns):
             yield _record(columns, places, row, source)
 
 
-def check_columns(columns: list[str], source: str, needed: Sequence[str]) -> None:
-    """Check that there is a ``text`` column, and that no needed column occurs twice.
+def read_csv_rows(lines: Iterable[str], source: str, selection: Selection) -> Iterator[Record | BadRow]:
+    """Yield what :func:`read_table_rows` yields, of a csv file whose delimiter is found from its header.
 
     Raises:
-        DataError: with the columns found.
+        DataError: the header cannot be read, or a column is missing.
     """
-    found = ", ".join(columns) or "none"
-    if "text" not in columns and "tokens" not in columns:
-        raise DataError(f"{source}: no column named text; columns found: {found:.300}")
-    twice = [name for name in needed if columns.count(name) > 1]
-    if twice:
-        raise DataError(f"{source}: column {twice[0]} occurs twice; columns found: {found:.300}")
+    rest = iter(lines)
+    before = list[str]()  # all lines up to the header's first
+    for line in rest:
+        before.append(line)
+        if strip_line_end(line):
+            break
+    delimiter, header = selection.columns.delimiter, strip_line_end(before[-1]) if before else ""
+    if (declared := DECLARATION.fullmatch(header)) is not None:
+        delimiter, before[-1] = delimiter or declared[1], "\n"  # a blank line, so that line numbers stay
+    elif delimiter is None:
+        delimiter = find_delimiter(header, selection)
+    yield from read_table_rows(chain(before, rest), source, partial(split_csv, delimiter=delimiter), selection)
+
+
+def find_delimiter(header: str, selection: Selection) -> str:
+    """Return the delimiter by which the columns that are read are found in a header: a comma unless another finds more.
+
+    The header alone decides, since texts hold all of these characters.
+    """
+    if is_json_row(header):
+        return ","
+
+    def count(delimiter: str) -> tuple[int, int]:
+        """Return how many of the columns are found, texts first; and where none is, how many columns there are."""
+        fields = next(split_csv([header], "", delimiter), Row(1)).fields
+        found = [name for name in selection.names.values() if name in fields]
+        has_texts = any(name in found for name in (selection.names["text"], "tokens"))
+        return len(found) if has_texts else 0, 0 if has_texts else len(fields)
+
+    return max(DELIMITERS, key=count)  # the first of equals
 
 
 def _find_error(row: Row) -> str | None:

@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from elbert.classifier import Classifier
-from elbert.data import Example, is_missing, iterate_examples
+from elbert.data import DEFAULT_COLUMNS, Columns, Example, is_missing, iterate_examples
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation.outputs import Outputs, collect
 from elbert.evaluation.targets import Targets, read_targets
 
 
 def read_data(
-    classifier: Classifier, data: Any, labels: Any = None, *, source: str = "data"
+    classifier: Classifier,
+    data: Any,
+    labels: Any = None,
+    *,
+    source: str = "data",
+    columns: Columns = DEFAULT_COLUMNS,
+    needs_labels: bool = False,
 ) -> tuple[list[Example], Targets | None]:
     """Return examples, and their targets; None for the targets where no example has a label.
 
@@ -22,7 +28,7 @@ def read_data(
         BadRow: a row has no text, or has no valid label where others have one.
         DataError, InputError: the data cannot be used, or has no texts.
     """
-    examples = list(iterate_examples(data, labels, source=source))
+    examples = list(iterate_examples(data, labels, source=source, columns=columns, needs_labels=needs_labels))
     if not examples:
         raise DataError(f"{source} has no texts")
     if all(is_missing(example.label) for example in examples):

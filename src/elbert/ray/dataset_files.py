@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elbert.data import Example, Part, list_parts, read_examples
+from elbert.data import DEFAULT_COLUMNS, Columns, Example, Part, list_parts, read_examples
 from elbert.errors import BadRow, DataError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ COLUMNS = ("text", "text_pair", "line", "bad")
 Row = tuple[str | None, str | None, int | None, str | None]  # text, pair, line, error; no line: an error of the file
 
 
-def open_dataset(path: str) -> Any:
+def open_dataset(path: str, columns: Columns = DEFAULT_COLUMNS) -> Any:
     """A Ray dataset of a data file that every machine of the cluster sees under this path.
 
     Its columns are ``text``, ``text_pair``, ``line`` and ``bad``: the error of the row, or without a line, of the rest
@@ -36,14 +36,14 @@ def open_dataset(path: str) -> Any:
 
     absolute = str(Path(path).expanduser().resolve())
     try:
-        parts = list_parts(absolute, PART_ROWS)
+        parts = list_parts(absolute, PART_ROWS, columns)
     except DataError as error:
         raise DataError(str(error).replace(absolute, path)) from error
     if not parts:
         return dataset_from_rows(iter(()))
     items = [{"part": number} for number in range(len(parts))]
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        partial(read_parts, absolute, parts), batch_size=None, batch_format="pyarrow"
+        partial(read_parts, absolute, parts, columns), batch_size=None, batch_format="pyarrow"
     )
 
 
@@ -54,18 +54,19 @@ def dataset_from_rows(rows: Iterator[Row]) -> Any:
     return ray.data.from_arrow([*to_tables(rows)] or [to_table(())])
 
 
-def read_parts(path: str, parts: list[Part | None], numbers: pa.Table) -> Iterator[pa.Table]:
+def read_parts(path: str, parts: list[Part | None], columns: Columns, numbers: pa.Table) -> Iterator[pa.Table]:
     """Read the parts of a file with these numbers, on a worker."""
     for number in numbers["part"].to_pylist():
-        yield from to_tables(read_rows(path, parts[number]))
+        yield from to_tables(read_rows(path, parts[number], columns=columns))
 
 
-def read_rows(path: str, part: Part | None, stdin: Any = None) -> Iterator[Row]:
+def read_rows(path: str, part: Part | None, stdin: Any = None, columns: Columns = DEFAULT_COLUMNS) -> Iterator[Row]:
     """Rows and bad rows in the order of the file; an error of the file itself is the last row."""
     try:
         if path != "-" and not Path(path).exists():
             raise DataError(f"no such file on {socket.gethostname()}; every machine must see it under this path")
-        yield from to_rows(lambda skip: read_examples(path, skip_bad=skip, stdin=stdin, part=part, labels=False))
+        options: dict[str, Any] = {"stdin": stdin, "part": part, "labels": False, "columns": columns}
+        yield from to_rows(lambda skip: read_examples(path, skip_bad=skip, **options))
     except DataError as error:
         yield None, None, None, str(error).removeprefix(f"{path}: ")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.data import Form, LabelSet, read_label_names
+from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_label_names
 from elbert.errors import InputError
 from elbert.exits.signals import Content
 
@@ -97,13 +97,13 @@ class Task(ABC):
 
     # Labels
 
-    def read_names(self, data: object, source: str = "data") -> list[str]:
+    def read_names(self, data: object, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
         """Return the label names of a data file or of data in memory, in index order.
 
         Raises:
             DataError, BadRow: the labels cannot be used.
         """
-        return read_label_names(data, multi=self.multi_label, source=source)
+        return read_label_names(data, multi=self.multi_label, source=source, columns=columns)
 
     @abstractmethod
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._task_titles import TOKEN_CLASSIFICATION
-from elbert.data import Form, LabelSet, read_tag_names
+from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_tag_names
 from elbert.errors import InputError
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.spans import NO_TAG, SpanCodes
@@ -73,9 +73,9 @@ class TokenClassification(SingleLabel):
         tags, truth = logits[has_label], labels[has_label]
         return bool(len(truth)) and bool((tags == tags.flat[0]).all()) and not bool((truth == truth[0]).all())
 
-    def read_names(self, data: object, source: str = "data") -> list[str]:
+    def read_names(self, data: object, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
         """Return the tags of data, ``O`` first."""
-        return read_tag_names(data, source=source)
+        return read_tag_names(data, source=source, columns=columns)
 
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:
         """The class indices of a text's tags."""

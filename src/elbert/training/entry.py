@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,12 @@ from rich.console import Console  # noqa: E402
 from elbert._progress import is_interactive  # noqa: E402
 from elbert.bundle.publishing import TemporaryFolder  # noqa: E402
 from elbert.classifier import Classifier  # noqa: E402
-from elbert.data import iterate_examples, make_reusable  # noqa: E402
+from elbert.data import Columns, make_reusable  # noqa: E402
 from elbert.errors import InputError  # noqa: E402
-from elbert.evaluation import split_indices  # noqa: E402
 from elbert.tasks import TASKS, Task  # noqa: E402
 from elbert.training import run  # noqa: E402
 from elbert.training.arguments import make_arguments  # noqa: E402
-
-HELD_OUT = 0.1  # share of the training data that chooses the checkpoint where there is no validation data
+from elbert.training.options import HELD_OUT  # noqa: E402
 
 
 def train(
@@ -54,6 +53,9 @@ def train(
     - rows: an iterable of pairs ``(text, label)``, where the text may be a pair of texts, or of dicts;
     - a tuple ``(texts, labels)``.
 
+    ``text_column``, ``text_pair_column`` and ``label_column`` name other columns, and ``delimiter`` the character
+    between the fields of a csv file, which is otherwise found from its header.
+
     A label is a name or an index; for ``problem="multi-label"`` a list of them, or 0 and 1 for each label; for
     ``problem="regression"`` a number; for ``problem="token-classification"`` the columns are ``tokens`` and ``tags``,
     lists of words and of a tag for each. The validation data chooses the best checkpoint, by ``area``, the mean score
@@ -62,7 +64,9 @@ def train(
     ``labels`` are the label names in index order; the default are those of the training data. ``max_length`` is the
     number of tokens at which a text is cut: by default 128, or what the model takes if that is less. ``options`` are
     those of ``elbert train``: exit options such as ``weighting``, and transformers' TrainingArguments such as
-    ``learning_rate`` and ``num_train_epochs``; they override those of the ``preset``.
+    ``learning_rate`` and ``num_train_epochs``; they override those of the ``preset``. Learning rate, batch size and
+    number of epochs follow by default from the width of the model and the size of the data; the run begins with a list
+    of its settings, and ends with advice where early exit would gain nothing.
 
     The model is written to the folder ``output``. Without it, the folder is a temporary one that lives as long as the
     classifier; :meth:`Classifier.save` keeps the model. After each epoch a report is printed on standard error, with
@@ -81,10 +85,10 @@ def train(
         temporary = TemporaryFolder()
         output = temporary.path / "model"
     folder = os.fspath(output)
+    column_names = [option.name for option in fields(Columns)]
+    columns = Columns.from_options({name: options.pop(name) for name in column_names if name in options})
     exit_options, arguments = make_arguments(folder, preset, options)
-    names = choose_labels(labels, data, task)
-    if isinstance(validation, int | float):
-        data, validation = hold_out(data, validation)
+    names = choose_labels(labels, data, task, columns)
     is_shown = is_interactive() if verbose is None else verbose
     run.train(
         os.fspath(model),
@@ -95,6 +99,7 @@ def train(
         arguments,
         problem=task.name,
         max_length=max_length,
+        columns=columns,
         console=Console(stderr=True, quiet=not is_shown),
     )
     classifier = Classifier.load(folder)
@@ -114,7 +119,7 @@ def find_task_by_title(problem: str) -> Task:
     raise InputError(f"problem is {problem!r:.80}, expected one of {', '.join(task.title for task in TASKS.values())}")
 
 
-def choose_labels(labels: Sequence[object] | None, data: Any, task: Task) -> list[str]:
+def choose_labels(labels: Sequence[object] | None, data: Any, task: Task, columns: Columns) -> list[str]:
     """Return the label names: those of the task if it has some, else those of the caller, else those of the data.
 
     Raises:
@@ -127,17 +132,4 @@ def choose_labels(labels: Sequence[object] | None, data: Any, task: Task) -> lis
         raise InputError(f"labels are {labels!r:.60}, expected a list of names")
     if labels is not None:
         return [str(name) for name in labels]
-    return task.read_names(data, "train")
-
-
-def hold_out(data: Any, share: float) -> tuple[list[Any], list[Any]]:
-    """Return training data and validation data: a random share of it, the same one each time.
-
-    Raises:
-        InputError: the share is not between 0 and 1, or one of the two parts has no examples.
-    """
-    examples = list(iterate_examples(data, source="train"))
-    held, rest = split_indices(len(examples), share)
-    if not len(held) or not len(rest):
-        raise InputError(f"{len(examples)} examples are too few to hold out a share of {share:g}: pass validation=")
-    return [examples[i] for i in rest], [examples[i] for i in held]
+    return task.read_names(data, "train", columns)

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbert.data import Example, iterate_examples
+from elbert.data import DEFAULT_COLUMNS, Columns, Example, iterate_examples
 from elbert.engine import TextReader
-from elbert.errors import DataError, ElbertError
-from elbert.evaluation import read_targets
+from elbert.errors import DataError, ElbertError, InputError
+from elbert.evaluation import read_targets, split_indices
 from elbert.tasks import Task
 from elbert.tasks.spans import NO_TAG
 from elbert.tasks.token_classification import IGNORED
@@ -26,7 +26,12 @@ Features = dict[str, Any]
 
 
 def load_features(
-    data: Any, tokeniser: Tokeniser, names: Sequence[str], task: Task, source: str = "data"
+    data: Any,
+    tokeniser: Tokeniser,
+    names: Sequence[str],
+    task: Task,
+    source: str = "data",
+    columns: Columns = DEFAULT_COLUMNS,
 ) -> list[Features]:
     """Tokenise every example of a file, or of data in memory, and read its label.
 
@@ -37,7 +42,7 @@ def load_features(
     examples: list[Example] = []
 
     def texts() -> Iterator[Text]:
-        for example in iterate_examples(data, source=source):
+        for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
             examples.append(replace(example, text="", text_pair=None))  # a data set is kept as tokens and labels
             yield example.content()
 
@@ -58,6 +63,21 @@ def load_features(
         for number, (row, example) in enumerate(zip(features, examples, strict=True)):
             row["labels"] = place_tags(row, words.get(number, []), example)
     return features
+
+
+def hold_out(data: Any, share: float, columns: Columns) -> tuple[list[Example], list[Example]]:
+    """Return training data and validation data: a random share of it, the same one each time.
+
+    Raises:
+        InputError: the share is not between 0 and 1, or one of the two parts has no examples.
+    """
+    examples = list(iterate_examples(data, source="train", columns=columns, needs_labels=True))
+    held, rest = split_indices(len(examples), share)
+    if not len(held) or not len(rest):
+        raise InputError(
+            f"{len(examples)} examples are too few to hold out {share:g} of them for validation: pass validation data"
+        )
+    return [examples[i] for i in rest], [examples[i] for i in held]
 
 
 def place_tags(row: Features, words: Sequence[int], example: Example) -> NDArray[np.int64]:
@@ -90,6 +110,7 @@ def make_features(row: Tokens | ElbertError, label: Any, example: Example) -> Fe
         "input_ids": np.array(row.ids, np.int32),
         "token_type_ids": np.array(row.type_ids, np.uint8),
         "labels": label,
+        "truncated": row.truncated,
     }
 
 

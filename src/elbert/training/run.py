@@ -8,7 +8,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,16 +20,18 @@ for module in ("transformers", "accelerate"):
 import numpy as np
 import torch
 from rich.console import Console
-from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from elbert.bundle import Bundle
 from elbert.bundle.model_card import TRAINING_FILE, find_license, name_model, write_card
 from elbert.bundle.publishing import open_repository, push_folder
+from elbert.data import DEFAULT_COLUMNS, Columns
 from elbert.errors import BundleError, DataError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
 from elbert.tokenization import Tokeniser
+from elbert.training.advice import advise
 from elbert.training.checks import (
     check_arguments,
     check_batches,
@@ -42,8 +44,9 @@ from elbert.training.checks import (
     report_rejected,
     use_one_device,
 )
+from elbert.training.defaults import describe_settings, fill_arguments
 from elbert.training.depth_report import DepthReport, QuietProgress, silence_transformers
-from elbert.training.features import Collator, Features, load_features
+from elbert.training.features import Collator, Features, hold_out, load_features
 from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
@@ -62,13 +65,15 @@ def train(
     *,
     problem: str = next(iter(TASKS)),
     max_length: int | None = None,
+    columns: Columns = DEFAULT_COLUMNS,
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train from a model folder or hub id, and write the best checkpoint, by area, into ``arguments.output_dir``.
 
-    Data is a file, or values in memory (:func:`elbert.data.iterate_examples`).
+    Data is a file, or values in memory (:func:`elbert.data.iterate_examples`), with these ``columns``.
     Returns the validation metrics of that checkpoint. ``max_length`` is the number of tokens at which a text is cut;
-    None is 128, or what the model takes if that is less.
+    None is 128, or what the model takes if that is less. ``validation_data`` may be a number: the share of the training
+    data to hold out. Arguments that are None follow from the model and the data (:mod:`elbert.training.defaults`).
 
     Raises:
         BundleError: the model cannot be used.
@@ -84,6 +89,10 @@ def train(
     check_labels(labels, task, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     repository = claim_repository(arguments, output)
+    train_name, validation_name = describe_data(train_data), describe_data(validation_data)
+    if isinstance(validation_data, int | float):
+        validation_name = f"{validation_data:.0%} of {train_name}, held out"
+        train_data, validation_data = hold_out(train_data, validation_data, columns)
     bundle = Bundle.open(model)
     tokeniser = load_training_tokeniser(bundle, max_length, task)
     with report_rejected("the seed cannot be set"):
@@ -96,52 +105,99 @@ def train(
         use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, task, options, arguments.label_smoothing_factor)
     features = {
-        "train_dataset": load_features(train_data, tokeniser, labels, task, "train"),
-        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation"),
+        "train_dataset": load_features(train_data, tokeniser, labels, task, "train", columns),
+        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation", columns),
     }
     if has_new_head:
         console.print(f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}")
     describe_outputs(network.config, task, features["train_dataset"])
+    chosen = fill_arguments(
+        arguments, width=network.config.hidden_size, rows=len(features["train_dataset"]), labels=len(labels)
+    )
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
+    print_lines(
+        console,
+        describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length),
+    )
     report = DepthReport(objective, console)
     record = {
         "base_model": name_model(model, bundle.folder),
         "license": find_license(bundle.folder),
-        "train": {"name": describe_data(train_data), "rows": len(features["train_dataset"])},
-        "validation": {"name": describe_data(validation_data), "rows": len(features["eval_dataset"])},
+        "train": {"name": train_name, "rows": len(features["train_dataset"])},
+        "validation": {"name": validation_name, "rows": len(features["eval_dataset"])},
         "max_length": tokeniser.max_length,
     }
     with report_lost_resources(output), silence_transformers():
-        with report_rejected("transformers' Trainer rejects an argument"):
-            trainer = ElbertTrainer(
-                objective=objective,
-                tokeniser=tokeniser,
-                model=network,
-                args=arguments,
-                data_collator=Collator(tokeniser.pad_id),
-                compute_metrics=build_metrics(task),
-                callbacks=[report],
-                **features,
-            )
-            trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
-            if not arguments.disable_tqdm:
-                trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
-                trainer.add_callback(QuietProgress)
+        trainer = build_trainer(network, objective, tokeniser, arguments, report, features)
         rehearsal = Rehearsal(trainer)
         trainer.add_callback(rehearsal)
         with report_rejected("training cannot begin", lambda: rehearsal.has_begun):
             trainer.train(resume_from_checkpoint=resume)
         metrics = trainer.evaluate_unchanged()
         check_result(trainer, metrics)
-        if report.has_stopped:
-            console.print(f"the best model before that is written, of step {trainer.state.best_global_step}")
         if trainer.is_world_process_zero():
+            print_lines(console, describe_end(trainer, report, options, metrics))
             save(trainer, tokeniser, output, metrics, objective, record)
         trainer.accelerator.wait_for_everyone()  # all processes may read the folder
     if repository is not None:
         console.print(f"pushed to {push_folder(output, repository, token=arguments.hub_token)}", highlight=False)
     return metrics
+
+
+def build_trainer(
+    network: PreTrainedModel,
+    objective: ExitObjective,
+    tokeniser: Tokeniser,
+    arguments: TrainingArguments,
+    report: DepthReport,
+    features: dict[str, list[Features]],
+) -> ElbertTrainer:
+    """Return the trainer, with its reports and early stopping.
+
+    Raises:
+        InputError: transformers rejects an argument.
+    """
+    with report_rejected("transformers' Trainer rejects an argument"):
+        trainer = ElbertTrainer(
+            objective=objective,
+            tokeniser=tokeniser,
+            model=network,
+            args=arguments,
+            data_collator=Collator(tokeniser.pad_id),
+            compute_metrics=build_metrics(objective.task),
+            callbacks=[report],
+            **features,
+        )
+        trainer.remove_callback(PrinterCallback)  # DepthReport prints the same, on standard error
+        if not arguments.disable_tqdm:
+            trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
+            trainer.add_callback(QuietProgress)
+        if objective.options.patience and arguments.load_best_model_at_end:
+            trainer.add_callback(EarlyStoppingCallback(objective.options.patience))
+    return trainer
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are, however long."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def describe_end(
+    trainer: ElbertTrainer, report: DepthReport, options: ExitOptions, metrics: dict[str, float]
+) -> Iterator[str]:
+    """Yield why training ended before its last step, and advice about its result."""
+    best = trainer.state.best_global_step
+    if report.has_stopped:
+        yield f"the best model before that is written, of step {best}"
+    elif options.patience and trainer.state.global_step < trainer.state.max_steps:
+        yield (
+            f"training ends early: {options.patience} evaluations in a row were not better (--patience); "
+            f"the model of step {best} is written"
+        )
+    truth = [row["labels"] for row in cast(Any, trainer.eval_dataset)]
+    yield from advise(metrics, trainer.objective.task, truth, trainer.objective.depths, trainer.args.learning_rate)
 
 
 def claim_repository(arguments: TrainingArguments, output: Path) -> str | None:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, load_classifier
+from elbert.cli.flags import add_model_options, load_classifier, resolve_policies
+from elbert.cli.inputs import add_column_options, choose_columns
 from elbert.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.data import Example
+    from elbert.data import Columns, Example
     from elbert.evaluation import Latency, Timing
     from elbert.exits import Policy
     from elbert.tokenization.tokens import Text
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rounds, of which the median is reported (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with machine and versions, instead of a table")
+    add_column_options(parser)
     add_model_options(parser)
 
 
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data is None:
         measurements = measure_policies(classifier, synthetic_texts(), policies, arguments.rounds)
     else:
-        examples = read_texts(arguments.data)
+        examples = read_texts(arguments.data, choose_columns(arguments))
         with name_rows(examples):
             texts = [example.content() for example in examples]
             measurements = measure_policies(classifier, texts, policies, arguments.rounds)
@@ -86,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_texts(file: str) -> list[Example]:
+def read_texts(file: str, columns: Columns) -> list[Example]:
     """Return the examples of a data file, which needs no labels.
 
     Raises:
@@ -94,7 +96,7 @@ def read_texts(file: str) -> list[Example]:
     """
     from elbert.data import read_examples
 
-    examples = list(read_examples(file, labels=False))
+    examples = list(read_examples(file, labels=False, columns=columns))
     if not examples:
         raise DataError(f"{file}: no texts to measure on")
     return examples
@@ -116,7 +118,7 @@ def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> di
     depths = classifier.depths
     fixed = [str(fixed_depth(k)) for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
     points = [] if arguments.data is None else list(classifier.bundle.points)
-    return {spec: classifier.resolve_policy(spec) for spec in (str(FULL), *(arguments.policy or [*points, *fixed]))}
+    return resolve_policies(classifier, (str(FULL), *(arguments.policy or [*points, *fixed])))
 
 
 def measure_policies(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_folder
-from elbert.cli.inputs import add_data_options, read_data, run_examples
-from elbert.errors import DataError, InputError
+from elbert.cli.inputs import add_data_options, read_labelled_file, run_examples
+from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.evaluation import Outputs
@@ -77,9 +77,7 @@ def collect_outputs(arguments: argparse.Namespace) -> tuple[Outputs, Outputs | N
     classifier = load_classifier(arguments)
 
     def collect_labelled(file: str) -> Outputs:
-        examples, labels = read_data(file, arguments.skip_bad, classifier)
-        if labels is None:
-            raise DataError(f"{file}: no labels; expected a column 'label'")
+        examples, labels = read_labelled_file(file, arguments, classifier)
         return run_examples(examples, labels, arguments.skip_bad, classifier)[1]
 
     choose = collect_labelled(arguments.tuning) if arguments.tuning else None

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import read_labelled, run_examples
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file, resolve_policies
+from elbert.cli.inputs import add_column_options, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=3, metavar="N", help="rounds of timing, 0 for none (default: %(default)s)"
     )
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_column_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_model_options(parser)
 
@@ -114,4 +115,4 @@ def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> di
     specs = arguments.policy
     if specs is None:
         specs = [*classifier.bundle.points, *COMMON_SPECS[classifier.bundle.config.task.content]]
-    return {spec: classifier.resolve_policy(spec) for spec in specs}
+    return resolve_policies(classifier, specs)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import read_sample, run_examples, sample_examples
+from elbert.cli.inputs import add_column_options, choose_columns, read_sample, run_examples, sample_examples
 from elbert.cli.streams import print_note
+from elbert.data.columns import Columns
 from elbert.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"use a random sample of at most N texts of --data (default: {DEFAULT_LIMIT:,})",
     )
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_column_options(parser)
     parser.add_argument(
         "--policy",
         metavar="P",
@@ -73,8 +75,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise InputError("give either TEXT or --data FILE; see elbert explain -h")
     if arguments.data is not None and (arguments.pair is not None or arguments.label is not None):
         raise InputError("--pair and --label go with TEXT; a data file has them as columns text_pair and label")
-    if arguments.data is None and arguments.limit is not None:
-        raise InputError("--limit goes with --data FILE")
+    if arguments.data is None and (arguments.limit is not None or choose_columns(arguments) != Columns()):
+        raise InputError(f"{'--limit goes' if arguments.limit is not None else 'columns go'} with --data FILE")
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit is {arguments.limit}, expected a whole number from 1")
     output = arguments.output

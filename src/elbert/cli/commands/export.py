@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import output_file, output_folder
+from elbert.cli.inputs import add_column_options
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="with --report: processor threads")
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_column_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a line or a table")
 
 

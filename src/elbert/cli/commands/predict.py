@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import SkippedRows, report_truncated
+from elbert.cli.inputs import SkippedRows, add_column_options, choose_columns, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
-from elbert.cli.streams import open_stdin_copy
+from elbert.cli.streams import open_stdin_copy, print_note
+from elbert.data.columns import Columns
 from elbert.errors import BadRow, InputError
 
 if TYPE_CHECKING:
     from elbert.data import Example, Record
+    from elbert.model import ModelConfig
     from elbert.prediction import Prediction
 
 OTHER_ENDINGS = (
-    *(".csv", ".tsv", ".txt", ".parquet", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
+    *(".tsv", ".txt", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
     *(".html", ".xml", ".yaml", ".gz", ".bz2", ".xz", ".zst", ".zip"),
 )
-Predictions = tuple[int, "Iterator[tuple[Example, Prediction]]"]  # the model's depths; every example's prediction
+TABLE_ENDINGS = (".csv", ".parquet")
+Predictions = tuple["ModelConfig", "Iterator[tuple[Example, Prediction]]"]  # every example's prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", help="csv, tsv, jsonl, parquet or txt file; - is standard input, one text a line"
     )
-    parser.add_argument("--output", metavar="FILE", type=output_file, help="write JSON lines to this file, atomically")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=output_file,
+        help="write to this file, atomically: .csv, .parquet, or JSON lines",
+    )
+    parser.add_argument(
+        "--keep", type=split_names, default=(), metavar="A,B,…", help="columns of --input to keep in the output"
+    )
+    add_column_options(parser)
     parser.add_argument(
         "--policy",
         metavar="P",
@@ -44,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scores", action="store_true", help="include the probability of every label, or the tag of every word"
     )
     parser.add_argument("--trace", action="store_true", help="include the probabilities at every depth")
+    parser.add_argument(
+        "--long",
+        metavar="L",
+        help="texts longer than the model: cut, windows, or windows(COMBINATION, POLICY), where the answers of windows "
+        "are combined by mean, maximum or vote, until POLICY is settled (default: cut; token classifiers: windows)",
+    )
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--table", action="store_true", help="print a table, also if standard output is not a terminal")
@@ -67,21 +85,22 @@ def run(arguments: argparse.Namespace) -> int:
     if bool(arguments.texts) == bool(arguments.input):
         raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
     if arguments.table and arguments.output:
-        raise InputError("--table prints a table, and --output writes JSON lines: give one of them")
+        raise InputError("--table prints a table, and --output writes a file: give one of them")
+    check_columns(arguments)
     if arguments.output is not None:
-        check_output_ending(arguments.output)
+        check_output_ending(arguments)
         check_outputs(arguments, arguments.output)
     if arguments.actors and arguments.ray is None:
         raise InputError("--actors is for --ray: give both, or --threads for this process")
     skipped = SkippedRows()
     is_piped = arguments.input == "-" and arguments.ray is None
     with (
-        (predict_here if arguments.ray is None else predict_on_ray)(arguments, skipped) as (depths, predictions),
+        (predict_here if arguments.ray is None else predict_on_ray)(arguments, skipped) as (config, predictions),
         open_output(arguments) as out,
         progress(arguments.output is not None) as tick,
     ):
-        writer = choose_writer(arguments, out)
-        summary = Summary(depths)
+        writer = choose_writer(arguments, out, config)
+        summary = Summary(config.depths, arguments.long or "windows")
         for example, prediction in predictions:
             writer.write(example, prediction)
             summary.add(prediction)
@@ -90,36 +109,93 @@ def run(arguments: argparse.Namespace) -> int:
                 out.flush()  # the process that sends lines may wait for each answer
         writer.end(summary)
     skipped.report(f"{summary.texts} texts classified")
+    if not summary.texts and not skipped.count:
+        print_note(f"{'standard input' if arguments.input == '-' else arguments.input}: no texts, nothing to classify")
     report_truncated(summary.truncated, summary.texts)
+    if summary.windows > summary.texts:
+        print_note(summary.describe_windows())
     return 0
 
 
-def check_output_ending(output: Path) -> None:
-    """Check that the name of ``--output`` does not promise another format.
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def check_columns(arguments: argparse.Namespace) -> None:
+    """Check the flags of columns before the model is loaded.
+
+    Raises:
+        InputError: a flag needs ``--input``, or ``--keep`` cannot be used.
+    """
+    columns = choose_columns(arguments)
+    if arguments.texts and (arguments.keep or columns != Columns()):
+        raise InputError("columns are those of a file: give --input FILE, or leave out the flags of columns")
+    if arguments.keep and arguments.ray is not None:
+        raise InputError("--keep is not for --ray: elbert.ray.predict in Python keeps all columns of its dataset")
+
+
+def check_output_ending(arguments: argparse.Namespace) -> None:
+    """Check that the name of ``--output`` does not promise another format, and that its format can be written.
 
     Raises:
         InputError: it does.
+        MissingExtra: the file is parquet, and pyarrow is not installed.
     """
-    if output.suffix.lower() in OTHER_ENDINGS and not output.is_dir():
-        raise InputError(f"--output is {output}, but predict writes JSON lines; name it {output.stem}.jsonl")
+    from elbert._optional import require
+
+    output: Path = arguments.output
+    ending = output.suffix.lower()
+    if ending in OTHER_ENDINGS:
+        raise InputError(
+            f"--output is {output}, but predict writes .csv, .parquet or .jsonl; name it {output.stem}.jsonl"
+        )
+    if arguments.json and ending in TABLE_ENDINGS:
+        raise InputError(f"--json is for JSON lines, and --output is {output}: leave out --json, or name it .jsonl")
+    if ending == ".parquet":
+        require("pyarrow", "parquet")
 
 
 @contextmanager
-def open_output(arguments: argparse.Namespace) -> Iterator[IO[str]]:
+def open_output(arguments: argparse.Namespace) -> Iterator[IO[Any]]:
     """Open ``--output``, or standard output."""
     if arguments.output is None:
         yield sys.stdout
         return
     from elbert._atomic import open_atomic
 
-    with open_atomic(arguments.output) as out:
+    with open_atomic(arguments.output, "wb" if arguments.output.suffix.lower() == ".parquet" else "w") as out:
         yield out
 
 
-def choose_writer(arguments: argparse.Namespace, out: IO[str]) -> Writer:
-    """Return a writer of a table for terminals, of JSON lines for files and pipes."""
+def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConfig) -> Writer:
+    """Return a writer of the format that ``--output`` names; of a table for terminals, of JSON lines for pipes.
+
+    Raises:
+        InputError: two columns of a table would have one name.
+    """
+    ending = "" if arguments.output is None else arguments.output.suffix.lower()
+    if ending in TABLE_ENDINGS:
+        from elbert.cli.render.table_files import CsvFile, ParquetFile, TableColumns
+
+        columns = TableColumns.build(
+            config.labels,
+            words=config.task.per_token,
+            scores=arguments.scores,
+            trace=arguments.trace,
+            keep=arguments.keep,
+        )
+        return CsvFile(out, columns) if ending == ".csv" else ParquetFile(out, columns, find_kept_types(arguments))
     is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
     return TableLines(out, arguments.scores) if is_table else JsonLines(out, arguments.scores)
+
+
+def find_kept_types(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the Arrow types of kept columns where the input has types."""
+    from elbert.data import read_column_types
+
+    has_types = bool(arguments.keep) and Path(arguments.input).suffix.lower() == ".parquet"
+    return read_column_types(arguments.input, arguments.keep) if has_types else {}
 
 
 @contextmanager
@@ -134,9 +210,10 @@ def predict_here(arguments: argparse.Namespace, skipped: SkippedRows) -> Iterato
             pending.append(example)
             yield example.content()
 
-    results = classifier.stream_results(texts(), trace=arguments.trace, live=arguments.input == "-")
+    is_live = arguments.input == "-"
+    results = classifier.stream_results(texts(), trace=arguments.trace, live=is_live, long=arguments.long)
     skip_bad = skipped.skip if arguments.skip_bad else None
-    yield classifier.depths, pair_results(((pending.popleft(), result) for result in results), skip_bad)
+    yield classifier.bundle.config, pair_results(((pending.popleft(), result) for result in results), skip_bad)
 
 
 def pair_results(
@@ -167,7 +244,8 @@ def read_input(arguments: argparse.Namespace, skipped: SkippedRows) -> Iterator[
     if arguments.texts:
         return check_records(to_records(arguments.texts), "argument", skip_bad)
     stdin = open_stdin_copy() if arguments.input == "-" else None
-    return read_examples(arguments.input, skip_bad=skip_bad, stdin=stdin, labels=False)
+    options: dict[str, Any] = {"columns": choose_columns(arguments), "keep": arguments.keep}
+    return read_examples(arguments.input, skip_bad=skip_bad, stdin=stdin, labels=False, **options)
 
 
 def to_records(texts: Sequence[str]) -> Iterator[Record]:
@@ -203,6 +281,7 @@ def predict_on_ray(arguments: argparse.Namespace, skipped: SkippedRows) -> Itera
             scores=arguments.scores,
             trace=arguments.trace,
             keep_bad=True,
+            long=arguments.long,
             actors=actors,
             device=arguments.device,
             threads=arguments.threads,
@@ -211,7 +290,7 @@ def predict_on_ray(arguments: argparse.Namespace, skipped: SkippedRows) -> Itera
             max_tokens=arguments.max_tokens,
             strict=arguments.strict,
         )
-        yield bundle.config.depths, results(predicted, source, skipped.skip if arguments.skip_bad else None)
+        yield bundle.config, results(predicted, source, skipped.skip if arguments.skip_bad else None)
 
 
 def name_source(arguments: argparse.Namespace) -> str:
@@ -226,7 +305,7 @@ def name_source(arguments: argparse.Namespace) -> str:
         return "argument"
     if arguments.input == "-":
         return "<stdin>"
-    list_parts(arguments.input, 1)
+    list_parts(arguments.input, 1, choose_columns(arguments))
     return str(arguments.input)
 
 
@@ -239,7 +318,7 @@ def build_dataset(arguments: argparse.Namespace) -> Any:
         return dataset_from_rows(to_rows(lambda skip: check_records(to_records(arguments.texts), "argument", skip)))
     if arguments.input == "-":
         return dataset_from_rows(read_rows("-", None, open_stdin_copy()))
-    return open_dataset(arguments.input)
+    return open_dataset(arguments.input, choose_columns(arguments))
 
 
 def parse_actors(text: str | None) -> tuple[int, int] | None:

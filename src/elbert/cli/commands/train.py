@@ -9,8 +9,9 @@ from typing import Any
 
 from elbert._task_titles import TITLES
 from elbert.cli.flags import output_folder
+from elbert.cli.inputs import add_column_options, choose_columns
 from elbert.training.arguments import parse_arguments
-from elbert.training.options import PRESETS, ExitOptions
+from elbert.training.options import HELD_OUT, PRESETS, ExitOptions
 
 TAKES_MORE = True  # every flag of transformers' TrainingArguments
 
@@ -23,10 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet file")
     parser.add_argument(
         "--validation",
-        required=True,
+        default=HELD_OUT,
         metavar="FILE",
-        help="labelled file of the same formats; selects the best checkpoint, by area (mean score over depths)",
+        help="labelled file of the same formats; selects the best checkpoint, by area (mean score over depths; "
+        f"default: {HELD_OUT:.0%}% of the training file, held out)",
     )
+    add_column_options(parser)
     parser.add_argument(
         "--output", required=True, metavar="DIR", type=output_folder, help="folder for the model and its checkpoints"
     )
@@ -44,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="default",
-        help="preset of options; paper: as published (default: %(default)s)",
+        help="preset of options; default: learning rate, batch and epochs by width and size of the data; paper: as "
+        "published (default: %(default)s)",
     )
     exits = parser.add_argument_group("exits")
     for option in fields(ExitOptions):
@@ -76,13 +80,14 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
 
     exit_preset, trainer_preset = PRESETS[arguments.preset]
     options = ExitOptions(**(exit_preset | exit_options(arguments)))
+    columns = choose_columns(arguments)
     task = next(task for task in TASKS.values() if task.title == arguments.problem)
     if task.fixed_labels:
         labels = list(task.fixed_labels)
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = task.read_names(arguments.train)
+        labels = task.read_names(arguments.train, columns=columns)
     trainer_arguments = parse_arguments(str(arguments.output), trainer_preset, extra or [])
     metrics = train(
         arguments.model,
@@ -93,9 +98,12 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
         trainer_arguments,
         problem=task.name,
         max_length=arguments.max_length,
+        columns=columns,
     )
+    is_held_out = isinstance(arguments.validation, float)
+    validation = f"{arguments.validation:.0%} of {arguments.train}" if is_held_out else arguments.validation
     if trainer_arguments.process_index == 0:  # under torchrun this command runs once for each device
-        sys.stdout.write(f"{arguments.output}: {describe_scores(metrics, task)}, on {arguments.validation}\n")
+        sys.stdout.write(f"{arguments.output}: {describe_scores(metrics, task)}, on {validation}\n")
     end_process_group()
     return 0
 

@@ -24,9 +24,12 @@ class Summary:
     """Number and mean depth of the texts of a run, and its speed."""
 
     depths: int
+    long: str = "windows"
     texts: int = 0
     depth_total: int = 0
     truncated: int = 0
+    windows: int = 0
+    windows_read: int = 0
     start: float = field(default_factory=time.perf_counter)
 
     def add(self, prediction: Prediction) -> None:
@@ -34,6 +37,12 @@ class Summary:
         self.texts += 1
         self.depth_total += prediction.depth
         self.truncated += prediction.truncated
+        self.windows += prediction.windows or 1
+        self.windows_read += prediction.windows_read
+
+    def describe_windows(self) -> str:
+        """How long texts were read."""
+        return f"long texts read as {self.long}: {self.windows_read:,} of {self.windows:,} windows"
 
     def __str__(self) -> str:
         if not self.texts:
@@ -49,7 +58,7 @@ class Summary:
 class Writer(ABC):
     """Writes predictions one by one."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[Any]) -> None:
         self.out = out
 
     @abstractmethod
@@ -74,7 +83,9 @@ class JsonLines(Writer):
         if example.text_pair is not None:
             line["text_pair"] = example.text_pair
         line |= prediction.to_dict(scores=self.scores)
-        self.out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if example.kept:
+            line = {(f"input_{name}" if name in line else name): value for name, value in example.kept.items()} | line
+        self.out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
     def end(self, summary: Summary) -> None:
         """Write nothing: every line is a prediction."""
@@ -101,6 +112,10 @@ class TableLines(Writer):
             scores = (f"{shorten(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
             self.out.write(f"  {', '.join(scores)}\n")
         for step in prediction.trace or ():
+            if words := getattr(step, "words", ()):
+                tags = " ".join(f"{word.word}/{word.tag}" for word in words)
+                self.out.write(f"  depth {step.depth:>2}  {shorten(tags, self.width)}  entropy {step.entropy:.3f}\n")
+                continue
             best = max(step.scores, key=lambda name: step.scores[name])
             answer = f"{shorten(best, 30)} {step.scores[best]:.3f}"
             self.out.write(f"  depth {step.depth:>2}  {answer}  entropy {step.entropy:.3f}\n")

@@ -1,0 +1,118 @@
+"""elbert predict: columns of other names, columns that are kept, and csv and parquet output."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+NASTY = [
+    "plain",
+    'a "quoted", text; with\tmarks',
+    "two\nlines\r\nand\rmore",
+    " spaces ",
+    "\x00\x1b[31m\x7f",
+    "=1+1",
+    "",
+]
+FLAGS = ["--text-column", "review", "--keep", "id,label"]
+
+
+def write_input(tmp_path, ending):
+    rows = [{"id": number, "review": text, "label": "pos"} for number, text in enumerate(NASTY)]
+    path = tmp_path / f"in.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        with path.open("w", newline="") as out:
+            writer = csv.DictWriter(out, rows[0], delimiter=";", quoting=csv.QUOTE_ALL)
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_every_output_has_the_same_rows_and_what_is_kept(predict, tmp_path, ending):
+    source = write_input(tmp_path, ending)
+    found = {}
+    for name in ("o.jsonl", "o.csv", "o.parquet"):
+        result = predict("--input", source, *FLAGS, "--scores", "--output", tmp_path / name)
+        assert (result.status, result.out, result.err) == (0, "", "")
+    lines = (tmp_path / "o.jsonl").read_text().split("\n")[:-1]
+    for line in map(json.loads, lines):
+        flat = {**line, **{f"score_{label}": score for label, score in line["scores"].items()}}
+        found.setdefault("o.jsonl", []).append(flat)
+    with (tmp_path / "o.csv").open(newline="") as stream:
+        found["o.csv"] = list(csv.DictReader(stream))
+    found["o.parquet"] = pq.read_table(tmp_path / "o.parquet").to_pylist()
+    assert list(found["o.csv"][0]) == list(found["o.parquet"][0])
+    assert list(found["o.csv"][0])[:6] == ["id", "input_label", "text", "text_pair", "label", "score"]
+    for one, other, third in zip(*found.values(), strict=True):
+        assert one["text"] == other["text"] == third["text"]
+        assert str(one["id"]) == other["id"] == str(third["id"])
+        assert one["input_label"] == other["input_label"] == third["input_label"] == "pos"
+        assert one["label"] == other["label"] == third["label"]
+        for name in ("score", "score_negative"):
+            assert one[name] == pytest.approx(float(other[name]), abs=1e-6) == pytest.approx(third[name], abs=1e-6)
+    assert [row["text"] for row in found["o.parquet"]] == NASTY
+    assert isinstance(found["o.parquet"][0]["id"], int if ending == "parquet" else str)
+
+
+def test_a_csv_output_is_read_by_the_same_command_and_by_any_csv_reader(predict, tmp_path):
+    predict("--input", write_input(tmp_path, "csv"), "--text-column", "review", "--output", tmp_path / "o.csv")
+    again = predict("--input", tmp_path / "o.csv", "--json")
+    assert [json.loads(line)["text"] for line in again.out.split("\n")[:-1]] == NASTY
+    lenient = csv.reader(io.StringIO((tmp_path / "o.csv").read_bytes().decode(), newline=""), delimiter=",")
+    assert [row[0] for row in lenient][1:] == NASTY
+
+
+@pytest.mark.parametrize(("name", "content"), [("e.csv", ""), ("e.csv", "text\n"), ("e.jsonl", "\n"), ("e.txt", "")])
+@pytest.mark.parametrize("output", [None, "o.jsonl", "o.csv", "o.parquet"])
+def test_no_texts_are_reported_in_one_line(predict, tmp_path, name, content, output):
+    (tmp_path / name).write_text(content)
+    flags = [] if output is None else ["--output", tmp_path / output]
+    result = predict("--input", tmp_path / name, *flags)
+    assert (result.status, result.out) == (0, "")
+    assert result.err == f"elbert: {tmp_path / name}: no texts, nothing to classify\n"
+    if output == "o.csv":
+        assert (tmp_path / output).read_text() == "text,text_pair,label,score,depth,depths,reason,truncated\n"
+    if output == "o.parquet":
+        assert pq.read_table(tmp_path / output).num_rows == 0
+
+
+REFUSED = {
+    "texts": (["a text", "--keep", "id"], "columns are those of a file"),
+    "text column": (["a text", "--text-column", "x"], "columns are those of a file"),
+    "json": (["--json", "--output", "o.csv"], "--json is for JSON lines, and --output is"),
+    "tsv": (["--output", "o.tsv"], "writes .csv, .parquet or .jsonl"),
+    "missing": (["--keep", "nr"], "no column named nr; columns found: id, review, label; keep (--keep)"),
+    "ray": (["--keep", "id", "--ray"], "--keep is not for --ray"),
+    "delimiter": (["--delimiter", ";;"], "--delimiter: expected one character, or tab"),
+    "twice": (["--keep", "label,input_label", "--output", "o.csv"], "two columns 'input_label'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_kept_or_written_is_one_line_and_leaves_no_file(predict, tmp_path, case):
+    flags, message = REFUSED[case]
+    source = [] if flags[0] == "a text" else ["--input", write_input(tmp_path, "csv"), "--text-column", "review"]
+    before = sorted(tmp_path.iterdir())
+    flags = [tmp_path / flag if flag.startswith("o.") else flag for flag in flags]
+    predict(*source, *flags).check_error(message)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_other_commands_read_the_same_columns(elbert, bundle_folder, tmp_path):
+    data = tmp_path / "a.csv"
+    data.write_text("sentence;y\n" + "".join(f"a good film {n};{n % 2}\n" for n in range(8)))
+    flags = ["--data", data, "--text-column", "sentence", "--label-column", "y", "--model", bundle_folder]
+    assert json.loads(elbert("evaluate", *flags, "--rounds", 0, "--json").out)["n"] == 8
+    assert elbert("explain", *flags, "--json").status == 0
+    for command in (["evaluate", "--rounds", 0], ["compare", "--output", tmp_path / "c"], ["explain"]):
+        elbert(*command, *flags[:-4], "--label-column", "stars", *flags[-2:]).check_error(
+            "no column named stars; columns found: sentence, y; label_column (--label-column) names another"
+        )
