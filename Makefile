@@ -82,12 +82,24 @@ clean:  ## remove what these words made
 # The native code is compiled by the installation; without a compiler the last line says so.
 NATIVE := hatch_build.py $(wildcard src/elbert/model/native/*.[ch])
 
-.venv/installed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
+# Where no NVIDIA device is seen, PyTorch comes from its index of builds without CUDA: 0.2 GB instead of 5. TORCH=cuda
+# takes pip's own index. Elsewhere than on Linux that has no CUDA either. Without the CPU index the work goes on.
+TORCH ?= $(if $(or $(wildcard /dev/nvidiactl),$(filter-out Linux,$(shell uname -s))),cuda,cpu)
+
+.venv/torch: .venv/bin/python constraints.txt
+	@echo "installing PyTorch ($(TORCH); make TORCH=cuda or TORCH=cpu chooses), then elbert, into .venv: some minutes"
+	@if [ "$(TORCH)" = cpu ]; then \
+	$(PIP) --no-deps --retries 1 --timeout 20 --index-url https://download.pytorch.org/whl/cpu torch || \
+	echo "PyTorch's CPU index cannot be used: its build with CUDA (5 GB) is installed"; fi
+	@touch $@
+
+.venv/installed: .venv/torch pyproject.toml constraints.txt $(NATIVE)
 	$(PIP) --editable .
 	@$(BIN)/elbert env | grep "native code"
 	@touch $@
 
-.venv/developed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
+.venv/developed: .venv/torch pyproject.toml constraints.txt $(NATIVE)
+	@echo "installing the tools of development into .venv: some minutes"
 	$(PIP) --editable '.[dev]'
 	@$(BIN)/elbert env | grep "native code"
 	@touch $@ .venv/installed

@@ -37,7 +37,13 @@ def write_rows(path, found):
 
 def arguments(output, **changes):
     """TrainingArguments as the command line makes them, on the CPU."""
-    flags = {"use_cpu": True, "per_device_train_batch_size": 8, "num_train_epochs": 2, "learning_rate": 2e-3} | changes
+    flags = {
+        "use_cpu": True,
+        "bf16": False,
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 2,
+        "learning_rate": 2e-3,
+    } | changes
     return parse_arguments(str(output), {}, [part for k, v in flags.items() for part in (f"--{k}", str(v))])
 
 

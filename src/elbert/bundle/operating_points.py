@@ -118,6 +118,10 @@ def check_point_name(name: str) -> str:
         raise InputError(
             f"an operating point's name is one line of 1 to {MAX_NAME_LENGTH} characters; this is {name!r:.80}"
         )
+    if reserved := sorted(set(name) & set("|(){}[]=,;\"'`")):
+        raise InputError(
+            f"{name!r:.80} has {reserved[0]!r}, which is for policies; expected a name such as quick or 2x"
+        )
     try:
         parse_policy(name)
     except PolicyError as error:

@@ -10,7 +10,7 @@ from elbert.calibration.search import CertifiedRisk, Goal
 from elbert.classifier import Classifier
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
-from elbert.evaluation import Outputs, Targets, split_indices
+from elbert.evaluation import FEWEST, Outputs, Targets, split_indices
 from elbert.evaluation.labelled_data import collect_examples
 
 SkipBad = Callable[[BadRow], None]
@@ -54,13 +54,19 @@ class DataParts:
         return self.measured.labels is not None
 
     def check_enough(self, goal: Goal) -> None:
-        """Check that there are enough texts for the goal's certificate, if it has one.
+        """Check that there are enough texts to choose and measure a policy, and for a certificate.
 
         Raises:
             InputError: there are too few.
         """
         if isinstance(goal, CertifiedRisk):
             check_enough(len(self.measured), goal.risk, goal.error)
+        sizes = [len(part) for part in (self.tuning, self.measured) if part is not None]
+        if min(sizes) < FEWEST:
+            raise InputError(
+                f"{sum(sizes)} texts are too few to choose and measure a policy; "
+                f"expected at least {FEWEST} in each part"
+            )
 
     def collect_outputs(
         self, classifiers: Mapping[str, Classifier], skip_bad: SkipBad | None = None

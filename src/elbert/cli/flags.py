@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert._atomic import check_not_input
+from elbert.cli.streams import print_note
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
+    from elbert.exits import Policy
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +72,7 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
     """Load the classifier that the shared flags describe."""
     from elbert.classifier import Classifier
 
-    return Classifier.load(
+    classifier = Classifier.load(
         arguments.model,
         policy,
         dtype=arguments.dtype,
@@ -79,6 +82,29 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
         max_tokens=arguments.max_tokens,
         strict=arguments.strict,
     )
+    if policy is not None:
+        note_idle(classifier.policy, classifier.depths)
+    return classifier
+
+
+def resolve_policies(classifier: Classifier, specs: Iterable[str]) -> dict[str, Policy]:
+    """Return the policies of specs or operating points, checked against the model.
+
+    Raises:
+        PolicyError: a spec cannot be read, or does not fit the model.
+    """
+    policies = {spec: classifier.resolve_policy(spec) for spec in specs}
+    for policy in policies.values():
+        note_idle(policy, classifier.depths)
+    return policies
+
+
+def note_idle(policy: Policy, depths: int) -> None:
+    """Print a note where a policy has a window that is longer than the model is deep."""
+    from elbert.exits.spec import find_idle_members
+
+    for member in find_idle_members(policy, depths):
+        print_note(f"{member}: its window is longer than the {depths} depths of this model, so it never ends a text")
 
 
 def check_outputs(arguments: argparse.Namespace, *outputs: Path) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from elbert._progress import show_progress
 from elbert.comparison.holdout import CostComparison, compare_at_speedups
 from elbert.errors import InputError
-from elbert.evaluation import Outputs, Report, evaluate
+from elbert.evaluation import FEWEST, Outputs, Report, evaluate
 from elbert.evaluation.sweep import SweepResult, Trials, build_families, temper_policies
 from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import Policy
 from elbert.exits.policies import list_families
-
-FEWEST = 20  # fewest texts in each half: results on fewer are noise
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def compare(
     return Comparison(
         outputs=outputs,
         report=evaluate(outputs, {}),
-        swept={name: trials.sweep(policies) for name, policies in add_tempered(candidates, hot).items()},
+        swept=sweep_families(trials, add_tempered(candidates, hot)),
         contests=compare_at_speedups(chosen, rest, add_tempered(candidates, fair)),
         choose_n=len(chosen),
         report_n=len(rest),
@@ -71,6 +70,16 @@ def compare(
         default=default,
         default_depths=[int((exit_depths == depth).sum()) for depth in range(1, outputs.depths + 1)],
     )
+
+
+def sweep_families(trials: Trials, families: Mapping[str, Sequence[Policy]]) -> dict[str, SweepResult]:
+    """Sweep the policies of every family, with a progress bar on terminals and in notebooks."""
+    swept = dict[str, SweepResult]()
+    with show_progress("policies", sum(map(len, families.values())), " policies") as advance:
+        for name, policies in families.items():
+            swept[name] = trials.sweep(policies)
+            advance(len(policies))
+    return swept
 
 
 def try_temperatures(outputs: Outputs) -> tuple[float, ...] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from elbert.evaluation.cost import Latency, Timing, measure_latencies, measure_throughput
-from elbert.evaluation.outputs import Outputs, collect, load_outputs, split_indices
+from elbert.evaluation.outputs import FEWEST, Outputs, collect, load_outputs, split_indices
 from elbert.evaluation.report import PolicyScore, Report, evaluate
 from elbert.evaluation.targets import Targets, parse_target, read_targets, resolve_targets
 
 __all__ = [
+    "FEWEST",
     "Latency",
     "Outputs",
     "PolicyScore",

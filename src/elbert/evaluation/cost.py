@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elbert._progress import show_progress
 from elbert.classifier import Classifier
 from elbert.exits import FULL, Policy
 from elbert.model.config import ModelConfig
@@ -64,9 +65,11 @@ def measure_throughput(
     timed_policies = add_full_depth(policies)
     classifier.predict(sample[:64], FULL)  # warm up: the first call allocates memory and loads kernels
     seconds: dict[str | None, list[float]] = {name: [] for name in timed_policies}
-    for _ in range(rounds):
-        for name, policy in timed_policies.items():
-            seconds[name].append(time_predict(classifier, sample, policy))
+    with show_progress("timing", rounds * len(timed_policies), " runs") as advance:
+        for _ in range(rounds):
+            for name, policy in timed_policies.items():
+                seconds[name].append(time_predict(classifier, sample, policy))
+                advance(1)
     full = statistics.median(seconds[None])
     medians = {name: statistics.median(seconds[name]) for name in policies}
     return {name: Timing(len(sample) / s, full / s, len(sample), rounds) for name, s in medians.items()}
@@ -81,10 +84,12 @@ def measure_latencies(
     for text in sample:  # warm up every length
         classifier.predict([text], FULL)
     taken: dict[str | None, list[float]] = {name: [] for name in timed_policies}
-    for _ in range(rounds):
-        for text in sample:
-            for name, policy in timed_policies.items():
-                taken[name].append(1e3 * time_predict(classifier, [text], policy))
+    with show_progress("timing single texts", rounds * len(sample)) as advance:
+        for _ in range(rounds):
+            for text in sample:
+                for name, policy in timed_policies.items():
+                    taken[name].append(1e3 * time_predict(classifier, [text], policy))
+                advance(1)
     full = statistics.median(taken[None])
     return {
         name: Latency(
@@ -108,7 +113,7 @@ def draw_sample(texts: Sequence[Text], most: int) -> list[Text]:
 
 
 def time_predict(classifier: Classifier, texts: Sequence[Text], policy: Policy) -> float:
-    """The seconds that one call of ``predict`` takes."""
+    """The seconds that one call takes, without a bar of its own."""
     start = time.perf_counter()
-    classifier.predict(texts, policy)
+    list(classifier.stream(texts, policy))
     return time.perf_counter() - start

@@ -116,6 +116,9 @@ class Outputs:
             )
 
 
+FEWEST = 20  # fewest texts of a part that chooses or measures a policy: results on fewer are noise
+
+
 def split_indices(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split ``range(n)`` into a random share and the rest, both sorted. The seed is fixed.
 

@@ -140,6 +140,15 @@ def count_values(policy: Policy, depths: int) -> int:
     return sum(sizes) + depths * len(tempered)
 
 
+def find_idle_members(policy: Policy, depths: int) -> list[Single]:
+    """The members of a policy that have a rule over so many depths that it never fires in a model of ``depths``."""
+    return [
+        member
+        for member, _ in policy.members
+        if not limit_depth_dials(member, depths) and any(rule.size >= depths for rule in member.rules)
+    ]
+
+
 def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:
     """The dials of a policy that name a depth, each with its largest value for that many depths.
 

@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
-from elbert.model.backend import Backend, TorchBackend
+from elbert.model.backend import Backend, TorchBackend, check_device
 from elbert.model.config import ModelConfig
 from elbert.model.layout import Layout
 from elbert.model.precision import Precision, fastest_precision
 from elbert.model.weights import weight_files
 
-__all__ = ["Backend", "Layout", "ModelConfig", "Precision", "TorchBackend", "fastest_precision", "weight_files"]
+__all__ = [
+    "Backend",
+    "Layout",
+    "ModelConfig",
+    "Precision",
+    "TorchBackend",
+    "check_device",
+    "fastest_precision",
+    "weight_files",
+]

@@ -144,6 +144,20 @@ class NativeParts:
 DEVICES = ("cpu", "cuda")  # the types of device that are tested
 
 
+def check_device(name: str) -> None:
+    """Check that this is the name of a device on which models run; whether the machine has it shows when it is used.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        is_known = torch.device(name).type in DEVICES
+    except (RuntimeError, TypeError):
+        is_known = False
+    if not is_known:
+        raise InputError(f"device is {name!r:.80}, expected auto, cpu or cuda")
+
+
 class Backend(Protocol):
     """The interface to a model: ``embed`` rows, ``step`` to the next depth, ``read`` logits with an exit head."""
 
@@ -231,9 +245,8 @@ class TorchBackend:
         except BundleError as error:
             raise BundleError(f"{folder}/{error}") from None
         loaded = load_weights(folder, config)
+        check_device(device)
         try:
-            if torch.device(device).type not in DEVICES:
-                raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
             exact = {name: weight.to(device) for name, weight in loaded.items()}
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from elbert._progress import is_interactive
 from elbert.errors import InputError
+from elbert.model.precision import is_fast
 from elbert.training.options import PRESETS, ExitOptions
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def parse_arguments(output: str, preset: Mapping[str, Any], flags: Sequence[str]
         allow_abbrev=False,
         exit_on_error=False,  # its usage is 200 lines long
     )
-    parser.set_defaults(**DEFAULTS, **machine_defaults(), **preset)
+    has_fp16 = any(flag.partition("=")[0] == "--fp16" for flag in flags)
+    parser.set_defaults(**{**DEFAULTS, **machine_defaults(has_fp16=has_fp16), **preset})
     try:
         parsed, unknown = parser.parse_args_into_dataclasses(
             ["--output_dir", output, *flags], look_for_args_file=False, return_remaining_strings=True
@@ -85,7 +87,12 @@ def make_arguments(output: str, preset: str, options: Mapping[str, Any]) -> tupl
                 f"unknown option {name!r:.80}{hint}; expected an exit option or one of transformers' TrainingArguments"
             )
     chosen = {name: value for name, value in options.items() if name in theirs}
-    values: dict[str, Any] = {**DEFAULTS, **machine_defaults(), **trainer_preset, **chosen}
+    values: dict[str, Any] = {
+        **DEFAULTS,
+        **machine_defaults(has_fp16=bool(options.get("fp16"))),
+        **trainer_preset,
+        **chosen,
+    }
     try:
         exits = ExitOptions(**(exit_preset | {name: value for name, value in options.items() if name in ours}))
         return exits, TrainingArguments(output_dir=output, **values)
@@ -97,11 +104,22 @@ def make_arguments(output: str, preset: str, options: Mapping[str, Any]) -> tupl
         raise _rejected(error) from error
 
 
-def machine_defaults() -> dict[str, Any]:
-    """Return defaults that depend on this machine: bars are for terminals, pinned memory is for accelerators."""
+def machine_defaults(*, has_fp16: bool) -> dict[str, Any]:
+    """Return defaults that depend on this machine: bars are for terminals, pinned memory is for accelerators, and
+    bfloat16, which halves the time, is for processors and devices that compute it well.
+    """
     import torch
 
-    return {"disable_tqdm": not is_interactive(), "dataloader_pin_memory": torch.cuda.is_available()}
+    has_cuda = torch.cuda.is_available()
+    is_cpu = not has_cuda and not torch.backends.mps.is_available()
+    return {
+        "disable_tqdm": not is_interactive(),
+        "dataloader_pin_memory": has_cuda,
+        "bf16": not has_fp16
+        and (is_cpu or has_cuda)
+        and is_fast("bfloat16", torch.device("cuda" if has_cuda else "cpu")),
+        "use_cpu": is_cpu,  # transformers computes in bfloat16 on a processor only with this
+    }
 
 
 def _rejected(error: Exception) -> InputError:

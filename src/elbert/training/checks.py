@@ -86,7 +86,8 @@ def check_arguments(arguments: TrainingArguments) -> None:
         value = getattr(arguments, name, None)
         if value is not None and not (isinstance(value, int | float) and is_valid(value)):
             raise InputError(f"{name} is {value!r}, expected {expected}")
-    if arguments.max_steps < 1 and not (math.isfinite(arguments.num_train_epochs) and arguments.num_train_epochs > 0):
+    epochs = 1.0 if arguments.num_train_epochs is None else arguments.num_train_epochs  # None: chosen from the data
+    if arguments.max_steps < 1 and not (math.isfinite(epochs) and epochs > 0):
         raise InputError(f"num_train_epochs is {arguments.num_train_epochs!r}, expected a number above 0")
     if wrong := [part for part in (arguments.optim_args or "").split(",") if part and part.count("=") != 1]:
         raise InputError(f"optim_args has {wrong[0]!r}, expected name=value, joined by commas")

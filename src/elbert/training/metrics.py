@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from elbert.exits import policy
+from elbert.exits.policies import COMMON_SPECS
+from elbert.exits.replay import Replay
 from elbert.tasks import Task
 
 COLLAPSE = (
@@ -25,13 +29,27 @@ def build_metrics(task: Task) -> Callable[[Any], dict[str, float]]:
         logits, labels = prediction.predictions, prediction.label_ids
         scores = score_depths(logits, labels, task)
         found = {f"depth_{m}": float(score) for m, score in enumerate(scores, 1)}
-        return found | {
-            "area": float(scores.mean()),
-            task.training_score: float(scores[-1]),
-            "one_class": float(task.predicts_one_class(logits, labels)),
-        }
+        exit_depth = find_exit_depth(logits, task)
+        return (
+            found
+            | ({} if exit_depth is None else {"exit_depth": exit_depth})
+            | {
+                "area": float(scores.mean()),
+                task.training_score: float(scores[-1]),
+                "one_class": float(task.predicts_one_class(logits, labels)),
+            }
+        )
 
     return compute
+
+
+def find_exit_depth(logits: NDArray[Any], task: Task) -> float | None:
+    """Return the mean depth at which texts exit with the fastest of the usual policies; None for values and tags."""
+    if task.per_token or task.content != "probabilities" or not np.isfinite(logits).all():
+        return None
+    outputs = task.activate(torch.from_numpy(np.asarray(logits, np.float32))).numpy()
+    replayed = Replay(outputs, multi_label=task.multi_label)
+    return min(float(replayed.exits(policy(spec)).mean()) for spec in COMMON_SPECS["probabilities"])
 
 
 def metric_names(task: Task, depths: int) -> list[str]:

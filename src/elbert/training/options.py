@@ -1,4 +1,4 @@
-"""Options of training that concern exits; transformers' TrainingArguments has the others."""
+"""Options of training that transformers' TrainingArguments does not have: most concern exits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from elbert.errors import InputError
 def option(default: Any, kind: type, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
     """Return a dataclass field with the type, help and choices of its command-line flag."""
     return field(default=default, metadata={"kind": kind, "help": help_text, "choices": choices})
+
+
+HELD_OUT = 0.1  # share of the training data that chooses the checkpoint where there is no validation data
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class ExitOptions:
     exit_heads: int | None = option(
         None, int, "number of exit heads: 1 for all depths, or k for as many blocks of depths (an ablation)"
     )
+    patience: int = option(5, int, "evaluations in a row that are not better before training stops early (0: never)")
 
     def __post_init__(self) -> None:
         """Check the range of every option."""
@@ -54,6 +58,8 @@ class ExitOptions:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number above 0")
         if self.exit_heads is not None and self.exit_heads < 1:
             raise InputError(f"exit_heads is {self.exit_heads!r}, expected a whole number from 1")
+        if self.patience < 0:
+            raise InputError(f"patience is {self.patience!r}, expected a whole number from 0")
 
 
 # By preset: exit options, then transformers' arguments. Flags of the command line take precedence over both.
@@ -61,10 +67,11 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": (
         {},
         {
-            "learning_rate": 3e-5,
-            "per_device_train_batch_size": 32,
-            "num_train_epochs": 3.0,
+            "learning_rate": None,  # None: from the model and the data (defaults.py)
+            "per_device_train_batch_size": None,
+            "num_train_epochs": None,
             "warmup_steps": 0.1,  # a share of all steps; ALBERT collapses at a high rate from a cold start
+            "train_sampling_strategy": "group_by_length",  # less padding: a third off the time of short texts
         },
     ),
     "paper": (
@@ -76,6 +83,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "distillation": 0.0,
             "pooling": "cls",
             "exit_heads": 1,
+            "patience": 0,
         },
         {
             "learning_rate": 3e-5,
@@ -85,6 +93,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "weight_decay": 0.0,
             "max_grad_norm": 1.0,
             "lr_scheduler_type": "linear",
+            "bf16": False,
         },
     ),
 }
