@@ -20,17 +20,27 @@ from elbert.engine import (
     Capacity,
     Engine,
     OrderedResults,
+    RankedList,
     Source,
     StepResult,
     SweepQueue,
     TextReader,
     TokenList,
+    WindowReader,
     run_engine,
 )
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
-from elbert.inference import Exits, TextWindows, build_predictions, build_token_predictions, check_tokens
-from elbert.model import Backend, Precision, TorchBackend, fastest_precision
+from elbert.inference import (
+    Exits,
+    Windows,
+    build_documents,
+    build_predictions,
+    build_token_predictions,
+    check_tokens,
+    parse_long,
+)
+from elbert.model import Backend, Precision, TorchBackend, check_device, fastest_precision
 from elbert.model.isolation import limit_threads, use_threads
 from elbert.prediction import Prediction, Predictions
 from elbert.tokenization import Tokeniser, Tokens
@@ -130,6 +140,8 @@ class Classifier(ClassifierMethods):
             InputError: an option is out of range.
         """
         check_threads(threads)
+        if device != "auto":
+            check_device(device)
         bundle = Bundle.open(model)
         device_name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         tokeniser = bundle.load_tokeniser()
@@ -182,18 +194,29 @@ class Classifier(ClassifierMethods):
         """The largest depth."""
         return self.bundle.config.depths
 
-    def predict(self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False) -> Predictions:
+    def predict(
+        self,
+        texts: Iterable[Text],
+        policy: str | Policy | None = None,
+        *,
+        trace: bool = False,
+        long: str | Windows | None = None,
+    ) -> Predictions:
         """Return one prediction per text or pair ``(text, text_pair)``, in order.
 
         ``texts`` is a list, any other iterable, or the column of a table: ``df["text"]``. A second text that
         is empty or missing is none.
+
+        A text that is longer than the model is cut, or with ``long="windows"`` read in windows that overlap, until
+        the policy is settled about their mean. ``windows(COMBINATION, POLICY)`` has ``mean``, ``maximum`` or ``vote``,
+        and a policy whose depths are windows; ``windows(mean, full)`` reads all of them.
 
         Raises:
             InputError: the texts are one string, a table or a mapping, an item is neither a string nor a pair of
                 strings, or the model cannot take a text.
             PolicyError: the policy cannot be read.
         """
-        predictions = self.stream(texts, policy, trace=trace)
+        predictions = self.stream(texts, policy, trace=trace, long=long)
         if not isinstance(texts, Sized) or len(texts) < LONG:
             return Predictions(predictions)
         from elbert._progress import show_progress
@@ -202,68 +225,98 @@ class Classifier(ClassifierMethods):
             return Predictions(advance_each(predictions, advance))
 
     def __call__(
-        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False
+        self,
+        texts: Iterable[Text],
+        policy: str | Policy | None = None,
+        *,
+        trace: bool = False,
+        long: str | Windows | None = None,
     ) -> Predictions:
         """Return what :meth:`predict` returns."""
-        return self.predict(texts, policy, trace=trace)
+        return self.predict(texts, policy, trace=trace, long=long)
 
-    def predict_proba(self, texts: Iterable[Text], policy: str | Policy | None = None) -> NDArray[np.float32]:
+    def predict_proba(
+        self, texts: Iterable[Text], policy: str | Policy | None = None, *, long: str | Windows | None = None
+    ) -> NDArray[np.float32]:
         """Return ``[texts, labels]``: the probability of each label, in the order of :attr:`labels`.
 
-        For a regression the one column has the value. Each text's probabilities are those at the depth of its exit.
+        For a regression the one column has the value. Each text's probabilities are those at the depth of its exit;
+        with ``long`` those of its windows, combined.
 
         Raises:
             InputError, PolicyError: as for :meth:`predict`.
         """
-        rows = [list(prediction.scores.values()) for prediction in self.predict(texts, policy)]
+        rows = [list(prediction.scores.values()) for prediction in self.predict(texts, policy, long=long)]
         return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
 
     def stream(
-        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
+        self,
+        texts: Iterable[Text],
+        policy: str | Policy | None = None,
+        *,
+        trace: bool = False,
+        live: bool = False,
+        long: str | Windows | None = None,
     ) -> Iterator[Prediction]:
         """Yield predictions in the order of an iterable of any length, in bounded memory.
 
         Reads some thousands of texts ahead. A ``live`` iterable may wait for predictions before it yields the next
         text: it is read in a separate thread, and every text is classified as soon as it arrives. Where such a stream
         is closed or dropped before its end, the thread ends at the iterable's next text, and closes the iterable. An
-        error of the iterable or of one text is raised after the predictions of all texts before it.
+        error of the iterable or of one text is raised after the predictions of all texts before it. ``long`` is as in
+        :meth:`predict`.
 
         Raises:
             InputError, PolicyError: as for :meth:`predict`; for what is no iterable of texts, at once.
         """
-        results = self._classify(check_texts(texts), self.resolve_policy(policy), trace, live)
+        results = self._classify(check_texts(texts), self.resolve_policy(policy), trace, live, self.resolve_long(long))
         return raise_errors(results)
 
     def stream_results(
-        self, texts: Iterable[Text], policy: str | Policy | None = None, *, trace: bool = False, live: bool = False
+        self,
+        texts: Iterable[Text],
+        policy: str | Policy | None = None,
+        *,
+        trace: bool = False,
+        live: bool = False,
+        long: str | Windows | None = None,
     ) -> Iterator[Prediction | Exception]:
         """Yield what :meth:`stream` yields, and the error of each text that has no prediction, in its place.
 
         Raises:
             InputError, PolicyError: as for :meth:`stream`, but not for single texts.
         """
-        return self._classify(check_texts(texts), self.resolve_policy(policy), trace, live)
+        return self._classify(check_texts(texts), self.resolve_policy(policy), trace, live, self.resolve_long(long))
 
     def _classify(
-        self, texts: Iterable[object], policy: Policy, trace: bool, live: bool
+        self, texts: Iterable[object], policy: Policy, trace: bool, live: bool, windows: Windows | None
     ) -> Generator[Prediction | Exception]:
-        if trace and self.bundle.config.task.per_token:
-            raise InputError("token classification has no trace: its predictions have the entities of the exit depth")
-        windows = TextWindows(texts, self.tokeniser) if self.bundle.config.task.per_token else None
-        source = TextReader(texts if windows is None else windows, self.tokeniser, live=live)
+        if trace and windows is not None and not self.bundle.config.task.per_token:
+            raise InputError(
+                "a trace has the depths of one row, and a text in windows has several rows: use one of both"
+            )
+        source = self._open_source(texts, policy, live, windows)
         results = OrderedResults[Prediction | Exception]()
         try:
             for step in self.early_exit_loop(source, policy, keep_trace=trace):
-                for failure in step.failures:
-                    results.add(failure.identity, failure.error)
+                completed: list[tuple[int, Prediction | Exception]] = [(f.identity, f.error) for f in step.failures]
                 for exits in step.exits:
-                    for identity, prediction in self._build_predictions(exits, source):
-                        results.add(identity, prediction)
+                    completed += self._build_predictions(exits, source)
+                for identity, result in completed:
+                    if (done := source.collect(identity, result)) is not None:
+                        results.add(*done)
                 source.forget(step.identities)
-                yield from results.pop_ready() if windows is None else windows.join(results.pop_ready())
+                yield from results.pop_ready()
             source.raise_error()
         finally:
             source.close()
+
+    def _open_source(self, texts: Iterable[object], policy: Policy, live: bool, windows: Windows | None) -> TextReader:
+        if windows is None:
+            return TextReader(texts, self.tokeniser, live=live)
+        config, tokeniser = self.bundle.config, self.tokeniser
+        build = partial(build_documents, tokeniser=tokeniser, config=config, options=windows, policy=policy)
+        return WindowReader(texts, tokeniser, build, live=live)
 
     def _build_predictions(self, exits: Exits, source: TextReader) -> Iterator[tuple[int, Prediction]]:
         config, truncated = self.bundle.config, source.truncated
@@ -293,8 +346,18 @@ class Classifier(ClassifierMethods):
                 raise name_text(failure.error, failure.identity)
             yield from step.exits
 
-    def early_exit_loop(self, source: Source, policy: Policy, *, keep_trace: bool = False) -> Iterator[StepResult]:
-        """Yield the result of every engine step; identities count the texts of ``source`` from 0."""
+    def early_exit_loop(
+        self,
+        source: Source,
+        policy: Policy,
+        *,
+        keep_trace: bool = False,
+        find_list: Callable[[int], RankedList | None] = lambda _: None,
+    ) -> Iterator[StepResult]:
+        """Yield the result of every engine step; identities count the texts of ``source`` from 0.
+
+        ``find_list`` has the list in which a text is ranked, by identity.
+        """
         if self.backend.device.type != "cpu" and os.getpid() != self._process:
             raise InputError(
                 f"this classifier was loaded on {self.backend.device} before the process was forked, and a device "
@@ -303,14 +366,17 @@ class Classifier(ClassifierMethods):
         # Rows of similar length share a call, because attention pads within a call where no kernel avoids it.
         engine = Engine(self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL)
         step_context = partial(use_threads, self.threads)
-        return run_engine(engine, source, policy, min_waiting=self.capacity.rows, step_context=step_context)
+        rows = self.capacity.rows
+        return run_engine(engine, source, policy, min_waiting=rows, step_context=step_context, find_list=find_list)
 
     def keep_alive(self, resource: object) -> None:
         """Keep an object, such as the temporary folder of the model, as long as this classifier."""
         self._temporary = resource
 
-    def resolve_policy(self, policy: str | Policy | None) -> Policy:
+    def resolve_policy(self, policy: str | Policy | None, *, is_ranked: bool = False) -> Policy:
         """Return the policy of a spec or an operating point's name; None is this classifier's own policy.
+
+        ``is_ranked``: for texts of a list that is ranked, whose scores a policy may compare.
 
         Raises:
             PolicyError: the spec cannot be read, or names a depth that the model does not have.
@@ -323,10 +389,19 @@ class Classifier(ClassifierMethods):
             return self.policy
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
         task = self.bundle.config.task
-        check_policy(chosen, self.depths, task.content, per_token=task.per_token)
+        check_policy(chosen, self.depths, task.content, per_token=task.per_token, is_ranked=is_ranked)
         if policy is None:
             self._checked_policy = chosen
         return chosen
+
+    def resolve_long(self, long: str | Windows | None) -> Windows | None:
+        """Return how texts that are longer than the model are read: in windows, or None where they are cut.
+
+        Raises:
+            InputError: the spec cannot be read, or does not fit the model.
+            PolicyError: its policy cannot be read.
+        """
+        return parse_long(long, self.bundle.config, self.bundle.resolve_policy)
 
     def _check_conditions(self, name: str) -> None:
         if name in self._checked_points or name not in self.bundle.points:

@@ -15,6 +15,10 @@ class TraceStep:
     scores: Mapping[str, float]
     entropy: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return {"depth": self.depth, "scores": dict(self.scores), "entropy": self.entropy}
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -24,6 +28,9 @@ class Prediction:
     probability of its own in ``scores``; a regression model has its value in ``score``. ``depth``, from 1 to
     ``depths``, is the depth of the exit, and ``reason`` the rule (``entropy``, ``window``, …) or ``last``.
     ``truncated`` is whether the text is longer than the model reads, so that only a part of it was read.
+
+    Of a text that was read in windows, ``windows`` is their number, ``window_depths`` has the depth of each that was
+    read, in order, and ``depth`` is the largest of these; of other texts ``windows`` is None.
     """
 
     label: str
@@ -34,9 +41,16 @@ class Prediction:
     scores: Mapping[str, float] = field(repr=False, default_factory=dict)
     trace: tuple[TraceStep, ...] | None = field(repr=False, default=None)
     truncated: bool = False
+    windows: int | None = None
+    window_depths: tuple[int, ...] = ()
+
+    @property
+    def windows_read(self) -> int:
+        """The number of windows that were read before the answer was settled; 1 for other texts."""
+        return len(self.window_depths) or 1
 
     def to_dict(self, *, scores: bool = True) -> dict[str, Any]:
-        """Return the fields as plain values for JSON; ``scores`` and ``trace`` only if there are any."""
+        """Return the fields as plain values for JSON; ``scores``, ``trace`` and windows only if there are any."""
         values: dict[str, Any] = {
             "label": self.label,
             "score": self.score,
@@ -44,14 +58,16 @@ class Prediction:
             "depths": self.depths,
             "reason": self.reason,
             "truncated": self.truncated,
+            **self._describe_windows(),
         }
         if scores and self.scores:
             values["scores"] = dict(self.scores)
         if self.trace is not None:
-            values["trace"] = [
-                {"depth": step.depth, "scores": dict(step.scores), "entropy": step.entropy} for step in self.trace
-            ]
+            values["trace"] = [step.to_dict() for step in self.trace]
         return values
+
+    def _describe_windows(self) -> dict[str, int]:
+        return {} if self.windows is None else {"windows": self.windows, "windows_read": self.windows_read}
 
     def _repr_html_(self) -> str:
         """Return the table that notebooks show."""
@@ -100,6 +116,18 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTraceStep(TraceStep):
+    """The tags of the words at one depth, and the entropy of the least settled word; it has no ``scores``."""
+
+    words: tuple[Word, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        words = [{"word": word.word, "tag": word.tag, "score": word.score} for word in self.words]
+        return {"depth": self.depth, "words": words, "entropy": self.entropy}
+
+
+@dataclass(frozen=True, slots=True)
 class TokenPrediction(Prediction):
     """The entities of one text and the tags of its words, from a token classifier.
 
@@ -118,8 +146,35 @@ class TokenPrediction(Prediction):
             "depths": self.depths,
             "reason": self.reason,
             "truncated": self.truncated,
+            **self._describe_windows(),
         }
-        return values | ({"words": [word.to_dict() for word in self.words]} if scores else {})
+        if scores:
+            values["words"] = [word.to_dict() for word in self.words]
+        if self.trace is not None:
+            values["trace"] = [step.to_dict() for step in self.trace]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class RankedText:
+    """A text of a ranking: its position in the list, its score for the query, and where and why it exited.
+
+    ``reason`` is as for :class:`Prediction`. With ``outranked`` other texts are certainly above it: its score is then
+    that of its depth, at most that of the lowest text which the policy keeps in order.
+    """
+
+    index: int
+    score: float
+    text: str = field(repr=False)
+    depth: int
+    depths: int
+    reason: str
+    truncated: bool = False
+
+    def to_dict(self, *, text: bool = True) -> dict[str, Any]:
+        """Return the fields as plain values for JSON; ``text`` includes the text."""
+        values = {name: getattr(self, name) for name in ("index", "score", "depth", "depths", "reason", "truncated")}
+        return values | ({"text": self.text} if text else {})
 
 
 class Predictions(list[Prediction]):

@@ -21,6 +21,7 @@ from elbert.ray import cluster as joining
 from elbert.ray.actor import Actor, SharedEngine, Task
 from elbert.ray.columns import to_columns, to_prediction
 from elbert.ray.dataset_files import read_rows, to_tables
+from taggers import ENCODERS, write_tagger
 from tiny import texts
 
 FULL = policy("full")
@@ -59,7 +60,9 @@ def both(shared, backend, *blocks):
     """Hand blocks in side by side, before the first layer call."""
     with ThreadPoolExecutor(len(blocks)) as threads:
         waiting = [threads.submit(shared.classify, some) for some in blocks]
-        while shared._queue._blocks.qsize() + len({id(b) for b, _ in shared._queue.owners.values()}) < len(blocks):
+        while shared._queue._blocks.qsize() + len({id(row.block) for row in shared._queue.owners.values()}) < len(
+            blocks
+        ):
             threading.Event().wait(0.001)
         backend.open.set()
         return [future.result(30) for future in waiting]
@@ -99,6 +102,48 @@ def test_predictions_survive_the_way_through_columns(bundle_folder):
     output = pa.table(to_columns([*found, None], classifier.labels, scores=True, trace=True)).to_pylist()
     assert [to_prediction(row) for row in output[:-1]] == found
     assert set(output[-1].values()) == {None}
+
+
+@pytest.mark.parametrize("long", ["windows", "windows(vote, full)"])
+def test_an_actor_reads_long_texts_in_windows(bundle_folder, long):
+    reference = Classifier.load(bundle_folder, "patience(2)", threads=1)
+    rows = ["a", None, *(" ".join(texts(6, seed, longest=60)) for seed in range(6)), "good"]
+    task = Task(
+        *(str(bundle_folder), "patience(2)", reference.bundle.weights_hash, {"threads": 1}),
+        scores=True,
+        keep_bad=True,
+        long=long,
+    )
+    output = Actor(task)(pa.table({"text": rows})).to_pylist()
+    assert set(task.names) <= set(output[0])
+    expected = iter(reference.predict([row for row in rows if row is not None], long=long))
+    for row, text in zip(output, rows, strict=True):
+        if text is None:
+            assert row["error"] and row["windows"] is None
+            continue
+        prediction = next(expected)
+        assert (row["label"], row["windows"], row["windows_read"]) == (
+            *(prediction.label, prediction.windows, prediction.windows_read),
+        )
+        assert list(row["scores"].values()) == pytest.approx(list(prediction.scores.values()), abs=1e-5)
+        assert to_prediction(row).windows_read == prediction.windows_read
+
+
+def test_an_actor_tags_tokens(tmp_path):
+    folder = write_tagger(tmp_path / "tagger", ENCODERS[0])
+    reference = Classifier.load(folder, "patience(2)", threads=1)
+    rows = ["the film is good", "", "a movie " * 100]
+    task = Task(
+        *(str(folder), "patience(2)", reference.bundle.weights_hash, {"threads": 1}), scores=True, per_token=True
+    )
+    output = Actor(task)(pa.table({"text": rows})).to_pylist()
+    found, expected = list(map(to_prediction, output)), reference.predict(rows)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.depth, one.reason, one.truncated) == (other.depth, other.reason, other.truncated)
+        assert [(e.label, e.start, e.end, e.word) for e in one.entities] == [
+            (e.label, e.start, e.end, e.word) for e in other.entities
+        ]
+        assert [word.tag for word in one.words] == [word.tag for word in other.words]
 
 
 def test_an_actor_gives_the_reason_of_a_failed_row(bundle_folder):

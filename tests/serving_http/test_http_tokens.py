@@ -58,6 +58,20 @@ def test_items_have_entities_depth_and_reason(tagging, classifier):
         assert item["probs"] == [] and item["error"] is None
 
 
+def test_a_trace_has_words_and_long_texts_have_windows(tagging, classifier):
+    status, _, found = tagging.call("POST", "/v1/classify", {"input": TEXTS, "trace": True})
+    assert status == 200
+    for item, expected in zip(found["data"], classifier.predict(TEXTS, trace=True, long="cut"), strict=True):
+        tags = [[word["tag"] for word in step["words"]] for step in item["trace"]]
+        assert tags == [[word.tag for word in step.words] for step in expected.trace]
+    text = "the film is good. " * 40
+    _, _, found = tagging.call("POST", "/v1/classify", {"input": [text, "a film"], "long": "windows"})
+    [item, short], [expected] = found["data"], classifier.predict([text])
+    assert (item["windows"], item["windows_read"], item["truncated"]) == (expected.windows, expected.windows, False)
+    assert [(e["start"], e["end"]) for e in item["entities"]] == [(e.start, e.end) for e in expected.entities]
+    assert "windows" not in short
+
+
 @pytest.mark.parametrize(
     ("path", "body", "why"),
     [
@@ -65,7 +79,8 @@ def test_items_have_entities_depth_and_reason(tagging, classifier):
         ("/", {"inputs": "a film", "parameters": {"aggregation_strategy": "max"}}, "this model's is 'simple'"),
         ("/", {"inputs": [["a", "b"]]}, "inputs"),
         ("/", {"inputs": ""}, "empty"),
-        ("/v1/classify", {"input": ["a film"], "trace": True}, "no trace"),
+        ("/v1/classify", {"input": ["a film"], "trace": True, "long": "windows"}, "leave trace or long out"),
+        ("/v1/classify", {"input": ["a film"], "long": "windows(vote)"}, "nothing is combined"),
         ("/v1/classify", {"input": ["a film"], "policy": "tempered(entropy(0.1), 2)"}, "temperatures"),
     ],
 )

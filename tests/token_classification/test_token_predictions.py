@@ -75,7 +75,31 @@ def test_a_stream_of_long_and_short_texts_keeps_its_order(classifier):
     ]
 
 
-@pytest.mark.parametrize(("texts", "trace", "why"), [([("a", "b")], False, "pair"), (["a"], True, "no trace")])
-def test_what_does_not_fit_is_refused_in_one_line(classifier, texts, trace, why):
+@pytest.mark.parametrize(
+    ("texts", "long", "why"), [([("a", "b")], None, "pair"), (["a"], "windows(vote)", "nothing is combined")]
+)
+def test_what_does_not_fit_is_refused_in_one_line(classifier, texts, long, why):
     with pytest.raises(InputError, match=why):
-        classifier.predict(texts, trace=trace)
+        classifier.predict(texts, long=long)
+
+
+def test_a_trace_has_the_words_of_every_depth(classifier):
+    texts = ["the film is good", "", "  ".join(draw_texts(20, seed=3))]
+    for text, found in zip(texts, classifier.predict(texts, "patience(2)", trace=True), strict=True):
+        assert [step.depth for step in found.trace] == list(range(1, found.depth + 1))
+        assert found.trace[-1].words == found.words
+        assert found.to_dict()["trace"][-1]["words"] == [
+            {"word": word.word, "tag": word.tag, "score": word.score} for word in found.words
+        ]
+        for depth in range(1, found.depth):
+            (shallow,) = classifier.predict([text], f"depth({depth})")
+            if found.windows is None:
+                assert [word.tag for word in found.trace[depth - 1].words] == [word.tag for word in shallow.words]
+
+
+def test_a_text_is_cut_on_request(classifier):
+    text = "  ".join(draw_texts(20, seed=3))
+    (cut,), (whole,) = classifier.predict([text], long="cut"), classifier.predict([text], long="windows")
+    assert cut.truncated and cut.windows is None and len(cut.words) < len(whole.words)
+    assert whole == classifier.predict([text])[0]
+    assert whole.windows == whole.windows_read > 1

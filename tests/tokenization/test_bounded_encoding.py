@@ -111,3 +111,50 @@ def test_the_bundled_model_too(text, limit, direction):
     tokeniser = Tokeniser.load(BUNDLED, 512)
     (row,) = tokeniser.encode([text], direction, limit)
     assert (row.ids, row.type_ids, row.truncated) == tokenise_whole(tokeniser, text, limit, direction)
+
+
+MILLION = 1_000_000
+HUGE = {
+    "words": "a warm film ",
+    "lines": "film\n",
+    "tabs and ends of lines": "film\t\twarm\r\n",
+    "spaces": "film" + " " * 4000,
+    "blank lines": "\n" * MILLION,
+    "spaces first": " " * (MILLION - 5) + "film ",
+    "unknown characters": "🦄 𝔘 ",
+    "long words": "x" * 3000 + " ",
+    "one long word": "x" * (MILLION - 5) + " film",
+    "long words of two kinds": "x" * 200_000 + "é" + "y" * 300_000 + ", ",
+}
+
+
+class CountingTokenizer:
+    """A tokenizer that counts the characters that it gets."""
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+        self.characters = 0
+
+    def __getattr__(self, name):
+        return getattr(self._tokenizer, name)
+
+    def encode_batch(self, texts, **options):
+        self.characters += sum(map(len, texts))
+        return self._tokenizer.encode_batch(texts, **options)
+
+    encode_batch_fast = encode_batch
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+@pytest.mark.parametrize("unit", HUGE.values(), ids=HUGE)
+def test_a_text_of_a_million_characters_costs_no_more_than_a_short_one(unit, direction, monkeypatch):
+    monkeypatch.undo()  # the first attempts of every day
+    tokeniser = Tokeniser.load(BUNDLED, 512)
+    counting = CountingTokenizer(tokeniser._tokenizer)
+    tokeniser._encoder = bounded_encoding.BoundedEncoder(counting)
+    text = (unit * (MILLION // len(unit) + 1))[:MILLION]
+    (row,) = tokeniser.encode([text], direction)
+    # A word of more than 100 characters is one token, so as many characters as that are needed for each token.
+    assert counting.characters <= (5000 if "xxx" not in unit else 512 * 400)
+    whole = tokeniser._tokenizer.encode(text)
+    assert (row.ids, row.truncated) == (truncate(whole, 512, direction)[0], len(whole) > 512)

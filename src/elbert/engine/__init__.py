@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from elbert.engine.engine import Engine
 from elbert.engine.offline import OrderedResults, Source, TextReader, TokenList, run_engine
-from elbert.engine.requests import Failure, LayerCall, NonFiniteOutput, Request, StepResult
+from elbert.engine.requests import Failure, LayerCall, NonFiniteOutput, RankedList, Request, StepResult
 from elbert.engine.scheduler import ArrivalQueue, Capacity, DeadlineQueue, Queue, Scheduler, SweepQueue
+from elbert.engine.window_reader import WindowReader
 
 __all__ = [
     "ArrivalQueue",
@@ -17,6 +18,7 @@ __all__ = [
     "NonFiniteOutput",
     "OrderedResults",
     "Queue",
+    "RankedList",
     "Request",
     "Scheduler",
     "Source",
@@ -24,5 +26,6 @@ __all__ = [
     "SweepQueue",
     "TextReader",
     "TokenList",
+    "WindowReader",
     "run_engine",
 ]

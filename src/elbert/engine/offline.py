@@ -11,9 +11,10 @@ from threading import Condition, Thread
 from typing import Generic, Protocol, TypeVar
 
 from elbert.engine.engine import Engine, submit_all
-from elbert.engine.requests import Failure, Request, StepResult
+from elbert.engine.requests import Failure, RankedList, Request, StepResult
 from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
+from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_text, count_characters
 
@@ -46,11 +47,12 @@ def run_engine(
     *,
     min_waiting: int,
     step_context: Callable[[], AbstractContextManager[None]] = nullcontext,
+    find_list: Callable[[int], RankedList | None] = lambda _: None,
 ) -> Iterator[StepResult]:
     """Classify all texts of a source; yields the result of every step. Identities count the texts from 0.
 
     Reads a block when fewer than ``min_waiting`` texts wait; from a live source only when the engine is empty. Every
-    step runs inside ``step_context()``.
+    step runs inside ``step_context()``. ``find_list`` has the list in which a text is ranked.
     """
     identities = count()
     while True:
@@ -60,7 +62,12 @@ def run_engine(
             if failures := tuple(Failure(identity, row) for identity, row in rows if isinstance(row, ElbertError)):
                 yield StepResult(failures=failures)
             yield from submit_all(
-                engine, [Request(identity, row, policy) for identity, row in rows if isinstance(row, Tokens)]
+                engine,
+                [
+                    Request(identity, row, policy, ranked_in=find_list(identity))
+                    for identity, row in rows
+                    if isinstance(row, Tokens)
+                ],
             )
         if len(engine):
             with step_context():
@@ -118,40 +125,59 @@ class TextReader:
         self._thread = ThreadedReader(texts) if live else None
         self._texts = iter(texts) if self._thread is None else self._thread
         self._tokeniser = tokeniser
-        self._num_read = 0
+        self._num_texts = 0
         self._error: Exception | None = None
         self.truncated: set[int] = set()
         self.sources: dict[int, tuple[str, Tokens]] = {}
-        self.is_live = live
-        self.has_ended = False
+        self._is_live = live
+        self._has_ended = False
 
-    def read_block(self) -> list[Tokens | ElbertError]:
+    @property
+    def is_live(self) -> bool:
+        """Whether :meth:`read_block` may have to wait."""
+        return self._is_live
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there are no more texts."""
+        return self._has_ended
+
+    def read_items(self) -> list[Text | ElbertError]:
         """Return the next texts: a full block, or those that a live source has ready; an empty list at the end."""
         items: list[Text | ElbertError] = []
         characters = 0
         try:
             for text in self._texts:
-                items.append(check_item(text, self._num_read + len(items)))
+                items.append(check_item(text, self._num_texts + len(items)))
                 characters += count_characters(text)
                 if len(items) == BLOCK or characters >= BLOCK_CHARACTERS:
                     break
-            self.has_ended = not items
+            self._has_ended = not items
         except EndOfSource:
-            self.has_ended = True
+            self._has_ended = True
         except Exception as error:
             self._error = error
-            self.has_ended = True
+            self._has_ended = True
+        self._num_texts += len(items)
+        return items
+
+    def read_block(self) -> list[Tokens | ElbertError]:
+        """Return the rows of the next texts."""
+        first, items = self._num_texts, self.read_items()
         tokens = iter(self._tokeniser.encode_each([item for item in items if not isinstance(item, ElbertError)]))
         rows = [item if isinstance(item, ElbertError) else next(tokens) for item in items]
         self.sources.update(
             (number, (item, row))
-            for number, (item, row) in enumerate(zip(items, rows, strict=True), self._num_read)
+            for number, (item, row) in enumerate(zip(items, rows, strict=True), first)
             if isinstance(row, Tokens) and isinstance(item, str) and len(row.pieces)
         )
-        numbered = enumerate(rows, self._num_read)
+        numbered = enumerate(rows, first)
         self.truncated.update(number for number, row in numbered if isinstance(row, Tokens) and row.truncated)
-        self._num_read += len(rows)
         return rows
+
+    def collect(self, number: int, result: Prediction | Exception) -> tuple[int, Prediction | Exception] | None:
+        """Return the number of a text and its result, once it is known, from the result of a row."""
+        return number, result
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Keep nothing about texts whose results have been read."""

@@ -109,6 +109,8 @@ def write_page(
     """
     target, package = Path(folder), find_runtime(Path(runtime))
     bundle = Bundle.open(model)
+    if bundle.config.task.per_token:
+        raise InputError(f"the page is for whole texts, and this model's task is {bundle.config.task.title}: --output")
     for name in (*CONTENTS, *(f"runtime/{name}" for name in RUNTIME_FILES)):
         check_not_input(target / name, bundle.folder.iterdir())
     chosen = bundle.resolve_policy(policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from elbert.errors import PolicyError
 from elbert.exits import STAY
 from elbert.exits.conditions import Condition, Number, Of
 from elbert.exits.signals import SIGNALS, Content
+from elbert.exits.token_trace import SETTLED
+from elbert.exits.trace import pad_temperatures
 from elbert.export.dials import BoundRule, Dial
-from elbert.export.graph import FLOAT, Graph, Value
+from elbert.export.graph import FLOAT, Graph, Shape, Value
 
 LAST = np.iinfo(np.int64).max  # the end of a slice that has no end
 COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal"}
@@ -21,9 +23,12 @@ COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterO
 
 @dataclass(frozen=True)
 class Memory:
-    """Numbers carried per row, ``[rows, size]``, zeros at first: their names here and after this depth."""
+    """Numbers carried per row, ``[rows, *shape]``, zeros at first: their names here and after this depth.
 
-    size: int
+    A size in ``shape`` is a number, or ``tokens`` for that of the row.
+    """
+
+    shape: Shape
     here: Value
     after: Value
 
@@ -32,7 +37,8 @@ class Memory:
 class ExitState:
     """The inputs of a decision: rows that are all at ``depth`` (a scalar) of ``depths``.
 
-    ``probabilities [rows, classes]`` are those of this depth.
+    ``probabilities [rows, classes]`` are those of this depth; ``[rows, tokens, classes]`` where tokens are classified,
+    of which those count where ``words [rows, tokens]`` is true.
     """
 
     g: Graph
@@ -43,8 +49,9 @@ class ExitState:
     multi_label: bool
     content: Content = "probabilities"
     scale: float = 1.0  # the unit in which signals read values
+    words: Value | None = None
     memories: dict[str, Memory] = field(default_factory=dict)
-    temperature_key: str = ""  # distinguishes memories at other temperatures
+    key: str = ""  # distinguishes memories at other temperatures
     _signals: dict[str, Value] = field(default_factory=dict)
     _by_temperature: dict[str, ExitState] = field(default_factory=dict)
 
@@ -55,76 +62,71 @@ class ExitState:
             PolicyError: it reads something else than these outputs.
         """
         if signal not in self._signals:
-            g, about = self.g, SIGNALS[signal]
+            g, about, now = self.g, SIGNALS[signal], self.distributions
             if about.needs != self.content:
                 raise PolicyError(f"the signal {signal!r} reads {about.needs}; the file has {self.content}")
-            now = self.distributions
-            value = about.nodes(g, now, now if about.first is None else self.before(), self.options)
+            options = 1 if self.content == "values" else 2 if self.multi_label else self.classes
+            value = about.nodes(g, now, now if about.first is None else self.before(), options)
             if self.multi_label or self.content == "values":
                 value = (g.ReduceMax if about.worst == "max" else g.ReduceMin)(value, [1], keepdims=0)
-            is_later = g.Greater(self.depth, 1)
-            self._signals[signal] = value if about.first is None else g.Where(is_later, value, float(about.first))
+            if self.words is not None:
+                reduce_words = g.ReduceMax if about.worst == "max" else g.ReduceMin
+                value = reduce_words(g.Where(self.words, value, SETTLED[about.worst]), [1], keepdims=0)
+            is_first = g.LessOrEqual(self.depth, 1)
+            self._signals[signal] = value if about.first is None else g.Where(is_first, float(about.first), value)
         return self._signals[signal]
 
     def history(self, signal: str) -> Value:
         """``[rows, depths]``: a signal over the last depths, oldest first; 0 before depth 1."""
-        name = f"{signal}{self.temperature_key}"
-        if name not in self.memories:
-            g = self.g
-            past = g.input(g.fresh("history"), FLOAT, ["live", self.depths])
-            values = g.Concat(g.Slice(past, [1], [self.depths], [1]), g.Unsqueeze(self.now(signal), [1]), axis=1)
-            self.memories[name] = Memory(self.depths, past, values)
-        return self.memories[name].after
-
-    @property
-    def options(self) -> int:
-        """The number of options of each question."""
-        return 1 if self.content == "values" else 2 if self.multi_label else self.classes
-
-    @property
-    def distributions(self) -> Value:
-        """``[rows, options]``, ``[rows, labels, options]`` (no, yes) for multi-label, or ``[rows, outputs, 1]``."""
-        if "distributions" not in self._signals:
-            self._signals["distributions"] = self._to_distributions(self.probabilities)
-        return self._signals["distributions"]
+        g, now = self.g, self.g.Unsqueeze(self.now(signal), [1])
+        return self._remember(
+            signal, [self.depths], lambda past: g.Concat(g.Slice(past, [1], [LAST], [1]), now, axis=1)
+        ).after
 
     def before(self) -> Value:
-        """The distributions of the depth before, in the same form; zeros at depth 1."""
-        name = f"before{self.temperature_key}"
-        if name not in self.memories:
-            past = self.g.input(self.g.fresh("before"), FLOAT, ["live", self.classes])
-            self.memories[name] = Memory(self.classes, past, self.probabilities)
-        return self._to_distributions(self.memories[name].here)
+        """The distributions of the depth before; zeros at depth 1."""
+        shape = [self.classes] if self.words is None else ["tokens", self.classes]
+        return self._to_distributions(self._remember("before", shape, lambda past: self.probabilities).here)
+
+    def _remember(self, name: str, shape: Shape, carry: Callable[[Value], Value]) -> Memory:
+        """Numbers of each row, which ``carry`` makes from those of the depth before."""
+        if name + self.key not in self.memories:
+            here = self.g.input(self.g.fresh(name), FLOAT, ["live", *shape])
+            self.memories[name + self.key] = Memory(shape, here, carry(here))
+        return self.memories[name + self.key]
+
+    @cached_property
+    def distributions(self) -> Value:
+        """``[rows, options]``, ``[rows, labels, options]`` (no, yes) for multi-label, or ``[rows, outputs, 1]``."""
+        return self._to_distributions(self.probabilities)
 
     def tempered(self, temperatures: tuple[float, ...]) -> ExitState:
         """The state with the logits of depth m divided by ``temperatures[m - 1]``; the last applies to deeper ones."""
-        name = f"{self.temperature_key}_at_{'_'.join(map(str, temperatures))}"
-        if name not in self._by_temperature:
+        key = f"{self.key}_at_{'_'.join(map(str, temperatures))}"
+        if key not in self._by_temperature:
             g = self.g
-            every = [*temperatures, *[temperatures[-1]] * self.depths][: self.depths]
-            power = g.Gather(1 / np.array(every, np.float32), g.Sub(self.depth, 1), axis=0)
-            raised = g.Pow(self.distributions, power)
+            every = np.array(pad_temperatures(temperatures, self.depths), np.float32)
+            raised = g.Pow(self.distributions, g.Gather(1 / every, g.Sub(self.depth, 1), axis=0))
             spread = g.Div(raised, g.ReduceSum(raised, [-1], keepdims=1))
-            state = g.Gather(spread, 1, axis=-1) if self.multi_label else spread
-            self._by_temperature[name] = replace(self, probabilities=state, temperature_key=name, _signals={})
-        return self._by_temperature[name]
+            probabilities = g.Gather(spread, 1, axis=-1) if self.multi_label else spread
+            self._by_temperature[key] = replace(self, probabilities=probabilities, key=key, _signals={})
+        return self._by_temperature[key]
 
     def _to_distributions(self, probabilities: Value) -> Value:
+        g = self.g
         if self.content == "values":
-            return self.g.Unsqueeze(self.g.Div(probabilities, float(self.scale)), [-1])
-        if not self.multi_label:
-            return probabilities
-        yes = self.g.Unsqueeze(probabilities, [-1])
-        return self.g.Concat(self.g.Sub(1.0, yes), yes, axis=-1)
+            return g.Unsqueeze(g.Div(probabilities, float(self.scale)), [-1])
+        yes = g.Unsqueeze(probabilities, [-1])
+        return g.Concat(g.Sub(1.0, yes), yes, axis=-1) if self.multi_label else probabilities
 
 
 def decide(rules: list[BoundRule], state: ExitState, depths: int) -> Value:
     """``[rows]``: the index of the first rule that fires, or of ``last``, or -1 for rows that continue."""
     g = state.g
-    decision = g.Where(g.GreaterOrEqual(state.depth, depths), len(rules), STAY)
-    early = g.Less(state.depth, depths)  # at the last depth the reason is always "last"
+    decision = g.value(STAY)
     for index, one in reversed(list(enumerate(rules))):
-        decision = g.Where(g.And(fires(one, state), early), index, decision)
+        decision = g.Where(fires(one, state), index, decision)
+    decision = g.Where(g.Less(state.depth, depths), decision, len(rules))  # at the last depth, whatever the rules
     return g.Expand(decision, g.Shape(state.probabilities, end=1))
 
 
@@ -150,28 +152,20 @@ def fires(one: BoundRule, state: ExitState) -> Value:
 def holds(condition: Condition, dials: Mapping[str, Dial], state: ExitState) -> Value:
     """``[rows]`` or a scalar, bool: where a condition holds."""
     g, size = state.g, bind(state.g, condition.size, dials, np.int64)
-    is_deep_enough = g.GreaterOrEqual(state.depth, size)
+    is_deep = g.GreaterOrEqual(state.depth, size)
     if not condition.signal or condition.size == 0:
-        return is_deep_enough
+        return is_deep
     compare: Callable[..., Value] = getattr(g, COMPARISONS[condition.op])
     threshold = bind(g, condition.threshold, dials, np.float32)
     if condition.kind == "held" and condition.size == 1:
         return compare(state.now(condition.signal), threshold)
-    window = g.Gather(state.history(condition.signal), window_columns(g, condition.size, size, state.depths), axis=1)
+    # The last ``size`` columns. Columns before them repeat the first, which changes no condition.
+    first, last = g.Sub(state.depths, size), state.depths - 1
+    columns = g.Clip(g.Max(np.arange(-1, state.depths), first), np.array(0), np.array(last))
+    window = g.Gather(state.history(condition.signal), columns, axis=1)
     met = g.Cast(compare(*PAIRS[condition.kind](g, window, threshold)), to=FLOAT)
     all_met = g.Greater(g.ReduceMin(met, [1], keepdims=0), 0.5)
-    if isinstance(condition.size, Of):  # over no depth, all hold
-        all_met = g.Or(all_met, g.Less(size, 1))
-    return g.And(all_met, is_deep_enough)
-
-
-def window_columns(g: Graph, number: Number, size: Value, depths: int) -> Value:
-    """The last ``size`` of ``depths`` columns. Columns before them repeat the first, which changes no condition."""
-    last = depths - 1
-    if not isinstance(number, Of):
-        first = max(depths - number, 0)  # a window longer than the model never fills
-        return g.value(np.clip(np.arange(first - 1, depths), first, last))
-    return g.Clip(g.Max(np.arange(-1, depths), g.Sub(depths, size)), np.array(0), np.array(last))
+    return g.And(is_deep, g.Or(all_met, g.Less(size, 1)))  # over no depth, all hold
 
 
 PAIRS: dict[str, Callable[[Graph, Value, Value], tuple[Value, Value]]] = {
@@ -187,6 +181,5 @@ def bind(g: Graph, number: Number, dials: Mapping[str, Dial], kind: type[np.gene
     """A number of a condition as a value of that type."""
     if not isinstance(number, Of):
         return g.value(np.array(number, kind))
-    value = dials[number.dial].value
-    value = value if number.factor == 1 else g.Mul(value, np.array(number.factor, kind))
-    return value if number.plus == 0 else g.Add(value, np.array(number.plus, kind))
+    scaled = g.Mul(dials[number.dial].value, np.array(number.factor, kind))
+    return g.Add(scaled, np.array(number.plus, kind))

@@ -16,6 +16,7 @@ from elbert.errors import InputError
 from elbert.export.graph import BOOL, FLOAT, Graph, Value
 from elbert.export.quantization import Float32, Floats, Form, Inside
 from elbert.model import ModelConfig
+from elbert.model.families import TOKEN_HEAD
 from elbert.model.kernels import Norm
 from elbert.model.layer import Linear, layer_weights, linear, norm
 from elbert.model.weights import group_layers
@@ -79,7 +80,12 @@ class Model:
         return run
 
     def read(self) -> Callable[[Graph, Value, Mask], Value]:
-        """``hidden [rows, tokens, width] -> logits [rows, classes]``, float32."""
+        """``hidden [rows, tokens, width] -> logits [rows, classes]``, float32; of all tokens where they are classified,
+        ``[rows, tokens, classes]``."""
+        if self.config.task.per_token:
+            head = linear(self.weights, TOKEN_HEAD)
+            classify = Float32().product(self.g, "classifier", to_numpy(head.weight), to_numpy(head.bias))
+            return lambda g, hidden, mask: classify(g, hidden)
         pooler = self._product(linear(self.weights, "albert.pooler"), "pooler")
         last = linear(self.weights, "classifier")
         classifier = Float32().product(self.g, "classifier", to_numpy(last.weight), to_numpy(last.bias))

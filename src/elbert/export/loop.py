@@ -22,7 +22,10 @@ Step = Callable[[Graph, Value, Mask], Value]
 
 @dataclass(frozen=True)
 class ExitOutputs:
-    """The results of exited rows: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index."""
+    """The results of exited rows: ``logits [rows, classes]``, ``depth [rows]`` from 1, ``reason [rows]``, an index.
+
+    Where tokens are classified, logits are ``[rows, tokens, classes]``.
+    """
 
     logits: Value
     depth: Value
@@ -41,7 +44,14 @@ class Carried:
 
 
 def fixed_depth_loop(
-    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
+    g: Graph,
+    hidden: Value,
+    mask: Mask,
+    step: Step,
+    read: Step,
+    rules: list[BoundRule],
+    config: ModelConfig,
+    words: Value | None = None,
 ) -> ExitOutputs:
     """Run all rows to one depth and the head once: for policies that read no signal."""
     depth, reason = fixed_exit(g, rules, config.depths)
@@ -54,14 +64,25 @@ def fixed_depth_loop(
 
 
 def early_exit_loop(
-    g: Graph, hidden: Value, mask: Mask, step: Step, read: Step, rules: list[BoundRule], config: ModelConfig
+    g: Graph,
+    hidden: Value,
+    mask: Mask,
+    step: Step,
+    read: Step,
+    rules: list[BoundRule],
+    config: ModelConfig,
+    words: Value | None = None,
 ) -> ExitOutputs:
-    """Run every row to the depth at which a rule ends it."""
+    """Run every row to the depth at which a rule ends it.
+
+    Where tokens are classified, ``words [rows, tokens]`` is true of those that count in decisions.
+    """
     count, classes = g.Shape(hidden, end=1), len(config.labels)
+    of_answers: Shape = [classes] if words is None else ["tokens", classes]
     body, passed, _ = start_body(g)
     live = body.input(body.fresh("live"), INT64, ["live"])  # indices of the rows that have not exited
     above = body.input(body.fresh("hidden"), FLOAT, ["live", "tokens", config.hidden_size])
-    answers = body.input(body.fresh("answers"), FLOAT, ["rows", classes])
+    answers = body.input(body.fresh("answers"), FLOAT, ["rows", *of_answers])
     depths = body.input(body.fresh("depths"), INT64, ["rows"])
     reasons = body.input(body.fresh("reasons"), INT64, ["rows"])
 
@@ -71,7 +92,8 @@ def early_exit_loop(
     depth = body.Add(passed, 1)
     probabilities = activate(body, logits, config.task)
     state = ExitState(
-        body, probabilities, depth, config.depths, classes, config.multi_label, config.task.content, config.scale
+        *(body, probabilities, depth, config.depths, classes, config.multi_label, config.task.content, config.scale),
+        words=None if words is None else body.Gather(words, live, axis=0),
     )
     decision = decide(rules, state, config.depths)
     continues = body.Less(decision, 0)
@@ -84,17 +106,20 @@ def early_exit_loop(
     def per_live_row(initial: Value, here: Value, after: Value, kind: int, shape: Shape) -> Carried:
         return Carried(initial, here, body.Compress(after, continues, axis=0), kind, ["live", *shape])
 
+    def make_zeros(shape: Shape) -> Value:
+        sizes = [g.Shape(hidden, start=1, end=2) if size == "tokens" else [size] for size in shape]
+        return g.Expand(0.0, g.Concat(count, *sizes, axis=0))
+
     at = body.Expand(depth, body.Shape(live))
     carried = [
-        per_row(g.Expand(0.0, g.Concat(count, [classes], axis=0)), answers, logits, FLOAT, ["rows", classes]),
+        per_row(make_zeros(of_answers), answers, logits, FLOAT, ["rows", *of_answers]),
         per_row(g.Expand(0, count), depths, at, INT64, ["rows"]),
         per_row(g.Expand(0, count), reasons, decision, INT64, ["rows"]),
         per_live_row(g.Range(0, g.Squeeze(count), 1), live, live, INT64, []),
         per_live_row(hidden, above, deeper, FLOAT, ["tokens", config.hidden_size]),
     ]
     for memory in state.memories.values():
-        start = g.Expand(0.0, g.Concat(count, [memory.size], axis=0))
-        carried.append(per_live_row(start, memory.here, memory.after, FLOAT, [memory.size]))
+        carried.append(per_live_row(make_zeros(memory.shape), memory.here, memory.after, FLOAT, memory.shape))
     any_live = body.Greater(body.Size(carried[3].after), 0)
     exited = add_loop(g, g.value(config.depths), body, any_live, carried)
     return ExitOutputs(*exited[:3])

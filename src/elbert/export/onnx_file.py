@@ -17,7 +17,7 @@ from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.exits import LAST, Policy, check_policy
 from elbert.export.dials import Dials, bind_dials
-from elbert.export.graph import FLOAT, INT64, Graph
+from elbert.export.graph import BOOL, FLOAT, INT64, Graph
 from elbert.export.layers import Mask, Model
 from elbert.export.loop import early_exit_loop, fixed_depth_loop
 from elbert.export.quantization import FORMS, Dtype
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OPSET = 20  # the first with Gelu; onnxruntime has it since 1.17
 FORMAT = 9  # the version of the file format (IR) that goes with it
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+WORD_STARTS = "word_starts"  # an input of token classifiers
 
 
 def build_model(
@@ -54,8 +55,11 @@ def build_model(
     model, mask = Model(g, weights, config, FORMS[dtype]()), Mask.of(g, attention)
     rules = bind_dials(g, policy, dials)
     run = early_exit_loop if policy.signals else fixed_depth_loop
-    exited = run(g, model.embed(ids, types), mask, model.step(), model.read(), rules, config)
-    g.output("logits", exited.logits, FLOAT, ["batch", len(config.labels)])
+    per_token = config.task.per_token
+    words = g.Cast(g.input(WORD_STARTS, INT64, ["batch", "tokens"]), to=BOOL) if per_token and policy.signals else None
+    exited = run(g, model.embed(ids, types), mask, model.step(), model.read(), rules, config, words)
+    answers = ["batch", "tokens"] if per_token else ["batch"]
+    g.output("logits", exited.logits, FLOAT, [*answers, len(config.labels)])
     if extra_outputs:
         g.output("depth", exited.depth, INT64, ["batch"])
         g.output("reason", exited.reason, INT64, ["batch"])
@@ -115,7 +119,9 @@ def export(
     point's name, or None for the model's own. Inputs ``input_ids``, ``attention_mask``, ``token_type_ids`` ``[batch,
     tokens]`` int64; output ``logits [batch, classes]`` float32, each row's at its exit depth; with
     ``extra_outputs`` also ``depth [batch]`` (from 1) and ``reason [batch]`` int64, an index into the names that the
-    file's metadata hold under ``reasons``. With ``dials`` the policy's numbers are inputs too (scalars).
+    file's metadata hold under ``reasons``. A token classifier has ``logits [batch, tokens, classes]``, and if its
+    policy reads words the input ``word_starts [batch, tokens]`` int64, 1 at the first token of each word. With
+    ``dials`` the policy's numbers are inputs too (scalars).
 
     >>> export(None, "window(entropy=0.25, size=6)", "model.onnx", dtype="int8")
 
@@ -152,9 +158,7 @@ def build_checked_model(
     own = model.policy if isinstance(model, Classifier) else bundle.resolve_policy()
     chosen = own if policy is None else bundle.resolve_policy(policy)
     task = bundle.config.task
-    if task.per_token:
-        raise InputError(f"this model's task is {task.title}, which is not exported yet")
-    check_policy(chosen, bundle.config.depths, task.content)
+    check_policy(chosen, bundle.config.depths, task.content, per_token=task.per_token)
     weights = load_weights(bundle.folder, bundle.config)
     proto = build_model(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
     checker.check_model(proto, full_check=True)

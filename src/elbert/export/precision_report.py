@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
+from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.evaluation.targets import Targets, resolve_targets
 from elbert.export.onnx_file import export
@@ -68,6 +69,9 @@ def compare_precisions(
     Raises:
         InputError: the model cannot be exported, or a label is not valid.
     """
+    if classifier.bundle.config.task.per_token:
+        title = classifier.bundle.config.task.title
+        raise InputError(f"the report on precisions is of whole texts, and this model's task is {title}: --output")
     threads, tokens = classifier.threads, classifier.tokeniser.encode(list_texts(texts))
     targets = resolve_targets(labels, classifier.labels, classifier.bundle.config.task)
     reference = run_reference(classifier, tokens, targets)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from elbert._optional import require
 from elbert.errors import InputError
+from elbert.export.onnx_file import WORD_STARTS
+from elbert.tasks import TokenClassification
 from elbert.tokenization import Tokens
 
 Ints = NDArray[np.int64]
@@ -21,7 +23,10 @@ Feeds = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class SessionOutputs:
-    """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, if the file has them."""
+    """``logits [texts, classes]``; ``depth [texts]`` from 1 and ``reason [texts]``, if the file has them.
+
+    Of token classifiers, logits are ``[texts, tokens, classes]``, of padding too.
+    """
 
     logits: NDArray[np.float32]
     depth: Ints | None
@@ -49,6 +54,7 @@ class Session:
         except Exception as error:  # onnxruntime's exception classes are not public
             raise InputError(f"{file}: onnxruntime cannot load it ({str(error).splitlines()[0]:.200})") from error
         self.about: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._reads_words = any(declared.name == WORD_STARTS for declared in self._session.get_inputs())
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -70,7 +76,13 @@ class Session:
         """Run all texts in batches of ``rows`` of similar length; results in input order. ``dials`` by input name."""
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         dial_inputs = {name: np.array(v, np.int64 if isinstance(v, int) else np.float32) for name, v in dials.items()}
-        parts = [self(pad_batch([tokens[i] for i in some]) | dial_inputs) for some in split_chunks(order, rows)]
+        # Logits of all tokens are joined, so all batches have one length.
+        per_token = self.about.get("problem_type") == TokenClassification.name
+        length = max((len(row) for row in tokens), default=0) if per_token else 0
+        parts = [
+            self(pad_batch([tokens[i] for i in some], length, words=self._reads_words) | dial_inputs)
+            for some in split_chunks(order, rows)
+        ]
         back = np.argsort(order)
 
         def join(values: list[NDArray[Any] | None]) -> Any:
@@ -89,12 +101,21 @@ def split_chunks(order: Sequence[int], rows: int) -> list[Sequence[int]]:
     return [order[start : start + rows] for start in range(0, len(order), rows)]
 
 
-def pad_batch(tokens: Sequence[Tokens], length: int = 0) -> Feeds:
-    """The three inputs ``[rows, tokens]`` of one batch, padded to its longest row, or to ``length``."""
+def pad_batch(tokens: Sequence[Tokens], length: int = 0, *, words: bool = False) -> Feeds:
+    """The inputs ``[rows, tokens]`` of one batch, padded to its longest row, or to ``length``.
+
+    With ``words``, the input of token classifiers is among them: 1 where a word begins.
+    """
     shape = (len(tokens), max(length, *(len(row.ids) for row in tokens)))
     ids, mask, types = (np.zeros(shape, np.int64) for _ in range(3))
     for at, row in enumerate(tokens):
         ids[at, : len(row.ids)] = row.ids
         types[at, : len(row.ids)] = row.type_ids
         mask[at, : len(row.ids)] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if not words:
+        return feeds
+    starts = np.zeros(shape, np.int64)
+    for at, row in enumerate(tokens):
+        starts[at, row.pieces.positions] = row.pieces.is_first
+    return feeds | {WORD_STARTS: starts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elbert.inference.documents import Document, Windows, build_documents, parse_long
 from elbert.inference.rows import Rows, admit, check_tokens
 from elbert.inference.step import (
     DEADLINE,
@@ -11,29 +12,31 @@ from elbert.inference.step import (
     advance,
     build_predictions,
     deepen,
-    exit_at_deadline,
+    exit_here,
     group_by_weights,
     run_shrinking_batch,
     settle,
 )
 from elbert.inference.token_predictions import build_token_predictions
-from elbert.inference.windows import TextWindows
 
 __all__ = [
     "DEADLINE",
+    "Document",
     "Exits",
     "HeadOutput",
     "PendingRows",
     "Rows",
-    "TextWindows",
+    "Windows",
     "admit",
     "advance",
+    "build_documents",
     "build_predictions",
     "build_token_predictions",
     "check_tokens",
     "deepen",
-    "exit_at_deadline",
+    "exit_here",
     "group_by_weights",
+    "parse_long",
     "run_shrinking_batch",
     "settle",
 ]

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert.exits.trace import read_entropy
 from elbert.inference.step import Exits
 from elbert.model import ModelConfig
-from elbert.prediction import Entity, TokenPrediction, Word
+from elbert.prediction import Entity, TokenPrediction, TokenTraceStep, Word
 from elbert.tokenization import Tokens
 
 Sources = Mapping[int, tuple[str, Tokens]]
@@ -53,6 +54,7 @@ def build_token_predictions(
         part = slice(ends[row] - int(counts[row]), ends[row])
         pieces = [] if tokens is None else tag_pieces(tokens, best[part], scores[part], config)
         words = join_words(pieces)
+        kept = None if exits.trace is None or tokens is None else exits.trace[part, :depth]
         entities = group_words(words, text) if config.aggregation == "first" else group_pieces(pieces, text, joiner)
         least = min(words, key=lambda word: word.score, default=None)
         yield (
@@ -65,12 +67,29 @@ def build_token_predictions(
                 reason=exits.reason[row],
                 truncated=identity in truncated,
                 entities=tuple(entities),
-                words=tuple(
-                    Word(text[word.start : word.end].strip(), word.tag, word.score, word.start, word.end)
-                    for word in words
-                ),
+                words=to_words(words, text),
+                trace=None if kept is None or tokens is None else tuple(trace_depths(kept, text, tokens, config)),
             ),
         )
+
+
+def to_words(words: Sequence[TaggedPiece], text: str) -> tuple[Word, ...]:
+    """Return the words of a text with their tags."""
+    return tuple(
+        Word(text[word.start : word.end].strip(), word.tag, word.score, word.start, word.end) for word in words
+    )
+
+
+def trace_depths(
+    probabilities: NDArray[Any], text: str, tokens: Tokens, config: ModelConfig
+) -> Iterator[TokenTraceStep]:
+    """Yield the tags of the words at each depth, from ``probabilities [pieces, depths so far, classes]``."""
+    entropies = read_entropy(probabilities[tokens.pieces.is_first], False)
+    for depth in range(probabilities.shape[1]):
+        here = probabilities[:, depth]
+        pieces = tag_pieces(tokens, here.argmax(-1), here.max(-1), config)
+        entropy = float(entropies[:, depth].max(initial=0.0))
+        yield TokenTraceStep(depth + 1, {}, entropy, to_words(join_words(pieces), text))
 
 
 def tag_pieces(tokens: Tokens, best: NDArray[Any], scores: NDArray[Any], config: ModelConfig) -> list[TaggedPiece]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from queue import Queue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from elbert.classifier import Classifier
 from elbert.engine import StepResult
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy
-from elbert.inference import build_predictions
+from elbert.inference import Document, Exits, Windows, build_documents, build_predictions, build_token_predictions
+from elbert.inference.documents import CUT
 from elbert.prediction import Prediction
 from elbert.ray.columns import column_names, to_columns
 from elbert.tokenization import Tokens
@@ -47,11 +49,19 @@ class Task:
     scores: bool = False
     trace: bool = False
     keep_bad: bool = False
+    long: str | None = None
+    per_token: bool = False
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether texts may be read in windows."""
+        return self.long is not None and self.long != CUT
 
     @property
     def names(self) -> list[str]:
         """The columns that are added."""
-        names = column_names(scores=self.scores, trace=self.trace, errors=self.keep_bad)
+        optional = {"scores": self.scores, "trace": self.trace, "windows": self.has_windows, "tags": self.per_token}
+        names = [*column_names(**optional), *(["error"] if self.keep_bad else [])]
         return [self.prefix + name for name in names]
 
     def check_columns(self, present: Sequence[str]) -> None:
@@ -96,7 +106,8 @@ class Actor:
     @cached_property
     def engine(self) -> SharedEngine:
         """The engine; it starts with the first block."""
-        return SharedEngine(self.classifier, self.classifier.policy, keep_trace=self.task.trace)
+        windows = self.classifier.resolve_long(self.task.long)
+        return SharedEngine(self.classifier, self.classifier.policy, keep_trace=self.task.trace, windows=windows)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Return the block with the added columns.
@@ -137,7 +148,14 @@ class Actor:
         if not task.keep_bad and (first := next(filter(None, errors), None)):
             raise first
         predictions = [result if isinstance(result, Prediction) else None for result in results]
-        added = to_columns(predictions, self.classifier.labels, scores=task.scores, trace=task.trace)
+        added = to_columns(
+            predictions,
+            self.classifier.labels,
+            scores=task.scores,
+            trace=task.trace,
+            windows=task.has_windows,
+            tags=task.per_token,
+        )
         if task.keep_bad:
             added["error"] = pa.array([None if error is None else str(error) for error in errors], pa.string())
         for name, column in added.items():
@@ -148,10 +166,13 @@ class Actor:
 class SharedEngine:
     """Classifies blocks from several threads with one engine, which has its own thread."""
 
-    def __init__(self, classifier: Classifier, policy: Policy, *, keep_trace: bool = False) -> None:
+    def __init__(
+        self, classifier: Classifier, policy: Policy, *, keep_trace: bool = False, windows: Windows | None = None
+    ) -> None:
         self._classifier = classifier
         self._policy = policy
         self._keep_trace = keep_trace
+        self._windows = windows
         self._queue = BlockQueue()
         self._failure: BaseException | None = None
         Thread(target=self._run, name="elbert-engine", daemon=True).start()
@@ -164,11 +185,17 @@ class SharedEngine:
         """
         if not texts:
             return []
-        block = Block(self._classifier.tokeniser.encode_each(texts))
+        block = Block(self._tokenize(texts))
         self._queue.put(block)
         if self._failure is not None:  # checked after put: a failure from now on includes this block
             raise self._failure
         return block.done.result()
+
+    def _tokenize(self, texts: Sequence[Text]) -> Sequence[Entry]:
+        tokeniser, config = self._classifier.tokeniser, self._classifier.bundle.config
+        if self._windows is None:
+            return tokeniser.encode_each(texts)
+        return build_documents(texts, tokeniser, config, self._windows, self._policy)
 
     def _run(self) -> None:
         try:
@@ -180,22 +207,52 @@ class SharedEngine:
 
     def _deliver(self, result: StepResult) -> None:
         for failure in result.failures:
-            self._add_result(failure.identity, failure.error)
+            self._queue.add_result(failure.identity, failure.error)
         for exits in result.exits:
-            truncated = self._queue.find_truncated(exits.identity.tolist())
-            for identity, prediction in build_predictions(exits, self._classifier.bundle.config, truncated):
-                self._add_result(identity, prediction)
+            for identity, prediction in self._build_predictions(exits):
+                self._queue.add_result(identity, prediction)
 
-    def _add_result(self, identity: int, result: Result) -> None:
-        block, index = self._queue.owners.pop(identity)
-        block.add_result(index, result)
+    def _build_predictions(self, exits: Exits) -> Iterator[tuple[int, Prediction]]:
+        config, owners = self._classifier.bundle.config, self._queue.owners
+        rows = {identity: owners[identity] for identity in exits.identity.tolist()}
+        truncated = {identity for identity, row in rows.items() if row.tokens is not None and row.tokens.truncated}
+        if not config.task.per_token:
+            return build_predictions(exits, config, truncated)
+        sources = {identity: (row.text, row.tokens) for identity, row in rows.items() if row.tokens is not None}
+        return build_token_predictions(exits, config, sources, self._classifier.tokeniser, truncated)
 
     def _fail_all(self, error: BaseException) -> None:
         while not self._queue.is_live:
             self._queue.read_block()
-        for block, _ in self._queue.owners.values():
-            if not block.done.done():
-                block.done.set_exception(error)
+        for row in self._queue.owners.values():
+            if not row.block.done.done():
+                row.block.done.set_exception(error)
+
+
+Entry = Tokens | Document | ElbertError
+
+
+class BlockRow(NamedTuple):
+    """A row in the engine: a text of a block by its index there, or one of its windows."""
+
+    block: Block
+    index: int
+    window: int | None
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The row's tokens; None of a text that has an error."""
+        entry = self.block.entries[self.index]
+        if isinstance(entry, Document) and self.window is not None:
+            return entry.windows[self.window]
+        return entry if isinstance(entry, Tokens) else None
+
+    @property
+    def text(self) -> str:
+        """The text of a window whose tokens are classified."""
+        entry = self.block.entries[self.index]
+        has_text = isinstance(entry, Document) and self.window is not None and entry.texts
+        return entry.texts[self.window] if has_text else ""  # type: ignore[union-attr, index]
 
 
 class BlockQueue:
@@ -206,7 +263,8 @@ class BlockQueue:
     def __init__(self) -> None:
         self._blocks: Queue[Block] = Queue()
         self._identities = count()
-        self.owners: dict[int, tuple[Block, int]] = {}  # block and index in it, by the engine's number of the text
+        self._ready = deque[BlockRow]()  # further windows of documents
+        self.owners: dict[int, BlockRow] = {}  # by the engine's number of the row
 
     def put(self, block: Block) -> None:
         """Add a block."""
@@ -215,30 +273,53 @@ class BlockQueue:
     @property
     def is_live(self) -> bool:
         """Whether reading would wait for a block: the rows in the engine then continue without one."""
-        return self._blocks.empty()
+        return not self._ready and self._blocks.empty()
 
     def read_block(self) -> Sequence[Tokens | ElbertError]:
-        """The texts of the next block."""
-        block = self._blocks.get()
-        self.owners.update((next(self._identities), (block, index)) for index in range(len(block.tokens)))
-        return block.tokens
+        """The further windows of documents, or the rows of the next block."""
+        rows = list(self._ready) or self._blocks.get().list_rows()
+        self._ready.clear()
+        self.owners.update((next(self._identities), row) for row in rows)
+        return [row.tokens or row.block.find_error(row.index) for row in rows]
 
-    def find_truncated(self, identities: Sequence[int]) -> set[int]:
-        """Those of the texts that were truncated."""
-        rows = ((identity, *self.owners[identity]) for identity in identities)
-        return {identity for identity, block, index in rows if getattr(block.tokens[index], "truncated", False)}
+    def add_result(self, identity: int, result: Result) -> None:
+        """Add the result of a row to its block; a document may then need further windows."""
+        row = self.owners.pop(identity)
+        document = row.block.entries[row.index]
+        if isinstance(result, Exception) or not isinstance(document, Document) or row.window is None:
+            row.block.add_result(row.index, result)
+        elif (complete := document.add(row.window, result)) is not None:
+            row.block.add_result(row.index, complete)
+        else:
+            self._ready.extend(BlockRow(row.block, row.index, window) for window in document.take_windows())
 
 
 @dataclass
 class Block:
     """Texts that are submitted together; ``done`` gets all results when the last one is known."""
 
-    tokens: Sequence[Tokens | ElbertError]
+    entries: Sequence[Entry]
     done: Future[list[Result]] = field(default_factory=Future)
     results: dict[int, Result] = field(default_factory=dict)
 
+    def list_rows(self) -> list[BlockRow]:
+        """The rows of the texts, the first windows of documents."""
+        return [
+            BlockRow(self, index, window)
+            for index, entry in enumerate(self.entries)
+            for window in (entry.take_windows() if isinstance(entry, Document) else (None,))
+        ]
+
+    def find_error(self, index: int) -> ElbertError:
+        """The error of a text that has no tokens."""
+        entry = self.entries[index]
+        assert isinstance(entry, ElbertError)
+        return entry
+
     def add_result(self, index: int, result: Result) -> None:
-        """Add the result of one text."""
+        """Add the result of one text, once: another window of the same document may fail too."""
+        if index in self.results:
+            return
         self.results[index] = result
-        if len(self.results) == len(self.tokens):
-            self.done.set_result([self.results[i] for i in range(len(self.tokens))])
+        if len(self.results) == len(self.entries):
+            self.done.set_result([self.results[i] for i in range(len(self.entries))])

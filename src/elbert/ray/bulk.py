@@ -14,7 +14,8 @@ from elbert.bundle.folder import find_local_path
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, ElbertError, InputError
 from elbert.exits import check_policy
-from elbert.model import fastest_precision
+from elbert.inference import parse_long
+from elbert.model import check_device, fastest_precision
 from elbert.prediction import Prediction
 from elbert.ray.actor import Actor, Task
 from elbert.ray.cluster import ActorPool, import_ray, resolve_device
@@ -34,6 +35,7 @@ def predict(
     scores: bool = False,
     trace: bool = False,
     keep_bad: bool = False,
+    long: str | None = None,
     actors: int | tuple[int, int] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -47,7 +49,9 @@ def predict(
     ``model`` is a folder that every machine sees, or a hub id (default: the bundled model). Columns ``text``, and for
     pairs ``text_pair``, are read. Columns ``label``, ``score``, ``depth``, ``depths``, ``reason``, ``truncated`` are
     added, and on request ``scores`` (by label) and ``trace``; ``prefix`` is put before their names. A row that fails
-    ends the run; with ``keep_bad`` its columns are null, and a column ``error`` holds the reason.
+    ends the run; with ``keep_bad`` its columns are null, and a column ``error`` holds the reason. A token classifier
+    adds ``entities``, and with ``scores`` ``words``, lists of structs. ``long`` is as in :meth:`Classifier.predict`;
+    with it ``windows`` and ``windows_read`` are added.
 
     ``actors`` is the number of processes with an engine, or ``(min, max)`` for a pool that grows and shrinks (default:
     up to as many as the cluster has resources for). Each computes with ``threads`` processor threads (default: one),
@@ -69,14 +73,20 @@ def predict(
     if rows_per_block < 1:
         raise InputError(f"rows_per_block is {rows_per_block}, expected a whole number from 1")
     bundle = Bundle.open(model)
-    if bundle.config.task.per_token:
-        raise InputError(f"this model's task is {bundle.config.task.title}, which does not run on a cluster yet")
-    check_policy(bundle.resolve_policy(policy), bundle.config.depths, bundle.config.task.content)
+    config = bundle.config
+    check_policy(bundle.resolve_policy(policy), config.depths, config.task.content, per_token=config.task.per_token)
+    windows = parse_long(long, config, bundle.resolve_policy)
+    if trace and config.task.per_token:
+        raise InputError("token classification has no trace: leave it out")
+    if trace and windows is not None:
+        raise InputError("a trace has the depths of one row, and a text in windows has several rows: use one of both")
     device = resolve_device(device)
     load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}
     _warn_about_conditions(bundle, policy, str(load.get("dtype", "auto")), device)
     task = Task(
-        portable_name(model), policy, bundle.weights_hash, load, text, text_pair, prefix, scores, trace, keep_bad
+        *(portable_name(model), policy, bundle.weights_hash, load, text, text_pair, prefix, scores, trace, keep_bad),
+        long=long,
+        per_token=config.task.per_token,
     )
     if (schema := dataset.schema(fetch_if_missing=False)) is not None:
         task.check_columns(schema.names)
@@ -104,6 +114,8 @@ def portable_name(model: str | Path | None) -> str | None:
 def _warn_about_conditions(bundle: Bundle, policy: str | None, dtype: str, device: str) -> None:
     """Give an actor's warning about an operating point here, where the user sees it, and not in a worker's log."""
     name = bundle.default if policy is None else policy.strip()
+    if device != "auto":
+        check_device(device)
     precision = fastest_precision(bundle.safe_precisions, device) if dtype == "auto" else dtype
     if name in bundle.points and (
         message := bundle.describe_mismatch(name, precision, bundle.load_tokeniser().max_length)

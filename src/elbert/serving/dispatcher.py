@@ -9,14 +9,15 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.engine import Request
+from elbert.engine import RankedList, Request
 from elbert.errors import ElbertError
-from elbert.inference import DEADLINE, Exits, build_predictions, build_token_predictions
+from elbert.exits.policies import LIST_REASONS
+from elbert.inference import DEADLINE, Document, Exits, build_predictions, build_token_predictions
 from elbert.inference.token_predictions import PieceJoiner
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction
@@ -27,6 +28,35 @@ from elbert.serving.results import TextResult, Timings
 from elbert.serving.shadow import Shadow
 from elbert.serving.worker import Step, Worker
 from elbert.tokenization import Tokens
+
+
+@dataclass
+class OpenDocument:
+    """A text in windows that is in progress, and the results of its windows so far."""
+
+    document: Document
+    arrived: float
+    results: dict[int, TextResult] = field(default_factory=dict)
+
+    def build_result(self, last: TextResult, prediction: Prediction | None, ended: float) -> TextResult:
+        """Return the result of the text; ``last`` is the window that completes it, or that has an error."""
+        results = list(self.results.values())
+        first = results[0].timings if results else last.timings
+        return replace(
+            last,
+            prediction=prediction,
+            tokens=sum(result.tokens for result in results),
+            truncated=self.document.truncated,
+            timings=replace(first, inference=ended - self.arrived - first.queue),
+            window_layer_tokens=sum(result.layer_tokens for result in results),
+        )
+
+
+class Window(NamedTuple):
+    """The window of a row: its document, and its number there."""
+
+    owner: OpenDocument
+    number: int
 
 
 @dataclass
@@ -45,6 +75,7 @@ class Row:
     raw: bool = False
     started: float | None = None  # when its first layer call began
     text: str = ""  # of a text whose tokens are classified
+    window: Window | None = None  # of a text that is read in windows
     identity: int = field(default=-1)  # its number in the engine
 
 
@@ -115,17 +146,26 @@ class Dispatcher:
         for row in rows:
             row.identity = next(self._identities)
         flow = rows[0].identity if rows else None
-        self._worker.submit([Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace, flow) for r in rows])
+        rules = rows[0].choice.policy.list_rules if rows else ()
+        ranked = RankedList(rules[0]) if rules else None
+        self._worker.submit(
+            [Request(r.identity, r.tokens, r.choice.policy, r.deadline, r.trace, flow, ranked) for r in rows]
+        )
         for row in rows:
             self._rows[row.identity] = row
             self._waiting[row.identity] = row
 
     def cancel(self, rows: Sequence[Row]) -> None:
         """Drop those of the rows that are still in progress; they get no result."""
-        cancelled = [row.identity for row in rows if self._remove(row.identity)]
+        owners = {id(row.window.owner) for row in rows if row.window}
+        further = [r for r in self._rows.values() if r.window and id(r.window.owner) in owners] if owners else []
+        cancelled = [row for row in (*rows, *further) if self._remove(row.identity)]
+        for row in cancelled:
+            row.ticket.release(row.index)
         if cancelled:
-            self._worker.cancel(cancelled)
-            notify(self._observer.on_cancel, len(cancelled))
+            self._worker.cancel([row.identity for row in cancelled])
+            texts = {row.identity if row.window is None else id(row.window.owner) for row in cancelled}
+            notify(self._observer.on_cancel, len(texts))
 
     def process(self, step: Step) -> None:
         """Deliver the results of a step of the worker."""
@@ -195,19 +235,64 @@ class Dispatcher:
         timings = Timings(row.tokenise, started - row.arrived, ended - started)
         tokens, truncated, point = len(row.tokens.ids), row.tokens.truncated, row.choice.name
         result = TextResult(row.index, prediction, error, point, tokens, truncated, timings, logits)
-        row.deliver(result)
-        notify(self._observer.on_result, result)
+        if row.window is None:
+            self._deliver_text(row, result)
+        else:
+            self._deliver_window(row, row.window, result, ended)
         if prediction is not None:
             self._points.record_exit(point, prediction.depth)
-        if self._shadow.is_active and prediction is not None and prediction.reason != DEADLINE:
+        is_own_exit = prediction is not None and prediction.reason not in (DEADLINE, *LIST_REASONS)
+        if self._shadow.is_active and prediction is not None and is_own_exit:
             self._shadow.sample(point, row.tokens, prediction)
+
+    def _deliver_text(self, row: Row, result: TextResult) -> None:
+        row.ticket.release(row.index)
+        row.deliver(result)
+        notify(self._observer.on_result, result)
+
+    def _deliver_window(self, row: Row, window: Window, result: TextResult, ended: float) -> None:
+        """Add a window to its document; deliver the result of the document, or submit the windows that it needs."""
+        owner, document = window.owner, window.owner.document
+        error, prediction = result.error, None
+        if result.prediction is None:
+            others = [other for other in self._rows.values() if other.window and other.window.owner is owner]
+            self._worker.cancel([other.identity for other in others if self._remove(other.identity)])
+        else:
+            owner.results[window.number] = result
+            prediction = document.add(window.number, result.prediction)
+            numbers = [] if prediction else document.take_windows()
+            if numbers and row.deadline is not None and row.deadline <= self._clock():
+                prediction = replace(document.finish(), reason=DEADLINE)
+            elif numbers:
+                next_row = replace(row, arrived=self._clock(), started=None)
+                try:
+                    self.submit(self.build_windows(next_row, owner, numbers))
+                except Overloaded:  # the deadline comes first: the windows so far are the answer
+                    prediction = replace(document.finish(), reason=DEADLINE)
+                except ElbertError as refusal:
+                    error = refusal
+        if prediction is not None or error is not None:
+            self._deliver_text(row, owner.build_result(replace(result, error=error), prediction, ended))
+
+    def build_windows(self, row: Row, owner: OpenDocument, numbers: Sequence[int]) -> list[Row]:
+        """Return the rows of some windows of a text, which are like ``row`` but for their tokens."""
+        document = owner.document
+        return [
+            replace(
+                row,
+                tokens=document.windows[number],
+                text=document.texts[number] if document.texts else "",
+                window=Window(owner, number),
+                identity=-1,
+            )
+            for number in numbers
+        ]
 
     def _remove(self, identity: int) -> Row | None:
         """Remove a row; None if it was removed before, so that no row gets two results."""
         row = self._rows.pop(identity, None)
         if row is not None:
             self._waiting.pop(identity, None)
-            row.ticket.release(row.index)
         return row
 
 

@@ -27,7 +27,8 @@ class TextResult:
     """One text's prediction or error; ``index`` is its position in the request.
 
     ``point`` is the operating point it ran under, or the policy's spec if that has no name. ``logits`` by label are
-    present if the request asks for them.
+    present if the request asks for them. Of a text in windows, ``tokens`` are those of the windows that were read, and
+    ``window_layer_tokens`` the sum of their tokens times their depths.
     """
 
     index: int
@@ -38,10 +39,13 @@ class TextResult:
     truncated: bool = False
     timings: Timings = Timings()
     logits: Mapping[str, float] | None = None
+    window_layer_tokens: int | None = None
 
     @property
     def layer_tokens(self) -> int:
         """Its tokens times its exit depth."""
+        if self.window_layer_tokens is not None:
+            return self.window_layer_tokens
         return 0 if self.prediction is None else self.tokens * self.prediction.depth
 
 

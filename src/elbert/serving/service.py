@@ -7,15 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, isfinite
 from typing import Any
 
 from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
+from elbert.exits import Policy
+from elbert.inference import Document, Windows, build_documents
+from elbert.ranking import check_ranker
 from elbert.serving.admission import Admission
-from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, Row, notify
-from elbert.serving.errors import BackendFailure, NotReady, Overloaded, to_client_error
+from elbert.serving.dispatcher import Dispatcher, NullObserver, Observer, OpenDocument, Row, notify
+from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TooLong, to_client_error
 from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
@@ -44,6 +48,8 @@ class ClassifyOptions:
     direction: Direction | None = None
     raw: bool = False
     max_tokens: int | None = None
+    long: str | Windows | None = None
+    ranked: bool = False
 
 
 class Service:
@@ -54,6 +60,8 @@ class Service:
     >>> async with await service.classify(["a fine film"]) as results:
     ...     async for result in results:
     ...         print(result.prediction)
+
+    Services that share an ``admission`` share its bounds on work in progress.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class Service:
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
         runtime: Runtime | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.classifier = classifier
         self.settings = settings = Settings() if settings is None else settings
@@ -86,6 +95,9 @@ class Service:
         config, points = classifier.bundle.config, classifier.bundle.points
         if settings.shadow and config.task.per_token:
             raise InputError("shadow is for whole texts, and this model tags tokens: leave it out")
+        if settings.rank_policy is not None:
+            check_ranker(config)
+            self._points.choose(settings.rank_policy, is_ranked=True)
         self._shadow = Shadow(
             settings.shadow,
             {c.name: points[c.name].certificate if c.name in points else None for c in self._points.choices},
@@ -99,7 +111,7 @@ class Service:
             self._worker, config, self._points, self._shadow, self._observer, clock, classifier.tokeniser
         )
         self._pipeline = RequestPipeline(
-            classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime
+            classifier, settings, self._points, self._dispatcher, self._observer, clock, runtime, admission
         )
         self._steps: deque[Step] = deque()  # made by the worker's thread, not yet processed on the event loop
         self._is_open = self._is_stopped = False
@@ -162,14 +174,18 @@ class Service:
         direction: Direction | None = None,
         raw: bool = False,
         max_tokens: int | None = None,
+        long: str | Windows | None = None,
+        ranked: bool = False,
     ) -> ResultStream:
         """Submit a request; return a stream of its results, each available as soon as its row exits.
 
         ``policy`` is an operating point or a policy spec (None: the server's default). At the deadline,
         ``deadline_ms`` from now, a text exits with the prediction of its depth so far. ``trace`` adds the
         probabilities of each depth, ``raw`` the logits. A text longer than the model reads is truncated at the end
-        that ``direction`` names, or without ``truncate`` gets an error; ``max_tokens`` truncates to fewer tokens. An
-        error of one text is in its result.
+        that ``direction`` names, or without ``truncate`` gets an error; ``max_tokens`` truncates to fewer tokens. With
+        ``long="windows"`` it is read in windows instead, as :meth:`Classifier.predict` does; None is the server's
+        setting, which requests for traces or logits do not follow. ``ranked``: the texts are ranked, so a policy may
+        compare their scores. An error of one text is in its result.
 
         Raises:
             NotReady, Overloaded: the request is rejected now.
@@ -178,9 +194,7 @@ class Service:
         try:
             if not self.is_ready:
                 raise NotReady("the server is starting, restarting or stopping; try again in a moment")
-            if trace and self.classifier.bundle.config.task.per_token:
-                raise InputError("token classification has no trace: leave it out")
-            options = ClassifyOptions(policy, deadline_ms, trace, truncate, direction, raw, max_tokens)
+            options = ClassifyOptions(policy, deadline_ms, trace, truncate, direction, raw, max_tokens, long, ranked)
             return await self._pipeline.submit(list(check_texts(texts)), options)
         except ElbertError as error:
             notify(self._observer.on_reject, error)
@@ -190,6 +204,14 @@ class Service:
         """The results of a request, in the order of its texts; options and errors are those of :meth:`classify`."""
         async with await self.classify(texts, **options) as results:
             return await results.all()
+
+    def ranking_policy(self, spec: str | None) -> Policy:
+        """The policy of a request that ranks its texts; ``spec`` is as for :meth:`classify`.
+
+        Raises:
+            PolicyError: the spec is not valid.
+        """
+        return self._points.choose(spec or self.settings.rank_policy, is_ranked=True).policy
 
     def info(self) -> dict[str, Any]:
         """The state of the service, as plain values; times in seconds."""
@@ -201,6 +223,7 @@ class Service:
             "dtype": self.classifier.dtype,
             "device": str(self.classifier.backend.device),
             "max_input_length": self.classifier.tokeniser.max_length,
+            "long": self.settings.long,
             "waiting": self._dispatcher.waiting,
             "under_way": len(self._dispatcher),
             "layer_tokens_under_way": self._pipeline.admission.layer_tokens,
@@ -259,14 +282,15 @@ class RequestPipeline:
         observer: Observer,
         clock: Callable[[], float],
         runtime: Runtime,
+        admission: Admission | None = None,
     ) -> None:
-        self.admission = Admission(
-            settings.max_concurrent_requests, settings.max_batch_tokens * classifier.depths, clock
-        )
+        max_layer_tokens = settings.max_batch_tokens * classifier.depths
+        self.admission = admission or Admission(settings.max_concurrent_requests, max_layer_tokens, clock)
         self.tokenizing = 0  # requests whose tokens are not yet known
         self._tokenizers = TokenizerPool(classifier.tokeniser, settings.tokenization_workers, runtime)
         self._classifier = classifier
         self._settings = settings
+        self._windows = classifier.resolve_long(settings.long)
         self._points = points
         self._dispatcher = dispatcher
         self._observer = observer
@@ -281,28 +305,33 @@ class RequestPipeline:
         """
         arrived = self._clock()
         choice = self._choose_policy(texts, options)
+        windows = self._choose_windows(options)
         deadline = None if options.deadline_ms is None else arrived + options.deadline_ms / 1000
         # Checked again when rows are submitted; most rejections should not wait for the tokens.
         self._dispatcher.check_deadline(deadline)
-        ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice))
+        ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice, windows))
         self.tokenizing += 1
         try:
             async with asyncio.timeout(None if deadline is None else deadline - self._clock()):
-                tokens = await self._tokenizers.tokenize(
-                    texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
-                )
-            ticket.charge([0 if isinstance(t, ElbertError) else self._cost_of(t, choice) for t in tokens])
+                tokenized = await self._tokenize(texts, options, choice, windows)
+            ticket.charge([self._cost_of(item, choice) for item in tokenized])
             rows = list[Row]()
             results = ResultStream(len(texts), lambda: self._dispatcher.cancel(rows))
             now = self._clock()
-            rows += [
-                Row(
-                    *(i, t, choice, ticket, results.deliver, now - arrived, now, deadline, options.trace, options.raw),
-                    text=str(texts[i]) if len(t.pieces) else "",
+            for i, item in enumerate(tokenized):
+                if isinstance(item, ElbertError):
+                    continue
+                document, tokens = (None, item) if isinstance(item, Tokens) else (item, item.windows[0])
+                row = Row(
+                    *(i, tokens, choice, ticket, results.deliver, now - arrived, now, deadline),
+                    *(options.trace, options.raw),
+                    text=str(texts[i]) if len(tokens.pieces) else "",
                 )
-                for i, t in enumerate(tokens)
-                if not isinstance(t, ElbertError)
-            ]
+                if document is None:
+                    rows.append(row)
+                else:
+                    owner = OpenDocument(document, now)
+                    rows += self._dispatcher.build_windows(row, owner, document.take_windows())
             self._dispatcher.submit(rows)
         except TimeoutError as error:
             ticket.close()
@@ -312,13 +341,49 @@ class RequestPipeline:
             raise
         finally:
             self.tokenizing -= 1
-        for row in rows:
-            notify(self._observer.on_accept, len(row.tokens.ids), count_characters(texts[row.index]))
-        for index, rejected in enumerate(tokens):
-            if isinstance(rejected, ElbertError):
+        for index, item in enumerate(tokenized):
+            if isinstance(item, ElbertError):
                 ticket.release(index)
-                results.deliver(TextResult(index, None, rejected, choice.name, timings=Timings(now - arrived)))
+                results.deliver(TextResult(index, None, item, choice.name, timings=Timings(now - arrived)))
+            else:
+                notify(self._observer.on_accept, count_tokens(item), count_characters(texts[index]))
         return results
+
+    async def _tokenize(
+        self, texts: Sequence[Text], options: ClassifyOptions, choice: PolicyChoice, windows: Windows | None
+    ) -> Sequence[Tokens | Document | ElbertError]:
+        if windows is None:
+            return await self._tokenizers.tokenize(
+                texts, truncate=options.truncate, direction=options.direction, max_tokens=options.max_tokens
+            )
+        build = partial(
+            build_documents,
+            tokeniser=self._classifier.tokeniser,
+            config=self._classifier.bundle.config,
+            options=windows,
+            policy=choice.policy,
+        )
+        documents = await self._tokenizers.build_documents(texts, build)
+        if options.truncate:
+            return documents
+        too_long = TooLong("the shorter text of a pair takes over half of the model; shorten it, or allow truncation")
+        return [too_long if isinstance(d, Document) and d.truncated else d for d in documents]
+
+    def _choose_windows(self, options: ClassifyOptions) -> Windows | None:
+        """Return how long texts are read.
+
+        Raises:
+            InputError: the option cannot be read, or contradicts another one.
+        """
+        if options.long is None:
+            return None if options.trace or options.raw or options.max_tokens else self._windows
+        windows = self._classifier.resolve_long(options.long)
+        for name, value in (("trace", options.trace), ("raw", options.raw), ("max_tokens", options.max_tokens)):
+            if windows is not None and value:
+                raise InputError(
+                    f"{name} is for one row, and a text in windows has several rows: leave {name} or long out"
+                )
+        return windows
 
     def close(self) -> None:
         """Accept no more requests."""
@@ -330,13 +395,21 @@ class RequestPipeline:
             raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
         if deadline is not None and not (isfinite(deadline) and deadline > 0):
             raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
-        return self._points.choose(options.policy)
+        spec = options.policy or (self._settings.rank_policy if options.ranked else None)
+        return self._points.choose(spec, is_ranked=options.ranked)
 
-    def _cost_of(self, tokens: Tokens, choice: PolicyChoice) -> int:
-        return ceil(len(tokens.ids) * self._points.expected_depth(choice))
+    def _cost_of(self, item: Tokens | Document | ElbertError, choice: PolicyChoice) -> int:
+        return ceil(count_tokens(item) * self._points.expected_depth(choice))
 
-    def _estimate_cost(self, texts: Sequence[Text], choice: PolicyChoice) -> int:
+    def _estimate_cost(self, texts: Sequence[Text], choice: PolicyChoice, windows: Windows | None) -> int:
         """The layer-tokens of texts that are not yet tokenized, so that large requests are rejected before they are."""
-        most = self._classifier.tokeniser.max_length
-        tokens = sum(min(most, 1 + count_characters(text) // SPARSE_TEXT) for text in texts)
+        most = self._classifier.tokeniser.max_length if windows is None else None
+        sizes = [1 + count_characters(text) // SPARSE_TEXT for text in texts]
+        tokens = sum(sizes if most is None else (min(most, size) for size in sizes))
         return int(tokens * self._points.expected_depth(choice))
+
+
+def count_tokens(item: Tokens | Document | ElbertError) -> int:
+    """Return the tokens of a row, or of all windows of a document; 0 for an error."""
+    rows = () if isinstance(item, ElbertError) else (item,) if isinstance(item, Tokens) else item.windows
+    return sum(map(len, rows))

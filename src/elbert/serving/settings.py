@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
-from elbert._settings import comma_separated, key, number, one_of, setting, text, truth, whole
+from elbert._settings import Reader, comma_separated, key, number, one_of, setting, text, truth, whole
+from elbert.errors import InputError
+
+NAMED_MODEL = re.compile(r"([A-Za-z0-9._-]{1,100})=(.+)", re.ASCII | re.DOTALL)
+# A folder's name may have commas and equals signs: only a comma before a name separates.
+model_list = Reader(
+    lambda text: tuple(re.split(r",(?=[A-Za-z0-9._-]{1,100}=)", text)) if text else (), "a folder or hub id, or NAME=M"
+)
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """Which model is loaded, and how it is computed."""
 
-    model_id: str | None = setting(
-        None, "folder or hub id", text, "M", default_text="the bundled model", aliases=("--model",)
+    model_id: tuple[str, ...] = setting(
+        (),
+        "folder or hub id; several models as NAME=M, repeated: requests name one, and the first answers the others",
+        model_list,
+        "M",
+        default_text="the bundled model",
+        aliases=("--model",),
+        is_repeatable=True,
     )
     revision: str | None = setting(None, "branch, tag or commit of the hub's repository", text, "R")
     dtype: str = setting(
@@ -32,6 +48,38 @@ class ModelSettings:
     strict: bool = setting(
         False, "reject operating points calibrated with other weights, dtype or maximum length", truth
     )
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model of ``--model-id``: its name, where it has one, and its folder or hub id (None: the bundled model)."""
+
+    name: str | None
+    model: str | None
+
+
+def read_models(models: Sequence[str]) -> list[ModelName]:
+    """Return the models of ``--model-id``, at least one.
+
+    A folder whose name has an equals sign is a folder where it exists; ``NAME=./FOLDER`` is then a name.
+
+    Raises:
+        InputError: one of several models has no name, or two have the same.
+    """
+    found = [_read_model(model) for model in models] or [ModelName(None, None)]
+    names = [model.name for model in found]
+    if len(found) > 1 and None in names:
+        raise InputError("several models need names: --model-id NAME=FOLDER for each")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"--model-id has two models with the name {twice!r}; each needs its own")
+    return found
+
+
+def _read_model(text: str) -> ModelName:
+    named = NAMED_MODEL.fullmatch(text)
+    if named is None or Path(text).expanduser().exists():
+        return ModelName(None, text)
+    return ModelName(named[1], named[2])
 
 
 def is_machine_name(value: str) -> bool:
@@ -57,7 +105,16 @@ class ProcessSettings:
         is_ignored=is_machine_name,
     )
     port: int = setting(3000, "port; 0 is any free port", whole(0, 65535))
-    json_output: bool = setting(False, "log JSON, one object per line, with a line for each request", truth)
+    unix_socket: str | None = setting(
+        None,
+        "path of a Unix socket to listen on, instead of an address; its permissions are those of umask",
+        text,
+        "PATH",
+    )
+    json_output: bool = setting(False, "log JSON, one object per line", truth)
+    access_log: bool | None = setting(
+        None, "log a line for each request, without its texts", truth, default_text="on with --json-output"
+    )
 
 
 @dataclass(frozen=True)
@@ -78,6 +135,13 @@ class Settings:
         "P",
         default_text="the model's default",
     )
+    rank_policy: str | None = setting(
+        None,
+        "policy of rankings that name none, such as outranked(top=10)",
+        text,
+        "P",
+        default_text="that of other requests",
+    )
     adaptive: str | None = setting(
         None, "under load, use faster operating points, up to this one", text, "P", default_text="off"
     )
@@ -88,6 +152,13 @@ class Settings:
         0.0, "share of texts that also run to full depth, to measure changed answers, such as 0.01", number(0, 1), "P"
     )
     shadow_window: int = setting(1000, "latest shadow texts that the measurement covers", whole(1), has_flag=False)
+    long: str = setting(
+        "cut",
+        "texts longer than the model, unless a request decides: cut, windows, or windows(COMBINATION, POLICY) with "
+        "mean, maximum or vote; requests for traces, logits or fewer tokens are cut",
+        text,
+        "L",
+    )
     tokenization_workers: int = setting(2, "threads that tokenize", whole(1, 256))
     warm_up: float = setting(
         0.0,
@@ -146,6 +217,12 @@ class HttpSettings:
     api_key: str | None = setting(
         None, "key that clients send as Authorization: Bearer KEY; API_KEY hides it from ps", key, "KEY"
     )
+    api_key_file: str | None = setting(
+        None,
+        "file with a key for each client, a line NAME KEY for each; the log shows the name; read again on SIGHUP",
+        text,
+        "FILE",
+    )
     cors_allow_origin: tuple[str, ...] = setting(
         (),
         "origin whose pages may call from a browser, * for any; repeatable",
@@ -158,3 +235,8 @@ class HttpSettings:
     def name(self) -> str:
         """The model's name in responses."""
         return self.served_model_name or self.model_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the model that a request may use."""
+        return tuple(dict.fromkeys((self.name, self.model_id)))

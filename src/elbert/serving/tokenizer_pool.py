@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from queue import PriorityQueue
+from typing import Any, TypeVar
 
 from elbert.errors import ElbertError, InputError
+from elbert.inference import Document
 from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
@@ -22,17 +25,16 @@ CHARACTER_SECONDS = 1e-6  # that a character takes, about
 SHARED_CHARACTERS = 4096  # a request with more is handed over alone, so that short requests do not wait for it
 
 TokenResults = list[Tokens | ElbertError]
+DocumentResults = list[Document | ElbertError]
 
 
 @dataclass(eq=False)
 class Job:
-    """One request's texts, and the future that its task awaits."""
+    """One request's texts, the call that tokenizes them, and the future that its task awaits."""
 
     texts: Sequence[object]
-    truncate: bool
-    direction: Direction | None
-    max_tokens: int | None
-    future: asyncio.Future[TokenResults]
+    run: Callable[[Sequence[object]], list[Any]]
+    future: asyncio.Future[list[Any]]
 
 
 class TokenizerPool:
@@ -60,8 +62,22 @@ class TokenizerPool:
             TokenizerFailure: the tokenizer failed on the request.
             NotReady: the pool was closed before it began with the request.
         """
+        call = partial(tokenize_texts, self._tokeniser, truncate=truncate, direction=direction, max_tokens=max_tokens)
+        return await self._run_in_thread(texts, call)
+
+    async def build_documents(
+        self, texts: Sequence[object], build: Callable[[Sequence[Text]], DocumentResults]
+    ) -> DocumentResults:
+        """The document or the error of each text; ``build`` makes those of valid texts.
+
+        Raises:
+            TokenizerFailure, NotReady: as for :meth:`tokenize`.
+        """
+        return await self._run_in_thread(texts, partial(convert_texts, build))
+
+    async def _run_in_thread(self, texts: Sequence[object], call: Callable[[Sequence[object]], list[Any]]) -> list[Any]:
         loop = asyncio.get_running_loop()
-        job = Job(texts, truncate, direction, max_tokens, loop.create_future())
+        job = Job(texts, call, loop.create_future())
         if sum(map(count_characters, texts)) > SHARED_CHARACTERS:
             self._submit([job])
         else:
@@ -79,7 +95,7 @@ class TokenizerPool:
             self._batch = []
         loop = jobs[0].future.get_loop()
 
-        def on_done(future: Future[tuple[list[Job], list[TokenResults | BaseException]]]) -> None:
+        def on_done(future: Future[tuple[list[Job], list[list[Any] | BaseException]]]) -> None:
             done, results = (self._take_waiting(), None) if future.cancelled() else future.result()
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_resolve, done, results)
@@ -94,29 +110,23 @@ class TokenizerPool:
     def _take_waiting(self) -> list[Job]:
         return self._waiting.get_nowait()[2]
 
-    def _run_next(self) -> tuple[list[Job], list[TokenResults | BaseException]]:
+    def _run_next(self) -> tuple[list[Job], list[list[Any] | BaseException]]:
         jobs = self._take_waiting()
         return jobs, self._run_all(jobs)
 
-    def _run_all(self, jobs: list[Job]) -> list[TokenResults | BaseException]:
+    def _run_all(self, jobs: list[Job]) -> list[list[Any] | BaseException]:
         return [self._run(job) for job in jobs]
 
-    def _run(self, job: Job) -> TokenResults | BaseException:
+    def _run(self, job: Job) -> list[Any] | BaseException:
         if job.future.done():  # its client disconnected
             return []
         try:
-            return tokenize_texts(
-                self._tokeniser,
-                job.texts,
-                truncate=job.truncate,
-                direction=job.direction,
-                max_tokens=job.max_tokens,
-            )
+            return job.run(job.texts)
         except BaseException as error:  # only this request fails; the others of the batch continue
             return error
 
 
-def _resolve(jobs: list[Job], results: list[TokenResults | BaseException] | None) -> None:
+def _resolve(jobs: list[Job], results: list[list[Any] | BaseException] | None) -> None:
     """Pass the results to the waiting tasks; None is an error for each: the pool was closed."""
     for number, job in enumerate(jobs):
         if job.future.done():  # its client disconnected
@@ -147,13 +157,43 @@ def tokenize_texts(
     Raises:
         TokenizerFailure: the tokenizer failed as a whole.
     """
-    results = _check_texts(texts)
-    valid = [text for text in results if not isinstance(text, ElbertError)]
-    tokens = iter(_encode(tokeniser, valid, direction, max_tokens))
     return [
-        text if isinstance(text, ElbertError) else _check_tokens(next(tokens), tokeniser, number, truncate)
-        for number, text in enumerate(results)
+        TooLong(
+            f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "
+            "shorten it, or allow truncation"
+        )
+        if isinstance(tokens, Tokens) and tokens.truncated and not truncate
+        else tokens
+        for number, tokens in enumerate(
+            convert_texts(lambda valid: tokeniser.encode_each(valid, direction, max_tokens), texts)
+        )
     ]
+
+
+Converted = TypeVar("Converted")
+
+
+def convert_texts(
+    convert: Callable[[Sequence[Text]], list[Converted | ElbertError]], texts: Sequence[object]
+) -> list[Converted | ElbertError]:
+    """What ``convert`` makes of each text or pair, or the error of a text.
+
+    Raises:
+        TokenizerFailure: the tokenizer failed as a whole.
+    """
+    checked = _check_texts(texts)
+    converted = iter(_convert(convert, [text for text in checked if not isinstance(text, ElbertError)]))
+    results = list[Converted | ElbertError]()
+    for number, text in enumerate(checked):
+        if isinstance(text, ElbertError):
+            results.append(text)
+            continue
+        result = next(converted)
+        if isinstance(result, ElbertError):
+            log.error("text %d of a request: %s", number, result)
+            result = TokenizerFailure(f"text {number}: {result}")
+        results.append(result)
+    return results
 
 
 def _check_texts(texts: Sequence[object]) -> list[Text | ElbertError]:
@@ -166,27 +206,13 @@ def _check_texts(texts: Sequence[object]) -> list[Text | ElbertError]:
     return results
 
 
-def _encode(
-    tokeniser: Tokeniser, texts: list[Text], direction: Direction | None, max_tokens: int | None
-) -> TokenResults:
+def _convert(
+    convert: Callable[[Sequence[Text]], list[Converted | ElbertError]], texts: list[Text]
+) -> list[Converted | ElbertError]:
     try:
-        return tokeniser.encode_each(texts, direction, max_tokens)
+        return convert(texts)
     except (ElbertError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # tokenizers is written in Rust, and its panics are no subclass of Exception
         log.error("the tokenizer failed on a request", exc_info=error)
         raise TokenizerFailure(f"the tokenizer failed on these texts ({type(error).__name__})") from error
-
-
-def _check_tokens(
-    tokens: Tokens | ElbertError, tokeniser: Tokeniser, number: int, truncate: bool
-) -> Tokens | ElbertError:
-    if isinstance(tokens, ElbertError):
-        log.error("text %d of a request: %s", number, tokens)
-        return TokenizerFailure(f"text {number}: {tokens}")
-    if tokens.truncated and not truncate:
-        return TooLong(
-            f"text {number} has more than {tokeniser.max_length} tokens, the most that the model reads; "
-            "shorten it, or allow truncation"
-        )
-    return tokens

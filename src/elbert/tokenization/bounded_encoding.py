@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
@@ -33,7 +33,9 @@ LOCAL_PRE_TOKENIZERS = frozenset(
     {"BertPreTokenizer", "ByteLevel", "Digits", "Metaspace", "Punctuation", "Whitespace", "WhitespaceSplit"}
 )
 SPACES = {"Regex": " {2,}"}  # the one regular expression that ALBERT's converters write
-SPACE = r"(?<=\S) "
+WHITESPACE = " \n\t\r"
+SPLIT_AT_WHITESPACE = frozenset({"BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit"})
+LONG_RUN = 32  # whitespace characters from which a run is shortened
 # Python's \w has letters that a tokenizer's \p{L} lacks, so only ASCII is used before the punctuation.
 PUNCTUATION = ',;:"{}'
 IDEOGRAPHS = "[\u4e00-\u9fff]"
@@ -49,6 +51,8 @@ class BoundedEncoder:
         self._tokenizer = tokenizer
         self._encode_whole = tokenizer.encode_batch if needs_offsets else tokenizer.encode_batch_fast
         self._word_end = compile_word_end(tokenizer)
+        self._space = compile_space(tokenizer, self._word_end)
+        self._long_runs = [] if needs_offsets or self._word_end is None else list(compile_long_runs(tokenizer))
 
     def encode(
         self, texts: Sequence[Text], limit: int, direction: Direction
@@ -58,6 +62,7 @@ class BoundedEncoder:
         Truncated to ``limit`` tokens, an encoding is that of the whole text, and it is longer if the whole is longer.
         """
         size = max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * limit)
+        texts = [self._shorten_pair(text, size) for text in texts]
         waiting: list[int] = list(range(len(texts)))
         while waiting:
             short: list[int] = []
@@ -73,22 +78,57 @@ class BoundedEncoder:
                         short.append(position)
             waiting, size = short, 2 * size
 
+    def _shorten_pair(self, text: Text, size: int) -> Text:
+        if isinstance(text, str):
+            return self._shorten(text, size)
+        return self._shorten(text[0], size), self._shorten(text[1], size)
+
+    def _shorten(self, text: str, size: int) -> str:
+        """Return a text that has the same tokens, without the middle of runs that are one token or none."""
+        for pattern in self._long_runs if len(text) > size else ():
+            text = pattern.sub(r"\1\2", text)
+        return text
+
+    def encode_all_tokens(self, texts: Sequence[str]) -> Iterator[list[int] | BaseException]:
+        """Yield the ids of all tokens of each text, without special tokens, or the error of the tokenizer.
+
+        Long texts are encoded in parts, which bounds the memory.
+        """
+        parts = [(number, part) for number, text in enumerate(texts) for part in self._split_text(text)]
+        call = self._encode_plain if has_no_threads() else self._encode_plain_batch
+        found: list[list[int] | BaseException] = [[] for _ in texts]
+        for chunk in chunk_texts(parts):
+            for (number, _), encoding in zip(chunk, encode_all(call, [part for _, part in chunk]), strict=True):
+                ids = found[number]
+                if isinstance(encoding, BaseException):
+                    found[number] = encoding
+                elif isinstance(ids, list):
+                    ids += encoding.ids
+        yield from found
+
+    def _split_text(self, text: str) -> Iterator[str]:
+        """Yield parts of a text of about ``CALL_CHARACTERS`` or more, each of which begins with a space."""
+        start, end = 0, 0
+        while self._space is not None and len(text) - start > CALL_CHARACTERS:
+            found = self._space.search(text, start + CALL_CHARACTERS)
+            if found is None:
+                break
+            end = found.start()
+            yield text[start:end]
+            start = end
+        yield text[start:] if start else text
+
+    def _encode_plain(self, texts: Sequence[Text]) -> list[Encoding]:
+        return [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+
+    def _encode_plain_batch(self, texts: Sequence[Text]) -> list[Encoding]:
+        return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+
     def _cut_all(
         self, texts: Sequence[Text], waiting: Sequence[int], size: int, direction: Direction
     ) -> Iterator[list[tuple[int, Text]]]:
-        """Yield chunks of ``(position, cut text)`` of at most ``CALL_CHARACTERS``, or of one text."""
-        chunk: list[tuple[int, Text]] = []
-        characters = 0
-        for position in waiting:
-            part = self._cut_text(texts[position], size, direction)
-            length = count_characters(part)
-            if chunk and characters + length > CALL_CHARACTERS:
-                yield chunk
-                chunk, characters = [], 0
-            chunk.append((position, part))
-            characters += length
-        if chunk:
-            yield chunk
+        """Yield chunks of ``(position, cut text)``."""
+        yield from chunk_texts((position, self._cut_text(texts[position], size, direction)) for position in waiting)
 
     def _cut_text(self, text: Text, size: int, direction: Direction) -> Text:
         if isinstance(text, str):
@@ -125,6 +165,21 @@ class BoundedEncoder:
     def _encode_alone(self, texts: Sequence[Text]) -> list[Encoding]:
         pairs = ((text, None) if isinstance(text, str) else tuple(text) for text in texts)
         return [self._tokenizer.encode(first, second) for first, second in pairs]
+
+
+def chunk_texts(texts: Iterable[tuple[int, Text]]) -> Iterator[list[tuple[int, Text]]]:
+    """Yield chunks of numbered texts of at most ``CALL_CHARACTERS``, or of one text."""
+    chunk: list[tuple[int, Text]] = []
+    characters = 0
+    for number, text in texts:
+        length = count_characters(text)
+        if chunk and characters + length > CALL_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append((number, text))
+        characters += length
+    if chunk:
+        yield chunk
 
 
 def has_no_threads() -> bool:
@@ -194,7 +249,7 @@ def compile_word_end(tokenizer: Tokenizer) -> re.Pattern[str] | None:
     )
     if not is_local:
         return None
-    places = [SPACE]
+    places = [before_space(tokenizer)]
     isolates = {"BertPreTokenizer", "ByteLevel"} & {part["type"] for part in splits[:1]}
     punctuation = "".join(mark for mark in PUNCTUATION if not any(mark in token for token in added))
     if isolates and punctuation and not any(part["type"] == "Replace" for part in normalizers):
@@ -203,6 +258,51 @@ def compile_word_end(tokenizer: Tokenizer) -> re.Pattern[str] | None:
     if splits_ideographs and not any(re.search(IDEOGRAPHS, token) for token in added):
         places.append(f"(?<={IDEOGRAPHS}){IDEOGRAPHS}")
     return re.compile("|".join(places))
+
+
+def find_whitespace(tokenizer: Tokenizer) -> str:
+    """Return the characters that separate words as a space does, for this tokenizer."""
+    splits = list(list_parts(read_part(tokenizer.pre_tokenizer), "pretokenizers"))
+    is_split = bool(splits) and splits[0]["type"] in SPLIT_AT_WHITESPACE
+    forms = {mark: _normalise(tokenizer, f"a{mark}b").lower() for mark in WHITESPACE}
+    return "".join(mark for mark, form in forms.items() if form == "a b" or (is_split and form == f"a{mark}b"))
+
+
+def before_space(tokenizer: Tokenizer) -> str:
+    """Return a pattern of places before the first whitespace of a run."""
+    return rf"(?<=\S)[{re.escape(find_whitespace(tokenizer))}]"
+
+
+def compile_space(tokenizer: Tokenizer, word_end: re.Pattern[str] | None) -> re.Pattern[str] | None:
+    """Return a pattern of spaces before which a text can be divided without an effect on its tokens; None if there are
+    none.
+
+    An added token that takes the spaces behind it reaches across them.
+    """
+    takes_spaces = any(token.rstrip for token in tokenizer.get_added_tokens_decoder().values())
+    return None if word_end is None or takes_spaces else re.compile(before_space(tokenizer))
+
+
+def compile_long_runs(tokenizer: Tokenizer) -> Iterator[re.Pattern[str]]:
+    """Yield patterns of runs whose middle has no effect on the tokens, with both ends as groups.
+
+    Runs of whitespace, where it only separates words, and letters and digits beyond the length from which WordPiece
+    reads a word as unknown.
+    """
+    spaces = find_whitespace(tokenizer)
+    normalizers = list(list_parts(read_part(tokenizer.normalizer), "normalizers"))
+    splits = {part["type"] for part in list_parts(read_part(tokenizer.pre_tokenizer), "pretokenizers")}
+    pairs = (f"a{first}{second}b" for first in spaces for second in spaces)
+    is_plain = splits <= SPLIT_AT_WHITESPACE - {"ByteLevel"}
+    if spaces and (is_plain or all(_normalise(tokenizer, pair).lower() == "a b" for pair in pairs)):
+        space = f"[{re.escape(spaces)}]"
+        yield re.compile(f"({space}){space}{{{LONG_RUN - 2},}}({space})")
+    forms = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    forms += [_normalise(tokenizer, form) for form in forms]
+    longest = getattr(tokenizer.model, "max_input_chars_per_word", None)
+    is_kept = is_plain and not any(part["type"] == "Replace" for part in normalizers)
+    if longest and is_kept and not any(re.fullmatch("[0-9A-Za-z]+", form) for form in forms):
+        yield re.compile(f"([0-9A-Za-z]{{{longest + 1}}})[0-9A-Za-z]+([0-9A-Za-z])")
 
 
 def read_part(part: Any) -> Mapping[str, Any] | None:

@@ -13,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.tokenization.bounded_encoding import BoundedEncoder, kept_indices, truncate
 from elbert.tokenization.folder_settings import CONFIG_FILE
+from elbert.tokenization.token_windows import cut_windows
 from elbert.tokenization.tokenizer_files import (
     OTHER_FILES,
     SPIECE_FILE,
@@ -133,6 +134,25 @@ class Tokeniser:
             ids, type_ids = truncate(encoding, limit, side)
             types = type_ids if self._has_type_ids else bytes(len(ids))
             rows[number] = Tokens(ids, types, len(encoding) > limit, self._read_pieces(texts[number], encoding, limit))
+        return [row for row in rows if row is not None]
+
+    def encode_windows(self, texts: Sequence[Text]) -> list[list[Tokens] | ElbertError]:
+        """Tokenise whole texts and pairs, in order: the windows of each, rows that overlap, or its error.
+
+        A text that fits into the model has one window, the row of :meth:`encode`.
+        """
+        rows: list[list[Tokens] | ElbertError | None] = [find_error(text) for text in texts]
+        valid = [number for number, row in enumerate(rows) if row is None]
+        found = cut_windows(
+            *([texts[number] for number in valid], self._encoder, self._tokenizer, self._max_length),
+            self.truncation_side,
+            self._has_type_ids,
+        )
+        for number, windows in zip(valid, found, strict=True):
+            if isinstance(windows, BaseException):
+                rows[number] = InputError(f"the tokenizer fails on it ({describe(windows)})")
+            else:
+                rows[number] = windows
         return [row for row in rows if row is not None]
 
     def _read_pieces(self, text: Text, encoding: Encoding, limit: int) -> Pieces:

@@ -223,6 +223,14 @@ MAX_POLICY = 500  # characters of a policy spec
 MAX_TEXTS = "--max-client-batch-size"  # stands for a server's own number in schemas; openapi.py puts it in
 
 PolicySpec = Annotated[str, Meta(max_length=MAX_POLICY, description="a policy spec or the name of an operating point")]
+LongSpec = Annotated[
+    str,
+    Meta(
+        max_length=MAX_POLICY,
+        description="texts longer than the model: cut, windows, or windows(COMBINATION, POLICY) with mean, maximum or "
+        "vote; default: the server's --long",
+    ),
+]
 Milliseconds = Annotated[float, Meta(gt=0, description="from now; then each text exits with its best answer so far")]
 # JSON has one kind of number: 2.0 is a whole number too.
 TopK = Annotated[float, Meta(ge=1, multiple_of=1, description="number of labels in the answer; default: all")]
@@ -243,6 +251,7 @@ class ParsedRequest:
     truncate: cut texts that are too long; None is the server's ``--auto-truncate``
     direction: the end that such a text loses; None for the one in the model folder
     max_tokens: truncate to fewer tokens than the model reads
+    long: how texts longer than the model are read; None is the server's ``--long``
     activation: the function that turns logits into scores; None is the model's own
     """
 
@@ -256,6 +265,7 @@ class ParsedRequest:
     trace: bool = False
     activation: str | None = None
     top_k: int | None = None
+    long: str | None = None
 
 
 def to_text(entry: str | TextPair) -> Text:

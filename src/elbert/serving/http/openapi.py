@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from elbert.serving.http.schemas.open_inference import (
     ModelMetadata,
     ServerMetadata,
 )
+from elbert.serving.http.schemas.rerank import DocumentsRequest, DocumentsResponse, RankedDocument, RerankRequest
 from elbert.serving.http.schemas.tei import PredictRequest, RankedLabel
 
 Schema = dict[str, Any]
@@ -35,6 +37,10 @@ STRUCTS = (
     ModelList,
     InferRequest,
     InferResponse,
+    RerankRequest,
+    RankedDocument,
+    DocumentsRequest,
+    DocumentsResponse,
     ServerMetadata,
     ModelMetadata,
     Error,
@@ -50,7 +56,8 @@ listed here is answered with 404, another method with 405 and the header `Allow`
 class ServerFacts:
     """The properties of a server that its document depends on.
 
-    models: accepted names of the model, the served one first
+    models: accepted names of the model, the served one first; others: those of further models,
+        which have other_labels too
     has_key: an API key is needed; checks_host: host names that are not allowed are rejected
     """
 
@@ -62,6 +69,13 @@ class ServerFacts:
     has_key: bool
     checks_host: bool = False
     has_evaluation: bool = False
+    others: Sequence[Sequence[str]] = ()
+    other_labels: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All accepted names of models."""
+        return list(dict.fromkeys([*self.models, *chain.from_iterable(self.others)]))
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,7 @@ class Operation:
 
 CLASSIFY_ERRORS = ("400", "408", "413", "415", "422", "424", "429", "503")
 NO_STATE = ("503",)
+TIMED = ("PredictResponse", "RerankResponse")  # TEI's shapes, with its headers
 OPERATIONS = (
     Operation(
         "post",
@@ -115,6 +130,18 @@ OPERATIONS = (
         "Classify as Hugging Face's clients request it, or as /predict",
         "PredictResponse",
         "RootRequest",
+    ),
+    Operation(
+        "post", "/rerank", "rerank", "Rank texts as text-embeddings-inference does", "RerankResponse", "RerankRequest"
+    ),
+    Operation(
+        "post",
+        "/v1/rerank",
+        "rerank_documents",
+        "Rank documents as Jina, Cohere and vLLM do",
+        "DocumentsResponse",
+        "DocumentsRequest",
+        errors=("404",),
     ),
     Operation("get", "/", "explorer", "The explorer page", "html", needs_key=False),
     Operation(
@@ -170,6 +197,24 @@ OPERATIONS = (
     ),
 )
 
+VERSIONED = tuple(operation for operation in OPERATIONS if "{model}" in operation.path)
+# Routes of each model where there are several, for clients whose requests have no field for the model.
+MODEL_OPERATIONS = (
+    Operation("post", "/models/{model}", "model_root", "As POST /, by this model", "PredictResponse", "RootRequest"),
+    Operation(
+        "post",
+        "/models/{model}/predict",
+        "model_predict",
+        "As /predict, by this model",
+        "PredictResponse",
+        "PredictRequest",
+    ),
+    Operation(
+        "post", "/models/{model}/rerank", "model_rerank", "As /rerank, by this model", "RerankResponse", "RerankRequest"
+    ),
+    Operation("get", "/models/{model}/info", "model_info", "As /info, of this model", "Info"),
+)
+
 # Paths that need no key: machines probe them, or a browser opens them and cannot send one.
 OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if not operation.needs_key) - {"/"}
 
@@ -208,6 +253,11 @@ def openapi_document(facts: ServerFacts) -> dict[str, Any]:
     for operation in OPERATIONS:
         path = operation.path.format(model=quote(facts.models[0]), version=VERSION)
         paths.setdefault(path, {})[operation.method] = _describe(operation, facts, examples)
+    for number, names in enumerate([facts.models, *facts.others] if facts.others else []):
+        for operation in (*MODEL_OPERATIONS, *(VERSIONED if number else ())):
+            path = operation.path.format(model=quote(names[0]), version=VERSION)
+            numbered = replace(operation, name=f"{operation.name}_{number}")
+            paths.setdefault(path, {})[operation.method] = _describe(numbered, facts, examples)
     return {
         "openapi": "3.1.0",
         "info": {"title": "elbert", "version": __version__, "description": ABOUT, "license": {"name": "Apache-2.0"}},
@@ -231,6 +281,8 @@ def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, A
     }
     if operation.name == "explorer_evaluation" and not facts.has_evaluation:
         del described["responses"]["200"]
+    if facts.others and operation.request and "{model}" not in operation.path:
+        statuses.add("404")  # a body may name a model
     if facts.has_key and operation.needs_key:
         statuses.add("401")
         described["security"] = [{"key": []}]
@@ -246,7 +298,7 @@ def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, A
 def _answer(operation: Operation, examples: Mapping[str, Any]) -> dict[str, Any]:
     names = ["x-request-id"]
     if operation.request:
-        names += [OPERATING_POINT, *(TIMES if operation.answer == "PredictResponse" else ())]
+        names += [OPERATING_POINT, *(TIMES if operation.answer in TIMED else ())]
     answer: dict[str, Any] = {
         "description": "The answer",
         "headers": {name: _ref("headers", name) for name in names},
@@ -299,7 +351,7 @@ def _schemas(facts: ServerFacts) -> dict[str, Schema]:
         "type": "array",
         "items": _ref("schemas", "RankedLabel"),
         "minItems": 1,
-        "maxItems": len(facts.labels),
+        "maxItems": len({*facts.labels, *facts.other_labels}),
         "description": "the highest score first",
     }
     not_hugging_face = {"properties": {"parameters": {"not": {"type": "object"}}}}
@@ -311,11 +363,18 @@ def _schemas(facts: ServerFacts) -> dict[str, Schema]:
                 {"allOf": [_ref("schemas", "PredictRequest"), not_hugging_face]},
             ]
         },
+        "RerankResponse": {
+            "type": "array",
+            "items": _ref("schemas", "RankedDocument"),
+            "minItems": 1,
+            "description": "the highest score first",
+        },
         "Info": {"type": "object", "required": ["model_id", "model_type", "max_input_length", "version", "elbert"]},
     }
     schemas["ClassifyRequest"]["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
-    schemas["ClassifyRequest"]["properties"]["model"]["enum"] = [*dict.fromkeys(facts.models), None]
-    schemas["RankedLabel"]["properties"]["label"]["enum"] = list(facts.labels)
+    schemas["ClassifyRequest"]["properties"]["model"]["enum"] = [*facts.names, None]
+    schemas["DocumentsRequest"]["properties"]["model"]["enum"] = [*facts.names, None]
+    schemas["RankedLabel"]["properties"]["label"]["enum"] = list(dict.fromkeys([*facts.labels, *facts.other_labels]))
     schemas["Error"]["properties"]["error_type"]["enum"] = list(STATUS)
     schemas["ItemError"]["properties"]["error_type"]["enum"] = list(STATUS)
     return schemas
@@ -330,6 +389,7 @@ def _set_limit(schema: Any, max_texts: int) -> Any:
     return max_texts if schema == MAX_TEXTS else schema
 
 
+QUERY = "a film for the heart"
 TEXT, PAIR = "A charming and often affecting journey.", "It was not a waste of time."
 
 
@@ -361,6 +421,7 @@ def _examples(facts: ServerFacts) -> dict[str, Any]:
         "data": [msgspec.to_builtins(item)],
         "usage": usage | {"tokens": 10, "layer_tokens": 10},
     }
+    result = {"index": 1, "depth": facts.depths, "reason": "last"}
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}
     label = {"name": "label", "shape": [1], "datatype": "BYTES", "data": [best]}
     bodies: dict[str, dict[str, Any]] = {
@@ -368,6 +429,7 @@ def _examples(facts: ServerFacts) -> dict[str, Any]:
             "text": {"model": facts.models[0], "input": TEXT},
             "texts": {"input": [TEXT, {"text": TEXT, "text_pair": PAIR}]},
             "policy": {"input": [TEXT], "policy": "entropy(0.2)", "deadline_ms": 50, "trace": True},
+            "long": {"input": [TEXT], "long": "windows(mean, full)"},
         },
         "ClassifyResponse": {"texts": answer},
         "PredictRequest": {
@@ -379,6 +441,17 @@ def _examples(facts: ServerFacts) -> dict[str, Any]:
         "RootRequest": {
             "hugging_face": {"inputs": TEXT, "parameters": {"top_k": 1}},
             "tei": {"inputs": TEXT},
+        },
+        "RerankRequest": {"texts": {"query": QUERY, "texts": [PAIR, TEXT], "return_text": True}},
+        "RerankResponse": {"texts": [result | {"score": 0.9, "text": TEXT}]},
+        "DocumentsRequest": {"documents": {"query": QUERY, "documents": [PAIR, TEXT], "top_n": 1}},
+        "DocumentsResponse": {
+            "documents": {
+                "id": "rerank-0123456789abcdef",
+                "model": facts.models[0],
+                "usage": {"prompt_tokens": 20, "total_tokens": 20, "layer_tokens": 20 * facts.depths},
+                "results": [result | {"document": {"text": TEXT}, "relevance_score": 0.9}],
+            }
         },
         "InferRequest": {"text": {"id": "1", "inputs": [tensor], "outputs": [{"name": "label"}]}},
         "InferResponse": {"text": {"model_name": "elbert", "model_version": "1", "id": "1", "outputs": [label]}},

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from elbert.prediction import TokenPrediction
+from elbert.prediction import TokenPrediction, TokenTraceStep, TraceStep
 from elbert.serving.http.body import (
     MAX_TEXTS,
+    LongSpec,
     Milliseconds,
     ParsedRequest,
     PolicySpec,
@@ -26,7 +27,8 @@ from elbert.serving.http.errors import ApiError, error_kind, one_line
 from elbert.serving.results import TextResult
 
 FORM = (
-    '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?}; '
+    '{"input": a text or [a text or {"text", "text_pair"}, …], "policy"?, "deadline_ms"?, "top_k"?, "trace"?, '
+    '"long"?}; '
     "token ids are not accepted"
 )
 Texts = Annotated[
@@ -49,14 +51,24 @@ class ClassifyRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     deadline_ms: Milliseconds | None = None
     top_k: TopK | None = None
     trace: Annotated[bool | None, Meta(description="add the scores of every depth")] = None
+    long: LongSpec | None = None
+
+
+class WordEntry(Struct):
+    """A word and its tag."""
+
+    word: str
+    tag: str
+    score: float
 
 
 class TraceEntry(Struct):
-    """What the exit head gives after one depth."""
+    """What the exit head gives after one depth: ``scores`` by label, or from a token classifier ``words``."""
 
     depth: int
     scores: dict[str, float]
     entropy: float
+    words: list[WordEntry] | UnsetType = UNSET
 
 
 class EntityEntry(Struct):
@@ -81,7 +93,8 @@ class ClassifyItem(Struct, kw_only=True):
 
     ``probs`` are the scores in the order of the model's labels; ``scores`` are those of the ``top_k`` highest labels,
     by label. From a token classifier, ``entities`` has the spans, and ``label`` and ``score`` are those of the least
-    certain word.
+    certain word. Of a text that was read in windows, ``windows`` is their number, and ``windows_read`` that of the
+    windows after which the answer was settled.
     """
 
     index: Annotated[int, Meta(ge=0)]
@@ -99,6 +112,8 @@ class ClassifyItem(Struct, kw_only=True):
     error: ItemError | None = None
     trace: list[TraceEntry] | UnsetType = UNSET
     entities: list[EntityEntry] | UnsetType = UNSET
+    windows: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    windows_read: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class Usage(Struct, kw_only=True):
@@ -133,7 +148,7 @@ class Model(Struct, kw_only=True):
 
 
 class ModelList(Struct, kw_only=True):
-    """The models that are served: one."""
+    """The models that are served."""
 
     object: Literal["list"] = "list"
     data: list[Model]
@@ -167,6 +182,7 @@ def parse_request(body: bytes | bytearray, max_texts: int, models: Sequence[str]
         deadline_ms=request.deadline_ms,
         trace=bool(request.trace),
         top_k=to_whole_number(request.top_k),
+        long=request.long,
     )
 
 
@@ -186,7 +202,7 @@ def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> Class
     best = sorted(prediction.scores.items(), key=lambda score: score[1], reverse=True)
     trace: list[TraceEntry] | UnsetType = UNSET
     if request.trace:
-        trace = [TraceEntry(step.depth, dict(step.scores), step.entropy) for step in prediction.trace or ()]
+        trace = [to_trace_entry(step) for step in prediction.trace or ()]
     entities: list[EntityEntry] | UnsetType = UNSET
     if isinstance(prediction, TokenPrediction):
         entities = [EntityEntry(e.label, e.score, e.start, e.end, e.word) for e in prediction.entities]
@@ -205,7 +221,17 @@ def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> Class
         operating_point=item.point,
         trace=trace,
         entities=entities,
+        windows=UNSET if prediction.windows is None else prediction.windows,
+        windows_read=UNSET if prediction.windows is None else prediction.windows_read,
     )
+
+
+def to_trace_entry(step: TraceStep) -> TraceEntry:
+    """Return one depth of a trace."""
+    words: list[WordEntry] | UnsetType = UNSET
+    if isinstance(step, TokenTraceStep):
+        words = [WordEntry(word.word, word.tag, word.score) for word in step.words]
+    return TraceEntry(step.depth, dict(step.scores), step.entropy, words)
 
 
 def to_response(

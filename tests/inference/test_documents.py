@@ -1,0 +1,196 @@
+"""Long texts in windows: streams against a plain reference, combinations, and what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from elbert import Classifier, policy
+from elbert.errors import InputError, PolicyError
+from elbert.exits import Trace
+from elbert.inference import Windows
+from tiny import texts, write_bundle
+
+KINDS = {
+    "single": {},
+    "multi": {"labels": ("good", "dull", "long"), "problem_type": "multi_label_classification"},
+    "values": {"labels": ("stars",), "problem_type": "regression"},
+}
+LONG = [" ".join(texts(6, seed, longest=60)) for seed in range(12)]
+MIXED = ["a good film", *LONG[:4], ("is it good", LONG[5]), (LONG[6], LONG[7]), "", *LONG[8:]]
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    return {
+        name: Classifier.load(write_bundle(place / name, seed=4, **changes), dtype="float32", threads=1)
+        for name, changes in KINDS.items()
+    }
+
+
+@pytest.fixture
+def classifier(classifiers):
+    return classifiers["single"]
+
+
+def read_slowly(classifier, text, spec, combination, stop):
+    """The reference: one window after another, alone; every number computed again from all windows so far."""
+    config, rows = classifier.bundle.config, policy(spec)
+    (windows,) = classifier.tokeniser.encode_windows([text])
+    outputs, depths, steps = [], [], []
+    for window in windows:
+        [exits] = [e for e in classifier.exits([window], rows) if len(e)]
+        outputs.append(exits.probabilities[0].astype(np.float64))
+        depths.append(int(exits.depth[0]))
+        steps.append(combine(outputs, config, "mean" if combination == "vote" else combination))
+        seen = np.array([steps], np.float32)
+        trace = Trace.from_outputs(seen, multi_label=config.multi_label, content=config.task.content)
+        rules = (policy(stop) if stop else rows).rules
+        if any(rule.fires(trace.at(len(steps)))[0] for rule in rules if stop or rule.reads):
+            break
+    scores = combine(outputs, config, combination if len(windows) > 1 else "mean")
+    means = combine(outputs, config, "mean")
+    best = max(range(len(scores)), key=lambda label: (scores[label], means[label]))
+    return config.labels[best], list(map(float, scores)), len(windows), tuple(depths)
+
+
+def combine(outputs, config, combination):
+    single = config.task.content == "probabilities" and not config.multi_label
+    columns = list(zip(*outputs, strict=True))
+    if combination == "maximum":
+        best = [max(column) for column in columns]
+        return np.array(best if not single else [one / sum(best) for one in best], np.float32)
+    if combination == "vote":
+        tops = [int(np.argmax(output)) for output in outputs]
+        columns = [
+            [top == label for top in tops] if single else [value >= 0.5 for value in column]
+            for label, column in enumerate(columns)
+        ]
+    return np.array([sum(column) / len(column) for column in columns], np.float32)
+
+
+def check(prediction, expected):
+    label, scores, windows, depths = expected
+    assert (prediction.windows, prediction.window_depths) == (windows, depths)
+    assert prediction.depth == max(depths) and prediction.windows_read == len(depths)
+    assert list(prediction.scores.values()) == pytest.approx(scores, abs=2e-6)
+    assert prediction.label == label
+    assert prediction.score == prediction.scores[prediction.label]
+
+
+WAYS = [
+    ("single", "entropy(0.8)", "mean", None),
+    ("single", "patience(2)", "maximum", None),
+    ("single", "window(entropy=0.3, size=3) | depth(4)", "vote", None),
+    ("single", "depth(2)", "mean", None),
+    ("single", "full", "vote", "divergence(2, 0.01) | depth(5)"),
+    ("single", "tempered(entropy(0.7), 1.0, 2.0, 1.5)", "mean", None),
+    ("multi", "entropy(0.9)", "mean", None),
+    ("multi", "patience(2)", "vote", "full"),
+    ("multi", "patience(1)", "maximum", "confidence(0.8)"),
+    ("values", "settled(1, 0.5)", "mean", None),
+    ("values", "full", "maximum", "settled(2, 0.3)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "combination", "stop"), WAYS)
+@pytest.mark.parametrize("live", [False, True])
+def test_streams_equal_the_plain_reference(classifiers, kind, spec, combination, stop, live):
+    classifier = classifiers[kind]
+    long = f"windows({combination}{f', {stop}' if stop else ''})"
+    found = list(classifier.stream(iter(MIXED), spec, long=long, live=live))
+    for text, prediction in zip(MIXED, found, strict=True):
+        check(prediction, read_slowly(classifier, text, spec, combination, stop))
+
+
+def test_some_documents_stop_and_others_are_read_to_the_end(classifier):
+    found = classifier.predict(LONG, "entropy(0.8)", long="windows")
+    read = {prediction.windows_read < prediction.windows for prediction in found}
+    assert read == {True, False}
+    assert all(p.windows_read == p.windows for p in classifier.predict(LONG, "depth(2)", long="windows"))
+    assert all(p.windows_read == 2 for p in classifier.predict(LONG, "full", long="windows(mean, depth(2))"))
+
+
+def test_windows_that_cannot_be_the_last_are_read_together(classifier):
+    (document,) = classifier._open_source([], classifier.policy, False, classifier.resolve_long("windows"))._build(
+        [LONG[0] + " " + LONG[1]]
+    )
+    assert document.take_windows() == list(range(len(document.windows)))  # full has no rule
+    options = classifier.resolve_long("windows(mean, patience(2))")
+    (document,) = classifier._open_source([], classifier.policy, False, options)._build([LONG[0] + " " + LONG[1]])
+    assert document.take_windows() == [0, 1, 2] and document.take_windows() == []  # nothing is the same at first
+
+
+def test_without_it_a_text_is_cut(classifier):
+    plain, cut = classifier.predict(LONG), classifier.predict(LONG, long="cut")
+    assert plain == cut and all(p.truncated and p.windows is None and p.windows_read == 1 for p in plain)
+    assert "windows" not in plain[0].to_dict()
+    in_windows = classifier.predict([*LONG, "a film"], long="windows")
+    assert not any(prediction.truncated for prediction in in_windows)
+    assert in_windows[-1].to_dict()["windows"] == 1
+    assert in_windows[-1].scores == classifier.predict(["a film"])[0].scores
+
+
+def test_a_pair_keeps_its_shorter_text_in_every_window(classifier):
+    question, document = classifier.predict([("is it good", LONG[0]), (LONG[0], LONG[1])], long="windows(mean, full)")
+    assert not question.truncated and question.windows > 1
+    assert document.truncated  # of the shorter text, what fits into half of a row
+
+
+def test_an_error_of_a_text_is_in_its_place(classifier):
+    found = list(classifier.stream_results([LONG[0], 3, LONG[1], "a \ud800"], long="windows", live=True))
+    assert [isinstance(result, Exception) for result in found] == [False, True, False, True]
+
+
+def test_an_error_of_one_window_is_that_of_its_text(classifier, monkeypatch):
+    step = classifier.backend.step
+
+    def fail(hidden, layout, group):
+        if (layout.lengths == layout.lengths.min()).any() and layout.lengths.min() < 30:
+            raise RuntimeError("a window of this length")
+        return step(hidden, layout, group)
+
+    monkeypatch.setattr("elbert.inference.step.run_native_step", lambda rows, backend: None)
+    monkeypatch.setattr(type(classifier.backend), "step", lambda self, *arguments: fail(*arguments))
+    found = list(classifier.stream_results([LONG[0], "a film", LONG[1]], long="windows(mean, full)"))
+    assert [isinstance(result, Exception) for result in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "long", "why"),
+    [
+        ("single", "window", "expected cut, windows, or"),
+        ("single", "windows(sum)", "expected cut, windows, or"),
+        ("single", "windows(mean", "expected cut, windows, or"),
+        ("single", 3, "expected cut, windows, or"),
+        ("single", "windows(mean, patience)", "patience"),
+        ("single", "windows(mean, settled(2, 0.1))", "does not fit"),
+        ("single", "windows(mean, depth(99))", "accepted is"),
+        ("values", "windows(vote)", "a vote needs labels"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(classifiers, kind, long, why):
+    with pytest.raises((InputError, PolicyError), match=why) as caught:
+        classifiers[kind].predict(["a film"], long=long)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trace_is_of_one_row(classifier):
+    with pytest.raises(InputError, match="use one of both"):
+        classifier.predict(["a film"], trace=True, long="windows")
+
+
+def test_a_spec_is_read_back(classifier):
+    for spec in ("windows(mean)", "windows(vote, entropy(0.1) | depth(4))", "windows(maximum, full)"):
+        options = classifier.resolve_long(spec)
+        assert str(options) == spec and classifier.resolve_long(options) == options
+    assert classifier.resolve_long("windows") == Windows() == classifier.resolve_long(" windows ")
+    assert dataclasses.replace(Windows(), combination="vote") == classifier.resolve_long("windows(vote)")
+
+
+def test_probabilities_are_those_of_the_combination(classifier):
+    found = classifier.predict(LONG[:3], long="windows(vote, full)")
+    rows = classifier.predict_proba(LONG[:3], long="windows(vote, full)")
+    assert rows.tolist() == [list(prediction.scores.values()) for prediction in found]
+    assert rows.sum(1) == pytest.approx(np.ones(3), abs=1e-6)
