@@ -148,6 +148,37 @@ def test_commands_that_need_all_texts(elbert, spoilt_folder, tmp_path, monkeypat
     assert "bad rows skipped, " in result.err
 
 
+def test_the_report_on_precisions(elbert, spoilt_folder, tmp_path):
+    pytest.importorskip("onnxruntime")
+    sound = write_bundle(tmp_path / "m", type_vocab_size=1)
+    file = tmp_path / "rows.csv"
+    for fault, folder in (("NaN", spoilt_folder), ("pair", sound)):
+        rows, bad = insert(fault)
+        lines = write_rows(file, rows, label="positive")
+        call = ("export", "--report", file, "--model", folder, "--rounds", 0)
+        elbert(*call).check_error(f"{file}:{lines[bad[0]]}: ", FAULTS[fault][1])
+    result = elbert(*call, "--skip-bad", "--json")
+    assert (result.status, result.err.count(f"skipped {file}:")) == (0, 2), result.err
+    assert set(json.loads(result.out)["precisions"]) == {"float32", "float16", "int8"}
+
+
+@pytest.mark.parametrize("fault", ["NaN", "pair"])
+def test_the_data_of_the_explorer(elbert, spoilt_folder, tmp_path, fault, capsys):
+    from elbert.classifier import Classifier
+    from elbert.cli.commands.explore import collect_evaluation
+    from elbert.cli.main import parser
+
+    rows, bad = insert(fault)
+    file = tmp_path / "rows.csv"
+    lines = write_rows(file, rows, label="positive")
+    call = ("explore", "--data", str(file), "--model", str(spoilt_folder), "--dtype", "float32")
+    elbert(*call).check_error(f"{file}:{lines[bad[0]]}: ", FAULTS[fault][1])
+    arguments = parser().parse_args([*call, "--skip-bad"])
+    found = collect_evaluation(arguments, Classifier.load(spoilt_folder, dtype="float32", threads=1))
+    assert found.texts == ROWS
+    assert capsys.readouterr().err.count(f"skipped {file}:") == 2
+
+
 def test_a_benchmark_names_the_row_that_the_model_cannot_take(elbert, spoilt_folder, tmp_path):
     rows, bad = insert("NaN")
     lines = write_rows(tmp_path / "rows.csv", rows)
@@ -274,3 +305,10 @@ def test_answers_are_the_rows_of_a_plain_reader(predict, tmp_path):
     result = predict("--input", file)
     assert [json.loads(line)["text"] for line in result.out.splitlines()] == rows
     assert [example.text for example in read_examples(str(file))] == rows
+
+
+def test_a_weight_that_float16_cannot_hold_is_named(elbert, spoilt_folder, tmp_path):
+    pytest.importorskip("onnx")
+    call = ("export", "--model", spoilt_folder, "--output", tmp_path / "x.onnx")
+    elbert(*call, "--dtype", "float16").check_error("word_embeddings has a weight of 3e+38", "use float32")
+    assert list(tmp_path.iterdir()) == []

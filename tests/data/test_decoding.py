@@ -115,6 +115,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path, ending, content):
     [
         ("a.csv", '{"text": "good", "label": 1}\n', r"JSON lines.* name the file \.jsonl"),
         ("a.tsv", '{"text": "good", "label": 1}\n', r"JSON lines.* name the file \.jsonl"),
+        ("a.csv", '{"text":"good","label":"x"}\n', r"JSON lines.* name the file \.jsonl"),
+        ("a.csv", '{"label":"x","text":"a \\"b\\", c"}\n', r"JSON lines.* name the file \.jsonl"),
+        ("a.tsv", '{"label":"x","text":"a\\tb"}\n', r"JSON lines.* name the file \.jsonl"),
         ("a.txt", '{"text": "good", "label": 1}\n', r"JSON lines.* name the file \.jsonl"),
         ("a.jsonl", "text,label\ngood,1\n", r"table's header.* name the file \.csv"),
         ("a.jsonl", '"label","text"\n1,"good"\n', r"table's header.* name the file \.csv"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from episodes import SLOW_SEEDS, TEST_SEEDS, find_violation, run_episode
 from scenario import Scenario
+from virtual_threads import Scheduler, VirtualThread
 from world import World
 
 BLOCK = 25  # episodes in a slow test: processes share the work in such parts
@@ -66,3 +67,26 @@ def test_a_seed_replays_identically_in_another_process():
         [sys.executable, str(script), "2"], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.splitlines()[1:] == here.log
+
+
+class BusyTurn:
+    """A turn that does not come in ``waits`` of the times in which some turn must end; others may have turns then."""
+
+    def __init__(self, scheduler, waits, others):
+        self.scheduler, self.waits, self.others = scheduler, waits, others
+
+    def acquire(self, timeout):
+        self.waits -= 1
+        self.scheduler.turns += self.others
+        return self.waits < 0
+
+
+def test_a_thread_waits_for_its_turn_as_long_as_others_have_turns():
+    """Episodes failed on a machine so busy that they took minutes."""
+    scheduler = Scheduler(0)
+    thread = VirtualThread(scheduler, "tokenizer", None)
+    thread._turn = BusyTurn(scheduler, waits=5, others=1)
+    thread.await_turn()
+    thread._turn = BusyTurn(scheduler, waits=5, others=0)
+    with pytest.raises(RuntimeError, match="tokenizer got no turn"):
+        thread.await_turn()

@@ -16,7 +16,7 @@ from random import Random
 
 from elbert.serving.runtime import Runtime
 
-THREAD_SECONDS = 120  # of real time in which a turn must end; only a fault of the simulation itself takes longer
+THREAD_SECONDS = 120  # of real time in which some turn must end; only a fault of the simulation itself takes longer
 
 
 class Unwind(BaseException):
@@ -58,12 +58,16 @@ class VirtualThread:
 
     def hand_over(self) -> None:
         """Begin its turn."""
+        self._scheduler.turns += 1
         self._turn.release()
 
     def await_turn(self) -> None:
-        """Wait for the next turn."""
-        if not self._turn.acquire(timeout=THREAD_SECONDS):
-            raise RuntimeError(f"{self.name} got no turn: another thread waits outside the simulation")
+        """Wait for the next turn, as long as others have turns: on a busy machine that can be minutes."""
+        seen = None
+        while not self._turn.acquire(timeout=THREAD_SECONDS):
+            if seen == self._scheduler.turns:
+                raise RuntimeError(f"{self.name} got no turn: another thread waits outside the simulation")
+            seen = self._scheduler.turns
 
     def _start(self) -> None:
         self.await_turn()
@@ -98,7 +102,7 @@ class Scheduler:
     ) -> None:
         self.random = Random(f"scheduler {seed}")
         self.now = 1000.0
-        self.switches = 0
+        self.switches = self.turns = 0
         self.eagerness = eagerness
         self.stalled: list[tuple[float, float]] = []  # begin and end of the times in which a thread was stopped
         self._stalls = stalls

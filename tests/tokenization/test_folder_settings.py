@@ -1,6 +1,7 @@
 """Settings that cannot be followed are refused by file and name; the others are followed, also in the saved folder."""
 
 import json
+import re
 
 import pytest
 from folders import FAMILIES, MAKERS, OWN_CLASS, write_folder
@@ -34,13 +35,27 @@ PAIRS = [("the film", "great"), ("film " * 40, "the " * 50), ("a", "film " * 50)
         ("extra_special_tokens", [7]),
         ("vocab", {"a": 0}),
         ("init_inputs", ["vocab.txt"]),
+        ("model_max_length", "512"),
+        ("model_max_length", -1),
+        ("model_max_length", 0),
+        ("model_max_length", 12.5),
+        ("model_max_length", True),
+        ("max_len", "many"),
         ("fast_tokenizer_files", ["tokenizer.4.0.json", "tokenizer.json"]),
     ],
 )
 def test_a_setting_that_cannot_be_followed_is_named(tmp_path, name, value):
     write_folder(tmp_path, "bert", {name: value})
-    with pytest.raises(BundleError, match=rf"tokenizer_config\.json.*{name}"):
+    with pytest.raises(BundleError, match=re.escape(str(tmp_path))) as caught:
         Tokeniser.load(tmp_path, 32)
+    assert "tokenizer_config.json" in str(caught.value)
+    assert {"max_len": "model_max_length"}.get(name, name) in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "limit"), [(13, 13), (13.0, 13), (10**30, 32), (1e30, 32), (None, 32), (64, 32)])
+def test_the_length_of_the_settings(tmp_path, value, limit):
+    write_folder(tmp_path, "bert", {"model_max_length": value})
+    assert Tokeniser.load(tmp_path, 32).max_length == limit
 
 
 def test_an_older_file_that_cannot_be_followed_is_named(tmp_path):

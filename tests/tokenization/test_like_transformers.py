@@ -62,7 +62,7 @@ def draw_folder(draw):
                 "split_special_tokens": st.booleans(),
                 "truncation_side": st.sampled_from(["left", "right"]),
                 "padding_side": st.sampled_from(["left", "right"]),
-                "model_max_length": st.sampled_from([8, 13, 512, 10**30]),
+                "model_max_length": st.sampled_from([8, 13, 512, 10**30, 1e30]),
                 "model_input_names": st.sampled_from(
                     [["input_ids", "attention_mask"], ["input_ids", "token_type_ids", "attention_mask"]]
                 ),

@@ -115,8 +115,7 @@ def read_table_rows(
             f"{source}: the header cannot be read ({error!s:.300}); expected columns text, text_pair, label"
         )
     columns = header.fields
-    if is_json_row(",".join(columns)):
-        raise DataError(f"{source}: holds JSON lines, expected a table with a header; name the file .jsonl")
+    _check_no_json("\t".join(columns), source)
     selection.check(columns, source)
     places = {name: columns.index(name) for name in selection.needed if name in columns}
     for row in rows:
@@ -137,6 +136,7 @@ def read_csv_rows(lines: Iterable[str], source: str, selection: Selection) -> It
         if strip_line_end(line):
             break
     delimiter, header = selection.columns.delimiter, strip_line_end(before[-1]) if before else ""
+    _check_no_json(header, source)  # before quotes are read, which JSON has in other places
     if (declared := DECLARATION.fullmatch(header)) is not None:
         delimiter, before[-1] = delimiter or declared[1], "\n"  # a blank line, so that line numbers stay
     elif delimiter is None:
@@ -149,8 +149,6 @@ def find_delimiter(header: str, selection: Selection) -> str:
 
     The header alone decides, since texts hold all of these characters.
     """
-    if is_json_row(header):
-        return ","
 
     def count(delimiter: str) -> tuple[int, int]:
         """Return how many of the columns are found, texts first; and where none is, how many columns there are."""
@@ -160,6 +158,11 @@ def find_delimiter(header: str, selection: Selection) -> str:
         return len(found) if has_texts else 0, 0 if has_texts else len(fields)
 
     return max(DELIMITERS, key=count)  # the first of equals
+
+
+def _check_no_json(header: str, source: str) -> None:
+    if is_json_row(header):
+        raise DataError(f"{source}: holds JSON lines, expected a table with a header; name the file .jsonl")
 
 
 def _find_error(row: Row) -> str | None:

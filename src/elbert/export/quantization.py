@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert.errors import InputError
 from elbert.export.graph import FLOAT, UINT8, Graph, Value
 
 Dtype = Literal["float32", "float16", "int8"]
@@ -24,6 +25,7 @@ Inside = Callable[[Graph, Value], Value]
 """A function that adds nodes to the graph that reads the weights: the outer graph, or a loop's body."""
 
 ZERO = 128  # zero point of the unsigned activations that CPUs' int8 products take
+TOO_LARGE = 65_520  # from here, float16 rounds to infinity
 STEPS = 127  # integer steps from 0 to the largest magnitude
 
 
@@ -60,12 +62,12 @@ class Float16(Form):
 
     def table(self, g: Graph, name: str, rows: Floats) -> Inside:
         """``ids -> rows``; only the selected rows become float32."""
-        stored = g.weight(name, rows.astype(np.float16))
+        stored = g.weight(name, to_half(name, rows))
         return lambda inside, ids: inside.Cast(inside.Gather(stored, ids, axis=0), to=FLOAT)
 
     def product(self, g: Graph, name: str, weight: Floats, bias: Floats) -> Inside:
         """``x @ weight.T + bias``."""
-        stored = g.weight(f"{name}.weight", np.ascontiguousarray(weight.T).astype(np.float16))
+        stored = g.weight(f"{name}.weight", to_half(name, np.ascontiguousarray(weight.T)))
         exact, shift = g.Cast(stored, to=FLOAT), g.weight(f"{name}.bias", bias)
         return lambda inside, x: inside.Add(inside.MatMul(x, exact), shift)
 
@@ -105,6 +107,20 @@ class Int8(Form):
 
 
 FORMS: dict[Dtype, type[Form]] = {"float32": Float32, "float16": Float16, "int8": Int8}
+
+
+def to_half(name: str, values: Floats) -> NDArray[np.float16]:
+    """Return values in float16.
+
+    Raises:
+        InputError: one is too large for it, and would be infinite.
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest >= TOO_LARGE:
+        raise InputError(
+            f"{name} has a weight of {largest:.3g}, and float16 has numbers below {TOO_LARGE}: use float32"
+        )
+    return values.astype(np.float16)
 
 
 def quantize(rows: Floats, largest: Floats) -> tuple[NDArray[np.int8], Floats]:

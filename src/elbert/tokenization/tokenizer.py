@@ -54,7 +54,7 @@ class Tokeniser:
             raise BundleError(
                 f"{where}: no [CLS] before the text, which the exit head reads; use the model's tokenizer"
             )
-        limit = read_length_limit(settings)
+        limit = read_length_limit(settings, where)
         self._max_length = max_length if limit is None else min(max_length, limit)
         self._min_length = tokenizer.num_special_tokens_to_add(True) + 2
         self._check_length(self._max_length)

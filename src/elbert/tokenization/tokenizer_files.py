@@ -29,6 +29,7 @@ from elbert.tokenization.tokenizer_limits import check_limits
 TOKENIZER_FILE = "tokenizer.json"
 SPIECE_FILE = "spiece.model"
 OTHER_FILES = ("vocab.txt", "vocab.json", "tokenizer.model")
+NO_LIMIT = 10**9  # of model_max_length, from which it is no limit
 SPECIAL_TOKENS = 5  # the vocabulary of a tokenizer class that did not find its file
 TOKENIZER_REMEDY = "copy the tokenizer files of the model it was trained from into the folder"
 TYPE_IDS = "token_type_ids"
@@ -147,11 +148,22 @@ def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
         "truncation_side": loaded.truncation_side,
         "model_input_names": list(loaded.model_input_names),
         "split_special_tokens": loaded.split_special_tokens,
+        "model_max_length": loaded.model_max_length,
     }
 
 
-def read_length_limit(settings: Mapping[str, Any]) -> int | None:
-    """Return ``model_max_length``, or None where there is no limit, for which transformers writes 10**30."""
+def read_length_limit(settings: Mapping[str, Any], where: str) -> int | None:
+    """Return ``model_max_length``, or None where there is no limit, for which transformers writes 10**30.
+
+    Raises:
+        BundleError: it is no whole number from 1; ``where`` is the folder, for the message.
+    """
     length = settings.get("model_max_length", settings.get("max_len"))
-    is_limit = isinstance(length, int) and not isinstance(length, bool) and 0 < length < 10**9
-    return int(length) if is_limit and length is not None else None
+    if length is None:
+        return None
+    is_number = isinstance(length, int | float) and not isinstance(length, bool) and length >= 1
+    if not is_number or (length < NO_LIMIT and length != int(length)):
+        raise BundleError(
+            f"{where}: model_max_length in {CONFIG_FILE} is {length!r:.80}, expected a whole number from 1"
+        )
+    return int(length) if length < NO_LIMIT else None

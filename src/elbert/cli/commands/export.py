@@ -133,7 +133,7 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
     """Measure every precision on the data file."""
     from elbert._optional import require
     from elbert.classifier import Classifier
-    from elbert.cli.inputs import read_labelled
+    from elbert.cli.inputs import read_labelled, run_examples
     from elbert.evaluation.labelled_data import name_rows
     from elbert.export.precision_report import compare_precisions
 
@@ -145,6 +145,10 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
         arguments.model, arguments.policy, dtype="float32", device="cpu", threads=arguments.threads
     )
     examples, labels = read_labelled(arguments, classifier)
+    if arguments.skip_bad:  # a run before the comparison shows which rows have no output
+        places = {id(example): place for place, example in enumerate(examples)}
+        examples, _ = run_examples(examples, labels, True, classifier)
+        labels = labels.take([places[id(example)] for example in examples])
     with name_rows(examples):
         texts = [example.content() for example in examples]
         return compare_precisions(classifier, texts, labels, rounds=arguments.rounds)
