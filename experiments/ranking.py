@@ -1,11 +1,16 @@
-"""Rankings that stop early: the list-wise policy beside full depth and fixed depths, on lists made from two data sets.
+"""Rankings that stop early: the list-wise policy beside full depth and fixed depths, on lists made from data sets.
 
-    python experiments/ranking.py --model FOLDER [--lists 200] [--timed 60]
+    python experiments/ranking.py --set stsb --model FOLDER [--lists 200] [--timed 60]
+    python experiments/ranking.py --set trec6 --write-pairs DIR    # training data for elbert train
 
-FOLDER is a regression on STS-B (``elbert train --problem regression``). The lists: each first sentence of STS-B's test
-part with its own second sentence and 19 others, drawn at random; and of MRPC's test part, each first sentence of a
-paraphrase with its paraphrase and the 19 sentences that share most words with it, which are hard. Lists of the
-validation parts choose the dials. Time is measured in turns: every policy runs once in each round.
+FOLDER is a regression that ``elbert train --problem regression`` made: of ``stsb`` and ``mrpc`` on STS-B, of ``trec6``
+on the pairs that ``--write-pairs`` writes. Lists have one query and 20 texts:
+
+- ``stsb``: a first sentence, its own second sentence, and 19 others at random;
+- ``mrpc``: a first sentence, its paraphrase, and the 19 sentences that share most words with it, which are hard;
+- ``trec6``: a kind of answer ("place", "person", …) and 20 questions at random, of which some have such an answer.
+
+Lists of another part choose the dials. Time is measured in turns: every policy runs once in each round.
 """
 
 from __future__ import annotations
@@ -14,9 +19,9 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbert import Classifier
 from elbert.calibration.rankings import build_policies, measure_ranking
@@ -25,45 +30,85 @@ from elbert.ranking.replay import RankingOutputs, collect_rankings
 from lab.command import print_line
 from lab.places import Places
 
-QueryLists = list[tuple[str, list[str]]]
+QueryLists = list[tuple[str, list[str], set[int]]]  # query, texts, and which of them are relevant
 OTHERS = 19
 TOPS = (1, 5)
-ALLOWED = (0.0, 0.01, 0.05)  # shares of changed lists on the validation part, for each of which a policy is chosen
+ALLOWED = (0.0, 0.02, 0.05)  # shares of changed lists on the tuning part, for each of which a policy is chosen
+KINDS = ("abbreviation", "thing", "description", "person", "place", "number")  # of TREC-6's answers, by label
+TUNING_ROWS = slice(4150, None)  # of TREC-6's training part, shuffled: those before train
+TRAINED, VALIDATED = slice(0, 4000), slice(4000, 4150)
 
 
-def read_pairs(file: Path) -> tuple[list[str], list[str], NDArray[np.float64]]:
-    """The first and second texts of a part, and their labels."""
+def read_columns(file: Path) -> dict[str, list[Any]]:
+    """The columns of a part."""
     import pyarrow.parquet as parquet
 
-    columns = parquet.read_table(file).to_pydict()
-    return columns["text"], columns["text_pair"], np.array(columns["label"], float)
+    columns: dict[str, list[Any]] = parquet.read_table(file).to_pydict()
+    return columns
 
 
-def make_random_lists(file: Path, count: int, seed: int = 0) -> QueryLists:
+def make_random_lists(folder: Path, part: str, count: int) -> QueryLists:
     """Each first text with its own second text and others at random."""
-    first, second, _ = read_pairs(file)
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(first))[:count]
-    lists = []
-    for i in chosen.tolist():
-        others = [second[j] for j in rng.permutation(len(second)).tolist() if second[j] != second[i]][:OTHERS]
-        lists.append((first[i], [second[i], *others]))
+    columns = read_columns(folder / "stsb" / f"{part}.parquet")
+    first, second = columns["text"], columns["text_pair"]
+    rng = np.random.default_rng(0)
+    lists = QueryLists()
+    for i in rng.permutation(len(first))[:count].tolist():
+        others = [second[j] for j in rng.permutation(len(second)).tolist() if second[j] != second[i]]
+        lists.append((first[i], [second[i], *others[:OTHERS]], {0}))
     return lists
 
 
-def make_hard_lists(file: Path, count: int, seed: int = 0) -> QueryLists:
+def make_hard_lists(folder: Path, part: str, count: int) -> QueryLists:
     """Each first text of a paraphrase with its paraphrase and the second texts that share most words with it."""
-    first, second, labels = read_pairs(file)
-    rng = np.random.default_rng(seed)
-    paraphrases = np.flatnonzero(labels == 1)
+    columns = read_columns(folder / "mrpc" / f"{part}.parquet")
+    first, second = columns["text"], columns["text_pair"]
     words = [set(text.lower().split()) for text in second]
-    lists = []
-    for i in rng.permutation(paraphrases)[:count].tolist():
+    lists = QueryLists()
+    for i in np.random.default_rng(0).permutation(np.flatnonzero(np.array(columns["label"]) == 1))[:count].tolist():
         own = set(first[i].lower().split())
         shared = [-len(own & found) / len(own | found) for found in words]
         others = [j for j in np.argsort(shared, kind="stable").tolist() if second[j] != second[i]]
-        lists.append((first[i], [second[i], *(second[j] for j in others[:OTHERS])]))
+        lists.append((first[i], [second[i], *(second[j] for j in others[:OTHERS])], {0}))
     return lists
+
+
+def make_kind_lists(folder: Path, part: str, count: int) -> QueryLists:
+    """A kind of answer with questions at random, at least one of which has such an answer."""
+    columns = read_columns(folder / "trec6" / ("test.parquet" if part == "test" else "train.parquet"))
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(len(columns["text"]))
+    rows = rows if part == "test" else rows[TUNING_ROWS]
+    lists = QueryLists()
+    while len(lists) < count:
+        chosen = rng.choice(rows, OTHERS + 1, replace=False).tolist()
+        kind = columns["label"][chosen[0]]
+        relevant = {place for place, row in enumerate(chosen) if columns["label"][row] == kind}
+        lists.append((KINDS[kind], [columns["text"][row] for row in chosen], relevant))
+    return lists
+
+
+def write_kind_pairs(folder: Path, output: Path) -> None:
+    """Write pairs of a kind and a question: each question once with its own kind (1) and once with another (0)."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    columns = read_columns(folder / "trec6" / "train.parquet")
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(len(columns["text"]))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, part in (("train", TRAINED), ("validation", VALIDATED)):
+        pairs = list[tuple[str, str, float]]()
+        for row in rows[part].tolist():
+            own, text = columns["label"][row], columns["text"][row]
+            other = rng.choice([kind for kind in range(len(KINDS)) if kind != own])
+            pairs += [(KINDS[own], text, 1.0), (KINDS[other], text, 0.0)]
+        pairs = [pairs[i] for i in rng.permutation(len(pairs)).tolist()]
+        table = dict(zip(("text", "text_pair", "label"), map(list, zip(*pairs, strict=True)), strict=True))
+        parquet.write_table(arrow.table(table), output / f"{name}.parquet")
+
+
+SETS = {"stsb": make_random_lists, "mrpc": make_hard_lists, "trec6": make_kind_lists}
 
 
 def choose(tuning: RankingOutputs, top: int, allowed: float) -> Policy:
@@ -73,24 +118,24 @@ def choose(tuning: RankingOutputs, top: int, allowed: float) -> Policy:
     return min(fits, key=lambda fit: fit[:2])[2] if fits else FULL
 
 
-def describe(outputs: RankingOutputs, policy: Policy) -> str:
+HEADER = (
+    "| policy | mean depth | layer speed-up | same top 1 | same top 5 in order | same top 5 | first is relevant |\n"
+    "|---|--:|--:|--:|--:|--:|--:|"
+)
+
+
+def describe(outputs: RankingOutputs, policy: Policy, relevant: Sequence[set[int]]) -> str:
     """One row of the table."""
     replayed = outputs.replay(policy)
-    cells = [f"{float(replayed.depth.mean()):.2f}", f"{outputs.config.depths / float(replayed.depth.mean()):.2f}x"]
+    mean = float(replayed.depth.mean())
+    cells = [f"{mean:.2f}", f"{outputs.config.depths / mean:.2f}x"]
     for top in TOPS:
         pairs = list(zip(replayed.tops(top), outputs.full_tops(top), strict=True))
         cells.append(f"{np.mean([found == full for found, full in pairs]):.1%}")
         if top > 1:
             cells.append(f"{np.mean([set(found) == set(full) for found, full in pairs]):.1%}")
-    is_first = [found[0] == 0 for found in replayed.tops(1)]
-    cells.append(f"{np.mean(is_first):.1%}")
-    return f"| `{policy}` | {' | '.join(cells)} |"
-
-
-HEADER = (
-    "| policy | mean depth | layer speed-up | same top 1 | same top 5 in order | same top 5 | own text first |\n"
-    "|---|--:|--:|--:|--:|--:|--:|"
-)
+    first = [found[0] in right for found, right in zip(replayed.tops(1), relevant, strict=True)]
+    return f"| `{policy}` | {' | '.join([*cells, f'{np.mean(first):.1%}'])} |"
 
 
 def measure_time(
@@ -98,55 +143,61 @@ def measure_time(
 ) -> dict[str, float]:
     """Seconds of each policy: the median over rounds, in each of which every policy runs once."""
     seconds: dict[str, list[float]] = {str(policy): [] for policy in policies}
+    pairs = [(query, texts) for query, texts, _ in lists]
     for number in range(rounds + 1):
         for policy in policies:
             start = time.perf_counter()
-            for _ in classifier.rank_each(lists, policy=policy):
+            for _ in classifier.rank_each(pairs, policy=policy):
                 pass
             if number:  # the first round prepares
                 seconds[str(policy)].append(time.perf_counter() - start)
     return {name: float(np.median(found)) for name, found in seconds.items()}
 
 
-def study(name: str, classifier: Classifier, tuning: QueryLists, test: QueryLists, timed: int, rounds: int) -> None:
-    """Print the tables of one set."""
-    chosen_on, measured = collect_rankings(classifier, tuning), collect_rankings(classifier, test)
-    texts = sum(measured.sizes)
-    print_line(f"\n## {name}\n\n{len(test)} test lists, {texts:,} texts; {len(tuning)} other lists chose the dials.\n")
+def study(classifier: Classifier, tuning: QueryLists, test: QueryLists, timed: int, rounds: int) -> None:
+    """Print the tables of a set."""
+    chosen_on, measured = (collect_rankings(classifier, [part[:2] for part in lists]) for lists in (tuning, test))
+    relevant = [part[2] for part in test]
+    print_line(f"{len(test)} lists, {sum(measured.sizes):,} texts; {len(tuning)} other lists chose the dials.\n")
     print_line(HEADER)
-    for policy in (FULL, *(fixed_depth(depth) for depth in range(2, classifier.depths))):
-        print_line(describe(measured, policy))
+    for policy in (*(fixed_depth(depth) for depth in range(2, classifier.depths)), FULL):
+        print_line(describe(measured, policy, relevant))
     found = {top: [choose(chosen_on, top, allowed) for allowed in ALLOWED] for top in TOPS}
     for top in TOPS:
         for policy in dict.fromkeys(found[top]):
-            print_line(describe(measured, policy))
-    picked = [found[top][1] for top in TOPS]
+            print_line(describe(measured, policy, relevant))
+    picked = [found[top][-1] for top in TOPS]
     depths = [max(1, round(float(measured.replay(policy).depth.mean()))) for policy in picked]
-    policies = list(dict.fromkeys([FULL, *map(fixed_depth, depths), *picked]))
-    seconds = measure_time(classifier, test[:timed], policies, rounds)
-    print_line(
-        f"\nTime for {timed} lists, median of {rounds} rounds in turns:\n\n"
-        "| policy | seconds | speed-up |\n|---|--:|--:|"
+    seconds = measure_time(
+        classifier, test[:timed], list(dict.fromkeys([FULL, *map(fixed_depth, depths), *picked])), rounds
     )
-    for policy_name, value in seconds.items():
-        print_line(f"| `{policy_name}` | {value:.2f} | {seconds[str(FULL)] / value:.2f}x |")
+    print_line(f"\nTime for {timed} lists, median of {rounds} rounds in turns:\n")
+    print_line("| policy | seconds | speed-up |\n|---|--:|--:|")
+    for name, value in seconds.items():
+        print_line(f"| `{name}` | {value:.2f} | {seconds[str(FULL)] / value:.2f}x |")
 
 
 def main() -> None:
-    """Print the tables of both sets."""
+    """Print the tables of a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a regression on STS-B")
-    parser.add_argument("--data-dir", type=Path, default=Places().data, help="folder with stsb and mrpc")
+    parser.add_argument("--set", required=True, choices=SETS, dest="name")
+    parser.add_argument("--model", help="folder of a regression")
+    parser.add_argument("--data-dir", type=Path, default=Places().data, help="folder of the sets")
     parser.add_argument("--lists", type=int, default=200, help="lists of each part (default: %(default)s)")
     parser.add_argument("--timed", type=int, default=60, help="lists that are timed (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of timing (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    parser.add_argument("--write-pairs", type=Path, metavar="DIR", help="write trec6's training pairs, and end")
     arguments = parser.parse_args()
+    if arguments.write_pairs is not None:
+        write_kind_pairs(arguments.data_dir, arguments.write_pairs)
+        return
+    if arguments.model is None:
+        parser.error("--model is missing")
     classifier = Classifier.load(arguments.model, "full", dtype="float32", threads=arguments.threads)
-    for name, make, part in (("stsb", make_random_lists, "stsb"), ("mrpc, hard lists", make_hard_lists, "mrpc")):
-        tuning = make(arguments.data_dir / part / "validation.parquet", arguments.lists, 1)
-        test = make(arguments.data_dir / part / "test.parquet", arguments.lists)
-        study(name, classifier, tuning, test, arguments.timed, arguments.rounds)
+    make = SETS[arguments.name]
+    tuning, test = (make(arguments.data_dir, part, arguments.lists) for part in ("validation", "test"))
+    study(classifier, tuning, test, arguments.timed, arguments.rounds)
 
 
 if __name__ == "__main__":
