@@ -19,6 +19,7 @@ import elbert
 from elbert.cli.commands.serve import describe_flags
 from elbert.cli.main import parser
 from elbert.exits import POLICIES
+from elbert.exits.policies import LIST_POLICIES
 from elbert.exits.rules import Dial
 from elbert.exits.signals import SIGNALS
 from elbert.serving.http.openapi import ServerFacts, openapi_document
@@ -285,7 +286,7 @@ def examples(document: dict[str, Any]) -> str:
 def policies() -> str:
     """Specs, dials, ranges and sources of the policies."""
     rows: list[tuple[object, ...]] = [("spec", "a text exits when", "dials")]
-    for kind in POLICIES.values():
+    for kind in (*POLICIES.values(), *LIST_POLICIES.values()):
         spec = f"{kind.name}({', '.join(dial.name for dial in kind.dials)})" if kind.dials else kind.name
         source = f" ({kind.citation})" if kind.citation else ""
         rows.append((f"`{spec}`", kind.summary + source, "<br>".join(map(describe_dial, kind.dials))))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elbert.exits import Policy, policy, replay
     from elbert.model.reference.albert import ElbertForSequenceClassification
     from elbert.model.reference.token_classifiers import ElbertForTokenClassification
-    from elbert.prediction import Prediction, TokenPrediction
+    from elbert.prediction import Prediction, RankedText, TokenPrediction
     from elbert.training.entry import train
     from elbert.training.estimator import ElbertClassifier
 
@@ -29,6 +29,7 @@ _MODULES = {
     "ElbertForTokenClassification": "elbert.model.reference.token_classifiers",
     "Policy": "elbert.exits",
     "Prediction": "elbert.prediction",
+    "RankedText": "elbert.prediction",
     "TokenPrediction": "elbert.prediction",
     "bundled_model": "elbert.bundle",
     "load_outputs": "elbert.evaluation",
@@ -52,6 +53,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Prediction",
+    "RankedText",
     "TokenPrediction",
     "__version__",
     "bundled_model",

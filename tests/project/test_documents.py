@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from documents import MARKERS, PAGES, ROOT, SHELLS, Shell, blocks
+from ranking_lists import make_lists, write_ranker
 from tiny import texts, write_bundle
 
 DOCS = ROOT / "docs"
@@ -34,6 +35,10 @@ def reader(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "examples", "examples")
     for name in ("albert/albert-base-v2", "my-pairs"):
         write_bundle(Path(name))
+    write_ranker(Path("my-ranker"))
+    lines = [json.dumps({"query": query, "texts": some}) for query, some in make_lists(40, longest=6)]
+    Path("lists.jsonl").write_text("\n".join(lines) + "\n")
+    Path("texts.txt").write_text("\n".join(texts(5, seed=2)) + "\n")
     for name, rows in {"train": 130, "validation": 130, "calibration": 400, "test": 60}.items():
         lines = [f'"{text}",{"positive" if "good" in text else "negative"}' for text in texts(rows, seed=len(name))]
         Path(f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n")

@@ -14,6 +14,7 @@ from elbert.errors import ElbertError, InputError
 
 COMMANDS = {
     "predict": "classify texts, each only to the depth that it needs",
+    "rank": "order lists of texts by their score for a query",
     "train": "train an ALBERT to answer at every depth",
     "evaluate": "accuracy, depth and time of every depth and policy on labelled data",
     "explain": "why a text exits at its depth, depth by depth; or the exits of a whole data set",
@@ -25,7 +26,7 @@ COMMANDS = {
     "bench": "measure the speed of a model on this machine, in batches and for single texts",
     "env": "versions, processor and devices, for a bug report",
 }
-TEXT_COMMANDS = ("predict", "explain")
+TEXT_COMMANDS = ("predict", "rank", "explain")
 FAILED, INTERRUPTED = 2, 130
 
 

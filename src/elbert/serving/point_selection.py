@@ -71,15 +71,17 @@ class PointSelector:
         before = self._level.level
         return self._level.update(delay) != before
 
-    def choose(self, spec: str | None) -> PolicyChoice:
+    def choose(self, spec: str | None, *, is_ranked: bool = False) -> PolicyChoice:
         """The policy of a request; ``spec`` is an operating point, a policy spec, or None for the default.
+
+        ``is_ranked``: its texts are ranked, and a policy may compare their scores.
 
         Raises:
             PolicyError, InputError: the spec is invalid, or the model does not support the policy.
         """
         if spec is None:
             return self.current
-        policy = self._parse(spec)
+        policy = self._parse(spec, is_ranked=is_ranked)
         name = spec.strip()
         return PolicyChoice(name if name in self._classifier.bundle.points else str(policy), policy)
 

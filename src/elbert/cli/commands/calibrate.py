@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="with --risk, for a regression: a value has a loss where it is more than T from that of full depth",
     )
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        metavar="K",
+        help="--data has lists to rank, jsonl with query and texts: the policy keeps their K highest texts, and with "
+        "--risk the share of lists whose K highest change is certified",
+    )
     parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to search (default: all)")
     parser.add_argument(
         "--policies",
@@ -96,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
     from elbert.cli.calibration_inputs import load_precisions, read_parts
     from elbert.evaluation.sweep import build_families
 
+    if arguments.top_k is not None:
+        return run_lists(arguments)
     require("scipy", "train")  # all arguments are checked before the model runs, which can take long
     check_point_name(arguments.name)
     classifier = load_classifier(arguments, "full")
@@ -141,6 +150,44 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_lists(arguments: argparse.Namespace) -> int:
+    """Choose, measure and certify an operating point for rankings; write it and print it.
+
+    Raises:
+        InputError: a flag does not fit lists, or the goal cannot be met.
+    """
+    from elbert.data import read_query_lists
+
+    flags = ("max_drop", "loss", "tolerance", "families", "policies", "temperature", "also_dtype", "default")
+    for flag in flags:
+        if getattr(arguments, flag):
+            raise InputError(f"--{flag.replace('_', '-')} does not fit lists (--top-k): leave it out")
+    if arguments.data == "-":
+        raise InputError("calibration stores the hash of its data file: use a file, not standard input")
+    skipped = SkippedRows()
+    skip_bad = skipped.skip if arguments.skip_bad else None
+    lists, tuning = (
+        None if path is None else [(one.query, one.texts) for one in read_query_lists(path, skip_bad=skip_bad)]
+        for path in (arguments.data, arguments.tuning)
+    )
+    classifier = load_classifier(arguments, "full")
+    folder = choose_folder(arguments, classifier)
+    point = classifier.calibrate_ranking(
+        lists or [],
+        name=arguments.name,
+        top_k=arguments.top_k,
+        risk=arguments.risk,
+        error=arguments.error,
+        speedup=arguments.speedup,
+        tuning=tuning,
+        tuning_share=arguments.tuning_share,
+        output=arguments.output,
+    )
+    skipped.report(f"{len(lists or []) + len(tuning or [])} lists used")
+    print_point(arguments, point, folder)
+    return 0
+
+
 def choose_folder(arguments: argparse.Namespace, classifier: Classifier) -> Path:
     """Return the folder to write the operating point into.
 
@@ -166,13 +213,13 @@ def print_point(arguments: argparse.Namespace, point: OperatingPoint, folder: Pa
         entry = {"name": arguments.name, **point.to_dict()}
         sys.stdout.write(json.dumps(entry, indent=2, ensure_ascii=False) + "\n")
         return
-    chosen_on = point.measured.get("chosen_on")
+    chosen_on, units = point.measured.get("chosen_on"), "texts" if arguments.top_k is None else "lists"
     lines = [
         f"{arguments.name}: {point.policy}",
         f"goal       {point.measured['goal']}",
         *format_figures("measured", point.measured, "texts not used for choosing"),
         *(format_figures("chosen", chosen_on, "texts, an optimistic estimate") if chosen_on else []),
-        f"certified  {point.certificate}, for texts from the same distribution" if point.certificate else ESTIMATE,
+        f"certified  {point.certificate}, for {units} from the same distribution" if point.certificate else ESTIMATE,
         f"written    {folder / EXITS_FILE}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -183,6 +230,12 @@ ESTIMATE = "certified  no: these are estimates; --risk A --error E certifies a b
 
 def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> list[str]:
     """Return the line with the figures of one part of the data."""
+    if "changed" in figures:
+        return [
+            f"{title:<11}on {figures['n']:,} {texts.replace('texts', 'lists')}: the top {figures['top']} changed in "
+            f"{figures['changed']:.2%}, mean depth {figures['mean_depth']:.2f}, "
+            f"layer speed-up {figures['layer_speedup']:.2f}x"
+        ]
     lost = figures["points_lost"]
     score = (
         next(name.removesuffix("_full") for name in figures if name.endswith("_full"))

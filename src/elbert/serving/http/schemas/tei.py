@@ -30,19 +30,21 @@ Inputs = (
     ]
 )
 
+DirectionName = Annotated[
+    str | None,
+    Meta(
+        description="the end that a long text loses; default: the model's truncation_side",
+        extra_json_schema={"enum": ["left", "right", "Left", "Right", None]},
+    ),
+]
+
 
 class PredictRequest(Struct):
     """A request in the shape of text-embeddings-inference; unknown fields are ignored, as it does."""
 
     inputs: Inputs
     truncate: Annotated[bool | None, Meta(description="cut texts that are too long; default: --auto-truncate")] = None
-    truncation_direction: Annotated[
-        str | None,
-        Meta(
-            description="the end that a long text loses; default: the model's truncation_side",
-            extra_json_schema={"enum": ["left", "right", "Left", "Right", None]},
-        ),
-    ] = None
+    truncation_direction: DirectionName = None
     raw_scores: Annotated[bool, Meta(description="logits instead of probabilities")] = False
 
 
@@ -69,7 +71,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
         texts,
         nested,
         truncate=request.truncate,
-        direction=_direction_of(request.truncation_direction),
+        direction=to_direction(request.truncation_direction),
         activation="none" if request.raw_scores else None,
     )
 
@@ -93,7 +95,7 @@ def _texts_of(inputs: str | list[str | list[str]], max_texts: int) -> tuple[list
     return [to_text_or_pair(texts)], False
 
 
-def _direction_of(name: str | None) -> Direction | None:
+def to_direction(name: str | None) -> Direction | None:
     """Return the end that a text which is too long loses, None for the folder's; either case is accepted."""
     if name is None:
         return None
