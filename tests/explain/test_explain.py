@@ -15,7 +15,7 @@ from elbert.exits import Replay, Trace, policy
 from elbert.explain import explain
 from elbert.explain.explainer import stable_since
 from elbert.explain.rule_tracks import track_rules
-from elbert.explain.sentences import format_pair
+from elbert.explain.sentences import format_beside
 from tiny import texts
 
 SPECS = [
@@ -183,10 +183,10 @@ def test_sentences(classifiers):
 
 
 def test_numbers_are_distinguishable():
-    assert format_pair(0.2479, 0.25) == ("0.248", "0.25")
-    assert format_pair(0.21, 0.25) == ("0.21", "0.25")
-    assert format_pair(0.25, 0.25) == ("0.25", "0.25")
-    assert format_pair(0.2499999, 0.25) == ("0.2499999", "0.25")
+    assert format_beside(0.2479, 0.25) == "0.248"
+    assert format_beside(0.21, 0.25) == "0.21"
+    assert format_beside(0.25, 0.25) == "0.25"
+    assert format_beside(0.2499999, 0.25) == "0.2499999"
 
 
 def test_pairs_and_texts_that_are_cut(classifiers):

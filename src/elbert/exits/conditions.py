@@ -57,14 +57,14 @@ WORDS = {
         "first {signal} {opposite} {threshold}",
         "{signal} {value} {sign} {threshold} at depth {start}",
     ),
-    "rising": ("{signal} never falls", "{signal} falls", ""),
+    "rising": ("{signal} never falls", "{signal} falls", "{signal} never falls{span}"),
     "spread": (
         "{signal} moves {sign} {threshold}",
         "{signal} moves {opposite} {threshold}",
-        "{signal} moves by {value} {sign} {threshold}",
+        "{signal} moves by {value} {sign} {threshold}{span}",
     ),
 }
-"""Each kind in words: in short, what keeps it from holding, and beside the value of a text ("" if there is none)."""
+"""Each kind in words: in short, what keeps it from holding, and why it holds of a text."""
 SIGNS = {"<": ("<", "≥"), "<=": ("≤", ">"), ">": (">", "≤"), ">=": ("≥", "<"), "==": ("=", "≠")}
 """The sign of each comparison and of its opposite."""
 
@@ -83,11 +83,14 @@ class Condition:
     size: Number
 
     def holds(self, trace: Trace) -> Array:
-        """``[rows]``: where it holds, among rows that are deep enough; it has a signal."""
+        """``[rows]``: where a row is deep enough and it holds."""
         if self.kind == "held" and self.size == 1:  # the most frequent condition, in half the time
             now: Array = COMPARISONS[self.op](trace.now(self.signal), self.threshold)
             return now
-        return compare_window(self.kind, self.op, trace.window(self.signal, self.size), self.threshold)
+        is_deep: Array = trace.depth >= self.size
+        if not self.signal or not is_deep.any():
+            return is_deep
+        return is_deep & compare_window(self.kind, self.op, trace.window(self.signal, self.size), self.threshold)
 
     def dial_numbers(self) -> Iterator[tuple[str, Of]]:
         """The fields that dials set."""

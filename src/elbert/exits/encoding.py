@@ -13,6 +13,7 @@ from elbert.exits.policies import OURS, POLICIES, ROLES, list_families
 from elbert.exits.rules import MAX_TEMPERATURES, TEMPERATURE, TEMPERED, Dial, Family, Policy, PolicyKind
 from elbert.exits.signals import SIGNALS, Content, Signal
 from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH
+from elbert.exits.trace import pad_temperatures
 
 
 def policy_table(content: Content = "probabilities") -> dict[str, Any]:
@@ -127,6 +128,5 @@ def lower_policy(policy: Policy, depths: int) -> LoweredPolicy:
 
 def combine_temperatures(several: tuple[tuple[float, ...], ...], depths: int) -> NDArray[Any]:
     """``[depths]``: the product of temperatures, each of which repeats its last value for deeper depths."""
-    padded = [(*some[:depths], *[some[-1]] * (depths - len(some))) for some in several]
-    product: NDArray[Any] = np.prod(np.array(padded), axis=0)
+    product: NDArray[Any] = np.prod([pad_temperatures(some, depths) for some in several], axis=0)
     return product

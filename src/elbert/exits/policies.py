@@ -243,8 +243,5 @@ copyreg.pickle(Single, lambda policy: (make_policy, (policy.name, policy.values)
 def list_families(content: Content | None = None) -> dict[str, Family]:
     """The families of policies that a sweep can try, in order; only those that fit such outputs, if it is not None."""
     families = (*(family for kind in POLICIES.values() for family in kind.families), *UNIONS)
-    return {
-        family.name: family
-        for family in sorted(families, key=lambda family: family.order)
-        if content is None or all(POLICIES[name].fits(content) for name, _ in family.grids)
-    }
+    fitting = (one for one in families if content is None or all(POLICIES[name].fits(content) for name, _ in one.grids))
+    return {family.name: family for family in sorted(fitting, key=lambda family: family.order)}

@@ -79,7 +79,7 @@ class Replay:
 
     def _first(self, rule: Rule) -> Depths:
         first = np.full(self.rows, self.depths, np.int16)
-        for depth in range(self.depths - 1, 0, -1):  # backwards, so that the earliest depth wins
+        for depth in range(self.depths - 1, max(rule.size, 1) - 1, -1):  # backwards, so that the earliest depth wins
             first[rule.fires(self.trace.at(depth))] = depth
         return first
 

@@ -56,12 +56,13 @@ class Rule:
 
     def fires(self, trace: Trace) -> Array:
         """``[rows]`` bool: where the rule ends a row."""
-        fires = np.greater_equal(trace.depth, self.size)
-        for temperatures in self.temperatures if fires.any() else ():
+        for temperatures in self.temperatures:
             trace = trace.tempered(temperatures)
-        for condition in self.conditions:
-            if condition.signal and fires.any():  # no further than needed: at most depths no row fulfils them
-                fires = fires & condition.holds(trace)
+        fires = self.conditions[0].holds(trace)
+        for condition in self.conditions[1:]:
+            if not fires.any():  # no further than needed: at most depths no row fulfils all
+                break
+            fires = fires & condition.holds(trace)
         return fires
 
 
@@ -107,7 +108,7 @@ class Policy(ABC):
 
     def decide(self, trace: Trace) -> Array:
         """``[rows]``: the index of the rule by which the row exits, or :data:`STAY`."""
-        decision = np.full_like(trace.depth, STAY)
+        decision = np.full(len(trace.depth), STAY)
         for index, rule in reversed(list(enumerate(self.rules))):
             decision[rule.fires(trace)] = index
         return decision

@@ -43,7 +43,7 @@ class Trace:
     common_depth: int | None = None
     content: Content = "probabilities"
     scale: float = 1.0
-    tempered_traces: dict[tuple[float, ...], Trace] = field(default_factory=dict)  # cache
+    tempered_traces: dict[tuple[tuple[float, ...], int], Trace] = field(default_factory=dict)  # cache
 
     @classmethod
     def start(
@@ -96,19 +96,18 @@ class Trace:
         """
         if self.content != "probabilities":
             raise PolicyError(f"temperatures change probabilities; these outputs are {self.content}")
-        if temperatures not in self.tempered_traces:
-            probabilities = apply_temperatures(self.probabilities, temperatures, self.multi_label)
-            if self.signals is None:
-                tempered = replace(self, probabilities=probabilities, tempered_traces={})
-            else:
-                tempered = Trace.from_outputs(probabilities, multi_label=self.multi_label)
-            self.tempered_traces[temperatures] = tempered
-        return replace(self.tempered_traces[temperatures], depth=self.depth, common_depth=self.common_depth)
+        depths = self.probabilities.shape[1] if self.signals is not None else int(self.depth.max(initial=0))
+        key = temperatures, depths
+        if key not in self.tempered_traces:
+            probabilities = apply_temperatures(self.probabilities[:, :depths], temperatures, self.multi_label)
+            signals: dict[str, Array] | None = None if self.signals is None else {}
+            self.tempered_traces[key] = replace(self, probabilities=probabilities, signals=signals, tempered_traces={})
+        return replace(self.tempered_traces[key], depth=self.depth, common_depth=self.common_depth)
 
     @cached_property
     def last(self) -> Array:
         """``[rows, classes]``: the probabilities at each row's own depth."""
-        last: Array = self.probabilities[np.arange(len(self.depth)), np.maximum(self.depth - 1, 0)]
+        last: Array = self.probabilities[np.arange(len(self.depth)), self.depth - 1]
         return last
 
     def now(self, name: str) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elbert.exits import Policy, Rule, Trace
 from elbert.exits.conditions import Condition
 from elbert.exits.signals import SIGNALS
-from elbert.explain.sentences import count_depths, describe_exit, find_words, name_condition
+from elbert.explain.sentences import count_depths, describe_exit, find_flag, name_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +113,16 @@ def _track_rule(rule: Rule, trace: Trace) -> RuleTrack:
 
 def find_comparison(rule: Rule) -> Condition | None:
     """The first condition that compares a signal with a threshold, other than a signal that is 1 or 0."""
-    compared = (c for c in rule.conditions if c.kind in ("held", "at_start") and not find_words(c))
+    compared = (c for c in rule.conditions if c.kind in ("held", "at_start") and not find_flag(c))
     return next(compared, None)
 
 
 def holds_so_far(condition: Condition, trace: Trace, depth: int) -> bool:
     """Whether a condition holds over the depths up to ``depth``, fewer than it needs included."""
-    if not condition.signal:
-        return bool(depth >= condition.size)
-    size = min(int(condition.size), depth - (SIGNALS[condition.signal].first is not None))
-    return not size or bool(replace(condition, size=size).holds(trace.at(depth))[0])
+    if condition.signal:
+        size = min(int(condition.size), depth - (SIGNALS[condition.signal].first is not None))
+        condition = replace(condition, size=size)
+    return bool(condition.holds(trace.at(depth))[0])
 
 
 def finite_or_none(values: list[float]) -> list[float | None]:

@@ -18,52 +18,49 @@ def describe_rule(rule: Rule, values: Values, depth: int) -> str:
     """Why a rule fires at a depth: "same class over depths 2 to 7, every gap > 0.2"."""
     parts, last_span = [], ""
     for condition in rule.conditions:
-        text, span = describe_condition(condition, values, depth)
-        if text:
-            parts.append(text + (span if span != last_span else ""))
+        if condition.size > (condition.kind == "rising"):  # else it asks for nothing
+            text, over, span = describe_condition(condition, values, depth).partition(" over depths ")
+            parts.append(text if span == last_span else text + over + span)
             last_span = span
     return ", ".join(parts) or "its rule holds at every depth"
 
 
-def describe_condition(condition: Condition, values: Values, depth: int) -> tuple[str, str]:
-    """A condition that holds at a depth, and the depths that it covers: both empty where it asks for nothing."""
-    kind, size, start = condition.kind, int(condition.size), depth - int(condition.size) + 1
-    words, (_, _, shows) = find_words(condition), WORDS[kind]
-    if size < (2 if kind == "rising" else 1):
-        return "", ""
-    if kind == "held" and size > 1 and not words:
-        return f"every {name_condition(condition)}", f" over depths {start} to {depth}"
-    covered = count_depths(condition)
-    span = f" over depths {depth - covered + 1} to {depth}" if covered > 1 else ""
-    if not shows or (kind == "held" and words):
-        return name_condition(condition), span
-    found = values[condition.signal][start - 1 : depth] if condition.signal else [depth]
-    value, threshold = format_pair(max(found) - min(found) if kind == "spread" else found[0], condition.threshold)
-    text = fill_words(shows, condition, value=value, threshold=threshold, depth=depth, start=start)
-    return text, span if kind == "spread" else ""
+def describe_condition(condition: Condition, values: Values, depth: int) -> str:
+    """Why a condition holds at a depth."""
+    start = depth - int(condition.size) + 1
+    seen = values[condition.signal][start - 1 : depth] if condition.signal else [depth]
+    value = format_beside(max(seen) - min(seen) if condition.kind == "spread" else seen[0], condition.threshold)
+    first = start - bool(find_flag(condition))
+    span = f" over depths {first} to {depth}" if first < depth else ""
+    return fill_words(condition, 2, value=value, depth=depth, start=start, span=span)
+
+
+def name_condition(condition: Condition, *, fails: bool = False) -> str:
+    """A condition in short, "gap > 0.2", or what keeps it from holding, "gap ≤ 0.2"."""
+    return fill_words(condition, int(fails))
+
+
+def fill_words(condition: Condition, form: int, **more: object) -> str:
+    """One of the three forms of :data:`WORDS` with the names and numbers of a condition."""
+    short, opposite, holds = WORDS[condition.kind]
+    if flag := find_flag(condition):
+        short, opposite = flag if condition.threshold else flag[::-1]
+        holds = short + "{span}"
+    elif condition.kind == "held" and condition.size > 1:
+        holds = f"every {short}{{span}}"
+    signs = dict(zip(("sign", "opposite"), SIGNS[condition.op], strict=True))
+    numbers = {"threshold": f"{condition.threshold:g}", "size": condition.size}
+    return (short, opposite, holds)[form].format(signal=condition.signal, **signs, **numbers, **more)
+
+
+def find_flag(condition: Condition) -> tuple[str, str] | None:
+    """The words for 1 and 0 where a condition compares a signal that is one of both."""
+    return SIGNALS[condition.signal].words if condition.kind == "held" else None
 
 
 def count_depths(condition: Condition) -> int:
     """The number of depths that a condition reads: one more for a signal that compares with the depth before."""
     return int(condition.size) + (SIGNALS[condition.signal].first is not None) if condition.signal else 1
-
-
-def find_words(condition: Condition) -> tuple[str, str] | None:
-    """The words for 1 and 0 where a condition compares a signal that is one of both."""
-    return SIGNALS[condition.signal].words if condition.kind in ("held", "at_start") else None
-
-
-def name_condition(condition: Condition, *, fails: bool = False) -> str:
-    """A condition in short, "gap > 0.2", or what keeps it from holding, "gap ≤ 0.2"."""
-    if words := find_words(condition):
-        return words[bool(condition.threshold) == fails]
-    return fill_words(WORDS[condition.kind][fails], condition, threshold=f"{condition.threshold:g}")
-
-
-def fill_words(words: str, condition: Condition, **more: object) -> str:
-    """Words of a kind of conditions with the names and numbers of one."""
-    sign, opposite = SIGNS[condition.op]
-    return words.format(signal=condition.signal, sign=sign, opposite=opposite, size=condition.size, **more)
 
 
 def describe_exit(rules: Sequence[Rule], values: Sequence[Values], depth: int, depths: int, fired: int | None) -> str:
@@ -79,24 +76,22 @@ def describe_exit(rules: Sequence[Rule], values: Sequence[Values], depth: int, d
 
 def describe_never(rules: Sequence[Rule], values: Sequence[Values]) -> str:
     """Why no rule ended a text before the last depth; the nearest value where there is one threshold."""
-    condition = rules[0].conditions[0] if len(rules) == 1 and len(rules[0].conditions) == 1 else None
-    if condition and (condition.kind, condition.size) == ("held", 1) and not find_words(condition):
+    condition = rules[0].conditions[0]
+    is_alone = len(rules) == len(rules[0].conditions) == condition.size == 1
+    if is_alone and condition.kind == "held" and not find_flag(condition):
         before = [value for value in values[0][condition.signal][:-1] if isfinite(value)]
-        below = "<" in condition.op
+        name, nearest = ("lowest", min) if "<" in condition.op else ("highest", max)
         if before:
-            value, _ = format_pair(min(before) if below else max(before), condition.threshold)
-            nearest = f"{'lowest' if below else 'highest'} {value}"
-            return f"{name_condition(condition)} at no depth before ({nearest})"
+            value = format_beside(nearest(before), condition.threshold)
+            return f"{name_condition(condition)} at no depth before ({name} {value})"
     return "no rule held before"
 
 
-def format_pair(value: float, threshold: float) -> tuple[str, str]:
-    """Both numbers as text, ``value`` with at least 2 decimals, and as few as distinguish it from ``threshold``."""
-    if not isfinite(value):
-        return f"{value}", f"{threshold:g}"
-    for decimals in range(2, 8):
+def format_beside(value: float, threshold: float) -> str:
+    """A value with at least 2 decimals, and as few as distinguish it from ``threshold``."""
+    for decimals in range(2, 8) if isfinite(value) else ():
         # Half up, as JavaScript's toFixed rounds.
         text = str(Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
         if float(text) != threshold or value == threshold:
-            return text, f"{threshold:g}"
-    return f"{value!r}", f"{threshold:g}"
+            return text
+    return repr(value)

@@ -85,7 +85,7 @@ class ExitState:
 
     def before(self) -> Value:
         """The distributions of the depth before; zeros at depth 1."""
-        shape = [self.classes] if self.words is None else ["tokens", self.classes]
+        shape: Shape = [self.classes] if self.words is None else ["tokens", self.classes]
         return self._to_distributions(self._remember("before", shape, lambda past: self.probabilities).here)
 
     def _remember(self, name: str, shape: Shape, carry: Callable[[Value], Value]) -> Memory:
@@ -159,13 +159,19 @@ def holds(condition: Condition, dials: Mapping[str, Dial], state: ExitState) -> 
     threshold = bind(g, condition.threshold, dials, np.float32)
     if condition.kind == "held" and condition.size == 1:
         return compare(state.now(condition.signal), threshold)
-    # The last ``size`` columns. Columns before them repeat the first, which changes no condition.
-    first, last = g.Sub(state.depths, size), state.depths - 1
-    columns = g.Clip(g.Max(np.arange(-1, state.depths), first), np.array(0), np.array(last))
-    window = g.Gather(state.history(condition.signal), columns, axis=1)
+    window = g.Gather(state.history(condition.signal), window_columns(g, condition.size, size, state.depths), axis=1)
     met = g.Cast(compare(*PAIRS[condition.kind](g, window, threshold)), to=FLOAT)
     all_met = g.Greater(g.ReduceMin(met, [1], keepdims=0), 0.5)
     return g.And(is_deep, g.Or(all_met, g.Less(size, 1)))  # over no depth, all hold
+
+
+def window_columns(g: Graph, number: Number, size: Value, depths: int) -> Value:
+    """The last ``size`` of ``depths`` columns. Columns before them repeat the first, which changes no condition."""
+    last = depths - 1
+    if isinstance(number, Of):
+        return g.Clip(g.Max(np.arange(-1, depths), g.Sub(depths, size)), np.array(0), np.array(last))
+    first = max(depths - number, 0)  # a window longer than the model never fills
+    return g.value(np.clip(np.arange(first - 1, depths), first, last))
 
 
 PAIRS: dict[str, Callable[[Graph, Value, Value], tuple[Value, Value]]] = {

@@ -20,15 +20,13 @@ const makeSpec = (name, dials) => printPolicy([{ name, dials }]);
 
 /* The specs of a grid: the product of its axes; dials that are no axis keep their default. */
 function listSpecs({ policy, axes }, depths) {
-  const { dials } = POLICIES.get(policy);
-  const swept = Object.entries(axes).map(([name, axis]) => ({ name, values: listValues(axis, depths) }));
-  const most = MOST_VALUES[swept.length - 1] ?? 3;
-  const defaults = Object.fromEntries(dials.map((dial) => [dial.name, dial.default]));
-  const product = swept.reduce(
-    (found, { name, values }) => found.flatMap((one) => thin(values, most).map((value) => ({ ...one, [name]: value }))),
-    [defaults],
-  );
-  return product.map((values) => makeSpec(policy, values));
+  const most = MOST_VALUES[Object.keys(axes).length - 1] ?? 3;
+  let found = [Object.fromEntries(POLICIES.get(policy).dials.map((dial) => [dial.name, dial.default]))];
+  for (const [name, axis] of Object.entries(axes)) {
+    const values = thin(listValues(axis, depths), most);
+    found = found.flatMap((dials) => values.map((value) => ({ ...dials, [name]: value })));
+  }
+  return found.map((dials) => makeSpec(policy, dials));
 }
 
 /**
@@ -76,9 +74,6 @@ const UNKNOWN = { color: 8, marker: "x", dash: "1 3" };
 export function findLook(name) {
   const family = TABLE.families.find((one) => one.name === name.replace(TEMPERED, ""));
   if (!family) return UNKNOWN;
-  return {
-    color: family.colour,
-    marker: family.marker,
-    dash: name.endsWith(TEMPERED) ? "1 2" : (DASHES[family.dash] ?? null),
-  };
+  const dash = name.endsWith(TEMPERED) ? "1 2" : (DASHES[family.dash] ?? null);
+  return { color: family.colour, marker: family.marker, dash };
 }

@@ -20,16 +20,16 @@ export const COMPARISONS = {
  */
 export function findBreak({ kind, size, compare, bound }, values, depth) {
   const start = depth - size;
-  if (kind === "held") {
-    for (let i = start; i < depth; i++) if (!compare(values[i], bound)) return i + 1;
-  } else if (kind === "at_start") {
-    if (!compare(values[start], bound)) return start + 1;
-  } else if (kind === "rising") {
-    for (let i = start + 1; i < depth; i++) if (!compare(values[i], values[i - 1])) return i + 1;
-  } else if (kind === "spread") {
+  if (kind === "at_depth") return start < 0 ? depth : 0;
+  if (kind === "spread") {
     const window = values.subarray(start, depth);
-    if (!compare(Math.fround(Math.max(...window) - Math.min(...window)), bound)) return depth;
-  } else if (start < 0) return depth; // at_depth
+    return compare(Math.fround(Math.max(...window) - Math.min(...window)), bound) ? 0 : depth;
+  }
+  const isRising = kind === "rising"; // compares neighbours
+  const end = kind === "at_start" ? start + 1 : depth;
+  for (let i = isRising ? start + 1 : start; i < end; i++) {
+    if (!compare(values[i], isRising ? values[i - 1] : bound)) return i + 1;
+  }
   return 0;
 }
 
@@ -41,29 +41,30 @@ export function findBreak({ kind, size, compare, bound }, values, depth) {
 export const listForms = (member) =>
   POLICIES.get(member.name).rules.filter(({ when }) => when === null || member.dials[when.dial] === when.choice);
 
+/* A condition with plain numbers for those that dials set. */
+function settleCondition(condition, dials) {
+  const settle = (number) => (typeof number === "object" ? dials[number.dial] * number.factor + number.plus : number);
+  const threshold = settle(condition.threshold);
+  const compare = COMPARISONS[condition.op];
+  return { ...condition, threshold, size: settle(condition.size), compare, bound: Math.fround(threshold) };
+}
+
 /**
  * The rules of a policy in order, with plain numbers: the first that fires is the reason.
  * @param {Policy} policy
  * @returns {Rule[]}
  */
-export function listRules(policy) {
-  return policy.flatMap((member) => {
+export const listRules = (policy) =>
+  policy.flatMap((member) => {
     if (member.policy) {
-      const rules = listRules(member.policy);
-      return rules.map((rule) => ({ ...rule, temperatures: [member.temperatures, ...rule.temperatures] }));
+      const temper = (rule) => ({ ...rule, temperatures: [member.temperatures, ...rule.temperatures] });
+      return listRules(member.policy).map(temper);
     }
-    const settle = (value) =>
-      typeof value === "object" ? member.dials[value.dial] * value.factor + value.plus : value;
-    return listForms(member).map(({ reason, conditions: forms }) => {
-      const conditions = forms.map(({ kind, signal, op, threshold, size }) => {
-        const limit = settle(threshold);
-        const compare = COMPARISONS[op];
-        return { kind, signal, op, threshold: limit, size: settle(size), compare, bound: Math.fround(limit) };
-      });
-      return { reason, conditions, size: Math.max(...conditions.map(({ size }) => size)), temperatures: [] };
+    return listForms(member).map((form) => {
+      const conditions = form.conditions.map((condition) => settleCondition(condition, member.dials));
+      return { ...form, conditions, size: Math.max(...conditions.map(({ size }) => size)), temperatures: [] };
     });
   });
-}
 
 /**
  * The signals that a rule reads: those at its temperatures.

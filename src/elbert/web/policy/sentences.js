@@ -7,13 +7,20 @@ import { SIGNALS, TABLE } from "./table.js";
 const { conditions: WORDS, signs: SIGNS } = TABLE;
 
 /* The words for 1 and 0 where a condition compares a signal that is one of both. */
-const findWords = ({ kind, signal }) => (kind === "held" || kind === "at_start" ? SIGNALS.get(signal).words : null);
+const findFlag = ({ kind, signal }) => (kind === "held" ? SIGNALS.get(signal).words : null);
 
-/* Words of a kind of conditions with the names and numbers of one. */
-function fillWords(words, { signal, op, size }, more) {
-  const [sign, opposite] = SIGNS[op];
-  const found = { signal, sign, opposite, size, ...more };
-  return words.replace(/\{(\w+)\}/g, (_, name) => found[name]);
+/* One of the three forms of the words of conditions, with the names and numbers of a condition. */
+function fillWords(condition, form, more = {}) {
+  const { kind, signal, op, threshold, size } = condition;
+  let [short, opposite, holds] = WORDS[kind];
+  const flag = findFlag(condition);
+  if (flag) {
+    [short, opposite] = threshold ? flag : [flag[1], flag[0]];
+    holds = `${short}{span}`;
+  } else if (kind === "held" && size > 1) holds = `every ${short}{span}`;
+  const [sign, contrary] = SIGNS[op];
+  const found = { signal, sign, opposite: contrary, threshold: formatGeneral(threshold), size, ...more };
+  return [short, opposite, holds][form].replace(/\{(\w+)\}/g, (_, name) => found[name]);
 }
 
 /**
@@ -22,11 +29,7 @@ function fillWords(words, { signal, op, size }, more) {
  * @param {boolean} [fails]
  * @returns {string}
  */
-export function nameCondition(condition, fails = false) {
-  const words = findWords(condition);
-  if (words) return words[Boolean(condition.threshold) === fails ? 1 : 0];
-  return fillWords(WORDS[condition.kind][fails ? 1 : 0], condition, { threshold: formatGeneral(condition.threshold) });
-}
+export const nameCondition = (condition, fails = false) => fillWords(condition, fails ? 1 : 0);
 
 /* The number of depths that a condition reads: one more for a signal that compares with the depth before. */
 const countDepths = ({ signal, size }) => (signal ? size + (SIGNALS.get(signal).first === null ? 0 : 1) : 1);
@@ -75,63 +78,56 @@ export function describeState(rule, signals, depth) {
  */
 export function findGauge(policy) {
   for (const rule of listRules(policy)) {
-    const compared = rule.conditions.find((one) => ["held", "at_start"].includes(one.kind) && !findWords(one));
+    const compared = rule.conditions.find((one) => ["held", "at_start"].includes(one.kind) && !findFlag(one));
     if (compared) return { rule, ...compared, below: compared.op.includes("<"), sign: SIGNS[compared.op][0] };
   }
   return { rule: null, signal: TABLE.signals[0].name, threshold: null, below: false, sign: "" };
 }
 
-/* Both numbers as text, the value with 2 decimals or as few more as distinguish it from the threshold. */
-function formatPair(value, threshold) {
-  if (!Number.isFinite(value)) return [formatFloat(value), formatGeneral(threshold)];
-  for (let decimals = 2; decimals < 8; decimals++) {
+/* A value with 2 decimals or as few more as distinguish it from the threshold. */
+function formatBeside(value, threshold) {
+  for (let decimals = 2; decimals < 8 && Number.isFinite(value); decimals++) {
     const text = value.toFixed(decimals);
-    if (Number(text) !== threshold || value === threshold) return [text, formatGeneral(threshold)];
+    if (Number(text) !== threshold || value === threshold) return text;
   }
-  return [formatFloat(value), formatGeneral(threshold)];
+  return formatFloat(value);
 }
 
-/* A condition that holds at a depth, and the depths that it covers: both empty where it asks for nothing. */
+/* Why a condition holds at a depth. */
 function describeCondition(condition, signals, depth) {
-  const { kind, signal, size } = condition;
-  const [words, shows, start] = [findWords(condition), WORDS[kind][2], depth - size + 1];
-  if (size < (kind === "rising" ? 2 : 1)) return ["", ""];
-  if (kind === "held" && size > 1 && !words) {
-    return [`every ${nameCondition(condition)}`, ` over depths ${start} to ${depth}`];
-  }
-  const covered = countDepths(condition);
-  const span = covered > 1 ? ` over depths ${depth - covered + 1} to ${depth}` : "";
-  if (!shows || (kind === "held" && words)) return [nameCondition(condition), span];
-  const found = signal ? signals.read(signal).subarray(start - 1, depth) : [depth];
-  const number = kind === "spread" ? Math.max(...found) - Math.min(...found) : found[0];
-  const [value, threshold] = formatPair(number, condition.threshold);
-  return [fillWords(shows, condition, { value, threshold, depth, start }), kind === "spread" ? span : ""];
+  const { kind, signal, size, threshold } = condition;
+  const start = depth - size + 1;
+  const seen = signal ? signals.read(signal).subarray(start - 1, depth) : [depth];
+  const value = formatBeside(kind === "spread" ? Math.max(...seen) - Math.min(...seen) : seen[0], threshold);
+  const first = findFlag(condition) ? start - 1 : start;
+  const span = first < depth ? ` over depths ${first} to ${depth}` : "";
+  return fillWords(condition, 2, { value, depth, start, span });
 }
 
 /* Why a rule fires at a depth: "same class over depths 2 to 7, every gap > 0.2". */
 function describeRule(rule, signals, depth) {
   const parts = [];
-  let before = "";
+  let lastSpan = "";
   for (const condition of rule.conditions) {
-    const [text, span] = describeCondition(condition, signals, depth);
-    if (!text) continue;
-    parts.push(text + (span === before ? "" : span));
-    before = span;
+    if (condition.size <= (condition.kind === "rising" ? 1 : 0)) continue; // it asks for nothing
+    const whole = describeCondition(condition, signals, depth);
+    const [text, span = ""] = whole.split(" over depths ");
+    parts.push(span === lastSpan ? text : whole);
+    lastSpan = span;
   }
   return parts.join(", ") || "its rule holds at every depth";
 }
 
 /* Why no rule ended a text before the last depth; the nearest value where there is one threshold. */
 function describeNever(rules, signals) {
-  const condition = rules.length === 1 && rules[0].conditions.length === 1 ? rules[0].conditions[0] : null;
-  if (condition?.kind === "held" && condition.size === 1 && !findWords(condition)) {
-    const values = temperSignals(rules[0], signals).read(condition.signal);
-    const before = [...values].slice(0, -1).filter(Number.isFinite);
-    const isBelow = condition.op.includes("<");
-    if (before.length) {
-      const [value] = formatPair(isBelow ? Math.min(...before) : Math.max(...before), condition.threshold);
-      return `${nameCondition(condition)} at no depth before (${isBelow ? "lowest" : "highest"} ${value})`;
-    }
+  const [rule, ...others] = rules;
+  const [condition, ...more] = rule.conditions;
+  const { kind, size, signal, op, threshold } = condition;
+  if (!others.length && !more.length && kind === "held" && size === 1 && !findFlag(condition)) {
+    const before = temperSignals(rule, signals).read(signal).slice(0, -1).filter(Number.isFinite);
+    const [name, nearest] = op.includes("<") ? ["lowest", Math.min] : ["highest", Math.max];
+    const value = formatBeside(nearest(...before), threshold);
+    if (before.length) return `${nameCondition(condition)} at no depth before (${name} ${value})`;
   }
   return "no rule held before";
 }
