@@ -9,7 +9,7 @@ import pytest
 from test_data_files import write
 
 from elbert.data import Columns, iterate_examples, read_examples, read_label_names
-from elbert.data.columns import Selection
+from elbert.data.column_names import Selection
 from elbert.data.tables import find_delimiter
 from elbert.errors import BadRow, DataError, InputError
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from elbert._settings import settings_of
 from elbert.cli.settings_flags import add_flags, resolve_flags
 from elbert.cli.streams import open_stdin_copy, print_note
-from elbert.data.columns import Columns
+from elbert.data.column_names import Columns
 from elbert.errors import BadRow, DataError, ElbertError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elbert.data.columns import DEFAULT_COLUMNS, Columns
+from elbert.data.column_names import DEFAULT_COLUMNS, Columns
 from elbert.data.examples import check_records, list_parts, read_examples
 from elbert.data.in_memory import class_names, iterate_examples, make_reusable
 from elbert.data.label_names import read_label_names, read_tag_names

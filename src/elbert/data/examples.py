@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from elbert.data.columns import ALL_COLUMNS, DEFAULT_COLUMNS, Columns, Selection
+from elbert.data.column_names import ALL_COLUMNS, DEFAULT_COLUMNS, Columns, Selection
 from elbert.data.conll import read_conll_rows
 from elbert.data.decoding import decode_lines
 from elbert.data.lines import read_json_rows, read_text_rows

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from elbert.data.columns import DEFAULT_COLUMNS, Columns, Selection
+from elbert.data.column_names import DEFAULT_COLUMNS, Columns, Selection
 from elbert.data.examples import check_records, read_examples
 from elbert.data.records import Example, Record
 from elbert.errors import DataError, InputError

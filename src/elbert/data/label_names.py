@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from elbert.data.columns import DEFAULT_COLUMNS, Columns
+from elbert.data.column_names import DEFAULT_COLUMNS, Columns
 from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
 from elbert.errors import BadRow, DataError, InputError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from elbert._optional import require
-from elbert.data.columns import ALL_COLUMNS, Selection
+from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.data.records import Record
 from elbert.errors import BadRow, DataError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from elbert.data.columns import ALL_COLUMNS, Selection
+from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.errors import BadRow
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-from elbert.data.columns import ALL_COLUMNS, Selection
+from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.data.decoding import MAX_LINE, describe_bad_byte, strip_line_end
 from elbert.data.lines import is_json_row
 from elbert.data.records import Record

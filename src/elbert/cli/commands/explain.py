@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import add_column_options, choose_columns, read_sample, run_examples, sample_examples
 from elbert.cli.streams import print_note
-from elbert.data.columns import Columns
+from elbert.data.column_names import Columns
 from elbert.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:

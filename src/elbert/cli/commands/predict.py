@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from elbert.cli.flags import add_model_options, check_outputs, load_classifier, 
 from elbert.cli.inputs import SkippedRows, add_column_options, choose_columns, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import open_stdin_copy, print_note
-from elbert.data.columns import Columns
+from elbert.data.column_names import Columns
 from elbert.errors import BadRow, InputError
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConf
     ending = "" if arguments.output is None else arguments.output.suffix.lower()
     if ending in TABLE_ENDINGS:
         from elbert.cli.render.table_files import CsvFile, ParquetFile, TableColumns
+        from elbert.inference.documents import CUT
 
         columns = TableColumns.build(
             config.labels,
@@ -184,6 +186,7 @@ def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConf
             scores=arguments.scores,
             trace=arguments.trace,
             keep=arguments.keep,
+            windows=arguments.long not in (None, CUT),
         )
         return CsvFile(out, columns) if ending == ".csv" else ParquetFile(out, columns, find_kept_types(arguments))
     is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
@@ -202,6 +205,8 @@ def find_kept_types(arguments: argparse.Namespace) -> dict[str, Any]:
 def predict_here(arguments: argparse.Namespace, skipped: SkippedRows) -> Iterator[Predictions]:
     """Predict with a model in this process."""
     examples = read_input(arguments, skipped)
+    if arguments.input != "-":  # a wrong column is found before the model is loaded
+        examples = chain(list(islice(examples, 1)), examples)
     classifier = load_classifier(arguments, arguments.policy)
     pending: deque[Example] = deque()  # examples whose prediction is not there yet, in order
 
