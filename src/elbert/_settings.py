@@ -151,8 +151,8 @@ class Setting:
         Raises:
             ValueError: the value is of another kind or out of range; the message is one line.
         """
-        if value is None and self.default is None:
-            return None
+        if value is None and self.default in (None, ()):
+            return self.default
         if isinstance(value, list | tuple) and self.is_repeatable:
             return self.read(",".join(map(str, value)))
         if isinstance(value, str):

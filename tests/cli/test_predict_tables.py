@@ -113,6 +113,25 @@ def test_other_commands_read_the_same_columns(elbert, bundle_folder, tmp_path):
     assert json.loads(elbert("evaluate", *flags, "--rounds", 0, "--json").out)["n"] == 8
     assert elbert("explain", *flags, "--json").status == 0
     for command in (["evaluate", "--rounds", 0], ["compare", "--output", tmp_path / "c"], ["explain"]):
-        elbert(*command, *flags[:-4], "--label-column", "stars", *flags[-2:]).check_error(
-            "no column named stars; columns found: sentence, y; label_column (--label-column) names another"
-        )
+        result = elbert(*command, *flags[:-4], "--label-column", "stars", *flags[-2:])
+        assert (result.status, result.out) == (2, "")
+        message = "no column named stars; columns found: sentence, y; label_column (--label-column) names another"
+        assert result.err.splitlines()[-1].endswith(message)
+
+
+def test_long_texts_are_read_in_windows(predict, tmp_path):
+    long = "a good film and a bad film . " * 40
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in (long, "a film")))
+    for name in ("o.jsonl", "o.csv", "o.parquet"):
+        result = predict("--input", source, "--long", "windows(vote, full)", "--output", tmp_path / name)
+        assert result.status == 0
+        assert result.err.startswith("elbert: long texts read as windows(vote, full): ")
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    rows = pq.read_table(tmp_path / "o.parquet").to_pylist()
+    for line, row in zip(lines, rows, strict=True):
+        assert (line["windows"], line["windows_read"]) == (row["windows"], row["windows_read"])
+    assert lines[0]["windows"] == lines[0]["windows_read"] > 1 == lines[1]["windows"]
+    assert not lines[0]["truncated"] and "windows,windows_read" in (tmp_path / "o.csv").read_text()
+    refused = predict("--long", "pages", "a film")
+    assert refused.status == 2 and "expected cut, windows, or" in refused.err and refused.err.count("\n") == 1

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -134,17 +135,53 @@ def test_when_the_time_is_up_it_ends_and_says_so():
         assert "--shutdown-timeout 0.5" in server.process.stderr.read()
 
 
-def test_on_this_machine_it_answers_to_names_of_this_machine_and_a_closed_terminal_ends_it_orderly(folder):
+def test_on_this_machine_it_answers_to_names_of_this_machine(folder):
     with Process("--model-id", folder, HOSTNAME="login01.cluster.example") as server:
         for host, status in (("localhost", 200), ("evil.example", 403)):
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
                 connection.request("GET", "/info", headers={"host": host})
                 assert connection.getresponse().status == status
-        status, _, error = server.end(signal.SIGHUP)
+        status, _, error = server.end()
     assert status == 0
     assert (
         error == "elbert: HOSTNAME is the name of a machine, 'login01.cluster.example', and ignored; see --hostname\n"
     )
+
+
+def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, tmp_path):
+    path = tmp_path / "elbert.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))  # as a killed server leaves it
+    model = tmp_path / "model"
+    model.symlink_to(folder)
+    command = [sys.executable, "-m", "elbert.cli.main", "serve", "--unix-socket", path, "--model-id", f"mine={model}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WARM_UP": "0", "HOSTNAME": ""}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([*map(str, command), "--json-output"], start_new_session=True, **options) as server:
+        try:
+            first = json.loads(server.stdout.readline())
+            assert (first["message"], first["address"], first["model"]) == ("serving", f"unix:{path}", "mine")
+
+            def call(method, route, body=None):
+                with contextlib.closing(http.client.HTTPConnection("localhost", timeout=60)) as connection:
+                    connection.sock = socket.socket(socket.AF_UNIX)
+                    connection.sock.connect(str(path))
+                    connection.request(method, route, None if body is None else json.dumps(body), JSON)
+                    answer = connection.getresponse()
+                    return answer.status, json.loads(answer.read())
+
+            assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
+            server.send_signal(signal.SIGHUP)
+            line = next(line for line in map(json.loads, server.stderr) if line["logger"] == "elbert.operations")
+            assert line["message"].startswith("the model mine is loaded again")
+            assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
+            server.terminate()
+            _, err = server.communicate(timeout=60)
+            assert [json.loads(line)["level"] for line in err.splitlines()] == ["info"] * len(err.splitlines())
+            assert server.returncode == 0
+            assert not path.exists()
+        finally:
+            server.kill()
 
 
 def test_with_a_key_or_an_allowed_name_it_answers_to_it(folder):

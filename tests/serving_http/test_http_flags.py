@@ -1,5 +1,6 @@
 """Flags of ``elbert serve``: each also in the environment, the command line first."""
 
+import json
 import socket
 
 import pytest
@@ -9,7 +10,7 @@ from elbert.cli.commands.serve import FLAGS
 from elbert.cli.main import main, parser
 from elbert.cli.settings_flags import resolve_flags
 from elbert.errors import BundleError, InputError
-from elbert.serving.http.server import bind_socket, server_url
+from elbert.serving.http.server import bind_socket, bind_unix_socket, is_loopback, server_url
 from elbert.serving.settings import Settings
 
 
@@ -23,7 +24,8 @@ def test_defaults_are_teis_and_the_services():
     found = settled()
     assert (found.port, found.max_concurrent_requests, found.max_batch_tokens) == (3000, 512, 16384)
     assert (found.max_client_batch_size, found.payload_limit, found.auto_truncate) == (32, 2_000_000, True)
-    assert found.model_id is found.api_key is found.served_model_name is None
+    assert found.model_id == ()
+    assert found.api_key is found.served_model_name is None
     assert (found.json_output, found.strict, list(found.cors_allow_origin)) == (False, False, [])
     assert serve.service_settings(found) == Settings(warm_up=5.0)  # a service built in code starts at once
     assert serve.http_settings(found).name == "bundled"
@@ -34,6 +36,7 @@ def test_every_flag_can_stand_in_the_environment():
         "dtype": "int8",
         "auto_truncate": "false",
         "json_output": "TRUE",
+        "access_log": "false",
         "strict": "1",
         "cors_allow_origin": "https://a, https://b",
         "hostname": "0.0.0.0",
@@ -55,6 +58,43 @@ def test_the_command_line_goes_first():
     assert settled("--host", "h").hostname == settled("--hostname", "h").hostname == "h"
     assert settled(PORT="").port == 3000, "an empty variable says nothing"
     assert settled("--api-key", " k\n").api_key == "k"
+
+
+def test_a_path_of_a_unix_socket_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path, why in (
+        (tmp_path / "file", "in use"),
+        (tmp_path / "no" / "s", "No such file"),
+        (tmp_path / ("s" * 200), ""),
+    ):
+        with pytest.raises(InputError, match=f"--unix-socket .*{why}.*choose another"), bind_unix_socket(path):
+            pass
+    with bind_unix_socket(tmp_path / "s") as bound:
+        bound.listen(1)
+        with pytest.raises(InputError, match="another program listens there"), bind_unix_socket(tmp_path / "s"):
+            pass
+        assert server_url(bound) == f"unix:{tmp_path / 's'}"
+        assert not is_loopback(bound)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--unix-socket", "s", "--port", "1"], "give one of them"),
+        (["--model-id", "a=x", "--model-id", "y=z", "--revision", "main"], "--revision is for one model"),
+        (["--model-id", "a=x", "--served-model-name", "b"], "--served-model-name is for a model without a name"),
+        (["--model-id", "bundled", "--revision", "main"], "--revision is for models on the hub"),
+        (["--api-key-file", "nowhere"], "--api-key-file nowhere: missing"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_contradicts_is_one_line_in_the_form_of_the_log(capsys, flags, message, as_json):
+    port = [] if "--port" in flags else ["--port", "0"]
+    assert main(["serve", *port, *flags, *(["--json-output"] if as_json else [])]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert message in (json.loads(line)["message"] if as_json and "one of them" not in message else line)
 
 
 def test_the_name_that_a_container_sets_by_itself_is_nobodys_wish():

@@ -73,7 +73,9 @@ def test_two_texts_are_two_texts(live):
     ("body", "status"),
     [
         ({"inputs": "a", "parameters": {"top_k": 2.0}}, 200),
-        ({"inputs": "a", "parameters": {"top_k": None, "function_to_apply": None, "other": 1}}, 200),
+        ({"inputs": "a", "parameters": {"top_k": None, "function_to_apply": None}}, 200),
+        ({"inputs": "a", "parameters": {"candidate_labels": ["a", "b"]}}, 422),
+        ({"inputs": "a", "parameters": {"top_k": 1, "other": None}}, 422),
         ({"inputs": "a", "parameters": {"top_k": 10**300}}, 200),
         ({"inputs": "a", "parameters": {"top_k": -1}}, 422),
         ({"inputs": "a", "parameters": {"top_k": True}}, 422),

@@ -8,7 +8,7 @@ from live_server import Live
 
 from elbert.serving.errors import BackendFailure, TooLong
 from elbert.serving.http import HttpSettings, metrics
-from elbert.serving.http.logs import PERIOD, REPEATS, RepeatLimit, configure_logging
+from elbert.serving.http.logs import PERIOD, REPEATS, RepeatLimit, logging_to
 from elbert.serving.results import TextResult
 
 
@@ -35,19 +35,13 @@ def test_repeated_trouble_is_counted_not_logged():
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_servers_log_is_bounded(as_json):
-    root, stream = logging.getLogger(), io.StringIO()
-    level = root.level
-    handler = configure_logging(stream, as_json=as_json)
-    try:
+    stream = io.StringIO()
+    with logging_to(stream, as_json=as_json):
         for _ in range(1000):
             try:
                 raise MemoryError
             except MemoryError:
                 logging.getLogger("any").exception("no memory")
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        logging.captureWarnings(False)
     assert stream.getvalue().count("MemoryError") <= 2 * REPEATS
 
 

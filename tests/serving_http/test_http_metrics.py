@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from elbert.serving.http import HttpSettings, Metrics
-from elbert.serving.http.logs import FIELDS, JsonLines, configure_logging
+from elbert.serving.http.logs import FIELDS, JsonLines, logging_to
 from elbert.serving.http.metrics import SECONDS, SIZES, PlainHistogram, WithoutCreated, metric_label
 from elbert.serving.http.middleware import log_exchange
 from tiny import texts
@@ -153,13 +153,9 @@ def test_registries_are_ones_own():
 
 @pytest.fixture
 def lines():
-    root, stream = logging.getLogger(), io.StringIO()
-    level = root.level
-    handler = configure_logging(stream, as_json=True)
-    yield lambda: [msgspec.json.decode(line) for line in stream.getvalue().split("\n")[:-1]]
-    root.removeHandler(handler)
-    root.setLevel(level)
-    logging.captureWarnings(False)
+    stream = io.StringIO()
+    with logging_to(stream, as_json=True):
+        yield lambda: [msgspec.json.decode(line) for line in stream.getvalue().split("\n")[:-1]]
 
 
 def test_requests_are_logged_as_json_a_line_each(lines, fresh):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from elbert._optional import require
 from elbert._settings import build_settings, parse_values, settings_of
 from elbert.errors import InputError
-from elbert.serving.settings import HttpSettings, ModelSettings, Settings
+from elbert.serving.settings import HttpSettings, ModelSettings, Settings, read_models
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -95,6 +95,9 @@ def app(arguments: Mapping[str, Any]) -> Any:
     require("starlette", "ray")
     known = {setting.name: setting for setting in settings_of(ModelSettings, Settings, HttpSettings)}
     values = parse_values({name: value for name, value in arguments.items() if name != "replicas"}, known)
+    model, *others = read_models(values.get("model_id", ()))
+    if others or model.name is not None:
+        raise InputError("model_id: a replica serves one model without NAME=; deploy an application for each model")
     if values.get("revision"):
         raise InputError(
             "revision: replicas load a shared folder, or a hub id at its latest commit; download the revision first"
@@ -107,9 +110,9 @@ def app(arguments: Mapping[str, Any]) -> Any:
     max_rows = values.get("max_batch_requests")
     defaults = default_settings(rows_per_call(options.get("device", "cpu"), max_rows))
     settings = replace(defaults, **{item.name: values[item.name] for item in fields(Settings) if item.name in values})
-    http = build_settings(HttpSettings, values, model_id=values.get("model_id") or "bundled")
+    http = build_settings(HttpSettings, values, model_id=model.model or "bundled")
     return deployment(
-        values.get("model_id"),
+        model.model,
         values.get("operating_point"),
         max_rows=max_rows,
         settings=settings,

@@ -33,7 +33,11 @@ def enlarge_primitive_cache() -> None:
 
 
 def freeze_objects() -> None:
-    """Exclude all present objects from garbage collection; for a process that only serves from now on."""
+    """Collect garbage, then exclude all objects from collection; for a process that only serves from now on.
+
+    Again after a model was replaced: the objects of the old one were excluded too.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert._display import clean_line
 from elbert._settings import Description, build_settings, describe, settings_of
 from elbert.cli.settings_flags import add_flags, resolve_flags
-from elbert.errors import BundleError, InputError, PolicyError
-from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings, Settings, is_machine_name
+from elbert.cli.streams import print_note
+from elbert.errors import BundleError, ElbertError, InputError, PolicyError
+from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings, Settings, is_machine_name, read_models
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
+    from elbert.serving.http.model_set import ModelSource
     from elbert.serving.service import Service
 
 GROUPS = {
@@ -31,6 +33,8 @@ GROUPS = {
 }
 FLAGS = tuple(setting for setting in settings_of(*GROUPS.values()) if setting.has_flag)
 REQUIRED = ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client")
+BUNDLED = "bundled"
+FAILED = 2  # exit status after an error
 UNFINISHED = 1  # exit status where accepted requests were cut off at the end
 
 
@@ -52,23 +56,38 @@ def run(arguments: argparse.Namespace) -> int:
 
     for module in REQUIRED:  # before the model is loaded
         require(module, "serve")
-    report_machine_name(arguments.hostname, os.environ.get("HOSTNAME", ""))
+    if arguments.unix_socket is not None and not (arguments.hostname is None is arguments.port):
+        raise InputError("--unix-socket listens on a path, --hostname and --port on an address: give one of them")
+    hostname = arguments.hostname
     variables = resolve_flags(arguments, os.environ, FLAGS)
-    with name_variables(variables):
-        finished = serve(arguments, variables)
+    report = report_json if arguments.json_output else print_note
+    report_machine_name(hostname, os.environ.get("HOSTNAME", ""), report)
+    try:
+        with name_variables(variables):
+            finished = serve(arguments, variables)
+    except ElbertError as error:
+        if not arguments.json_output:
+            raise
+        report_json(str(error), "error")
+        return FAILED
     if not finished:
-        sys.stderr.write(
-            f"elbert: some accepted requests were not finished within --shutdown-timeout "
-            f"{arguments.shutdown_timeout:g}\n"
-        )
+        limit = f"--shutdown-timeout {arguments.shutdown_timeout:g}"
+        report(f"some accepted requests were not finished within {limit}")
     return 0 if finished else UNFINISHED
 
 
-def report_machine_name(flag: str | None, name: str) -> None:
+def report_json(message: str, level: str = "warning") -> None:
+    """Write a line to the log whose lines are JSON."""
+    from elbert.serving.http.logs import to_json_line
+
+    sys.stderr.write(to_json_line(level, message, __name__, {}, time.time()) + "\n")
+
+
+def report_machine_name(flag: str | None, name: str, report: Callable[[str], None] = print_note) -> None:
     """Report that ``HOSTNAME`` is ignored, unless it only has this machine's own name, as in every shell."""
     own = socket.gethostname().partition(".")[0].lower()
     if flag is None and name and is_machine_name(name) and name.partition(".")[0].lower() != own:
-        sys.stderr.write(f"elbert: HOSTNAME is the name of a machine, {name!a:.80}, and ignored; see --hostname\n")
+        report(f"HOSTNAME is the name of a machine, {name!a:.80}, and ignored; see --hostname")
 
 
 @contextmanager
@@ -84,27 +103,60 @@ def name_variables(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
-    """Load the model and serve until a signal; return whether every accepted request was answered."""
-    from elbert.serving.http.server import bind_socket, is_loopback, server_url
+    """Load the models and serve until a signal; return whether every accepted request was answered."""
+    from elbert.serving.http.logs import logging_to
+    from elbert.serving.http.server import bind_socket, bind_unix_socket, is_loopback, server_url
     from elbert.serving.http.server import run as run_server
 
-    with bind_socket(arguments.hostname, arguments.port, variables) as place:
-        from elbert.serving.http import Metrics, application
-        from elbert.serving.http.logs import configure_logging
-        from elbert.serving.service import Service
+    sources = find_sources(arguments)
+    path = arguments.unix_socket
+    with (
+        logging_to(sys.stderr, as_json=arguments.json_output, access=arguments.access_log),
+        bind_socket(arguments.hostname, arguments.port, variables)
+        if path is None
+        else bind_unix_socket(Path(path).expanduser()) as place,
+    ):
+        from elbert.serving.http.model_set import ModelSet
         from elbert.serving.warmup import enlarge_primitive_cache, freeze_objects
 
-        configure_logging(sys.stderr, as_json=arguments.json_output)
         http = http_settings(arguments)
         enlarge_primitive_cache()
-        classifier = load_model(arguments)
-        metrics = Metrics(classifier)
-        service = Service(classifier, service_settings(arguments), observer=metrics)
         # With a key, or where others can connect, what a page of another origin could read is protected otherwise.
-        loopback_only = http.api_key is None and is_loopback(place)
-        app = application(service, http, metrics, loopback_only=loopback_only)
+        loopback_only = not (http.api_key or http.api_key_file) and is_loopback(place)
+        models = ModelSet(sources, service_settings(arguments), http, loopback_only=loopback_only)
         freeze_objects()
-        return run_server(service, app, place, lambda: announce(arguments, service, server_url(place), http.name), http)
+        names = ", ".join(source.name for source in sources)
+        return run_server(
+            models,
+            models.app,
+            place,
+            lambda: announce(arguments, models.first, server_url(place), names),
+            http,
+            models.request_reload,
+        )
+
+
+def find_sources(arguments: argparse.Namespace) -> list[ModelSource]:
+    """Return where each model comes from, and its name in responses.
+
+    Raises:
+        InputError: several models are not named, or a flag is for one model only.
+    """
+    from elbert.serving.http.model_set import ModelSource
+
+    models = read_models(arguments.model_id)
+    if models[0].name is not None and arguments.served_model_name is not None:
+        raise InputError("--served-model-name is for a model without a name; --model-id NAME=FOLDER has one")
+    if len(models) > 1 and arguments.revision is not None:
+        raise InputError("--revision is for one model; download the revisions, and name their folders")
+    return [
+        ModelSource(
+            model.name or arguments.served_model_name or model.model or BUNDLED,
+            model.model or BUNDLED,
+            partial(load_model, arguments, model.model),
+        )
+        for model in models
+    ]
 
 
 def service_settings(arguments: argparse.Namespace) -> Settings:
@@ -115,18 +167,16 @@ def service_settings(arguments: argparse.Namespace) -> Settings:
 
 def http_settings(arguments: argparse.Namespace) -> HttpSettings:
     """The settings of the HTTP application."""
-    settings: HttpSettings = build_settings(
-        HttpSettings, vars(arguments), model_id=arguments.model_id or "bundled", revision=arguments.revision
-    )
+    settings: HttpSettings = build_settings(HttpSettings, vars(arguments), revision=arguments.revision)
     return settings
 
 
-def load_model(arguments: argparse.Namespace) -> Classifier:
-    """Load the classifier to serve."""
+def load_model(arguments: argparse.Namespace, model: str | None) -> Classifier:
+    """Load a classifier to serve."""
     from elbert.classifier import Classifier
 
     return Classifier.load(
-        resolve_model(arguments.model_id, arguments.revision),
+        resolve_model(model, arguments.revision),
         arguments.operating_point,
         dtype=arguments.dtype,
         device=arguments.device,
@@ -154,7 +204,7 @@ def resolve_model(model: str | None, revision: str | None) -> str | None:
     """
     if revision is None:
         return model
-    if model is None or Path(model).expanduser().exists():
+    if model in (None, BUNDLED) or Path(model).expanduser().exists():
         raise InputError("--revision is for models on the hub; a local folder has no revisions, remove the flag")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -174,8 +224,10 @@ def announce(arguments: argparse.Namespace, service: Service, address: str, name
     """Print one line when the server accepts requests."""
     point = service.info()["operating_point"]
     if arguments.json_output:
-        fields = {"message": "serving", "address": address, "model": name, "operating_point": point}
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info"} | fields)
+        from elbert.serving.http.logs import to_json_line
+
+        fields = {"address": address, "model": name, "operating_point": point}
+        line = to_json_line("info", "serving", __name__, fields, time.time())
     else:
         line = clean_line(f"serving {name} at {address} (operating point {point}; Ctrl-C stops it)")
     sys.stdout.write(line + "\n")

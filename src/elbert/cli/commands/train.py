@@ -19,7 +19,10 @@ TAKES_MORE = True  # every flag of transformers' TrainingArguments
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``elbert train``; those about exits come from ``ExitOptions``."""
     parser.add_argument(
-        "--model", required=True, metavar="M", help="folder or hub id of an ALBERT or BERT-like encoder or classifier"
+        "--model",
+        required=True,
+        metavar="M",
+        help="folder or hub id of an ALBERT or BERT-like encoder or classifier, or bundled",
     )
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled csv, tsv, jsonl or parquet file")
     parser.add_argument(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,14 +15,17 @@ from starlette.routing import Route
 
 from elbert.errors import InputError
 from elbert.serving.explorer import Evaluation, model_name
+from elbert.serving.http.api_keys import ApiKeys, read_api_keys
 from elbert.serving.http.errors import to_routing_error
 from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
 from elbert.serving.http.health import StateHandlers
 from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.middleware import CorsMiddleware, RequestMiddleware, log_exchange
-from elbert.serving.http.openapi import OPEN_PATHS, ServerFacts, openapi_document
+from elbert.serving.http.middleware import CorsMiddleware, Exchange, RequestMiddleware, log_exchange
+from elbert.serving.http.openapi import ServerFacts, openapi_document
+from elbert.serving.http.operations import OPEN_PATHS
 from elbert.serving.http.pages import PageHandlers
 from elbert.serving.http.schemas.open_inference import VERSION
+from elbert.serving.http.served_model import ServedModel
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
 
@@ -33,45 +37,58 @@ def application(
     *,
     loopback_only: bool = False,
     evaluation: Evaluation | None = None,
+    others: Sequence[ServedModel] = (),
+    keys: ApiKeys | None = None,
 ) -> Starlette:
     """Return the ASGI application around a service; the caller starts and stops the service.
 
     ``metrics`` are the service's observer; without them only HTTP is counted. With ``loopback_only`` requests that
     name another host than this machine are rejected, unless the settings allow it. ``evaluation`` has labelled texts
-    for the explorer page.
+    for the explorer page. ``others`` are further models, which requests name; ``keys`` the accepted API keys, by
+    default those of the settings.
+
+    Raises:
+        InputError: the file of API keys cannot be used.
     """
     settings = HttpSettings() if settings is None else settings
     metrics = Metrics(service.classifier) if metrics is None else metrics
-    metrics.watch(service)
+    models = (ServedModel(service, settings, metrics), *others)
+    for model in models:
+        model.metrics.watch(model.service)
+    keys = read_api_keys(settings) if keys is None else keys
 
     hosts = None if "*" in settings.allowed_host else settings.allowed_host
     checks_host = hosts is not None and bool(hosts or loopback_only)
-    handlers = ClassifyHandlers(service, settings)
+    by_model = [ClassifyHandlers(model.service, model.settings) for model in models]
+    by_name = {name: one for one, model in zip(by_model, models, strict=True) for name in model.settings.names}
+    handlers = ClassifyHandlers(service, settings, by_name) if others else by_model[0]
     classifier = service.classifier
     facts = ServerFacts(
-        (settings.name, settings.model_id),
+        settings.names,
         classifier.labels,
         list(classifier.bundle.points),
         classifier.depths,
         handlers.max_texts,
-        has_key=settings.api_key is not None,
+        has_key=keys is not None,
         checks_host=checks_host,
         has_evaluation=evaluation is not None,
+        others=[model.settings.names for model in others],
+        other_labels=[label for model in others for label in model.service.classifier.labels],
     )
     pages = PageHandlers(classifier, openapi_document(facts), evaluation)
     middleware = [
         Middleware(
             RequestMiddleware,
-            api_key=settings.api_key,
+            keys=keys,
             open_paths=OPEN_PATHS,
             allowed_hosts=frozenset(hosts or ()) if checks_host else None,
-            on_end=(metrics.count_exchange, log_exchange),
+            on_end=(partial(_count_exchange, {model.settings.name: model.metrics for model in models}), log_exchange),
         )
     ]
     if settings.cors_allow_origin:
         middleware.insert(0, Middleware(CorsMiddleware, origins=settings.cors_allow_origin))
     app = Starlette(
-        routes=_routes(handlers, StateHandlers(service, settings, metrics), pages, settings.name),
+        routes=_routes(handlers, StateHandlers(models), pages, dict(zip(models, by_model, strict=True))),
         middleware=middleware,
         exception_handlers={HTTPException: _raise_routing_error},
     )
@@ -108,12 +125,25 @@ class ExactRoute(Route):
         self.path_regex = re.compile(re.escape(path) + r"\Z")
 
 
-def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandlers, model: str) -> list[ExactRoute]:
+def _count_exchange(metrics: Mapping[str, Metrics], exchange: Exchange) -> None:
+    """Count a request in the metrics of its model; one that reached no model in those of the first."""
+    first = next(iter(metrics.values()))
+    metrics.get(exchange.model or "", first).count_exchange(exchange)
+
+
+def _routes(
+    classify: ClassifyHandlers,
+    state: StateHandlers,
+    pages: PageHandlers,
+    models: Mapping[ServedModel, ClassifyHandlers],
+) -> list[ExactRoute]:
     table: dict[str, dict[str, Handler]] = {
         "/v1/classify": {"POST": classify.classify},  # the most frequent ones first: routes are tried in order
         "/predict": {"POST": classify.predict},
         "/": {"POST": classify.root, "GET": pages.explorer},
         "/classify": {"POST": classify.classify},
+        "/rerank": {"POST": classify.rerank},
+        "/v1/rerank": {"POST": classify.rerank_documents},
         "/invocations": {"POST": classify.root},
         "/v1/models": {"GET": state.models},
         "/health": {"GET": state.health},
@@ -129,13 +159,22 @@ def _routes(classify: ClassifyHandlers, state: StateHandlers, pages: PageHandler
         "/v2/health/live": {"GET": state.health},
         "/v2/health/ready": {"GET": state.ready},
     }
-    # In the protocol a path may name the version.
-    for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{VERSION}"):
-        table |= {
-            f"{path}/infer": {"POST": classify.infer},
-            path: {"GET": state.model},
-            f"{path}/ready": {"GET": state.ready},
-        }
+    for model, handlers in models.items():
+        name, own = model.settings.name, StateHandlers((model,))
+        # In the protocol a path may name the version.
+        for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{VERSION}"):
+            table |= {
+                f"{path}/infer": {"POST": handlers.infer},
+                path: {"GET": own.model},
+                f"{path}/ready": {"GET": own.ready},
+            }
+        if len(models) > 1:  # clients whose requests have no field for the model
+            table |= {
+                f"/models/{name}": {"POST": handlers.root},
+                f"/models/{name}/predict": {"POST": handlers.predict},
+                f"/models/{name}/rerank": {"POST": handlers.rerank},
+                f"/models/{name}/info": {"GET": own.info},
+            }
     return [ExactRoute(path, handlers) for path, handlers in table.items()]
 
 

@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
 import msgspec
 
+from elbert._display import clean_line
+
+ACCESS = "elbert.access"  # the logger of requests
+OPERATIONS = "elbert.operations"  # the logger of what an operator did, such as a reload
 FIELDS = "elbert_fields"  # the attribute of a log record with the fields beside its message
 PLAIN = "elbert: %(levelname)s: %(message)s"
 
 
+def to_json_line(level: str, message: str, logger: str, fields: Mapping[str, object], created: float) -> str:
+    """Return one line of JSON; all lines that the server writes as JSON are made here.
+
+    A line end in what a client sent stays inside the line. What JSON cannot hold is text: a log must not fail on the
+    record that it is for.
+    """
+    line = {"time": to_time(created), "level": level, "message": message, "logger": logger, **fields}
+    return msgspec.json.encode(_replace_surrogates(line), enc_hook=str).decode()
+
+
+def to_time(seconds: float) -> str:
+    """Return a time as ISO 8601 has it, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; a line end in what a client sent stays inside the line."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
-        fields = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            "logger": record.name,
-            **getattr(record, FIELDS, {}),
-        }
+        fields = dict(getattr(record, FIELDS, {}))
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # What JSON cannot hold is logged as text: a log must not fail on the record that it is for.
-        return msgspec.json.encode(_replace_surrogates(fields), enc_hook=str).decode()
+        return to_json_line(record.levelname.lower(), record.getMessage(), record.name, fields, record.created)
+
+
+class PlainLines(logging.Formatter):
+    """Formats a record for people; one with fields, such as a request, as its time, message and ``name=value``."""
+
+    def __init__(self) -> None:
+        super().__init__(PLAIN)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        fields: Mapping[str, object] = getattr(record, FIELDS, {})
+        if not fields:
+            return super().format(record)
+        shown = " ".join(f"{name}={_to_word(value)}" for name, value in fields.items() if value not in (None, []))
+        return f"elbert: {to_time(record.created)} {clean_line(record.getMessage())} {shown}"
+
+
+def _to_word(value: object) -> str:
+    """Return a value as one word: quoted where a client's text has spaces or quotes, which could look like fields."""
+    text = clean_line(",".join(map(str, value)) if isinstance(value, list) else str(value))
+    return text if re.fullmatch(r"[^\s\"=\\]+", text) else msgspec.json.encode(text).decode()
 
 
 REPEATS = 5  # records of one kind that are logged in full ...
@@ -64,16 +99,33 @@ class RepeatLimit(logging.Filter):
         return True
 
 
-def configure_logging(stream: TextIO, *, as_json: bool) -> logging.Handler:
-    """Log to a stream: everything as JSON, or warnings as plain lines; return the handler, to remove it."""
+@contextmanager
+def logging_to(stream: TextIO, *, as_json: bool, access: bool | None = None) -> Iterator[None]:
+    """While inside, log to a stream: everything as JSON, or warnings as plain lines.
+
+    ``access`` is whether each request has a line; by default where the log is JSON.
+    """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter(PLAIN))
+    handler.setFormatter(JsonLines() if as_json else PlainLines())
     handler.addFilter(RepeatLimit())
-    root = logging.getLogger()
+    root, has_access = logging.getLogger(), as_json if access is None else access
+    levels = {
+        root: logging.INFO if as_json else logging.WARNING,
+        logging.getLogger(ACCESS): logging.INFO if has_access else logging.WARNING,
+        logging.getLogger(OPERATIONS): logging.INFO,
+    }
+    before = {logger: logger.level for logger in levels}
+    for logger, level in levels.items():
+        logger.setLevel(level)
     root.addHandler(handler)
-    root.setLevel(logging.INFO if as_json else logging.WARNING)
     logging.captureWarnings(True)
-    return handler
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _replace_surrogates(fields: dict[str, object]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from prometheus_client.utils import floatToGoString
 from elbert.classifier import Classifier
 from elbert.errors import ElbertError
 from elbert.exits import POLICIES
+from elbert.exits.policies import LIST_POLICIES
 from elbert.inference import DEADLINE
 from elbert.serving.http.errors import STATUS, error_kind
 from elbert.serving.http.middleware import Exchange
@@ -85,15 +86,40 @@ class WithoutCreated(Collector):
             yield metric
 
 
+class ByModel(Collector):
+    """The metrics of several models, each sample with the name of its model."""
+
+    def __init__(self, models: Mapping[str, Metrics]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the current metrics, those of one name together."""
+        merged = dict[str, Metric]()
+        for model, metrics in self._models.items():
+            for found in WithoutCreated(metrics.registry).collect():
+                metric = merged.setdefault(found.name, Metric(found.name, found.documentation, found.type))
+                metric.samples += [
+                    sample._replace(labels={**sample.labels, "model": model}) for sample in found.samples
+                ]
+        return merged.values()
+
+
+def metrics_text(models: Mapping[str, Metrics]) -> bytes:
+    """Return the metrics of models in Prometheus' text format; of several, with a label ``model``."""
+    if len(models) == 1:
+        return next(iter(models.values())).text()
+    return generate_latest(ByModel(models))
+
+
 class ServiceState(Collector):
     """The queue, texts in the engine, the active operating point, and the results of shadow traffic."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
 
     def collect(self) -> Iterator[Metric]:
         """Return the current state."""
-        info = self._service.info()
+        info = self.service.info()
         yield GaugeMetricFamily("te_queue_size", "Texts that wait for their first layer call", info["waiting"])
         yield GaugeMetricFamily("elbert_under_way", "Texts in the server", info["under_way"])
         expected = info["layer_tokens_under_way"]
@@ -111,7 +137,7 @@ class ServiceState(Collector):
             "elbert_operating_point", "1 for the active operating point", {n: float(n == active) for n in names}
         )
         yield from _collect_shadow(info, names)
-        points = self._service.classifier.bundle.points
+        points = self.service.classifier.bundle.points
         risks = {name: point.certificate.risk for name, point in points.items() if point.certificate is not None}
         yield _by_point("elbert_certified_risk", "The certified risk of an operating point", risks)
 
@@ -180,7 +206,9 @@ class Metrics:
         self._depth = histogram("elbert_exit_depth", "The depth at which a text exited", depths)
         self._together = histogram("elbert_batch_depths", "Different depths in a layer call", depths)
         exits = Counter("elbert_exit", "Texts that exited, by reason", ["reason"], registry=registry)
-        self._exits_for = {reason: exits.labels(reason) for reason in (*POLICIES, "last", DEADLINE, OTHER)}
+        self._exits_for = {
+            reason: exits.labels(reason) for reason in (*POLICIES, *LIST_POLICIES, "last", DEADLINE, OTHER)
+        }
         self._layer_tokens = Counter("elbert_layer_tokens", "Tokens times layers, for requests", registry=registry)
         self._shadow_tokens = Counter("elbert_shadow_layer_tokens", "The same, for shadow traffic", registry=registry)
         self._cancelled = Counter("elbert_cancelled", "Texts whose client disconnected", registry=registry)
@@ -189,6 +217,7 @@ class Metrics:
         self._depths = Gauge("elbert_depths", "Depths of the model", registry=registry)
         self._depths.set(classifier.depths)
         self._failures, self._failed_at = 0, 0.0
+        self._state: ServiceState | None = None
 
     @property
     def is_failing(self) -> bool:
@@ -196,8 +225,12 @@ class Metrics:
         return self._failures >= FAILING_TEXTS and monotonic() < self._failed_at + RETRY_SECONDS
 
     def watch(self, service: Service) -> None:
-        """Add a service's state: its queue, its operating point, its shadow traffic."""
-        self.registry.register(ServiceState(service))
+        """Add the state of a service, or replace that of an older one: queue, operating point, shadow traffic."""
+        if self._state is not None:
+            self._state.service = service
+            return
+        self._state = ServiceState(service)
+        self.registry.register(self._state)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -9,7 +9,6 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from random import getrandbits
 from types import TracebackType
 from typing import Self
@@ -20,11 +19,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elbert.errors import ElbertError
+from elbert.serving.http.api_keys import ApiKeys
 from elbert.serving.http.errors import ApiError, to_api_error
-from elbert.serving.http.logs import FIELDS
+from elbert.serving.http.logs import ACCESS, FIELDS
 from elbert.serving.results import TextResult
 
-log = logging.getLogger(__name__)
+log, access_log = logging.getLogger(__name__), logging.getLogger(ACCESS)
 
 
 class ClientDisconnected(Exception):
@@ -99,7 +99,8 @@ class Exchange:
     """One request and its answer, for metrics and the log.
 
     ``error`` is an error's kind; ``status`` 0 is no answer; ``began`` is on the clock ``time.perf_counter``;
-    ``classifies`` is true for routes that classify, ``batch`` where the request is a batch in TEI's sense.
+    ``classifies`` is true for routes that classify, ``batch`` where the request is a batch in TEI's sense; ``key`` is
+    the name of the client's API key, ``model`` that of the model that the request reached.
     """
 
     request_id: str
@@ -114,6 +115,8 @@ class Exchange:
     durations: Durations = field(default_factory=Durations)
     status: int = 0
     error: str | None = None
+    key: str | None = None
+    model: str | None = None
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -163,13 +166,13 @@ class RequestMiddleware:
         self,
         app: ASGIApp,
         *,
-        api_key: str | None,
+        keys: ApiKeys | None,
         open_paths: frozenset[str],
         allowed_hosts: frozenset[str] | None,
         on_end: Sequence[Callable[[Exchange], None]],
     ) -> None:
         self._app = app
-        self._key = None if api_key is None else f"Bearer {api_key}".encode()
+        self._keys = keys
         self._open_paths = open_paths
         self._hosts = None if allowed_hosts is None else frozenset(map(str.lower, allowed_hosts))
         self._on_end = on_end
@@ -192,8 +195,8 @@ class RequestMiddleware:
         try:
             if self._hosts is not None:
                 _check_host(scope, self._hosts)
-            if self._key is not None:
-                self._check_key(exchange)
+            if self._keys is not None:
+                self._check_key(exchange, self._keys)
             await self._app(scope, receive, send_with_id)
         except ClientDisconnected:
             exchange.error = "ClientDisconnected"
@@ -208,11 +211,12 @@ class RequestMiddleware:
                 callback(exchange)
         return None
 
-    def _check_key(self, exchange: Exchange) -> None:
+    def _check_key(self, exchange: Exchange, keys: ApiKeys) -> None:
         if exchange.route in self._open_paths or (exchange.route == "/" and exchange.method in ("GET", "HEAD")):
             return
         sent = exchange.headers.get(b"authorization", b"").strip()
-        if self._key is None or not compare_digest(sent, self._key):
+        exchange.key = keys.find_name(sent)
+        if exchange.key is None:
             message = "wrong API key" if sent else "no API key; expected the header Authorization: Bearer KEY"
             raise ApiError("Unauthorized", message, {"www-authenticate": "Bearer"})
 
@@ -273,13 +277,15 @@ class CorsMiddleware(CORSMiddleware):
 
 def log_exchange(exchange: Exchange) -> None:
     """Log one line about a request that has ended."""
-    if not log.isEnabledFor(logging.INFO):
+    if not access_log.isEnabledFor(logging.INFO):
         return
     depths = [item.prediction.depth for item in exchange.items if item.prediction is not None]
     fields = {
         "request_id": exchange.request_id,
         "route": exchange.route[:200],
         "method": exchange.method,
+        "model": exchange.model,
+        "key": exchange.key,
         "status": exchange.status or None,  # null: the client disconnected first
         "error_type": exchange.error,
         "ms": round(exchange.seconds * 1000, 3),
@@ -287,4 +293,4 @@ def log_exchange(exchange: Exchange) -> None:
         "tokens": sum(item.tokens for item in exchange.items),
         "depths": depths,
     }
-    log.info("request", extra={FIELDS: fields})
+    access_log.info("request", extra={FIELDS: fields})

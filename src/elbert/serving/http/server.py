@@ -8,18 +8,19 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EADDRNOTAVAIL
 from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from elbert.errors import InputError
 from elbert.serving.http.connection import Connection, ServerConfig
-from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,16 @@ BACKLOG = 2048
 # run this process again after the time of one has passed, and the loop would then close before it accepts.
 ACCEPT_STEPS, ACCEPT_SECONDS = 5, 0.01
 SEND_SECONDS = 5  # in which clients must read their answers after the last one is ready
+
+
+class Startable(Protocol):
+    """A service, or several: what the server starts before its first request and stops after the last."""
+
+    async def start(self) -> None:
+        """Return when requests can be accepted."""
+
+    async def stop(self) -> bool:
+        """Finish the accepted requests; return whether all were finished."""
 
 
 class Server(uvicorn.Server):
@@ -97,13 +108,46 @@ def bind_socket(host: str, port: int, sources: Mapping[str, str] | None = None) 
     return bound
 
 
+@contextmanager
+def bind_unix_socket(path: Path) -> Iterator[socket.socket]:
+    """Bind a Unix socket; its file is removed at the end. One that another program left behind is replaced.
+
+    Raises:
+        InputError: the path is not available.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise InputError("--unix-socket: this system has no Unix sockets; use --hostname and --port")
+    remedy = "choose another --unix-socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        try:
+            if path.is_socket():
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                    if probe.connect_ex(str(path)) == 0:
+                        raise InputError(f"--unix-socket {path}: another program listens there; {remedy}, or stop it")
+                path.unlink()
+            bound.bind(str(path))
+            created = path.stat()
+        except (OSError, ValueError) as error:  # a missing folder, a file, a path of more than about 100 bytes
+            raise InputError(f"--unix-socket {path}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
+        try:
+            yield bound
+        finally:
+            with suppress(OSError):
+                if path.stat().st_ino == created.st_ino:
+                    path.unlink()
+
+
 def is_loopback(bound: socket.socket) -> bool:
-    """Whether only programs of this machine can reach a socket."""
+    """Whether programs of this machine, a browser among them, and no others can reach a socket by an address."""
+    if bound.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
     return ip_address(bound.getsockname()[0]).is_loopback
 
 
 def server_url(bound: socket.socket) -> str:
-    """Return the address to open in a browser."""
+    """Return the address to open in a browser, or the path of a Unix socket."""
+    if bound.family not in (socket.AF_INET, socket.AF_INET6):
+        return f"unix:{bound.getsockname()}"
     host, port = bound.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}/"
@@ -126,27 +170,32 @@ def server_config(app: ASGIApp, limits: HttpSettings | None = None) -> ServerCon
 
 
 def run(
-    service: Service,
+    service: Startable,
     app: ASGIApp,
     bound: socket.socket,
     announce: Callable[[], None],
     limits: HttpSettings | None = None,
+    on_hangup: Callable[[], None] | None = None,
 ) -> bool:
     """Serve until a signal, then finish the accepted requests; return whether all were finished.
 
-    ``announce`` is called when requests are accepted. A second signal ends the process at once.
+    ``announce`` is called when requests are accepted, ``on_hangup`` on the event loop when SIGHUP arrives, unless it
+    comes from the end of this process's terminal; without it, SIGHUP ends the server too. A second signal ends the
+    process at once.
 
     Raises:
         BackendFailure: the engine does not start.
     """
     loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(_serve(service, Server(server_config(app, limits), announce), bound))
+        return runner.run(_serve(service, Server(server_config(app, limits), announce), bound, on_hangup))
 
 
-async def _serve(service: Service, server: Server, bound: socket.socket) -> bool:
+async def _serve(
+    service: Startable, server: Server, bound: socket.socket, on_hangup: Callable[[], None] | None
+) -> bool:
     stop_requested = asyncio.Event()
-    with _signal_handlers(stop_requested.set):
+    with _signal_handlers(stop_requested.set, on_hangup):
         await service.start()
         draining = asyncio.create_task(_drain(stop_requested, service, server))
         try:
@@ -156,7 +205,7 @@ async def _serve(service: Service, server: Server, bound: socket.socket) -> bool
             draining.cancel()
 
 
-async def _drain(stop_requested: asyncio.Event, service: Service, server: Server) -> bool:
+async def _drain(stop_requested: asyncio.Event, service: Startable, server: Server) -> bool:
     """Finish the accepted requests; until then the server still answers new ones, with 503."""
     await stop_requested.wait()
     server.begin_drain()
@@ -172,12 +221,25 @@ def _is_ignored_hangup(number: int) -> bool:
     return number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN
 
 
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that was closed is none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def _signal_handlers(on_signal: Callable[[], None]) -> Iterator[None]:
+def _signal_handlers(on_signal: Callable[[], None], on_hangup: Callable[[], None] | None) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    received = list[int]()
+    received, had_terminal = list[int](), _has_terminal()
 
     def handle(number: int, frame: object) -> None:
+        is_hangup = number not in (signal.SIGINT, signal.SIGTERM)
+        if is_hangup and on_hangup is not None and not received and had_terminal <= _has_terminal():
+            loop.call_soon_threadsafe(on_hangup)
+            return
         if received:
             os._exit(128 + number)  # a second signal: do not wait for threads
         received.append(number)

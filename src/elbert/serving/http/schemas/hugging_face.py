@@ -22,11 +22,11 @@ from elbert.serving.http.body import (
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.tei import TextOrPair, to_text_or_pair
 
-FORM = '{"inputs": a text or an array of texts, "parameters": {"top_k"?, "function_to_apply"?}}'
+FORM = '{"inputs": a text or an array of texts, "parameters": {"top_k"?, "function_to_apply"?}}, no other parameters'
 
 
-class HuggingFaceParameters(Struct):
-    """Options of a call; unknown ones are ignored."""
+class HuggingFaceParameters(Struct, forbid_unknown_fields=True):
+    """Options of a call. Others are refused: a zero-shot call must not be answered with this model's labels."""
 
     top_k: TopK | None = None
     function_to_apply: Literal["sigmoid", "softmax", "none"] | None = None
@@ -75,8 +75,8 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     return ParsedRequest(texts, activation=parameters.function_to_apply, top_k=to_whole_number(parameters.top_k))
 
 
-class TokenParameters(Struct):
-    """Options of a call that tags tokens; unknown ones are ignored."""
+class TokenParameters(Struct, forbid_unknown_fields=True):
+    """Options of a call that tags tokens; others are refused."""
 
     aggregation_strategy: str | None = None
     ignore_labels: list[str] | None = None
@@ -99,7 +99,9 @@ class TokenEntity(Struct):
     end: int
 
 
-TOKEN_FORM = '{"inputs": a text or an array of texts, "parameters"?: {"aggregation_strategy"?, "ignore_labels"?}}'
+TOKEN_FORM = (
+    '{"inputs": a text or an array of texts, "parameters"?: {"aggregation_strategy"?, "ignore_labels"?}}, no others'
+)
 _TOKEN_DECODER = msgspec.json.Decoder(TokenRequest)
 
 
