@@ -395,7 +395,7 @@ class RequestPipeline:
             raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
         if deadline is not None and not (isfinite(deadline) and deadline > 0):
             raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
-        spec = options.policy or (self._settings.rank_policy if options.ranked else None)
+        spec = self._settings.rank_policy if options.ranked and options.policy is None else options.policy
         return self._points.choose(spec, is_ranked=options.ranked)
 
     def _cost_of(self, item: Tokens | Document | ElbertError, choice: PolicyChoice) -> int:
