@@ -90,7 +90,7 @@ class ModelSet:
         self._models = [self._build(source, classifier, Metrics(classifier)) for source, classifier in pairs]
         self.app = SwitchableApp(self._build_app())
         self._reloading: asyncio.Task[None] | None = None
-        self._is_started = False
+        self._is_started = self._is_reload_due = False
 
     @property
     def first(self) -> Service:
@@ -116,9 +116,18 @@ class ModelSet:
         return all(await asyncio.gather(*(model.service.stop(timeout) for model in self._models)))
 
     def request_reload(self) -> None:
-        """Begin to load the models and the key file again, unless that is in progress."""
+        """Begin to load the models and the key file again; while that is in progress, once more after it."""
+        self._is_reload_due = self._is_started
         if self._is_started and (self._reloading is None or self._reloading.done()):
-            self._reloading = asyncio.get_running_loop().create_task(self.reload())
+            self._reloading = asyncio.get_running_loop().create_task(self._reload_while_due())
+
+    async def _reload_while_due(self) -> None:
+        while self._is_reload_due:  # files may change while they are read
+            self._is_reload_due = False
+            try:
+                await self.reload()
+            except Exception as error:
+                log.error("the models stay as they are: the reload failed", exc_info=error)
 
     async def reload(self) -> None:
         """Load every model and the key file again, and replace them without dropping a request.
