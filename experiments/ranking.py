@@ -1,14 +1,14 @@
 """Rankings that stop early: the list-wise policy beside full depth and fixed depths, on lists made from data sets.
 
     python experiments/ranking.py --set stsb --model FOLDER [--lists 200] [--timed 60]
-    python experiments/ranking.py --set trec6 --write-pairs DIR    # training data for elbert train
+    python experiments/ranking.py --set sst2 --write-ranker --model FOLDER    # from the bundled model, without training
 
-FOLDER is a regression that ``elbert train --problem regression`` made: of ``stsb`` and ``mrpc`` on STS-B, of ``trec6``
-on the pairs that ``--write-pairs`` writes. Lists have one query and 20 texts:
+FOLDER is a regression that ``elbert train --problem regression`` made on STS-B, for ``stsb`` and ``mrpc``. Lists have
+one query and 20 texts:
 
 - ``stsb``: a first sentence, its own second sentence, and 19 others at random;
 - ``mrpc``: a first sentence, its paraphrase, and the 19 sentences that share most words with it, which are hard;
-- ``trec6``: a kind of answer ("place", "person", …) and 20 questions at random, of which some have such an answer.
+- ``sst2``: a constant query and 20 sentences at random, the most positive first.
 
 Lists of another part choose the dials. Time is measured in turns: every policy runs once in each round.
 """
@@ -16,14 +16,18 @@ Lists of another part choose the dials. Time is measured in turns: every policy 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import load_file, save_file
 
 from elbert import Classifier
+from elbert.bundle import Bundle
+from elbert.bundle.folder import read_config_file
 from elbert.calibration.rankings import build_policies, measure_ranking
 from elbert.exits import FULL, Policy, fixed_depth
 from elbert.ranking.replay import RankingOutputs, collect_rankings
@@ -34,9 +38,8 @@ QueryLists = list[tuple[str, list[str], set[int]]]  # query, texts, and which of
 OTHERS = 19
 TOPS = (1, 5)
 ALLOWED = (0.0, 0.02, 0.05)  # shares of changed lists on the tuning part, for each of which a policy is chosen
-KINDS = ("abbreviation", "thing", "description", "person", "place", "number")  # of TREC-6's answers, by label
-TUNING_ROWS = slice(4150, None)  # of TREC-6's training part, shuffled: those before train
-TRAINED, VALIDATED = slice(0, 4000), slice(4000, 4150)
+REVIEW = "a film review"
+SENTIMENT_DEVIATION = 4.0  # of the difference of the bundled model's logits over SST-2's validation part, about
 
 
 def read_columns(file: Path) -> dict[str, list[Any]]:
@@ -73,42 +76,34 @@ def make_hard_lists(folder: Path, part: str, count: int) -> QueryLists:
     return lists
 
 
-def make_kind_lists(folder: Path, part: str, count: int) -> QueryLists:
-    """A kind of answer with questions at random, at least one of which has such an answer."""
-    columns = read_columns(folder / "trec6" / ("test.parquet" if part == "test" else "train.parquet"))
+def make_sentiment_lists(folder: Path, part: str, count: int) -> QueryLists:
+    """A constant query with sentences at random, of which the positive ones are relevant."""
+    columns = read_columns(folder / "sst2" / f"{part}.parquet")
     rng = np.random.default_rng(0)
-    rows = rng.permutation(len(columns["text"]))
-    rows = rows if part == "test" else rows[TUNING_ROWS]
     lists = QueryLists()
-    while len(lists) < count:
-        chosen = rng.choice(rows, OTHERS + 1, replace=False).tolist()
-        kind = columns["label"][chosen[0]]
-        relevant = {place for place, row in enumerate(chosen) if columns["label"][row] == kind}
-        lists.append((KINDS[kind], [columns["text"][row] for row in chosen], relevant))
+    for _ in range(count):
+        chosen = rng.choice(len(columns["text"]), OTHERS + 1, replace=False).tolist()
+        relevant = {place for place, row in enumerate(chosen) if columns["label"][row] == 1}
+        lists.append((REVIEW, [columns["text"][row] for row in chosen], relevant))
     return lists
 
 
-def write_kind_pairs(folder: Path, output: Path) -> None:
-    """Write pairs of a kind and a question: each question once with its own kind (1) and once with another (0)."""
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
+def write_sentiment_ranker(output: Path) -> None:
+    """Write the bundled model as a ranker: its one output is the difference of its two logits.
 
-    columns = read_columns(folder / "trec6" / "train.parquet")
-    rng = np.random.default_rng(0)
-    rows = rng.permutation(len(columns["text"]))
-    output.mkdir(parents=True, exist_ok=True)
-    for name, part in (("train", TRAINED), ("validation", VALIDATED)):
-        pairs = list[tuple[str, str, float]]()
-        for row in rows[part].tolist():
-            own, text = columns["label"][row], columns["text"][row]
-            other = rng.choice([kind for kind in range(len(KINDS)) if kind != own])
-            pairs += [(KINDS[own], text, 1.0), (KINDS[other], text, 0.0)]
-        pairs = [pairs[i] for i in rng.permutation(len(pairs)).tolist()]
-        table = dict(zip(("text", "text_pair", "label"), map(list, zip(*pairs, strict=True)), strict=True))
-        parquet.write_table(arrow.table(table), output / f"{name}.parquet")
+    Its unit is the standard deviation of that output over some reviews at full depth.
+    """
+    bundle = Bundle.open()
+    bundle.load_tokeniser().save(output)
+    weights = load_file(bundle.folder / "model.safetensors")
+    weights |= {name: weights[name][1:] - weights[name][:1] for name in ("classifier.weight", "classifier.bias")}
+    save_file(weights, output / "model.safetensors", {"format": "pt"})
+    labels = {"id2label": {"0": "value"}, "label2id": {"value": 0}, "problem_type": "regression"}
+    config = read_config_file(bundle.folder) | labels | {"label_deviation": SENTIMENT_DEVIATION}
+    (output / "config.json").write_text(json.dumps(config, indent=2))
 
 
-SETS = {"stsb": make_random_lists, "mrpc": make_hard_lists, "trec6": make_kind_lists}
+SETS = {"stsb": make_random_lists, "mrpc": make_hard_lists, "sst2": make_sentiment_lists}
 
 
 def choose(tuning: RankingOutputs, top: int, allowed: float) -> Policy:
@@ -181,19 +176,16 @@ def main() -> None:
     """Print the tables of a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", required=True, choices=SETS, dest="name")
-    parser.add_argument("--model", help="folder of a regression")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a regression")
     parser.add_argument("--data-dir", type=Path, default=Places().data, help="folder of the sets")
     parser.add_argument("--lists", type=int, default=200, help="lists of each part (default: %(default)s)")
     parser.add_argument("--timed", type=int, default=60, help="lists that are timed (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of timing (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
-    parser.add_argument("--write-pairs", type=Path, metavar="DIR", help="write trec6's training pairs, and end")
+    parser.add_argument("--write-ranker", action="store_true", help="write the ranker of sst2 to --model first")
     arguments = parser.parse_args()
-    if arguments.write_pairs is not None:
-        write_kind_pairs(arguments.data_dir, arguments.write_pairs)
-        return
-    if arguments.model is None:
-        parser.error("--model is missing")
+    if arguments.write_ranker:
+        write_sentiment_ranker(arguments.model)
     classifier = Classifier.load(arguments.model, "full", dtype="float32", threads=arguments.threads)
     make = SETS[arguments.name]
     tuning, test = (make(arguments.data_dir, part, arguments.lists) for part in ("validation", "test"))

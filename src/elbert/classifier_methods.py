@@ -373,7 +373,7 @@ def choose_policies(classifier: Classifier, policies: Sequence[str | Policy] | N
         raise InputError(f"policies are {policies!r:.60}, expected a list of specs or names")
     chosen = policies
     if chosen is None:
-        chosen = [*classifier.bundle.points, *COMMON_SPECS[classifier.bundle.config.task.content]]
+        chosen = [*classifier.bundle.text_points, *COMMON_SPECS[classifier.bundle.config.task.content]]
     return {str(policy): classifier.resolve_policy(policy) for policy in chosen}
 
 

@@ -209,6 +209,7 @@ def test_a_point_is_chosen_certified_and_used(tmp_path):
     again = Classifier.load(tmp_path / "model", dtype="float32", threads=1)
     assert again.rank(QUERY, TEXTS, 2, "top") == classifier.rank(QUERY, TEXTS, 2, point.policy)
     assert point.measured["n"] == 30 and point.measured["chosen_on"]["n"] == 30
+    assert "top" not in again.bundle.text_points and again.evaluate([(QUERY, t) for t in TEXTS], [1.0, 2, 3, 4, 5])
     faster = classifier.calibrate_ranking(lists, name="fast", top_k=2, speedup=1.2)
     assert faster.measured["chosen_on"]["layer_speedup"] >= 1.2 and faster.certificate is None
 

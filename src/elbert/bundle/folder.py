@@ -45,6 +45,11 @@ class Bundle:
         return cls(folder, config, points, default, read_precisions(folder / EXITS_FILE))
 
     @property
+    def text_points(self) -> dict[str, OperatingPoint]:
+        """The operating points for single texts: those of rankings compare the texts of a list."""
+        return {name: point for name, point in self.points.items() if not point.policy.list_rules}
+
+    @property
     def safe_precisions(self) -> list[str]:
         """The precisions that ``dtype="auto"`` may choose: those with a negligible measured loss of accuracy."""
         return [name for name, measured in self.precisions.items() if measured.get("auto") is True]

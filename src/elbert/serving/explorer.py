@@ -43,7 +43,7 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
                 "measured": dict(point.measured),
                 "certificate": None if point.certificate is None else point.certificate.to_dict(),
             }
-            for name, point in bundle.points.items()
+            for name, point in bundle.text_points.items()
         },
         "version": __version__,
     }

@@ -48,7 +48,7 @@ class PointSelector:
         self._parse = lru_cache(CACHED_SPECS)(classifier.resolve_policy)
         self._mean_depths: dict[str, float] = {}
         own = _own_point(classifier) if base is None else base.strip()
-        names = [own] if fastest is None else order_points(classifier.bundle.points, own, fastest)
+        names = [own] if fastest is None else order_points(classifier.bundle.text_points, own, fastest)
         self.choices = tuple(PolicyChoice(name, self._parse(name)) for name in names)
         self._level = AdaptiveLevel(len(self.choices), clock, target=target_delay)
 

@@ -117,7 +117,7 @@ def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> di
 
     depths = classifier.depths
     fixed = [str(fixed_depth(k)) for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
-    points = [] if arguments.data is None else list(classifier.bundle.points)
+    points = [] if arguments.data is None else list(classifier.bundle.text_points)
     return resolve_policies(classifier, (str(FULL), *(arguments.policy or [*points, *fixed])))
 
 
