@@ -43,16 +43,19 @@ def main(argv: list[str] | None) -> None:
     texts, labels = read_sample(arguments.data_dir)
     classifier = Classifier.load(threads=1, dtype="float32")
     classifier.predict(texts[:20])
+
+    def is_late() -> bool:
+        return arguments.minutes is not None and time.monotonic() - begin > 60 * arguments.minutes
+
     for part in range(arguments.parts):
-        is_late = arguments.minutes is not None and time.monotonic() - begin > 60 * arguments.minutes
-        if is_late or str(part) in {row["part"] for row in found}:
+        if is_late() or str(part) in {row["part"] for row in found}:
             continue
         chosen = slice(part * PART, (part + 1) * PART)
         found += [{"part": str(part)} | row for row in run_part(classifier, texts[chosen], labels[chosen])]
         write_rows(found)
         print_line(f"part {part}: {time.monotonic() - begin:.0f} s")
     for row in found:
-        if row["part"] == "0" and not row["seconds"]:
+        if row["part"] == "0" and not row["seconds"] and not is_late():
             start = time.process_time()
             classifier.predict(texts[:PART], long=dict(WAYS)[row["way"]])
             row["seconds"] = f"{time.process_time() - start:.1f}"
@@ -148,7 +151,7 @@ def write_page(rows: list[dict[str, str]]) -> str:
             f"{100 * total['long_right'] / max(total['long_texts'], 1):.1f}",
             f"{total['read']:,.0f} of {total['windows']:,.0f}",
             f"{total['layer_tokens'] / base['layer_tokens']:.2f}",
-            f"{total['seconds'] / base['seconds']:.2f}",
+            f"{total['seconds'] / base['seconds']:.2f}" if total["seconds"] and base["seconds"] else "–",
         ]
         for name, total in sums.items()
     ]

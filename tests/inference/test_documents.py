@@ -46,7 +46,7 @@ def read_slowly(classifier, text, spec, combination, stop):
         steps.append(combine(outputs, config, "mean" if combination == "vote" else combination))
         seen = np.array([steps], np.float32)
         trace = Trace.from_outputs(seen, multi_label=config.multi_label, content=config.task.content)
-        rules = (policy(stop) if stop else rows).rules
+        rules = policy(stop or OVER_WINDOWS.get(spec, spec)).rules
         if any(rule.fires(trace.at(len(steps)))[0] for rule in rules if stop or rule.reads):
             break
     scores = combine(outputs, config, combination if len(windows) > 1 else "mean")
@@ -79,6 +79,7 @@ def check(prediction, expected):
     assert prediction.score == prediction.scores[prediction.label]
 
 
+OVER_WINDOWS = {"tempered(entropy(0.7), 1.0, 2.0, 1.5)": "tempered(entropy(0.7), 1.5)"}  # the last temperature
 WAYS = [
     ("single", "entropy(0.8)", "mean", None),
     ("single", "patience(2)", "maximum", None),
@@ -105,9 +106,11 @@ def test_streams_equal_the_plain_reference(classifiers, kind, spec, combination,
 
 
 def test_some_documents_stop_and_others_are_read_to_the_end(classifier):
-    found = classifier.predict(LONG, "entropy(0.8)", long="windows")
-    read = {prediction.windows_read < prediction.windows for prediction in found}
-    assert read == {True, False}
+    firsts = [prediction.score for prediction in classifier.predict(LONG, "depth(2)", long="cut")]
+    middle = sorted(firsts)[len(firsts) // 2]
+    found = classifier.predict(LONG, "depth(2)", long=f"windows(mean, confidence({middle}))")
+    for first, prediction in zip(firsts, found, strict=True):
+        assert (prediction.windows_read > 1) == (first < middle)
     assert all(p.windows_read == p.windows for p in classifier.predict(LONG, "depth(2)", long="windows"))
     assert all(p.windows_read == 2 for p in classifier.predict(LONG, "full", long="windows(mean, depth(2))"))
 
@@ -119,7 +122,7 @@ def test_windows_that_cannot_be_the_last_are_read_together(classifier):
     assert document.take_windows() == list(range(len(document.windows)))  # full has no rule
     options = classifier.resolve_long("windows(mean, patience(2))")
     (document,) = classifier._open_source([], classifier.policy, False, options)._build([LONG[0] + " " + LONG[1]])
-    assert document.take_windows() == [0, 1, 2] and document.take_windows() == []  # nothing is the same at first
+    assert document.take_windows() == [0, 1] and document.take_windows() == []
 
 
 def test_without_it_a_text_is_cut(classifier):
@@ -194,3 +197,16 @@ def test_probabilities_are_those_of_the_combination(classifier):
     rows = classifier.predict_proba(LONG[:3], long="windows(vote, full)")
     assert rows.tolist() == [list(prediction.scores.values()) for prediction in found]
     assert rows.sum(1) == pytest.approx(np.ones(3), abs=1e-6)
+
+
+def test_a_deadline_ends_a_document(classifier):
+    (document,) = classifier._open_source(
+        [], classifier.policy, False, classifier.resolve_long("windows(mean, depth(9))")
+    )._build([" ".join(LONG)])
+    (first, *_) = classifier.predict([LONG[0]], "depth(3)", long="cut")
+    numbers = document.take_windows()
+    assert len(numbers) == 9 < len(document.windows)
+    late = dataclasses.replace(first, reason="deadline", depth=1)
+    results = [document.add(number, late if number == 4 else first) for number in numbers]
+    assert results[:-1] == [None] * 8
+    assert (results[-1].reason, results[-1].depth, results[-1].windows_read) == ("deadline", 3, 9)

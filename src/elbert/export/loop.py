@@ -107,7 +107,7 @@ def early_exit_loop(
         return Carried(initial, here, body.Compress(after, continues, axis=0), kind, ["live", *shape])
 
     def make_zeros(shape: Shape) -> Value:
-        sizes = [g.Shape(hidden, start=1, end=2) if size == "tokens" else [size] for size in shape]
+        sizes = [[size] if isinstance(size, int) else g.Shape(hidden, start=1, end=2) for size in shape]
         return g.Expand(0.0, g.Concat(count, *sizes, axis=0))
 
     at = body.Expand(depth, body.Shape(live))

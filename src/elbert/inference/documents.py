@@ -120,13 +120,14 @@ class Document(ABC):
         self.predictions[number] = prediction
         if len(self.predictions) < self._taken:
             return None
-        is_late = prediction.reason == DEADLINE or any(p.reason == DEADLINE for p in self.predictions.values())
+        is_late = any(part.reason == DEADLINE for part in self.predictions.values())
         is_complete = is_late or self._taken == len(self.windows) or self.is_settled()
-        return self.finish() if is_complete else None
+        return self.finish(is_late=is_late) if is_complete else None
 
-    def finish(self) -> Prediction:
-        """Return the prediction from the windows that have one."""
-        return self.combine([self.predictions[number] for number in sorted(self.predictions)])
+    def finish(self, *, is_late: bool = False) -> Prediction:
+        """Return the prediction from the windows that have one; ``is_late`` where the deadline ends the document."""
+        combined = self.combine([self.predictions[number] for number in sorted(self.predictions)])
+        return replace(combined, reason=DEADLINE) if is_late else combined
 
     @abstractmethod
     def find_first_stop(self) -> int:

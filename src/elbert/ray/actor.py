@@ -233,16 +233,16 @@ Entry = Tokens | Document | ElbertError
 
 
 class BlockRow(NamedTuple):
-    """A row in the engine: a text of a block by its index there, or one of its windows."""
+    """A row in the engine: a text of a block by its position there, or one of its windows."""
 
     block: Block
-    index: int
+    position: int
     window: int | None
 
     @property
     def tokens(self) -> Tokens | None:
         """The row's tokens; None of a text that has an error."""
-        entry = self.block.entries[self.index]
+        entry = self.block.entries[self.position]
         if isinstance(entry, Document) and self.window is not None:
             return entry.windows[self.window]
         return entry if isinstance(entry, Tokens) else None
@@ -250,7 +250,7 @@ class BlockRow(NamedTuple):
     @property
     def text(self) -> str:
         """The text of a window whose tokens are classified."""
-        entry = self.block.entries[self.index]
+        entry = self.block.entries[self.position]
         has_text = isinstance(entry, Document) and self.window is not None and entry.texts
         return entry.texts[self.window] if has_text else ""  # type: ignore[union-attr, index]
 
@@ -280,18 +280,18 @@ class BlockQueue:
         rows = list(self._ready) or self._blocks.get().list_rows()
         self._ready.clear()
         self.owners.update((next(self._identities), row) for row in rows)
-        return [row.tokens or row.block.find_error(row.index) for row in rows]
+        return [row.tokens or row.block.find_error(row.position) for row in rows]
 
     def add_result(self, identity: int, result: Result) -> None:
         """Add the result of a row to its block; a document may then need further windows."""
         row = self.owners.pop(identity)
-        document = row.block.entries[row.index]
+        document = row.block.entries[row.position]
         if isinstance(result, Exception) or not isinstance(document, Document) or row.window is None:
-            row.block.add_result(row.index, result)
+            row.block.add_result(row.position, result)
         elif (complete := document.add(row.window, result)) is not None:
-            row.block.add_result(row.index, complete)
+            row.block.add_result(row.position, complete)
         else:
-            self._ready.extend(BlockRow(row.block, row.index, window) for window in document.take_windows())
+            self._ready.extend(BlockRow(row.block, row.position, window) for window in document.take_windows())
 
 
 @dataclass

@@ -262,13 +262,13 @@ class Dispatcher:
             prediction = document.add(window.number, result.prediction)
             numbers = [] if prediction else document.take_windows()
             if numbers and row.deadline is not None and row.deadline <= self._clock():
-                prediction = replace(document.finish(), reason=DEADLINE)
+                prediction = document.finish(is_late=True)
             elif numbers:
                 next_row = replace(row, arrived=self._clock(), started=None)
                 try:
                     self.submit(self.build_windows(next_row, owner, numbers))
                 except Overloaded:  # the deadline comes first: the windows so far are the answer
-                    prediction = replace(document.finish(), reason=DEADLINE)
+                    prediction = document.finish(is_late=True)
                 except ElbertError as refusal:
                     error = refusal
         if prediction is not None or error is not None:

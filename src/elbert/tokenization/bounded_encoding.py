@@ -62,11 +62,11 @@ class BoundedEncoder:
         Truncated to ``limit`` tokens, an encoding is that of the whole text, and it is longer if the whole is longer.
         """
         size = max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * limit)
-        texts = [self._shorten_pair(text, size) for text in texts]
+        texts, unchanged = list(texts), set(range(len(texts)) if self._long_runs else ())
         waiting: list[int] = list(range(len(texts)))
         while waiting:
             short: list[int] = []
-            for chunk in self._cut_all(texts, waiting, size, direction):
+            for chunk in chunk_texts(self._cut_all(texts, waiting, size, direction, unchanged)):
                 for position, part, encoding in self._encode_chunk(chunk, texts):
                     if (
                         part is texts[position]
@@ -76,16 +76,12 @@ class BoundedEncoder:
                         yield position, encoding
                     else:
                         short.append(position)
+            self._shorten_all(texts, unchanged.intersection(short), unchanged)
             waiting, size = short, 2 * size
 
-    def _shorten_pair(self, text: Text, size: int) -> Text:
-        if isinstance(text, str):
-            return self._shorten(text, size)
-        return self._shorten(text[0], size), self._shorten(text[1], size)
-
-    def _shorten(self, text: str, size: int) -> str:
+    def _shorten(self, text: str) -> str:
         """Return a text that has the same tokens, without the middle of runs that are one token or none."""
-        for pattern in self._long_runs if len(text) > size else ():
+        for pattern in self._long_runs:
             text = pattern.sub(r"\1\2", text)
         return text
 
@@ -125,10 +121,25 @@ class BoundedEncoder:
         return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
 
     def _cut_all(
-        self, texts: Sequence[Text], waiting: Sequence[int], size: int, direction: Direction
-    ) -> Iterator[list[tuple[int, Text]]]:
-        """Yield chunks of ``(position, cut text)``."""
-        yield from chunk_texts((position, self._cut_text(texts[position], size, direction)) for position in waiting)
+        self, texts: list[Text], waiting: Sequence[int], size: int, direction: Direction, unchanged: set[int]
+    ) -> Iterator[tuple[int, Text]]:
+        """Yield ``(position, cut text)``; a text without a place to cut, in ``unchanged``, is first shortened."""
+        for position in waiting:
+            part = self._cut_text(texts[position], size, direction)
+            if position in unchanged and count_characters(part) > 4 * size:
+                self._shorten_all(texts, {position}, unchanged)
+                part = self._cut_text(texts[position], size, direction)
+            yield position, part
+
+    def _shorten_all(self, texts: list[Text], positions: set[int], unchanged: set[int]) -> None:
+        """Remove the middle of long runs from texts of ``unchanged``, which reads all of their characters."""
+        for position in positions:
+            text = texts[position]
+            if isinstance(text, str):
+                texts[position] = self._shorten(text)
+            else:
+                texts[position] = self._shorten(text[0]), self._shorten(text[1])
+        unchanged -= positions
 
     def _cut_text(self, text: Text, size: int, direction: Direction) -> Text:
         if isinstance(text, str):

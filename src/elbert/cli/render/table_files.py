@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GROUP_ROWS = 4096  # of a parquet file, at most
 SPREADSHEET = ',;\t|"'  # delimiters and quotes of all readers
-TYPES = {"score": float, "depth": int, "depths": int, "truncated": bool}
+TYPES = {"score": float, "depth": int, "depths": int, "truncated": bool, "windows": int, "windows_read": int}
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,23 @@ class TableColumns:
 
     @classmethod
     def build(
-        cls, labels: Sequence[str], *, words: bool, scores: bool, trace: bool, keep: Sequence[str]
+        cls,
+        labels: Sequence[str],
+        *,
+        words: bool,
+        scores: bool,
+        trace: bool,
+        keep: Sequence[str],
+        windows: bool = False,
     ) -> TableColumns:
-        """Return the columns of a model's predictions; ``words`` is whether it labels words.
+        """Return the columns of a model's predictions; ``words`` is whether it labels words, ``windows`` whether
+        long texts are read in windows.
 
         Raises:
             InputError: two columns would have one name.
         """
         values = ["text", "text_pair", *(("entities",) if words else ("label", "score"))]
-        values += ["depth", "depths", "reason", "truncated"]
+        values += ["depth", "depths", "reason", "truncated", *(("windows", "windows_read") if windows else ())]
         if scores:
             values += ["words"] if words else [f"score_{label}" for label in labels]
         values += ["trace"] if trace else []
