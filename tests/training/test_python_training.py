@@ -51,9 +51,16 @@ def test_every_form_of_data_trains_the_same_model_as_a_file(start, tmp_path, cap
 
 def test_options_are_those_of_the_command(start, tmp_path):
     options = {"weighting": "learned", "weight_floor": 0.5, "num_train_epochs": 1, "max_steps": 1, "seed": 3}
+    options |= {"text_column": "sentence", "label_column": "stars"}
+    table = frame(ROWS).rename(columns={"text": "sentence", "label": "stars"})
     classifier = elbert.train(
-        start, train=ROWS, validation=HELD, output=tmp_path / "out", max_length=6, **(QUICK | options)
+        start, train=table, validation=HELD, output=tmp_path / "out", max_length=6, **(QUICK | options)
     )
+    named = {"sentence": ["a great film", "a bad film"], "stars": classifier.labels[:2]}
+    report = classifier.evaluate(named, policies=["full"], text_column="sentence", label_column="stars")
+    assert len(report.by_depth) == classifier.depths
+    with pytest.raises(InputError, match="'policy' is no setting; known are delimiter, label_column"):
+        classifier.evaluate(named, policy="full")
     assert classifier.tokeniser.max_length == 6
     weights = record_of(tmp_path / "out")["exit_weights"]
     assert weights[0] == pytest.approx(0.5 + 0.5 * 0.98201, abs=1e-3)
@@ -88,7 +95,12 @@ def test_other_problems(start, tmp_path):
 
 
 WRONG = {
-    "no column": ({"train": pandas.DataFrame({"sentence": ["a"]})}, DataError, "train has the columns sentence"),
+    "no column": (
+        {"train": pandas.DataFrame({"sentence": ["a"]})},
+        DataError,
+        "train: no column named text; columns found: sentence",
+    ),
+    "no named column": ({"train": frame(ROWS), "label_column": "stars"}, DataError, "label_column .* names another"),
     "no rows": ({"train": []}, DataError, "train: no labels found"),
     "a bare string": ({"train": "a good film"}, DataError, "unknown ending"),
     "no label": ({"train": ["good", "bad"]}, BadRow, "^train:0: no label"),

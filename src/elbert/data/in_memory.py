@@ -9,7 +9,7 @@ from typing import Any
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns, Selection
 from elbert.data.examples import check_records, read_examples
 from elbert.data.records import Example, Record
-from elbert.errors import DataError, InputError
+from elbert.errors import BadRow, DataError, InputError
 
 FORMS = (
     "expected a file, a table with the columns text and label (pandas, polars, pyarrow or datasets), a dict of such "
@@ -116,6 +116,8 @@ def _read_row(row: Any, number: int, source: str, selection: Selection) -> Recor
             raise DataError(f"{source}:{number}: a row has {selection.describe_missing(missing, [*row])}")
         return _make_record(number, {name: row[name] for name in selection.needed if name in row})
     if isinstance(row, str):
+        if selection.needs_labels:
+            raise BadRow(source, number, "no label; expected pairs (text, label), or labels beside the texts")
         return Record(number, {selection.names["text"]: row})
     if isinstance(row, tuple | list) and len(row) == 2:
         return _name_fields(number, row[0], row[1], selection)
