@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # The one that a closed terminal sends is not on every system.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 BACKLOG = 2048
+# Of what a client has not read, the system keeps this many bytes (Linux twice as many, and megabytes without a limit):
+# so a client that sends requests and reads nothing has few answers made and little memory.
+SEND_BUFFER = 131_072
 # Waiting connections are accepted at the end; a closed socket would reset them. In steps, because a busy machine may
 # run this process again after the time of one has passed, and the loop would then close before it accepts.
 ACCEPT_STEPS, ACCEPT_SECONDS = 5, 0.01
@@ -95,6 +98,7 @@ def bind_socket(host: str, port: int, sources: Mapping[str, str] | None = None) 
         family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections have it from here
         bound.bind(address)
     except (OSError, OverflowError, UnicodeError) as error:
         if bound is not None:
@@ -224,7 +228,7 @@ def _is_ignored_hangup(number: int) -> bool:
 def _has_terminal() -> bool:
     """Whether this process has a controlling terminal; one that was closed is none."""
     try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
     except OSError:
         return False
     return True
