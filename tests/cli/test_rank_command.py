@@ -101,6 +101,9 @@ def test_bad_lists_are_named_with_their_line(capsys, folder, tmp_path, line, why
         (["--query", "q", "a", "--top-k", "0"], "top_k is 0"),
         (["--query", "q", "a", "--policy", "outranked"], "accepted is outranked(top, margin, size)"),
         (["--query", "q", "a", "--table", "--output", "x.jsonl"], "give one of them"),
+        (["--query", "q", "a", "--output", "x.csv"], "rank writes JSON lines; name it x.jsonl"),
+        (["--query", "q", "a", "--output", "x.json"], "rank writes JSON lines; name it x.jsonl"),
+        (["--query", "q", "-a"], "put -- before texts that begin with a dash"),
     ],
 )
 def test_wrong_arguments_are_one_line(capsys, folder, arguments, why):

@@ -212,6 +212,7 @@ def test_a_page_is_not_written_into_the_model_folder(model):
 
 FILE_FLAGS = {  # every flag that names a file to write, with a complete command
     "predict --output": ("good film",),
+    "rank --output": ("good film", "--query", "good"),
     "explain --output": ("good film",),
     "evaluate --outputs": ("--data", "data.jsonl"),
     "export --output": (),

@@ -7,6 +7,7 @@ import re
 import select
 import socket
 import struct
+import threading
 import time
 from contextlib import ExitStack, suppress
 
@@ -229,6 +230,22 @@ def test_a_client_that_does_not_read_is_disconnected(strict, request_):
     assert strict.get("/health")[0] == 200
 
 
+def test_few_answers_are_made_for_a_client_that_reads_nothing():
+    """The system would keep megabytes of them for each connection, and making them delayed others for seconds."""
+    server, made = Live(), []
+    answer = server.app
+
+    async def count(scope, receive, send):
+        made.append(scope["type"])
+        await answer(scope, receive, send)
+
+    server.app = count
+    with server, dial(server, PAGE * 300, buffer=2048):
+        connections = server._server.server_state.connections
+        until(lambda: any(connection.flow.write_paused for connection in list(connections)))
+        assert 2 <= made.count("http") <= 6
+
+
 def test_a_client_that_reads_slowly_gets_everything(strict):
     with dial(strict, PAGE * 9 + PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), buffer=2048) as place:
         received = b""
@@ -405,3 +422,23 @@ def test_a_request_on_its_way_is_answered_at_the_end():
         place.close()
     assert [statuses(answer) for answer in answers] == [[200]] * 3
     assert all(b"connection: close" in answer for answer in answers)
+
+
+def test_connections_that_wait_to_be_accepted_are_answered_at_the_end():
+    server = Live()
+    blocked, gate = threading.Event(), threading.Event()
+
+    def block():
+        blocked.set()
+        gate.wait(20)
+
+    with server:
+        server.loop.call_soon_threadsafe(block)
+        assert blocked.wait(20)
+        places = [dial(server, HEALTH) for _ in range(20)]  # in the system's queue: the loop cannot accept them
+        server._server.should_exit = True
+        gate.set()
+        answers = [read_all(place) for place in places]
+    for place in places:
+        place.close()
+    assert [statuses(answer) for answer in answers] == [[200]] * 20

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from elbert.classifier import Classifier
     from elbert.exits import Policy
 
+TABLE_ENDINGS = (".csv", ".parquet")
+OTHER_ENDINGS = (  # of files that are no JSON lines
+    *(".tsv", ".txt", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
+    *(".html", ".xml", ".yaml", ".gz", ".bz2", ".xz", ".zst", ".zip"),
+)
+
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--model`` and the flags of how to run it."""

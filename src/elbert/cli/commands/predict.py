@@ -12,7 +12,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
+from elbert.cli.flags import (
+    OTHER_ENDINGS,
+    TABLE_ENDINGS,
+    add_model_options,
+    check_outputs,
+    load_classifier,
+    output_file,
+)
 from elbert.cli.inputs import SkippedRows, add_column_options, choose_columns, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import open_stdin_copy, print_note
@@ -24,11 +31,6 @@ if TYPE_CHECKING:
     from elbert.model import ModelConfig
     from elbert.prediction import Prediction
 
-OTHER_ENDINGS = (
-    *(".tsv", ".txt", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
-    *(".html", ".xml", ".yaml", ".gz", ".bz2", ".xz", ".zst", ".zip"),
-)
-TABLE_ENDINGS = (".csv", ".parquet")
 Predictions = tuple["ModelConfig", "Iterator[tuple[Example, Prediction]]"]  # every example's prediction
 
 

@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from elbert._display import shorten
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
+from elbert.cli.flags import (
+    OTHER_ENDINGS,
+    TABLE_ENDINGS,
+    add_model_options,
+    check_outputs,
+    load_classifier,
+    output_file,
+)
 from elbert.cli.inputs import SkippedRows, report_truncated
 from elbert.cli.streams import open_stdin_copy
 from elbert.errors import InputError
@@ -80,7 +87,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Check the flags before the model is loaded.
 
     Raises:
-        InputError: texts have no query, or there are two sources of texts, or none.
+        InputError: texts have no query, there are two sources of texts or none, or ``--output`` names another format.
     """
     if bool(arguments.texts) == bool(arguments.input):
         raise InputError("give either texts or --input FILE (- for standard input); see elbert rank -h")
@@ -89,6 +96,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.table and arguments.output:
         raise InputError("--table prints a table, and --output writes a file: give one of them")
     if arguments.output is not None:
+        if arguments.output.suffix.lower() in (*TABLE_ENDINGS, *OTHER_ENDINGS):
+            name = arguments.output
+            raise InputError(f"--output is {name}, but rank writes JSON lines; name it {name.stem}.jsonl")
         check_outputs(arguments, arguments.output)
 
 
