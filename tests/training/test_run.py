@@ -212,7 +212,7 @@ def test_regression_end_to_end(tmp_path):
         validation=found[:12],
         labels=["value"],
         task="regression",
-        num_train_epochs=6,
+        num_train_epochs=8,
         learning_rate=5e-3,
     )
     predictions = Classifier.load(tmp_path / "out").predict([text for text, _ in found[:12]])
@@ -224,6 +224,17 @@ def test_regression_end_to_end(tmp_path):
     assert config.label_deviation == pytest.approx(np.std([value for _, value in found]))
     assert squared < 0.8  # guessing the mean gives 1
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config.problem_type == "regression"
+
+
+def test_values_far_from_zero_start_at_their_mean(tmp_path):
+    """From 0 the first gradients only move all values to the mean, and a shared head can stay there."""
+    found = [(text, 101.5 if label == "positive" else 99.5) for text, label in rows(24)]
+    some = {"found": found, "validation": found, "labels": ["value"], "task": "regression"}
+    run(tmp_path, tmp_path / "out", **some, max_steps=1, learning_rate=1e-6)
+    classifier = Classifier.load(tmp_path / "out")
+    expected = pytest.approx(np.mean([value for _, value in found]), abs=1)
+    for spec in ("depth(1)", "full"):
+        assert [p.score for p in classifier.predict([text for text, _ in found], spec)] == [expected] * len(found)
 
 
 def test_pairs_are_trained_as_pairs(tmp_path):
