@@ -285,6 +285,7 @@ def test_models_of_the_flag(tmp_path, monkeypatch):
     }
     assert [(one.name, one.model) for one in read_models(())] == [(None, None)]
     for models, message in (
+        (("x,y",), "several models need names"),
         (("a=x", "y"), "several models need names"),
         (("a=x", "a=y"), "two models with the name 'a'"),
     ):

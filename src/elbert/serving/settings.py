@@ -68,7 +68,8 @@ def read_models(models: Sequence[str]) -> list[ModelName]:
     """
     found = [_read_model(model) for model in models] or [ModelName(None, None)]
     names = [model.name for model in found]
-    if len(found) > 1 and None in names:
+    has_several = len(found) > 1 or any("," in model and not Path(model).expanduser().exists() for model in models)
+    if has_several and None in names:
         raise InputError("several models need names: --model-id NAME=FOLDER for each")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"--model-id has two models with the name {twice!r}; each needs its own")
