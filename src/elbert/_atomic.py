@@ -18,7 +18,7 @@ OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) |
 
 
 @contextmanager
-def open_atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def open_atomic(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` for writing; rename it to ``path`` if the block raises no error.
 
     After an error the temporary file is deleted and an existing file at ``path`` is unchanged. The temporary file has
@@ -30,6 +30,9 @@ def open_atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         InputError: ``path`` is a folder or a read-only file, or the file cannot be created or written.
     """
     encoding = None if "b" in mode else "utf-8"
+    if names_folder(path):
+        raise InputError(f"{path or 'empty'}: a folder; expected the name of a file to write")
+    path = Path(path)
     try:
         special = _open_special(path, mode, encoding)
     except OSError as error:
@@ -65,6 +68,12 @@ def open_atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def names_folder(path: Path | str) -> bool:
+    """Return whether a path is a folder, or is the name of one: it ends in a slash, or is empty."""
+    name = os.fspath(path)
+    return not name or name.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(name)
+
+
 def check_not_input(output: Path, inputs: Iterable[Path | str | None]) -> None:
     """Check that writing ``output`` replaces none of the files ``inputs``; links are followed.
 
@@ -92,8 +101,6 @@ def _open_special(path: Path, mode: str, encoding: str | None) -> IO[Any] | None
         return None
     if stat.S_ISREG(kind):
         return None
-    if stat.S_ISDIR(kind):
-        raise InputError(f"{path}: a folder; expected the name of a file to write")
     return open(path, mode, encoding=encoding)
 
 

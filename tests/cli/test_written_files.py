@@ -178,6 +178,20 @@ def data(tmp_path):
     return file
 
 
+@pytest.mark.parametrize("name", ["new/", "new.npz/", "", "."])
+def test_a_path_that_names_a_folder_is_no_file_in_python_either(model, tmp_path, monkeypatch, name):
+    pytest.importorskip("onnx")
+    from elbert.export import export
+
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir())
+    with pytest.raises(InputError, match="a folder; expected the name of a file"), open_atomic(name):
+        pass
+    with pytest.raises(InputError, match="a folder; expected the name of a file"):
+        export(model, None, name)
+    assert sorted(os.listdir()) == before
+
+
 @posix
 def test_no_command_replaces_its_data_or_its_model(elbert, model, data, tmp_path):
     """Every command that writes files, with an output that is an input by name or by link."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert._atomic import check_not_input
+from elbert._atomic import check_not_input, names_folder
 from elbert.cli.streams import print_note
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def output_file(text: str) -> Path:
         argparse.ArgumentTypeError: it names a folder, as a name that ends in a slash does, or its folder is missing.
     """
     path = Path(text)
-    if not text or text.endswith((os.sep, os.altsep or os.sep)) or path.is_dir():
+    if names_folder(text):
         raise argparse.ArgumentTypeError(f"{text or 'empty'}: a folder; expected the name of a file to write")
     if not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: this folder does not exist; create it first")

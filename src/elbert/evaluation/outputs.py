@@ -105,7 +105,7 @@ class Outputs:
         """Write one ``.npz`` file, atomically."""
         about = json.dumps({"label_names": self.label_names, "problem": self.problem, "scale": self.scale})
         signals: dict[str, Any] = {SIGNAL + name: found for name, found in (self.signals or {}).items()}
-        with open_atomic(Path(path), "wb") as out:
+        with open_atomic(path, "wb") as out:
             np.savez_compressed(
                 out,
                 probabilities=self.probabilities,

@@ -136,7 +136,7 @@ def export(
     bundle = model.bundle if isinstance(model, Classifier) else Bundle.open(model)
     check_not_input(path, bundle.folder.iterdir())
     proto = build_checked_model(model, policy, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
-    with open_atomic(path, "wb") as out:
+    with open_atomic(output, "wb") as out:
         out.write(proto.SerializeToString())
     return path
 
