@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from elbert import Classifier, policy
+from elbert.engine import Engine
 from elbert.errors import InputError, PolicyError
 from elbert.exits import Trace
 from elbert.inference import Windows
@@ -125,6 +126,22 @@ def test_windows_that_cannot_be_the_last_are_read_together(classifier):
     assert document.take_windows() == [0, 1] and document.take_windows() == []
 
 
+def test_few_texts_are_read_while_a_long_one_is_not_done(classifier, monkeypatch):
+    monkeypatch.setattr("elbert.engine.offline.BLOCK", 4)
+    monkeypatch.setattr("elbert.engine.window_reader.READ_AHEAD", 8)
+    read = []
+
+    def generate():
+        for text in [" ".join(LONG), *["a film"] * 300]:
+            read.append(text)
+            yield text
+
+    stream = classifier.stream(generate(), "depth(1)", long="windows(mean, divergence(2, 0.0))")
+    assert next(stream).windows_read > 20
+    assert len(read) <= 8 + 2 * 4
+    assert len(list(stream)) == 300
+
+
 def test_without_it_a_text_is_cut(classifier):
     plain, cut = classifier.predict(LONG), classifier.predict(LONG, long="cut")
     assert plain == cut and all(p.truncated and p.windows is None and p.windows_read == 1 for p in plain)
@@ -147,17 +164,17 @@ def test_an_error_of_a_text_is_in_its_place(classifier):
 
 
 def test_an_error_of_one_window_is_that_of_its_text(classifier, monkeypatch):
-    step = classifier.backend.step
+    bad = classifier.tokeniser.encode_windows([LONG[1]])[0][1].ids
+    admit = Engine._embed
 
-    def fail(hidden, layout, group):
-        if (layout.lengths == layout.lengths.min()).any() and layout.lengths.min() < 30:
-            raise RuntimeError("a window of this length")
-        return step(hidden, layout, group)
+    def fail(self, requests):
+        if any(request.tokens.ids == bad for request in requests):
+            raise RuntimeError("a window with these tokens")
+        return admit(self, requests)
 
-    monkeypatch.setattr("elbert.inference.step.run_native_step", lambda rows, backend: None)
-    monkeypatch.setattr(type(classifier.backend), "step", lambda self, *arguments: fail(*arguments))
-    found = list(classifier.stream_results([LONG[0], "a film", LONG[1]], long="windows(mean, full)"))
-    assert [isinstance(result, Exception) for result in found] == [False, True, False]
+    monkeypatch.setattr(Engine, "_embed", fail)
+    found = list(classifier.stream_results([LONG[0], "a film", LONG[1], LONG[2]], long="windows(mean, full)"))
+    assert [isinstance(result, Exception) for result in found] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from elbert.engine.offline import TextReader
+from elbert.engine.offline import BLOCK, TextReader
 from elbert.errors import ElbertError
 from elbert.inference import Document
 from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text
 
+READ_AHEAD = 4 * BLOCK  # texts
 NO_WINDOW = -1  # of what is no text
 BuildDocuments = Callable[[Sequence[Text]], Sequence[Document | ElbertError]]
 
@@ -45,7 +46,7 @@ class WindowReader(TextReader):
     def read_block(self) -> list[Tokens | ElbertError]:
         """Return further windows of documents, else the first windows of the next texts."""
         rows = list[Tokens | ElbertError]()
-        if not self._ready and not self._has_ended:
+        if not self._ready and not self._has_ended and not self._is_far_ahead():
             first, items = self._num_texts, self.read_items()
             documents = iter(self._build([item for item in items if not isinstance(item, ElbertError)]))
             for number, item in enumerate(items, first):
@@ -82,6 +83,11 @@ class WindowReader(TextReader):
             self.truncated.discard(number)
             self.sources.pop(number, None)
             del self._windows[number]
+
+    def _is_far_ahead(self) -> bool:
+        """Whether enough texts have been read behind the oldest document: their results wait for it, in memory."""
+        oldest = next(iter(self._documents), self._num_texts)
+        return self._num_texts - oldest > READ_AHEAD
 
     def _take_windows(self, text: int) -> None:
         self._ready.extend((text, window) for window in self._documents[text].take_windows())

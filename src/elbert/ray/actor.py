@@ -240,12 +240,15 @@ class BlockRow(NamedTuple):
     window: int | None
 
     @property
+    def entry(self) -> Tokens | ElbertError:
+        """The row's tokens, or the error of a text."""
+        entry = self.block.entries[self.position]
+        return entry.windows[self.window or 0] if isinstance(entry, Document) else entry
+
+    @property
     def tokens(self) -> Tokens | None:
         """The row's tokens; None of a text that has an error."""
-        entry = self.block.entries[self.position]
-        if isinstance(entry, Document) and self.window is not None:
-            return entry.windows[self.window]
-        return entry if isinstance(entry, Tokens) else None
+        return self.entry if isinstance(self.entry, Tokens) else None
 
     @property
     def text(self) -> str:
@@ -280,7 +283,7 @@ class BlockQueue:
         rows = list(self._ready) or self._blocks.get().list_rows()
         self._ready.clear()
         self.owners.update((next(self._identities), row) for row in rows)
-        return [row.tokens or row.block.find_error(row.position) for row in rows]
+        return [row.entry for row in rows]
 
     def add_result(self, identity: int, result: Result) -> None:
         """Add the result of a row to its block; a document may then need further windows."""
@@ -309,12 +312,6 @@ class Block:
             for index, entry in enumerate(self.entries)
             for window in (entry.take_windows() if isinstance(entry, Document) else (None,))
         ]
-
-    def find_error(self, index: int) -> ElbertError:
-        """The error of a text that has no tokens."""
-        entry = self.entries[index]
-        assert isinstance(entry, ElbertError)
-        return entry
 
     def add_result(self, index: int, result: Result) -> None:
         """Add the result of one text, once: another window of the same document may fail too."""
