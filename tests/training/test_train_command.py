@@ -200,7 +200,7 @@ def test_there_is_a_warm_up_unless_the_paper_is_followed():
 @pytest.mark.parametrize(
     ("preset", "flags", "expected"),
     [
-        ("default", [], {"learning_rate": 3e-5, "per_device_train_batch_size": 32, "logging_steps": 50}),
+        ("default", [], {"learning_rate": None, "per_device_train_batch_size": None, "logging_steps": 50}),
         ("default", ["--learning_rate", "1e-4"], {"learning_rate": 1e-4, "per_device_train_batch_size": 32}),
         ("default", ["--warmup_steps", "7"], {"warmup_steps": 7}),
         ("paper", [], {"learning_rate": 3e-5, "num_train_epochs": 3.0, "weight_decay": 0.0, "max_grad_norm": 1.0}),
@@ -240,7 +240,7 @@ def test_exit_flags_win_over_the_preset():
     )
     every = {
         "weighting": "learned", "last_share": 0.4, "weight_floor": 0.5, "weight_rate": 0.5, "weight_schedule": "same",
-        "distillation": 0.5, "temperature": 2.0, "pooling": "mean", "exit_heads": 2,
+        "distillation": 0.5, "temperature": 2.0, "pooling": "mean", "exit_heads": 2, "patience": 3,
     }  # fmt: skip
     assert vars(options(*[p for k, v in every.items() for p in (f"--{k.replace('_', '-')}", str(v))])) == every
 

@@ -22,7 +22,8 @@ from elbert.bundle.publishing import TemporaryFolder, list_files
 from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.tokenization.tokens import Text, list_texts
-from elbert.training.entry import HELD_OUT, train
+from elbert.training.entry import train
+from elbert.training.options import HELD_OUT
 
 
 class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type annotations

@@ -31,7 +31,7 @@ from elbert.errors import BundleError, DataError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
 from elbert.tokenization import Tokeniser
-from elbert.training.advice import advise
+from elbert.training.advice import advise, score_linear
 from elbert.training.checks import (
     check_arguments,
     check_batches,
@@ -198,8 +198,12 @@ def describe_end(
             f"training ends early: {options.patience} evaluations in a row were not better (--patience); "
             f"the model of step {best} is written"
         )
-    truth = [row["labels"] for row in cast(Any, trainer.eval_dataset)]
-    yield from advise(metrics, trainer.objective.task, truth, trainer.objective.depths, trainer.args.learning_rate)
+    task, train, validation = trainer.objective.task, cast(Any, trainer.train_dataset), cast(Any, trainer.eval_dataset)
+    linear = score_linear(train, validation, task)
+    if linear is not None:
+        yield f"for comparison: TF-IDF with a linear SVM is right for {linear:.1%} of the validation texts"
+    truth = [row["labels"] for row in validation]
+    yield from advise(metrics, task, truth, trainer.objective.depths, trainer.args.learning_rate, linear)
 
 
 def claim_repository(arguments: TrainingArguments, output: Path) -> str | None:

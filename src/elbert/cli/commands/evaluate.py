@@ -112,7 +112,7 @@ def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> di
     """Return the policies to evaluate, checked against the model."""
     from elbert.exits.policies import COMMON_SPECS
 
-    specs = arguments.policy
-    if specs is None:
-        specs = [*classifier.bundle.points, *COMMON_SPECS[classifier.bundle.config.task.content]]
-    return resolve_policies(classifier, specs)
+    if arguments.policy is not None:
+        return resolve_policies(classifier, arguments.policy)
+    specs = [*classifier.bundle.text_points, *COMMON_SPECS[classifier.bundle.config.task.content]]
+    return {spec: classifier.resolve_policy(spec) for spec in specs}

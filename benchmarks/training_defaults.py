@@ -1,0 +1,114 @@
+"""What ``elbert train`` reaches with its defaults on few rows, against TF-IDF with a linear SVM on the same rows.
+
+    python benchmarks/training_defaults.py --data-dir DIR [--sets trec6 cr] [--rows 500 1500] [--threads 1]
+    python benchmarks/training_defaults.py --data-dir DIR --sets trec6 --rows 500 --option learning_rate=2e-4
+
+``DIR/SET`` has ``train.parquet``, ``labels.json`` and ``test.parquet``, or ``folds.json``, whose first fold is then the
+test. The rows are the first of a fixed random order. Nothing but model and data is set: a tenth of the rows is held
+out to choose the checkpoint, while the SVM trains on all of them. ``--option`` changes a setting. Every run adds a line
+to the results; the last one of a set, a size and its options counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.svm import LinearSVC
+
+import elbert
+from elbert.evaluation import collect
+
+RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
+SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
+HELD_BACK, MOST_TEST, SEED = 300, 500, 0  # rows before the training rows, which other studies choose settings on
+
+
+def main() -> None:
+    """Run every set and size, and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--rows", nargs="+", type=int, default=(500, 1500))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of elbert.train")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    options = dict(option.split("=", 1) for option in arguments.option)
+    for rows in arguments.rows:
+        for name in arguments.sets:
+            result = measure(arguments.data_dir / name, rows, {key: float(value) for key, value in options.items()})
+            with arguments.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+            print(result, flush=True)
+
+
+def measure(folder: Path, rows: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Train on the first rows, and score both on the test."""
+    train, test = read_parts(folder, rows)
+    names = json.loads((folder / "labels.json").read_text("utf-8"))
+    began, processor = time.perf_counter(), time.process_time()
+    classifier = elbert.train("bundled", train=as_columns(train), labels=names, verbose=True, **options)
+    seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    record = json.loads((classifier.bundle.folder / "training.json").read_text("utf-8"))
+    truth = [row["label"] for row in test]
+    by_depth = collect(classifier, texts_of(test), truth).find_right().mean(0).tolist()
+    return {
+        "set": folder.name,
+        "rows": rows,
+        "options": options,
+        "test_rows": len(test),
+        "majority": round(max(Counter(truth).values()) / len(truth), 4),
+        "svm": round(score_svm(train, test), 4),
+        "full_depth": round(by_depth[-1], 4),
+        "by_depth": [round(score, 4) for score in by_depth],
+        "validation": round(record["metrics"]["eval_accuracy"], 4),
+        "steps": record["steps"],
+        "seconds": round(seconds),
+        "processor_seconds": round(processor),
+    }
+
+
+def read_parts(folder: Path, rows: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """``rows`` training rows, and the test rows, both in a fixed random order."""
+    table = pq.read_table(folder / "train.parquet").to_pylist()
+    order = list(range(len(table)))
+    if (folder / "test.parquet").exists():
+        test = pq.read_table(folder / "test.parquet").to_pylist()
+    else:
+        fold = json.loads((folder / "folds.json").read_text("utf-8"))["folds"][0]
+        order, test = sorted(set(order) - set(fold)), [table[i] for i in fold]
+    random.Random(SEED).shuffle(order)
+    random.Random(SEED + 1).shuffle(test)
+    return [table[i] for i in order[HELD_BACK : HELD_BACK + rows]], test[:MOST_TEST]
+
+
+def as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns, as ``elbert.train`` takes them."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def texts_of(rows: list[dict[str, Any]]) -> list[Any]:
+    """Texts, or pairs of texts."""
+    return [(row["text"], row["text_pair"]) if "text_pair" in row else row["text"] for row in rows]
+
+
+def score_svm(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> float:
+    """The accuracy of TF-IDF of words and pairs of words with a linear SVM (C = 0.5)."""
+    joined = [[" ".join(filter(None, (row["text"], row.get("text_pair")))) for row in part] for part in (train, test)]
+    table = TfidfVectorizer(ngram_range=(1, 2))
+    svm = LinearSVC(C=0.5, random_state=0).fit(table.fit_transform(joined[0]), [row["label"] for row in train])
+    return float(svm.score(table.transform(joined[1]), [row["label"] for row in test]))
+
+
+if __name__ == "__main__":
+    main()

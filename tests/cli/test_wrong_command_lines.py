@@ -1,0 +1,111 @@
+"""What a user can type wrongly ends in one line with the remedy, status 2 and nothing written; never in a traceback."""
+
+import shlex
+
+import pytest
+
+# Commands, and what the one line has. {model} is a tiny model of six depths; {few}, {data}, {binary} are data files.
+REJECTED = {
+    **{
+        f"predict x --device {name} --model {{model}}": "expected auto, cpu or cuda"
+        for name in ("tpu", "''", "gpu", "mps", "cpu:x")
+    },
+    "predict x --device cuda:99 --model {model}": "device",
+    **{
+        f"{command} --device tpu --model {{model}}": "device is 'tpu', expected auto, cpu or cuda"
+        for command in (
+            "evaluate --data {data}",
+            "bench --rounds 1",
+            "bench --data {data}",
+            "compare --data {data} --output report",
+            "calibrate --data {data} --name quick --speedup 2",
+            "explain x",
+            "explain --data {data}",
+            "explore",
+        )
+    },
+    "calibrate --data {few} --name quick --speedup 2 --model {model}": "texts are too few",
+    "calibrate --data {few} --name quick --max-drop 1 --model {model}": "texts are too few",
+    "calibrate --data {few} --name quick --risk 0.05 --model {model}": "give more texts",
+    "calibrate --data {data} --tuning {few} --name quick --speedup 2 --model {model}": "texts are too few",
+    "compare --data {few} --output report --model {model}": "texts are too few",
+    **{
+        f"calibrate --data {{data}} --name {name} --speedup 2 --model {{model}}": "polic"
+        for name in ("'a | b'", "'a|b'", "full", "'depth(3)'", "'window(2)'", "entropy", "'quick(1)'", "'a=b'")
+    },
+    **{
+        f"calibrate --data {{data}} --name {name} --speedup 2 --model {{model}}": "one line of 1 to 64 characters"
+        for name in ("''", "' '", "'a\tb'", "a" * 65)
+    },
+    "calibrate --data {data} --name quick --speedup nan --model {model}": "nan",
+    "calibrate --data {data} --name quick --speedup 99 --model {model}": "6",
+    "calibrate --data {data} --name quick --max-drop -1 --model {model}": "expected 0 to 100",
+    "calibrate --data {data} --name quick --risk 2 --model {model}": "probability",
+    "calibrate --data {data} --name quick --speedup 2 --tuning-share 2 --model {model}": "share",
+    "predict x --policy 'depth(7)' --model {model}": "this model has 6 depths",
+    "predict x --policy 'window(entropy=0.1, size=0)' --model {model}": "size=0",
+    "predict x --policy 'entropy(nan)' --model {model}": "entropy(threshold)",
+    "predict x --policy 'full |' --model {model}": "policy",
+    "predict x --policy '' --model {model}": "policy",
+    "predict x --threads 0 --model {model}": "threads is 0",
+    "predict x --max-rows 0 --model {model}": "max_rows",
+    "predict x --max-tokens -1 --model {model}": "max_tokens",
+    "predict x --model nowhere": "nowhere",
+    "predict x --model {data}": "",
+    "predict --input {binary} --model {model}": "",
+    "predict --input . --model {model}": "is a folder",
+    "predict --input nowhere.csv --model {model}": "no such file",
+    "evaluate --data {binary} --model {model}": "",
+    "evaluate --data . --model {model}": "is a folder",
+    "evaluate --data {data} --rounds -1 --model {model}": "--rounds is -1",
+    "evaluate --data {data} --rounds 1.5 --model {model}": "invalid int value",
+    "evaluate --data {data} --policy nonsense --model {model}": "no policy is called 'nonsense'",
+    "evaluate --data {data} --outputs out.txt --model {model}": ".npz",
+    "evaluate --data {data} --outputs nowhere/out.npz --model {model}": "does not exist",
+    "bench --rounds 0 --model {model}": "--rounds is 0",
+    "bench --data {binary} --model {model}": "",
+    "compare --data {data} --output {data} --model {model}": "is a file",
+    "compare --data {data} --output report --families nonsense --model {model}": "unknown family",
+    "serve --port 99999": "port",
+    "serve --port x": "port",
+    "explore --port -1": "port",
+    "train --model {model} --train {few} --output out --validation 0.5": "0.5",
+    "train --model {model} --train nowhere.csv --output out": "nowhere.csv",
+    "train --model {model} --train {data} --output {data}": "is a file",
+    "train --model {model} --train {data} --output out --patience -1": "patience is -1",
+    "train --model {model} --train {data} --output out --preset best": "invalid choice",
+    "train --model {model} --train {data} --output out --device tpu": "unknown argument '--device'",
+    "train --model {model} --train {data} --output out --num_train_epochs -1": "num_train_epochs is -1",
+    "train --model {model} --train {data} --output out --learning_rate nan": "learning_rate is nan",
+    "train --model {model} --train {data} --output out --per_device_train_batch_size 0": "batch_size is 0",
+    "train --model {model} --train {data} --output out --report_to mlflow": "mlflow",
+    "train --model {model} --train {data} --output out --metric_for_best_model f1": "expected one of area",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    rows = [f"text number {i},{('negative', 'positive')[i % 2]}" for i in range(60)]
+    (folder / "data.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    (folder / "few.csv").write_text("\n".join(["text,label", *rows[:2]]) + "\n")
+    (folder / "binary.csv").write_bytes(bytes(range(256)) * 4)
+    return {name: folder / f"{name}.csv" for name in ("data", "few", "binary")}
+
+
+@pytest.mark.parametrize("command", REJECTED)
+def test_a_wrong_command_line_is_one_line(elbert, bundle_folder, files, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in bundle_folder.rglob("*")}
+    elbert(*shlex.split(command.format(model=bundle_folder, **files))).check_error(REJECTED[command])
+    assert not list(tmp_path.iterdir())
+    assert {path: path.stat().st_mtime_ns for path in bundle_folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("spec", ["window(entropy=0.1, size=99)", "patience(6)", "entropy(0.1) | patience(40)"])
+def test_a_window_longer_than_the_model_is_noted(elbert, bundle_folder, spec):
+    result = elbert("predict", "a film", "--policy", spec, "--model", bundle_folder)
+    assert result.status == 0
+    assert "longer than the 6 depths of this model, so it never ends a text" in result.err
+    assert result.err.count("\n") == 1
+    assert not elbert("predict", "a film", "--policy", "patience(2)", "--model", bundle_folder).err

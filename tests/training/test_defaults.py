@@ -1,0 +1,136 @@
+"""Settings that follow from the model and the data, the lines that show them, and the advice at the end of a run."""
+
+import math
+
+import pytest
+from small import LABELS, arguments, record_of, rows, run, write_rows
+
+from elbert.cli.main import main
+from elbert.tasks import TASKS
+from elbert.training.advice import advise, score_linear
+from elbert.training.arguments import parse_arguments
+from elbert.training.defaults import MAX_RATE, choose_batch, choose_epochs, choose_rate, fill_arguments
+from elbert.training.options import PRESETS
+
+SINGLE = TASKS["single_label_classification"]
+
+
+def test_rates_fall_with_the_width():
+    rates = [choose_rate(width) for width in (128, 312, 384, 768, 1024, 2048, 4096)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == MAX_RATE
+    assert choose_rate(768) == 5e-5
+    assert all(1e-6 < rate <= MAX_RATE for rate in rates)
+
+
+def test_fewer_rows_need_more_epochs_and_large_data_is_bounded():
+    epochs = [choose_epochs(rows, 2) for rows in (1, 100, 500, 1500, 5000, 20_000, 200_000, 10**7)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert (epochs[0], epochs[4], epochs[-2], epochs[-1]) == (20, 3, 1, 1)
+    assert choose_epochs(1500, 77) > choose_epochs(1500, 6) > choose_epochs(1500, 2)
+    steps = [math.ceil(n / choose_batch(n)) * choose_epochs(n, 2) for n in (500, 1500, 5000)]
+    assert all(250 < count < 1000 for count in steps)
+
+
+def test_only_what_is_not_set_is_chosen():
+    flags = ["--learning_rate", "1e-3", "--bf16", "False"]
+    theirs = parse_arguments("out", PRESETS["default"][1], flags)
+    assert fill_arguments(theirs, width=384, rows=500, labels=2) == {"per_device_train_batch_size", "num_train_epochs"}
+    assert (theirs.learning_rate, theirs.per_device_train_batch_size) == (1e-3, choose_batch(500))
+    assert theirs.num_train_epochs == choose_epochs(500, 2)
+    paper = parse_arguments("out", PRESETS["paper"][1], [])
+    assert fill_arguments(paper, width=384, rows=500, labels=2) == set()
+    assert (paper.learning_rate, paper.num_train_epochs, paper.bf16) == (3e-5, 3, False)
+
+
+def test_fp16_replaces_the_default_precision(monkeypatch):
+    monkeypatch.setattr("elbert.training.arguments.is_fast", lambda *_: True)
+    assert parse_arguments("out", {}, []).bf16
+    assert not parse_arguments("out", {}, ["--bf16", "False"]).bf16
+    assert not parse_arguments("out", {}, ["--fp16"]).bf16
+
+
+def test_a_run_shows_its_settings_and_holds_out_a_tenth(tmp_path, capsys):
+    run(tmp_path, tmp_path / "first", max_steps=1)  # writes the starting model
+    write_rows(tmp_path / "train.jsonl", rows(60))
+    command = [
+        "train",
+        "--model",
+        tmp_path / "start",
+        "--train",
+        tmp_path / "train.jsonl",
+        "--output",
+        tmp_path / "out",
+    ]
+    assert main([*map(str, command), "--learning_rate", "1e-3", "--num_train_epochs", "1", "--max-length", "6"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith(f"on 10% of {tmp_path / 'train.jsonl'}\n")
+    lines = {line[:15].strip(): line[16:] for line in err.splitlines()}
+    assert lines["data"] == "54 rows; validation: 6"
+    assert lines["training"] == "1 epochs of 4 steps, 4 in all (--num_train_epochs)"
+    assert lines["learning rate"] == "0.001, linear (--learning_rate)"
+    assert lines["batch"] == "16 rows (by the data; --per_device_train_batch_size)"
+    assert lines["maximum length"].startswith("6 tokens; ")
+    assert lines["maximum length"] != "6 tokens; 0% of the texts are cut (--max-length)"
+    record = record_of(tmp_path / "out")
+    assert (record["train"]["rows"], record["validation"]["rows"]) == (54, 6)
+    assert record["validation"]["name"] == "10% of train.jsonl, held out"
+
+
+def test_training_ends_early(tmp_path):
+    flags = {"num_train_epochs": 9, "learning_rate": 0, "save_strategy": "epoch"}  # never better than the first
+    _, printed = run(tmp_path, tmp_path / "out", options={"patience": 2}, **flags)
+    assert "training ends early: 2 evaluations in a row were not better (--patience)" in printed
+    assert printed.count("epoch ") == 3
+    _, printed = run(tmp_path, tmp_path / "whole", options={"patience": 0}, **flags | {"num_train_epochs": 4})
+    assert "ends early" not in printed
+    assert printed.count("epoch ") == 4
+
+
+# --- advice ---------------------------------------------------------------------------------------------------------
+
+TRUTH = [0] * 70 + [1] * 30
+ADVICE = {
+    "near the majority": ([0.7, 0.7, 0.71, 0.7, 0.7, 0.7], 2.0, "--learning_rate 0.0008 or 0.0002"),
+    "below the majority": ([0.3] * 6, 2.0, "always the most frequent label for 70.0%"),
+    "within chance of it": ([0.6, 0.7, 0.7, 0.7, 0.7, 0.75], 2.0, "TF-IDF with a linear SVM can be better"),
+    "flat": ([0.9, 0.9, 0.9, 0.9, 0.9, 0.902], 2.0, 'depth 1 is as good as depth 6 (90.0% and 90.2%)'),
+    "deep is worse": ([0.92, 0.9, 0.9, 0.9, 0.9, 0.9], 2.0, '--policy "depth(1)"'),
+    "no exits": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 5.9, "exit head costs more time than exits save"),
+    "worse than a linear classifier": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 3.0, "right for 95.0% of the validation"),
+    "well": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 3.0, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_advice(case):
+    scores, exit_depth, expected = ADVICE[case]
+    metrics = {f"eval_depth_{depth}": score for depth, score in enumerate(scores, 1)} | {"eval_exit_depth": exit_depth}
+    lines = list(advise(metrics, SINGLE, TRUTH, 6, 4e-4, 0.95 if "linear" in case else 0.7))
+    assert len(lines) == (expected is not None)
+    assert all(line.startswith("advice: ") and expected in line for line in lines)
+
+
+def test_the_linear_classifier():
+    rows = [{"input_ids": [2, 4 + i % 2, 10 + i, 3], "labels": i % 2} for i in range(40)]
+    assert score_linear(rows[:30], rows[30:], SINGLE) == 1
+    assert score_linear([row | {"labels": 0} for row in rows], rows, SINGLE) is None
+    assert score_linear(rows, rows, TASKS["regression"]) is None
+
+
+def test_advice_of_a_run_that_learns_nothing(tmp_path):
+    _, printed = run(tmp_path, tmp_path / "out", learning_rate=0, num_train_epochs=1)
+    assert printed.count("advice: full depth is right for ") == 1
+
+
+def test_tasks_without_a_majority_have_no_such_advice():
+    metrics = {f"eval_depth_{depth}": -1.0 for depth in range(1, 7)}
+    assert not list(advise(metrics, TASKS["regression"], [1.5, 2.5], 6, 1e-4))
+
+
+def test_settings_of_steps(tmp_path):
+    flags = {"max_steps": 3, "warmup_steps": 2}
+    assert arguments(tmp_path, **flags).max_steps == 3
+    _, printed = run(tmp_path, tmp_path / "out", labels=LABELS, **flags)
+    assert "training        3 steps (--max_steps)" in printed
+    assert "warm-up         2 steps" in printed
