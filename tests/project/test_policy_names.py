@@ -15,6 +15,8 @@ TABLE = "exits/policies.py"
 WORDS = {"full", "depth", "window", "settled", "stable", *SIGNALS}
 SPEC = re.compile(rf"\b(?:{'|'.join(POLICIES)})\(")
 KINDS = {name for name, value in vars(policies).items() if value in POLICIES.values()}
+# A name that means something else in a file: how many evaluations without a better score end a training.
+OTHER_MEANINGS = {"training/options.py": {"patience"}}
 # Examples in help texts and in the OpenAPI document.
 EXAMPLES = {"cli/commands/explain.py", "cli/commands/predict.py", "serving/http/openapi.py"}
 
@@ -45,7 +47,7 @@ FILES = sorted(str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.py"))
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != TABLE and file not in EXAMPLES])
 def test_no_other_file_names_a_policy(file):
-    assert not find_names((SOURCE / file).read_text(encoding="utf-8"))
+    assert set(find_names((SOURCE / file).read_text(encoding="utf-8"))) <= OTHER_MEANINGS.get(file, set())
 
 
 NAMES = re.compile(rf"\b(?:{'|'.join(sorted(POLICIES.keys() - WORDS))})\b")

@@ -58,8 +58,8 @@ def advise(
         if close <= max(1, int(depths * SHALLOW)):
             yield (
                 f"advice: depth {close} is as good as depth {depths} ({scores[close - 1]:.1%} and {full:.1%}): deeper "
-                f'is not better here. --policy "{fixed_depth(close)}" is the fastest way to use this model; more epochs '
-                "(--num_train_epochs) may make the last depths better"
+                f'is not better here. --policy "{fixed_depth(close)}" is the fastest way to use this model; more '
+                "epochs (--num_train_epochs) may make the last depths better"
             )
             return
     mean = metrics.get("eval_exit_depth")
