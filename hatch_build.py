@@ -25,7 +25,7 @@ PACKAGE = "elbert/model/native"
 LIBRARY = "elbert_native.bin"  # no ending of Python's own modules: it is loaded by ctypes, not imported
 PER_VARIANT = "layer.c"  # compiled for every instruction set; other files once, for the oldest processor
 BASE = ["-O3", "-fPIC", "-fno-math-errno", "-fno-strict-aliasing", "-fvisibility=hidden", "-std=gnu11"]
-AVX2 = ["-mavx2", "-mfma"]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 VNNI = [*AVX512, "-mavx512vnni"]
 BF16 = [*VNNI, "-mavx512bf16"]

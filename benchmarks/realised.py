@@ -33,7 +33,7 @@ SECONDS = 0.7  # about which a run at full depth should take
 
 def serve(backend: Backend, tokens: Sequence[Tokens], chosen: Policy | Sequence[Policy], capacity: Capacity) -> float:
     """Classify all with the engine, under one policy or one each; return the mean exit depth."""
-    engine = Engine(backend, capacity, queue=SweepQueue(), refill=REFILL)
+    engine = Engine(backend, capacity, queue=SweepQueue(), refill=REFILL, layers=backend.config.depths)
     policies = [chosen] * len(tokens) if isinstance(chosen, Policy) else chosen
     for identity, (each, own) in enumerate(zip(tokens, policies, strict=True)):
         engine.submit(Request(identity, each, own))

@@ -63,6 +63,7 @@ class Scripted(Wrapped):
     def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: Live) -> Tensor:
         """:meth:`step`, with the script's decisions in place of those that the backend makes."""
         left = self._left(hidden, layout) - 1
+        live.layers = 1
         hidden = self._with(self._backend.advance(hidden, layout, group, head, live), layout, left)
         is_exit = (left <= 0).numpy()
         live.decision[:] = np.where(is_exit, 0, STAY)

@@ -364,7 +364,9 @@ class Classifier(ClassifierMethods):
                 "cannot be used after a fork: call Classifier.load in each process, or start processes with spawn"
             )
         # Rows of similar length share a call, because attention pads within a call where no kernel avoids it.
-        engine = Engine(self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL)
+        engine = Engine(
+            self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL, layers=self.depths
+        )
         step_context = partial(use_threads, self.threads)
         rows = self.capacity.rows
         return run_engine(engine, source, policy, min_waiting=rows, step_context=step_context, find_list=find_list)

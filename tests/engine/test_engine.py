@@ -77,15 +77,16 @@ def test_equals_the_plain_loop_and_the_replay(classifier):
         rows=st.integers(1, 7),
         tokens=st.integers(1, 150),
         lanes=st.integers(1, 3),
+        layers=st.sampled_from([1, 2, 6]),
         sweep=st.booleans(),
         arrivals=st.lists(st.integers(0, 5), max_size=8),
         specs=st.lists(st.sampled_from(POLICIES), min_size=1, max_size=3),
     )
-    def check(seed, rows, tokens, lanes, sweep, arrivals, specs):
+    def check(seed, rows, tokens, lanes, layers, sweep, arrivals, specs):
         encoded = classifier.tokeniser.encode(texts(14, seed=seed))
         chosen = [policy(specs[i % len(specs)]) for i in range(14)]
         queue = SweepQueue() if sweep else ArrivalQueue()
-        engine = Engine(classifier.backend, Capacity(rows, tokens), queue=queue, lanes=lanes)
+        engine = Engine(classifier.backend, Capacity(rows, tokens), queue=queue, lanes=lanes, layers=layers)
         answers, failures = serve(engine, [Request(i, encoded[i], chosen[i]) for i in range(14)], arrivals)
         assert not failures
         full = Engine(classifier.backend, Capacity(50, 5000), keep_trace=True)

@@ -178,6 +178,29 @@ def test_the_head_is_read_only_where_it_is_needed():
     assert (before[rows, now] != kept.probabilities[rows, now]).any(-1).all()
 
 
+@pytest.mark.parametrize("layers", [2, 3, DEPTHS])
+def test_several_layers_in_one_call(layers):
+    """They are those of single calls, and end where a row exits."""
+    layer, head = build_step(2)
+    hidden, bounds = draw_hidden()
+    policies = [policy("full" if row % 3 else "depth(3)") for row in range(ROWS)]
+    found = []
+    for most in (1, layers):
+        out, outputs = hidden, np.zeros((ROWS, DEPTHS, 2), np.float32)
+        lowered = [lower_natively(each, DEPTHS, "probabilities") for each in policies]
+        live = native.Live(lowered, np.zeros(ROWS, np.int64), outputs, "softmax", keep_trace=True, scale=1.0)
+        live.layers, calls, made = most, 0, 0
+        while made < min(layers, 3):
+            out = layer(out, bounds, len(hidden), head, live)
+            calls, made = calls + 1, made + live.struct.made
+        assert (calls, made) == ((made, made) if most == 1 else (1, min(layers, 3)))
+        found.append((out.numpy(), outputs, live.decision.copy(), live.logits.copy(), live.exits))
+    assert found[0][-1] == (ROWS // 3 if layers >= 3 else 0)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(hidden, draw_hidden()[0])
+
+
 def test_policies_that_native_code_does_not_have():
     odd = PolicyKind("odd", (Dial("low", "Low"),), (Rule("odd", (held("oddness", "<", 0.5),)),), summary="odd")
     tempered = policy("tempered(tempered(entropy(0.5), 2), 3)")

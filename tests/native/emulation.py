@@ -26,8 +26,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from elbert.model.native import Variant
-from elbert.model.native.operators import Live, NativePolicy, Packed
+from elbert.model.native import Live, NativePolicy, Variant
+from elbert.model.native.packing import Packed
 
 DRIVER = Path(__file__).with_name("driver.c")
 ADDRESS = 0x1000000000  # as in driver.c

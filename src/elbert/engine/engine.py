@@ -40,7 +40,9 @@ class Engine:
     ``keep_trace`` keeps the probabilities of every depth, for every request. ``lanes`` is the number of layer calls in
     progress at once: two on an accelerator, so that the host decides about one call while the device computes the
     other. ``refill`` is the share of places that must be free before new rows start (see :class:`Scheduler`).
-    Deadlines are seconds on ``clock``. ``last_call`` is the layer call of the last step, or None if it made none.
+    ``layers`` is the most layers that one step makes: the step ends when a row exits, so that its place is filled
+    at once, but what arrives meanwhile waits for the end. Deadlines are seconds on ``clock``. ``last_call`` is the
+    layer call of the last step, or None if it made none.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Engine:
         queue: Queue | None = None,
         lanes: int | None = None,
         refill: float = 0.0,
+        layers: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         config = backend.config
         self._backend = backend
         self._keep_trace = keep_trace
+        self._layers = layers
         self._lanes = (1 if backend.device.type == "cpu" else 2) if lanes is None else lanes
         weights_keys = [config.weights_key(depth) for depth in range(config.depths)]
         self._scheduler = Scheduler(capacity, weights_keys, queue=queue, lanes=self._lanes, refill=refill)
@@ -166,7 +170,8 @@ class Engine:
         weights_key, identities = call
         rows = self._pools.take(weights_key, len(identities))
         self.last_call = LayerCall(tuple(started), len(rows), rows.layout.tokens, rows.trace.depth + 1)
-        pending, failed = run_bisecting(rows, lambda part: deepen(part, self._backend))
+        layers = 1 if self._deadlines or self._lists else self._layers
+        pending, failed = run_bisecting(rows, lambda part: deepen(part, self._backend, layers))
         self._calls.append((start_time, pending))
         return [Failure(int(row.identity[0]), error) for row, error in failed]
 
@@ -284,6 +289,10 @@ class Deadlines:
         self._capacity = capacity
         self._due: dict[int, float] = {}
         self._waiting: list[tuple[float, int, int]] = []  # (due, identity, length), earliest deadline first
+
+    def __len__(self) -> int:
+        """Number of requests with a deadline."""
+        return len(self._due)
 
     def add(self, request: Request) -> None:
         """Add a waiting request."""

@@ -64,7 +64,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One layer call: the requests that started with it, its rows and tokens, and the new depth ``[rows]`` of each."""
+    """One layer call: the requests that started with it, its rows and tokens, and the new depth ``[rows]`` of each, of
+    several layers that after the first."""
 
     started: tuple[int, ...]
     rows: int

@@ -22,12 +22,14 @@ from elbert.model.backend import as_advancing
 from elbert.model.native import Live, NativePolicy
 
 CACHED_POLICIES = 1024
+CALL_WORK = 1e10  # multiply-adds of a call of several layers, some 0.1 s: it can be interrupted only when it returns
 
 
-def run_native_step(rows: Rows, backend: Backend) -> Rows | None:
+def run_native_step(rows: Rows, backend: Backend, layers: int = 1) -> Rows | None:
     """Take rows one layer deeper, read the exit head where it is needed and decide, in one call.
 
-    The depths and the trace are changed in place, and ``live`` of the result has the decisions. None where the backend,
+    Where all depths share their weights, a call makes up to ``layers`` such steps, and ends when a row exits. The
+    depths and the trace are changed in place, and ``live`` of the result has the decisions. None where the backend,
     or the policy of a row, needs the general path.
     """
     if (advancing := as_advancing(backend)) is None:
@@ -39,8 +41,15 @@ def run_native_step(rows: Rows, backend: Backend) -> Rows | None:
         if (live := describe_rows(rows.policies, trace, config)) is None:
             return None
     depth = int(trace.depth[0]) + 1
+    live.layers = min(layers, affordable_layers(rows, config)) if layers > 1 and config.is_all_shared else 1
     hidden = advancing.advance(rows.hidden, rows.layout, config.group(depth), config.head(depth), live)
     return Rows(rows.identity, rows.policies, hidden, rows.layout, trace, live)
+
+
+def affordable_layers(rows: Rows, config: ModelConfig) -> int:
+    """How many layers of these rows are no more than :data:`CALL_WORK`; at least 1."""
+    weights = config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    return max(1, int(CALL_WORK / (weights * max(rows.layout.tokens, 1))))
 
 
 def describe_rows(policies: Sequence[Policy], trace: Trace, config: ModelConfig) -> Live | None:

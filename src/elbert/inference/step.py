@@ -102,9 +102,12 @@ def advance(rows: Rows, backend: Backend) -> tuple[Rows, Exits]:
     )
 
 
-def deepen(rows: Rows, backend: Backend) -> PendingRows:
-    """Queue the next layer, and the exit head where it is needed; all rows must need the same weights."""
-    if (deeper := run_native_step(rows, backend)) is not None:
+def deepen(rows: Rows, backend: Backend, layers: int = 1) -> PendingRows:
+    """Queue the next layer, and the exit head where it is needed; all rows must need the same weights.
+
+    Native code makes up to ``layers`` layers, one by one, until a row exits.
+    """
+    if (deeper := run_native_step(rows, backend, layers)) is not None:
         return PendingRows(deeper, None)
     config, depth = backend.config, int(rows.trace.depth[0]) + 1
     hidden = backend.step(rows.hidden, rows.layout, config.group(depth))

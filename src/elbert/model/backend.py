@@ -187,7 +187,10 @@ class AdvancingBackend(Backend, Protocol):
         """Whether :meth:`advance` is available."""
 
     def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: native.Live) -> Tensor:
-        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row: changes ``live``."""
+        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row: changes ``live``.
+
+        Up to ``live.layers`` times, all with the same weights, until a row exits.
+        """
 
 
 def as_advancing(backend: Backend) -> AdvancingBackend | None:
@@ -298,10 +301,13 @@ class TorchBackend:
         return self._native is not None
 
     def advance(self, hidden: Tensor, layout: Layout, group: int, head: int, live: native.Live) -> Tensor:
-        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row, in one call."""
+        """:meth:`step`, :meth:`read` where it is needed, and the decision of each row, in one call; up to
+        ``live.layers`` times, until a row exits."""
         if self._native is None:
             raise ValueError("these layers or heads are no native code")
         *first, last = self._native.groups[group]
+        if first:
+            live.layers = 1
         for layer in first:
             hidden = layer(hidden, layout.bounds, layout.tokens)
         return last(hidden, layout.bounds, layout.tokens, self._native.heads[head], live)

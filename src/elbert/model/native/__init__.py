@@ -8,19 +8,11 @@ torch. ``ELBERT_NATIVE`` in the environment names another variant (``avx2``, ``a
 from __future__ import annotations
 
 from elbert.model.native.bindings import NoVariant, Numbers, Variant, list_variants, load
-from elbert.model.native.operators import (
-    ACTIVATIONS,
-    COMPARISONS,
-    CONDITIONS,
-    SIGNALS,
-    STAY,
-    Live,
-    NativeEmbedding,
-    NativeHead,
-    NativeLayer,
-    NativePolicy,
-    NativeProduct,
-)
+from elbert.model.native.live_rows import COMPARISONS, CONDITIONS, SIGNALS, STAY, Live, NativePolicy
+from elbert.model.native.native_embedding import NativeEmbedding
+from elbert.model.native.native_head import NativeHead
+from elbert.model.native.native_layer import NativeLayer
+from elbert.model.native.packing import ACTIVATIONS, NativeProduct
 
 __all__ = [
     "ACTIVATIONS",

@@ -110,9 +110,9 @@ INLINE float soften(const int half, float *scores, Long n, float factor) {
     for (Long i = n; i < wide; i++) scores[i] = -INFINITY;
     vf largest = vset(-INFINITY), sum = vset(0);
     for (Long i = 0; i < wide; i += LANES) largest = vmax(largest, vload(scores + i));
-    const vf top = vset(vtop(largest) * factor * LOG2E);
+    const vf top = vset(vtop(largest));
     for (Long i = 0; i < wide; i += LANES) {
-        vf value = power_of_two(vmax(vset(-126), vsub(vmul(vload(scores + i), by), top)));
+        vf value = power_of_two(vmax(vset(-126), vmul(vsub(vload(scores + i), top), by)));
         sum = vadd(sum, value);
         if (half) vstore_half((uint16_t *)scores + i, value);  // where the scores have been read
         else vstore(scores + i, value);

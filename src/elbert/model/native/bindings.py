@@ -25,6 +25,7 @@ class ProductStruct(Structure):
         ("in", LONG),
         ("out", LONG),
         ("panels", c_void_p),
+        ("brief", c_void_p),
         ("bias", c_void_p),
         ("scales", c_void_p),
         ("sums", c_void_p),
@@ -85,7 +86,7 @@ class LiveStruct(Structure):
         *[(name, LONG) for name in ("depths", "classes", "task", "keep_trace")],
         ("scale", c_float),
         *[(name, c_void_p) for name in ("policies", "depth", "trace", "logits", "decision")],
-        ("exits", LONG),
+        *[(name, LONG) for name in ("exits", "steps", "made")],
     ]
 
 

@@ -36,7 +36,7 @@ static int can_run(const char *name) {
     uint32_t a, b, c, d, b7, c7, d7, a71;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;  // OSXSAVE
     const uint64_t state = saved_state();
-    const int fma = c >> 12 & 1;
+    const int fma = (c >> 12 & 1) && (c >> 29 & 1);  // and F16C, which every processor with AVX2 has
     if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)) return 0;
     if (!__get_cpuid_count(7, 1, &a71, &b, &c, &d)) a71 = 0;
     const int avx2 = fma && (b7 >> 5 & 1) && (state & AVX_STATE) == AVX_STATE;

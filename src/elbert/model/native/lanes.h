@@ -47,6 +47,7 @@ INLINE float vtop(vf a) { return _mm512_reduce_max_ps(a); }
 INLINE vf vload_half(const uint16_t *p) {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
 }
+#define vload_brief(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
 INLINE vi round_half(vf v) {  // to nearest even; NaN stays NaN because its top bits stay set
     vi bits = (vi)v, odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), iset(1));
     return _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, iset(0x7fff))), 16);
@@ -126,6 +127,7 @@ INLINE float vtop(vf a) {
 INLINE vf vload_half(const uint16_t *p) {
     return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
 }
+#define vload_brief(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
 INLINE void vstore_half(uint16_t *p, vf v) {
     vi bits = (vi)v, odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), iset(1));
     vi rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, iset(0x7fff))), 16);
@@ -187,6 +189,7 @@ INLINE vf vsign(vf magnitude, vf sign) {
 INLINE float vsum(vf a) { return vaddvq_f32(a); }
 INLINE float vtop(vf a) { return vmaxvq_f32(a); }
 INLINE vf vload_half(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+#define vload_brief(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(p))))
 INLINE void vstore_half(uint16_t *p, vf v) {
     uint32x4_t bits = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
     vst1_u16(p, vshrn_n_u32(vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff))), 16));

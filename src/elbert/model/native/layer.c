@@ -41,16 +41,19 @@ typedef struct {
 } Span;
 
 INLINE Long bytes_of(const Layer *l) { return l->half ? 2 : 4; }
+INLINE int is_coded(int mode) { return mode == CODES || mode == SPLIT; }
+INLINE Long code_bytes(const Layer *l) { return l->mode == CODES ? 1 : l->mode == SPLIT ? 6 : 0; }  // of a value
 
 static char *lay_out(const Layer *l, Long tokens, Long qkv_tokens, Long longest, char *from, Span *s) {
-    const Long size = bytes_of(l), codes = l->mode == CODES;
+    const Long size = bytes_of(l), codes = code_bytes(l), wide = l->mode == CODES ? 4 : size;
+    const Long coded = up(tokens, 16), coded_first = up(qkv_tokens > tokens ? qkv_tokens : tokens, 16);
     s->qkv = take(&from, qkv_tokens * 3 * l->width * size);
-    s->mixed = take(&from, tokens * l->width * (codes ? 4 : size));
+    s->mixed = take(&from, tokens * l->width * wide);
     s->attended = take(&from, tokens * l->width * size);
-    s->wide = take(&from, tokens * l->inner * (codes ? 4 : size));
+    s->wide = take(&from, tokens * l->inner * wide);
     s->sums = (float *)take(&from, tokens * l->width * 4);
-    s->codes = (uint8_t *)take(&from, codes ? (qkv_tokens > tokens ? qkv_tokens : tokens) * l->width : 0);
-    s->wide_codes = (uint8_t *)take(&from, codes ? tokens * l->inner : 0);
+    s->codes = (uint8_t *)take(&from, coded_first * l->width * codes);
+    s->wide_codes = (uint8_t *)take(&from, coded * l->inner * codes);
     s->scales = (float *)take(&from, (qkv_tokens > tokens ? qkv_tokens : tokens) * 4);
     s->wide_scales = (float *)take(&from, tokens * 4);
     s->space = take(&from, attention_bytes(l->half, longest, l->width / l->heads));
@@ -65,16 +68,23 @@ INLINE float quantise_as(const int half, const void *row, Long width, uint8_t *c
     return top / 127;
 }
 
-static void quantise_rows(int half, const void *rows, Long count, Long width, uint8_t *codes, float *scales) {
+// Rows as the left side of a product: their codes and scales, or the parts of their numbers.
+static void encode_rows(int mode, int half, const void *rows, Long count, Long width, uint8_t *codes, float *scales) {
     for (Long t = 0; t < count; t++) {
+#ifdef __AMX_TILE__
+        if (mode == SPLIT) {
+            split_row((const float *)rows + t * width, width, t, (char *)codes);
+            continue;
+        }
+#endif
         if (half) scales[t] = quantise_as(1, (const uint16_t *)rows + t * width, width, codes + t * width);
         else scales[t] = quantise_as(0, (const float *)rows + t * width, width, codes + t * width);
     }
 }
 
-// out = norm(x + sums); with codes also its quantised form, before rounding
-INLINE void norm_as(const int half, const void *x, float *sums, Long width, const float *weight, const float *bias,
-                    float eps, void *out, uint8_t *codes, float *scale) {
+// out = norm(x + sums), which is also kept in `sums`, before rounding
+INLINE void norm_as(const int half, const int is_kept, const void *x, float *sums, Long width, const float *weight,
+                    const float *bias, float eps, void *out) {
     vf total = vset(0);
     for (Long i = 0; i < width; i += LANES) {
         vf value = vadd(load_as(half, x, i), vload(sums + i));
@@ -92,9 +102,8 @@ INLINE void norm_as(const int half, const void *x, float *sums, Long width, cons
         vf value = vfma(vmul(vsub(vload(sums + i), mean), by), vload(weight + i), vload(bias + i));
         if (half) vstore_half((uint16_t *)out + i, value);
         else vstore((float *)out + i, value);
-        if (codes) vstore(sums + i, value);
+        if (is_kept) vstore(sums + i, value);
     }
-    if (codes) *scale = quantise_as(0, sums, width, codes);
 }
 
 static void norm_rows(const Layer *l, int second, const char *x, float *sums, Long count, char *out, uint8_t *codes,
@@ -103,12 +112,14 @@ static void norm_rows(const Layer *l, int second, const char *x, float *sums, Lo
     const float *weight = second ? l->weight : l->attention_weight, *bias = second ? l->bias : l->attention_bias;
     const float eps = second ? l->eps : l->attention_eps;
     for (Long t = 0; t < count; t++) {
-        uint8_t *to = codes ? codes + t * width : NULL;
-        float *scale = codes ? scales + t : NULL;
         const void *from = x + t * width * size;
-        if (l->half) norm_as(1, from, sums + t * width, width, weight, bias, eps, out + t * width * size, to, scale);
-        else norm_as(0, from, sums + t * width, width, weight, bias, eps, out + t * width * size, to, scale);
+        void *to = out + t * width * size;
+        float *row = sums + t * width;
+        if (l->half && codes) norm_as(1, 1, from, row, width, weight, bias, eps, to);
+        else if (l->half) norm_as(1, 0, from, row, width, weight, bias, eps, to);
+        else norm_as(0, 1, from, row, width, weight, bias, eps, to);
     }
+    if (codes) encode_rows(l->mode, 0, sums, count, width, codes, scales);
 }
 
 INLINE Target results(const Layer *l, char *to, Long stride, const float *scales) {
@@ -123,9 +134,9 @@ INLINE Target singles(float *to, Long stride, const float *scales) { return (Tar
 
 // The left side of a product: hidden values, or their codes.
 INLINE const void *left_of(const Layer *l, const void *values, const uint8_t *codes) {
-    return l->mode == CODES ? (const void *)codes : values;
+    return is_coded(l->mode) ? (const void *)codes : values;
 }
-INLINE Long left_bytes(const Layer *l) { return l->mode == CODES ? 1 : bytes_of(l); }
+INLINE Long left_bytes(const Layer *l) { return is_coded(l->mode) ? code_bytes(l) : bytes_of(l); }
 
 static void attend_rows(const Layer *l, const char *qkv, Long n, Long from, Long until, Long head, Long heads, char *out,
                         char *space) {
@@ -139,23 +150,21 @@ static void attend_rows(const Layer *l, const char *qkv, Long n, Long from, Long
 // What follows attention, for `count` tokens; columns of a product are panels begin..end of its parts.
 static void project(const Layer *l, Span *s, const char *in, char *out, Long count) {
     const Long width = l->width, inner = l->inner;
-    if (l->mode == CODES) quantise_rows(0, s->mixed, count, width, s->codes, s->scales);
+    const int codes = is_coded(l->mode);
+    if (codes) encode_rows(l->mode, 0, s->mixed, count, width, s->codes, s->scales);
     multiply(l->mode, &l->dense, left_of(l, s->mixed, s->codes), width * left_bytes(l), count, 0, width / 16,
              singles(s->sums, width, s->scales));
-    norm_rows(l, 0, in, s->sums, count, s->attended, l->mode == CODES ? s->codes : NULL, s->scales);
-    if (l->mode == CODES) {
-        multiply(CODES, &l->widen, s->codes, width, count, 0, inner / 16, singles((float *)s->wide, inner, s->scales));
-        quantise_rows(0, s->wide, count, inner, s->wide_codes, s->wide_scales);
-    } else
-        multiply(l->mode, &l->widen, s->attended, width * bytes_of(l), count, 0, inner / 16,
-                 results(l, s->wide, inner, NULL));
+    norm_rows(l, 0, in, s->sums, count, s->attended, codes ? s->codes : NULL, s->scales);
+    multiply(l->mode, &l->widen, left_of(l, s->attended, s->codes), width * left_bytes(l), count, 0, inner / 16,
+             codes ? singles((float *)s->wide, inner, s->scales) : results(l, s->wide, inner, NULL));
+    if (codes) encode_rows(l->mode, 0, s->wide, count, inner, s->wide_codes, s->wide_scales);
     multiply(l->mode, &l->narrow, left_of(l, s->wide, s->wide_codes), inner * left_bytes(l), count, 0, width / 16,
              singles(s->sums, width, s->wide_scales));
     norm_rows(l, 1, s->attended, s->sums, count, out, NULL, NULL);
 }
 
 static void project_qkv(const Layer *l, Span *s, const char *in, char *qkv, Long count, Long begin, Long end) {
-    if (l->mode == CODES && begin == 0) quantise_rows(l->half, in, count, l->width, s->codes, s->scales);
+    if (is_coded(l->mode) && begin == 0) encode_rows(l->mode, l->half, in, count, l->width, s->codes, s->scales);
     multiply(l->mode, &l->qkv, left_of(l, in, s->codes), l->width * left_bytes(l), count, begin, end,
              results(l, qkv, 3 * l->width, s->scales));
 }
@@ -242,7 +251,7 @@ static void run_columns(void *what, int stage, Long task, int thread) {
                  singles(s.sums, width, s.scales));
     else if (stage == 2)
         multiply(l->mode, w, left_of(l, s.attended, s.codes), width * left_bytes(l), n, begin, end,
-                 l->mode == CODES ? singles((float *)s.wide, inner, s.scales) : results(l, s.wide, inner, NULL));
+                 is_coded(l->mode) ? singles((float *)s.wide, inner, s.scales) : results(l, s.wide, inner, NULL));
     else
         multiply(l->mode, w, left_of(l, s.wide, s.wide_codes), inner * left_bytes(l), n, begin, end,
                  singles(s.sums, width, s.wide_scales));
@@ -253,10 +262,10 @@ static void after_columns(void *what, int stage) {
     const Layer *l = p->layer;
     Span s;
     lay_out(l, p->tokens, p->tokens, p->longest, p->shared, &s);
-    const int codes = l->mode == CODES;
-    if (stage == 0 && codes) quantise_rows(0, s.mixed, p->tokens, l->width, s.codes, s.scales);
+    const int codes = is_coded(l->mode);
+    if (stage == 0 && codes) encode_rows(l->mode, 0, s.mixed, p->tokens, l->width, s.codes, s.scales);
     if (stage == 1) norm_rows(l, 0, p->in, s.sums, p->tokens, s.attended, codes ? s.codes : NULL, s.scales);
-    if (stage == 2 && codes) quantise_rows(0, s.wide, p->tokens, l->inner, s.wide_codes, s.wide_scales);
+    if (stage == 2 && codes) encode_rows(l->mode, 0, s.wide, p->tokens, l->inner, s.wide_codes, s.wide_scales);
     if (stage == 3) norm_rows(l, 1, s.attended, s.sums, p->tokens, p->out, NULL, NULL);
 }
 
@@ -320,6 +329,15 @@ static Long plan_layer(Step *p, Job *job, Long *chunk_rows, int threads) {
 static int elbert_step(const Layer *l, const Head *head, Live *live, float *logits, const void *in, void *out,
                        const int64_t *bounds, Long rows, Long tokens, Long size, int threads, char *scratch,
                        Long scratch_bytes, Long *needed) {
+    Layer own;
+    if (l) {
+        own = *l;
+#ifdef __AMX_TILE__
+        const int is_brief = l->qkv.brief && l->dense.brief && l->widen.brief && l->narrow.brief;
+        if (l->mode == SINGLE && is_brief && l->width % 32 == 0 && l->inner % 32 == 0) own.mode = SPLIT;
+#endif
+        l = &own;
+    }
     const Long longest = check_bounds(bounds, rows, tokens, size);
     if (longest < 0) return BAD_BOUNDS;
     for (Long r = 0; live && r < rows; r++)
@@ -337,35 +355,48 @@ static int elbert_step(const Layer *l, const Head *head, Live *live, float *logi
     }
     if (head) head_bytes = lay_out_head(head, rows, NULL, &p.reading) - (char *)NULL;
     p.own_bytes = up(p.own_bytes, 4096);
-    *needed = shared_bytes + threads * p.own_bytes + head_bytes + 64;
+    const Long steps = l && live && live->steps > 1 ? live->steps : 1;
+    const Long bytes = l ? tokens * l->width * bytes_of(l) : 0, other_bytes = steps > 1 ? up(bytes, 64) : 0;
+    *needed = shared_bytes + threads * p.own_bytes + head_bytes + other_bytes + 64;
     int code = OK;
     if (*needed > scratch_bytes) code = NO_MEMORY;
     else {
         p.shared = (char *)up((Long)(uintptr_t)scratch, PAD);
         p.own = p.shared + shared_bytes;
-        if (head) {
-            Reading *r = &p.reading;
-            lay_out_head(head, rows, p.own + threads * p.own_bytes, r);
-            *r = (Reading){head, live, live ? live->logits : logits, l ? out : in, bounds, rows, 0, 0, r->picks,
-                           r->pooled_from, r->pooled, r->raw, r->space};
-            if (live) r->count = elbert_pick(live, rows, r->picks);
-            else
-                for (; r->count < rows; r->count++) r->picks[r->count] = r->count;
-            if (r->count) {
-                p.head_stage = job.stages;
-                r->tasks = threads;
-                job.tasks[job.stages++] = threads;
+        char *head_space = p.own + threads * p.own_bytes, *other = head_space + head_bytes;
+        const int layer_stages = job.stages;
+        for (Long made = 1;; made++) {
+            job.stages = layer_stages;
+            p.head_stage = -1;
+            if (head) {
+                Reading *r = &p.reading;
+                lay_out_head(head, rows, head_space, r);
+                *r = (Reading){head, live, live ? live->logits : logits, l ? p.out : p.in, bounds, rows, 0, 0, r->picks,
+                               r->pooled_from, r->pooled, r->raw, r->space};
+                if (live) r->count = elbert_pick(live, rows, r->picks);
+                else
+                    for (; r->count < rows; r->count++) r->picks[r->count] = r->count;
+                if (r->count) {
+                    p.head_stage = job.stages;
+                    r->tasks = threads;
+                    job.tasks[job.stages++] = threads;
+                }
             }
+            if (p.run == run_columns && is_coded(l->mode)) {
+                Span s;
+                lay_out(l, tokens, tokens, longest, p.shared, &s);
+                encode_rows(l->mode, l->half, p.in, tokens, l->width, s.codes, s.scales);
+            }
+            if (p.head_stage == 0) gather(&p.reading);
+            if (job.stages) elbert_run(&job, threads);
+            if (head && !p.reading.count) finish_head(&p.reading);
+            if (live) live->made = made;
+            if (made == steps || live->exits) break;
+            p.in = p.out;
+            p.out = p.out == out ? other : out;
         }
-        if (p.run == run_columns && l->mode == CODES) {
-            Span s;
-            lay_out(l, tokens, tokens, longest, p.shared, &s);
-            quantise_rows(l->half, in, tokens, l->width, s.codes, s.scales);
-        }
-        if (p.head_stage == 0) gather(&p.reading);
-        if (job.stages) elbert_run(&job, threads);
-        if (head && !p.reading.count) finish_head(&p.reading);
-        if (l) memset((char *)out + tokens * l->width * bytes_of(l), 0, (size - tokens) * l->width * bytes_of(l));
+        if (l && p.out != out) memcpy(out, p.out, bytes);
+        if (l) memset((char *)out + bytes, 0, (size - tokens) * l->width * bytes_of(l));
     }
     free(chunk_rows);
     return code;

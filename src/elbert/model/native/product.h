@@ -3,7 +3,7 @@
 #include "lanes.h"
 #include "variant.h"
 
-INLINE Long unit_values(const int mode) { return mode == SINGLE ? 1 : mode == CODES ? 4 : 2; }
+INLINE Long unit_values(const int mode) { return mode == SINGLE || mode == BRIEF ? 1 : mode == CODES ? 4 : 2; }
 INLINE Long unit_bytes(const int mode) { return mode == WIDENED ? 8 : 4; }  // of the left side; of the right always 4
 
 typedef struct {
@@ -13,6 +13,9 @@ typedef struct {
     const float *scales;   // [rows], of the left side's codes
 } Target;
 
+// Rows up to which float16 weights are read: then reading takes longer than multiplying. With more rows their conversion,
+// which every tile repeats, would.
+#define BRIEF_ROWS (2 * ROWS)
 #define WIDE (PANELS * COLUMNS)  // columns of a tile
 
 // sums [rows, panels of 16 columns] of one tile, as float32 or, for CODES, int32
@@ -28,10 +31,14 @@ INLINE void tile(const int rows, const int panels, const int mode, const char *l
     for (Long k = 0; k < depth; k++) {
         vi b[PANELS * PANEL];
         for (int p = 0; p < panels; p++)
-            for (int v = 0; v < PANEL; v++) b[p * PANEL + v] = iload(right + p * panel_bytes + k * 64 + v * LANES * 4);
+            for (int v = 0; v < PANEL; v++) {
+                const char *at = right + p * panel_bytes;
+                if (mode == BRIEF) b[p * PANEL + v] = (vi)vload_brief((const uint16_t *)at + k * 16 + v * LANES);
+                else b[p * PANEL + v] = iload(at + k * 64 + v * LANES * 4);
+            }
         for (int m = 0; m < rows; m++) {
             const char *at = left + m * left_stride + k * unit_bytes(mode);
-            if (mode == SINGLE) {
+            if (mode == SINGLE || mode == BRIEF) {
                 vf a = vset(*(const float *)at);
                 for (int n = 0; n < panels * PANEL; n++) sum[m][n] = vfma(a, (vf)b[n], sum[m][n]);
             } else if (mode == WIDENED) {
@@ -70,6 +77,7 @@ INLINE void tile(const int rows, const int panels, const int mode, const char *l
         switch (rows * 8 + panels) { TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) }                          \
     }
 TILE_FUNCTION(tile_single, SINGLE)
+TILE_FUNCTION(tile_brief, BRIEF)
 TILE_FUNCTION(tile_widened, WIDENED)
 TILE_FUNCTION(tile_codes, CODES)
 #ifdef HALF_DOT
@@ -118,27 +126,34 @@ INLINE Target from_row(Target to, Long row) {
 
 #ifdef __AMX_TILE__
 #include "amx.h"
+#include "split.h"
 #endif
 
 // Columns of panels begin..end of w for `rows` rows of `left`, whose rows are left_stride bytes apart.
 static void multiply(int mode, const Product *w, const void *left, Long left_stride, Long rows, Long begin, Long end,
                      Target to) {
 #ifdef __AMX_TILE__
+    if (mode == SPLIT) {
+        multiply_split(w, left, rows, begin, end, to);
+        return;
+    }
     if ((mode == HALVES || mode == CODES) && w->in % 64 == 0) {  // for any number of rows: they must not depend on it
         multiply_amx(mode, w, left, left_stride, rows, begin, end, to);
         return;
     }
 #endif
     float sums[ROWS * WIDE] __attribute__((aligned(64)));
-    const Long depth = w->in / unit_values(mode), panel_bytes = depth * 64, blocks = (rows + ROWS - 1) / ROWS;
+    if (mode == SINGLE && w->brief && rows <= BRIEF_ROWS) mode = BRIEF;
+    const Long depth = w->in / unit_values(mode), panel_bytes = depth * (mode == BRIEF ? 32 : 64), blocks = (rows + ROWS - 1) / ROWS;
     for (Long p = begin; p < end; p += PANELS) {
         const Long panels = end - p < PANELS ? end - p : PANELS;
-        const char *right = (const char *)w->panels + p * panel_bytes;
+        const char *right = (const char *)(mode == BRIEF ? w->brief : w->panels) + p * panel_bytes;
         for (Long i = 0; i < blocks; i++) {  // nearly even tiles, so that none is much slower
             const Long from = rows * i / blocks, count = rows * (i + 1) / blocks - from;
             const char *at = (const char *)left + from * left_stride;
             switch (mode) {
                 case SINGLE: tile_single(count, panels, at, left_stride, right, panel_bytes, depth, sums, WIDE); break;
+                case BRIEF: tile_brief(count, panels, at, left_stride, right, panel_bytes, depth, sums, WIDE); break;
                 case WIDENED: tile_widened(count, panels, at, left_stride, right, panel_bytes, depth, sums, WIDE); break;
                 case CODES: tile_codes(count, panels, at, left_stride, right, panel_bytes, depth, sums, WIDE); break;
 #ifdef HALF_DOT

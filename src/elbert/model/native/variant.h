@@ -12,11 +12,14 @@ enum Mode {   // left side, right side, arithmetic
     HALVES,   // bfloat16, bfloat16, float32 sums of pairs, by an instruction of the processor
     WIDENED,  // float32, bfloat16, float32
     CODES,    // codes of 8 bits, int8, int32
+    BRIEF,    // float32, float16, float32: in place of SINGLE where all weights are float16 numbers
+    SPLIT,    // float32 as sums of bfloat16 numbers, on the matrix unit: in place of SINGLE
 };
 
 typedef struct {
     Long in, out;          // multiples of 16
     const void *panels;    // [out / 16][in / unit][16][unit]
+    const uint16_t *brief; // float32 panels as float16 [out / 16][in][16] where all fit exactly, else NULL
     const float *bias;     // [out], or NULL
     const float *scales;   // [out], of int8 weights
     const int32_t *sums;   // [out], of int8 weights: what ZERO adds to each product
@@ -60,7 +63,7 @@ typedef struct {  // a policy as arrays, see exits/encoding.py; signals, conditi
 
 enum Task { SOFTMAX, SIGMOID, VALUES };  // what logits become
 
-typedef struct {  // live rows, one layer deeper than before when the call returns
+typedef struct {  // live rows, `made` layers deeper than before when the call returns
     Long depths, classes, task;
     Long keep_trace;                // whether every depth needs the exit head
     float scale;                    // the unit in which signals read values
@@ -70,6 +73,7 @@ typedef struct {  // live rows, one layer deeper than before when the call retur
     float *logits;                  // [rows][classes], set for rows that read the exit head
     int64_t *decision;              // [rows]: the rule by which a row exits, `rules` at the last depth, or STAY
     Long exits;                     // how many rows exit
+    Long steps, made;               // the most layers of a call, which ends when a row exits; those it made
 } Live;
 
 enum { STAY = -1 };
@@ -80,7 +84,7 @@ Long elbert_pick(const Live *live, Long rows, Long *picks);
 void elbert_decide(Live *live, Long rows, float *space);
 
 typedef struct {
-    // One step of rows bounds [rows + 1]: the layer, `in` to `out` [size, width], which may not overlap, zeros behind
+    // A step of rows bounds [rows + 1], or several: the layer, `in` to `out` [size, width], which may not overlap, zeros behind
     // `tokens`; then the head and the decision. Without a layer the head reads `in`; with a head and without `live` it
     // writes `logits` [rows, classes] of every row. `needed` is set to the bytes of scratch memory that the call needs;
     // with fewer it returns NO_MEMORY and does nothing.
