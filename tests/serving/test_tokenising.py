@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from troubled import troubled_classifier
 
 from elbert.errors import InputError
-from elbert.serving.errors import NotReady, TokenizerFailure
+from elbert.serving.errors import NotReady, Overloaded, TokenizerFailure
+from elbert.serving.runtime import Runtime
 from elbert.serving.tokenizer_pool import SHARED_CHARACTERS, TokenizerPool
 
 
@@ -48,10 +50,10 @@ async def together(tokenizers, *requests):
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(test, workers=2):
+def run(test, workers=2, runtime=None):
     async def all_of_it():
         tokeniser = Watched()
-        tokenizers = TokenizerPool(tokeniser, workers)
+        tokenizers = TokenizerPool(tokeniser, workers, runtime)
         try:
             await test(tokenizers, tokeniser)
         finally:
@@ -162,6 +164,44 @@ async def occupy(tokenizers, tokeniser):
     while not tokeniser.begun.is_set():
         await asyncio.sleep(0.001)
     return first
+
+
+class ShortOfMemory(ThreadPoolExecutor):
+    """A pool that starts ``most`` threads; for others the system has no memory."""
+
+    most = 1
+
+    def _adjust_thread_count(self):  # called when the call is queued already
+        if len(self._threads) >= self.most:
+            raise RuntimeError("can't start new thread")
+        super()._adjust_thread_count()
+
+
+class ShortRuntime(Runtime):
+    def create_executor(self, workers, name):
+        return ShortOfMemory(workers, name)
+
+
+def test_a_thread_that_cannot_be_started_costs_no_answer_of_others():
+    """A later request got no answer at all: the call that was queued before the failure took its texts."""
+
+    async def test(tokenizers, tokeniser):
+        tokenizers._threads.most = 0
+        assert [type(error) for error in await together(tokenizers, ["a"], ["b"])] == [Overloaded] * 2
+        tokenizers._threads.most = 1
+        (one,) = await together(tokenizers, ["good film"])
+        tokeniser.go.clear()
+        tokeniser.begun.clear()
+        tasks = []
+        for text in ("good", "bad", "dull"):
+            tasks.append(asyncio.create_task(tokenizers.tokenize([text], truncate=True, direction="right")))
+            while not tokeniser.begun.is_set():
+                await asyncio.sleep(0.001)
+        tokeniser.go.set()
+        found = await asyncio.wait_for(asyncio.gather(*tasks), 20)
+        assert [one, *found] == [[row] for row in tokeniser.own.encode(["good film", "good", "bad", "dull"])]
+
+    run(test, runtime=ShortRuntime())
 
 
 def test_a_short_request_does_not_wait_for_long_ones_that_came_just_before():

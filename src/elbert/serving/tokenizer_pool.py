@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from queue import PriorityQueue
+from queue import Empty, PriorityQueue
 from typing import Any, TypeVar
 
 from elbert.errors import ElbertError, InputError
 from elbert.inference import Document
-from elbert.serving.errors import NotReady, TokenizerFailure, TooLong
+from elbert.serving.errors import NotReady, Overloaded, TokenizerFailure, TooLong
 from elbert.serving.runtime import Runtime
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Direction, Text, check_text, count_characters
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 1.0  # after which a client may try again, where no thread could be started
 CHARACTER_SECONDS = 1e-6  # that a character takes, about
 SHARED_CHARACTERS = 4096  # a request with more is handed over alone, so that short requests do not wait for it
 
@@ -49,9 +49,10 @@ class TokenizerPool:
         self._tokeniser = tokeniser
         self._threads = (Runtime() if runtime is None else runtime).create_executor(workers, "elbert-tokenize")
         self._batch: list[Job] = []  # requests of this iteration of the event loop
-        # Hand-overs that no thread has begun, as many as there are calls of _run_next to come: (order, number, jobs).
+        # Hand-overs that no thread has begun: (order, number, jobs). Each has at least one call of _run_next to come.
         self._waiting: PriorityQueue[tuple[float, int, list[Job]]] = PriorityQueue()
         self._numbers = count()
+        self._is_closed = self._has_thread = False
 
     async def tokenize(
         self, texts: Sequence[object], *, truncate: bool, direction: Direction | None, max_tokens: int | None = None
@@ -61,6 +62,7 @@ class TokenizerPool:
         Raises:
             TokenizerFailure: the tokenizer failed on the request.
             NotReady: the pool was closed before it began with the request.
+            Overloaded: the system starts no thread for it.
         """
         call = partial(tokenize_texts, self._tokeniser, truncate=truncate, direction=direction, max_tokens=max_tokens)
         return await self._run_in_thread(texts, call)
@@ -71,7 +73,7 @@ class TokenizerPool:
         """The document or the error of each text; ``build`` makes those of valid texts.
 
         Raises:
-            TokenizerFailure, NotReady: as for :meth:`tokenize`.
+            TokenizerFailure, NotReady, Overloaded: as for :meth:`tokenize`.
         """
         return await self._run_in_thread(texts, partial(convert_texts, build))
 
@@ -88,31 +90,42 @@ class TokenizerPool:
 
     def close(self) -> None:
         """Accept no more requests; those whose tokenization has not begun get an error."""
+        self._is_closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._reject_waiting()
 
     def _submit(self, jobs: list[Job]) -> None:
         if jobs is self._batch:
             self._batch = []
         loop = jobs[0].future.get_loop()
-
-        def on_done(future: Future[tuple[list[Job], list[list[Any] | BaseException]]]) -> None:
-            done, results = (self._take_waiting(), None) if future.cancelled() else future.result()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, done, results)
-
         characters = sum(count_characters(text) for job in jobs for text in job.texts)
         self._waiting.put((loop.time() + CHARACTER_SECONDS * characters, next(self._numbers), jobs))
         try:
-            self._threads.submit(self._run_next).add_done_callback(on_done)
-        except RuntimeError:  # the pool was closed meanwhile
-            _resolve(self._take_waiting(), None)
+            self._threads.submit(self._run_next)
+        except (RuntimeError, MemoryError) as error:
+            if self._is_closed:
+                self._reject_waiting()
+            elif not self._has_thread or isinstance(error, MemoryError):
+                message = "the system starts no thread for the tokenizer"
+                _resolve(jobs, [Overloaded(message, RETRY_SECONDS) for _ in jobs])
+            # Otherwise only another thread could not be started: the call is queued, and one that runs takes it.
 
-    def _take_waiting(self) -> list[Job]:
-        return self._waiting.get_nowait()[2]
+    def _reject_waiting(self) -> None:
+        """Reject what no thread has begun: the pool was closed."""
+        while (jobs := self._take_waiting()) is not None:
+            _post(jobs, [NotReady("the server is stopping") for _ in jobs])
 
-    def _run_next(self) -> tuple[list[Job], list[list[Any] | BaseException]]:
-        jobs = self._take_waiting()
-        return jobs, self._run_all(jobs)
+    def _take_waiting(self) -> list[Job] | None:
+        try:
+            return self._waiting.get_nowait()[2]
+        except Empty:
+            return None
+
+    def _run_next(self) -> None:
+        """Tokenize the next hand-over; there may be none, where the call of one that was rejected comes after all."""
+        self._has_thread = True
+        if (jobs := self._take_waiting()) is not None:
+            _post(jobs, self._run_all(jobs))
 
     def _run_all(self, jobs: list[Job]) -> list[list[Any] | BaseException]:
         return [self._run(job) for job in jobs]
@@ -126,16 +139,19 @@ class TokenizerPool:
             return error
 
 
-def _resolve(jobs: list[Job], results: list[list[Any] | BaseException] | None) -> None:
-    """Pass the results to the waiting tasks; None is an error for each: the pool was closed."""
-    for number, job in enumerate(jobs):
+def _post(jobs: list[Job], results: Sequence[list[Any] | BaseException]) -> None:
+    """Pass the results to the event loop."""
+    loop = jobs[0].future.get_loop()
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_resolve, jobs, results)
+
+
+def _resolve(jobs: list[Job], results: Sequence[list[Any] | BaseException]) -> None:
+    """Pass the results to the waiting tasks. An error is no cancellation: these tasks have clients that wait."""
+    for job, result in zip(jobs, results, strict=True):
         if job.future.done():  # its client disconnected
             continue
-        result = None if results is None else results[number]
-        if result is None:
-            # Not a cancellation: these tasks have clients that wait for an answer.
-            job.future.set_exception(NotReady("the server is stopping"))
-        elif isinstance(result, BaseException):
+        if isinstance(result, BaseException):
             job.future.set_exception(result)
         else:
             job.future.set_result(result)
