@@ -30,7 +30,7 @@ from elbert.bundle import Bundle
 from elbert.bundle.folder import read_config_file
 from elbert.calibration.rankings import build_policies, measure_ranking
 from elbert.exits import FULL, Policy, fixed_depth
-from elbert.ranking.replay import RankingOutputs, collect_rankings
+from elbert.ranking.ranking_outputs import RankingOutputs, collect_rankings
 from lab.command import print_line
 from lab.places import Places
 
@@ -106,11 +106,14 @@ def write_sentiment_ranker(output: Path) -> None:
 SETS = {"stsb": make_random_lists, "mrpc": make_hard_lists, "sst2": make_sentiment_lists}
 
 
-def choose(tuning: RankingOutputs, top: int, allowed: float) -> Policy:
-    """The fastest list-wise policy that changes at most so many lists of the tuning part."""
+def choose(tuning: RankingOutputs, top: int) -> list[Policy]:
+    """For each of ``ALLOWED``, the fastest list-wise policy that changes at most so many lists of the tuning part."""
     figures = [(measure_ranking(tuning, policy, top), policy) for policy in build_policies(top)]
-    fits = [(found["mean_depth"], str(policy), policy) for found, policy in figures if found["changed"] <= allowed]
-    return min(fits, key=lambda fit: fit[:2])[2] if fits else FULL
+    chosen = list[Policy]()
+    for allowed in ALLOWED:
+        fits = [(found["mean_depth"], str(policy), policy) for found, policy in figures if found["changed"] <= allowed]
+        chosen.append(min(fits, key=lambda fit: fit[:2])[2] if fits else FULL)
+    return chosen
 
 
 HEADER = (
@@ -157,7 +160,7 @@ def study(classifier: Classifier, tuning: QueryLists, test: QueryLists, timed: i
     print_line(HEADER)
     for policy in (*(fixed_depth(depth) for depth in range(2, classifier.depths)), FULL):
         print_line(describe(measured, policy, relevant))
-    found = {top: [choose(chosen_on, top, allowed) for allowed in ALLOWED] for top in TOPS}
+    found = {top: choose(chosen_on, top) for top in TOPS}
     for top in TOPS:
         for policy in dict.fromkeys(found[top]):
             print_line(describe(measured, policy, relevant))

@@ -279,7 +279,7 @@ class ClassifierMethods:
         from elbert.bundle import check_point_name
         from elbert.bundle.publishing import check_new_folder, is_shared
         from elbert.calibration import calibrate_ranking, hash_lists, split_lists, store_point
-        from elbert.ranking.replay import collect_rankings
+        from elbert.ranking.ranking_outputs import collect_rankings
 
         require("scipy", "train")
         classifier = cast("Classifier", self)

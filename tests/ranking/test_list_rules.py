@@ -9,7 +9,7 @@ from elbert import PolicyError, policy
 from elbert.engine import Engine, RankedList, Request
 from elbert.engine.engine import Capacity
 from elbert.exits.list_rules import ListRule
-from elbert.ranking.replay import collect_rankings
+from elbert.ranking.ranking_outputs import collect_rankings
 from ranking_lists import make_lists, plain_outranked
 
 SPECS = ["outranked(1, 0)", "outranked(3, 0.5)", "outranked(3, 0.2, 3)", "outranked(2, 0.1) | depth(4)"]

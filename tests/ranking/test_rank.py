@@ -10,7 +10,7 @@ import pytest
 from elbert import BundleError, Classifier, InputError, PolicyError
 from elbert.bundle import Certificate
 from elbert.ranking import rank_lists
-from elbert.ranking.replay import collect_rankings
+from elbert.ranking.ranking_outputs import collect_rankings
 from ranking_lists import make_lists, write_ranker
 from tiny import texts, write_bundle
 

@@ -15,7 +15,7 @@ from elbert.errors import InputError
 from elbert.evaluation import split_indices
 from elbert.exits import FULL, Policy, fixed_depth
 from elbert.exits.policies import Outranked
-from elbert.ranking.replay import RankingOutputs
+from elbert.ranking.ranking_outputs import RankingOutputs
 
 LOSS = "changed-ranking"
 MARGINS = (0.0, *(float(f"{margin:.3g}") for margin in np.geomspace(0.01, 3, 14)))
