@@ -16,6 +16,7 @@ from elbert.bundle.folder import read_config_file
 from elbert.errors import BundleError, InputError
 from elbert.exits import Policy
 from elbert.model import ModelConfig
+from elbert.tasks import TASKS
 
 ScoreFunction = Literal["sigmoid", "none"]
 ACTIVATIONS: dict[str, ScoreFunction] = {"Sigmoid": "sigmoid", "Identity": "none"}  # torch's classes
@@ -58,7 +59,8 @@ def read_score_function(bundle: Bundle) -> ScoreFunction:
         None,
     )
     if found is None:
-        return "none" if values.get("problem_type") == "regression" else "sigmoid"
+        has_values = bundle.config.task.activation == "none" and values.get("problem_type") in list(TASKS)
+        return "none" if has_values else "sigmoid"
     name = str(found)
     if not name.startswith("torch.nn.") or (function := ACTIVATIONS.get(name.rpartition(".")[2])) is None:
         raise BundleError(
