@@ -21,6 +21,7 @@ from elbert.exits import policy as parse_policy
 EXITS_FILE = "exits.json"
 VERSION = 1
 MAX_NAME_LENGTH = 64
+RESERVED = frozenset("|()=,")  # in a name: characters of policies
 MAX_POINTS = 1000
 REMEDY = "calibrate again or remove it"
 LOCK_SECONDS = 30.0
@@ -118,14 +119,10 @@ def check_point_name(name: str) -> str:
         raise InputError(
             f"an operating point's name is one line of 1 to {MAX_NAME_LENGTH} characters; this is {name!r:.80}"
         )
-    if reserved := sorted(set(name) & set("|(){}[]=,;\"'`")):
-        raise InputError(
-            f"{name!r:.80} has {reserved[0]!r}, which is for policies; expected a name such as quick or 2x"
-        )
     try:
         parse_policy(name)
     except PolicyError as error:
-        if name.split("(")[0].strip() not in POLICIES:
+        if name.split("(")[0].strip() not in POLICIES and not set(name) & RESERVED:
             return name
         raise InputError(f"{name!r} reads as a policy; choose another name") from error
     raise InputError(f"{name!r} is a policy, which an operating point of that name would hide; choose another name")
