@@ -201,7 +201,7 @@ def test_there_is_a_warm_up_unless_the_paper_is_followed():
     ("preset", "flags", "expected"),
     [
         ("default", [], {"learning_rate": None, "per_device_train_batch_size": None, "logging_steps": 50}),
-        ("default", ["--learning_rate", "1e-4"], {"learning_rate": 1e-4, "per_device_train_batch_size": 32}),
+        ("default", ["--learning_rate", "1e-4"], {"learning_rate": 1e-4, "num_train_epochs": None}),
         ("default", ["--warmup_steps", "7"], {"warmup_steps": 7}),
         ("paper", [], {"learning_rate": 3e-5, "num_train_epochs": 3.0, "weight_decay": 0.0, "max_grad_norm": 1.0}),
         (
