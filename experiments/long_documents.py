@@ -164,8 +164,8 @@ WORDS = """# Long documents
 {:,.0f} random test reviews of IMDB, of which {:,.0f} are longer than the 512 tokens of the bundled model, at its
 default operating point. Layer-tokens (tokens times depths) and processor time are relative to cut texts; time is of one
 thread, for 200 of the reviews (–: not measured). The bundled model was trained on short sentences, so a row of 512
-tokens is no text that it knows well. Long texts are few, so a difference of some points in their accuracy can be chance. Labels of the
-reviews were used in no choice.
+tokens is no text that it knows well. Long texts are few, so a difference of some points in their accuracy can be
+chance. Labels of the reviews were used in no choice.
 
 Made by `python experiments/long_documents.py`.
 
