@@ -107,12 +107,18 @@ def test_float16_weights(variant, shape, float16_weights):
     layer, lengths = build(variant, "float32", shape), [7, 1, 12, 80, 33, 2, 64, 130]
     bounds = bounds_of(lengths)
     hidden = random(sum(lengths), shape[0])
-    together = layer(hidden, bounds, len(hidden))
-    expected = plain_layer(hidden, bounds, shape)
-    torch.testing.assert_close(together.double(), expected, atol=5e-5, rtol=0)
-    for begin, end in pairwise(bounds.tolist()):
-        alone = layer(hidden[begin:end].contiguous(), bounds_of([end - begin]), end - begin)
-        assert torch.equal(alone, together[begin:end])
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            together = layer(hidden, bounds, len(hidden))
+            parts = [hidden[begin:end].contiguous() for begin, end in pairwise(bounds.tolist())]
+            alone = [layer(part, bounds_of([len(part)]), len(part)) for part in parts]
+            found += [together, torch.cat(alone)]
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found[0].double(), plain_layer(hidden, bounds, shape), atol=5e-5, rtol=0)
+    assert all(torch.equal(other, found[0]) for other in found)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -3,6 +3,7 @@
 // Hidden values are float32 or bfloat16; sums are float32 or, of codes, int32. A token's result does not depend on the
 // tokens beside it, except within its row in attention.
 #include "attention.h"
+#include "encode.h"
 #include "head.h"
 #include "pool.h"
 #include "variant.h"
@@ -58,52 +59,6 @@ static char *lay_out(const Layer *l, Long tokens, Long qkv_tokens, Long longest,
     s->wide_scales = (float *)take(&from, tokens * 4);
     s->space = take(&from, attention_bytes(l->half, longest, l->width / l->heads));
     return from;
-}
-
-INLINE float quantise_as(const int half, const void *row, Long width, uint8_t *codes) {
-    vf largest = vset(0);
-    for (Long i = 0; i < width; i += LANES) largest = vmax(largest, vabs(load_as(half, row, i)));
-    const float top = vtop(largest), by = top > 0 ? 127 / top : 0;
-    for (Long i = 0; i < width; i += LANES) vstore_codes(codes + i, vmul(load_as(half, row, i), vset(by)), ZERO);
-    return top / 127;
-}
-
-// Rows as the left side of a product: their codes and scales, or the parts of their numbers.
-static void encode_rows(int mode, int half, const void *rows, Long count, Long width, uint8_t *codes, float *scales) {
-    for (Long t = 0; t < count; t++) {
-#ifdef __AMX_TILE__
-        if (mode == SPLIT) {
-            split_row((const float *)rows + t * width, width, t, (char *)codes);
-            continue;
-        }
-#endif
-        if (half) scales[t] = quantise_as(1, (const uint16_t *)rows + t * width, width, codes + t * width);
-        else scales[t] = quantise_as(0, (const float *)rows + t * width, width, codes + t * width);
-    }
-}
-
-// out = norm(x + sums), which is also kept in `sums`, before rounding
-INLINE void norm_as(const int half, const int is_kept, const void *x, float *sums, Long width, const float *weight,
-                    const float *bias, float eps, void *out) {
-    vf total = vset(0);
-    for (Long i = 0; i < width; i += LANES) {
-        vf value = vadd(load_as(half, x, i), vload(sums + i));
-        vstore(sums + i, value);
-        total = vadd(total, value);
-    }
-    const vf mean = vset(vsum(total) / width);
-    vf squares = vset(0);
-    for (Long i = 0; i < width; i += LANES) {
-        vf apart = vsub(vload(sums + i), mean);
-        squares = vfma(apart, apart, squares);
-    }
-    const vf by = vset(1 / sqrtf(vsum(squares) / width + eps));
-    for (Long i = 0; i < width; i += LANES) {
-        vf value = vfma(vmul(vsub(vload(sums + i), mean), by), vload(weight + i), vload(bias + i));
-        if (half) vstore_half((uint16_t *)out + i, value);
-        else vstore((float *)out + i, value);
-        if (is_kept) vstore(sums + i, value);
-    }
 }
 
 static void norm_rows(const Layer *l, int second, const char *x, float *sums, Long count, char *out, uint8_t *codes,
