@@ -98,7 +98,7 @@ def test_a_duel_has_a_statistical_test(model):
 REJECTED = {
     "an unknown family": (["--families", "windows"], "expected some of window"),
     "a folder that is a file": (["--output", "data.jsonl"], "expected the name of a folder"),
-    "no labels": (["--data", "plain.jsonl"], "no labels"),
+    "no labels": (["--data", "plain.jsonl"], "no column named label"),
     "too few": (["--data", "three.jsonl"], "too few"),
 }
 

@@ -123,7 +123,7 @@ def test_an_output_that_cannot_be_written(files, tmp_path, capsys, where):
     output = "/dev/null/out" if where == "null" else tmp_path / where
     assert call(files, output) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "cannot be written" in line
+    assert "is a file; expected the name of a folder" in line
     assert "--output" in line
 
 

@@ -31,9 +31,10 @@ class DepthReport(TrainerCallback):
     Training ends when it has diverged: a weight that is NaN stays NaN. The checkpoint of that step is not saved.
     """
 
-    def __init__(self, objective: ExitObjective, console: Console) -> None:
+    def __init__(self, objective: ExitObjective, console: Console, settings: Sequence[str] = ()) -> None:
         self.objective = objective
         self.console = console
+        self.settings = settings
         self.has_stopped = False
         self.has_ended = False
         self._start = self._printed = time.monotonic()
@@ -42,7 +43,10 @@ class DepthReport(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start the clock; called by transformers."""
+        """Print the settings, and start the clock; called by transformers."""
+        if state.is_world_process_zero:
+            for line in self.settings:
+                self._print(line)
         self._start = self._printed = time.monotonic()
         self._first_step = state.global_step
 

@@ -45,8 +45,10 @@ def build_metrics(task: Task) -> Callable[[Any], dict[str, float]]:
 
 def find_exit_depth(logits: NDArray[Any], task: Task) -> float | None:
     """Return the mean depth at which texts exit with the fastest of the usual policies; None for values and tags."""
-    if task.per_token or task.content != "probabilities" or not np.isfinite(logits).all():
+    if task.per_token or task.content != "probabilities":
         return None
+    if not np.isfinite(logits).all():
+        return math.nan
     outputs = task.activate(torch.from_numpy(np.asarray(logits, np.float32))).numpy()
     replayed = Replay(outputs, multi_label=task.multi_label)
     return min(float(replayed.exits(policy(spec)).mean()) for spec in COMMON_SPECS["probabilities"])

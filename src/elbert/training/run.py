@@ -118,11 +118,8 @@ def train(
     )
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
-    print_lines(
-        console,
-        describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length),
-    )
-    report = DepthReport(objective, console)
+    settings = describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length)
+    report = DepthReport(objective, console, settings)
     record = {
         "base_model": name_model(model, bundle.folder),
         "license": find_license(bundle.folder),
