@@ -72,7 +72,10 @@ def describe_settings(
     """
     batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     truncated = sum(row["truncated"] for row in train)
-    warmup, schedule = arguments.warmup_steps, arguments.lr_scheduler_type.value
+    warmup, schedule = (
+        arguments.warmup_steps,
+        str(getattr(arguments.lr_scheduler_type, "value", arguments.lr_scheduler_type)),
+    )
     settings = {
         "data": f"{len(train):,} rows; validation: {len(validation):,}",
         "training": describe_length(arguments, chosen, math.ceil(len(train) / batch)),
