@@ -70,12 +70,11 @@ def describe_settings(
 
     ``chosen`` are the names that :func:`fill_arguments` set.
     """
+    from transformers.trainer_utils import SchedulerType
+
     batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     truncated = sum(row["truncated"] for row in train)
-    warmup, schedule = (
-        arguments.warmup_steps,
-        str(getattr(arguments.lr_scheduler_type, "value", arguments.lr_scheduler_type)),
-    )
+    warmup, schedule = arguments.warmup_steps, SchedulerType(arguments.lr_scheduler_type).value
     settings = {
         "data": f"{len(train):,} rows; validation: {len(validation):,}",
         "training": describe_length(arguments, chosen, math.ceil(len(train) / batch)),
