@@ -403,6 +403,8 @@ class Classifier(ClassifierMethods):
             InputError: the spec cannot be read, or does not fit the model.
             PolicyError: its policy cannot be read.
         """
+        if long is None and not self.bundle.config.task.per_token:  # the usual case, without a look at documents
+            return None
         return parse_long(long, self.bundle.config, self.bundle.resolve_policy)
 
     def _check_conditions(self, name: str) -> None:

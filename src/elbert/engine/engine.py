@@ -69,7 +69,7 @@ class Engine:
         self._calls: deque[tuple[float, list[PendingRows]]] = deque()  # (start time, rows) in progress, oldest first
         self._deadlines = Deadlines(capacity, clock)
         self._cancelled: set[int] = set()
-        self._lists = RankedLists(config.scale)
+        self._lists: RankedLists | None = None  # until a row belongs to one
         self.last_call: LayerCall | None = None
 
     def __len__(self) -> int:
@@ -101,7 +101,9 @@ class Engine:
             raise InputError(f"request {request.identity} is already in progress; use a different identity")
         self._requests[request.identity] = request
         self._deadlines.add(request)
-        self._lists.add(request)
+        if request.ranked_in is not None:
+            self._lists = self._lists or RankedLists(self._backend.config.scale)
+            self._lists.add(request)
         due = self._deadlines.clock() + DEFAULT_DUE if request.deadline is None else request.deadline
         flow = request.flow if request.deadline is None else None  # what has a deadline goes by it
         self._scheduler.add(request.identity, len(request.tokens.ids), due, flow)
@@ -130,7 +132,7 @@ class Engine:
             self._record_in_lists(late)
             result += late
         if self._lists:
-            result += self._exit_outranked()
+            result += self._exit_outranked(self._lists)
         if not (completed := result.identities):
             return NOTHING
         self._forget(completed)
@@ -147,7 +149,8 @@ class Engine:
         removable = self._cancelled - running
         self._pools.remove(removable, min_depth=0)
         self._scheduler.withdraw(removable)
-        self._lists.exclude(removable)
+        if self._lists:
+            self._lists.exclude(removable)
         self._forget(removable)
         self._cancelled -= removable
 
@@ -184,7 +187,8 @@ class Engine:
         for pending in call:
             staying, exits = settle(pending, self._backend.config)
             if staying is not None:
-                self._lists.record(staying.identity, staying.trace.depth, staying.trace.probabilities)
+                if self._lists:
+                    self._lists.record(staying.identity, staying.trace.depth, staying.trace.probabilities)
                 for rows in group_by_weights(staying, self._backend.config):
                     self._enqueue(rows)
             if exits is not None:
@@ -199,12 +203,12 @@ class Engine:
                 self._lists.record_exits(exits.identity, exits.probabilities)
             self._lists.exclude(failure.identity for failure in result.failures)
 
-    def _exit_outranked(self) -> StepResult:
+    def _exit_outranked(self, lists: RankedLists) -> StepResult:
         """Exit the rows that are out of reach of the highest of their lists."""
         result = NOTHING
-        for reason, outranked in self._lists.find_outranked().items():
+        for reason, outranked in lists.find_outranked().items():
             exits = self._exit_early(outranked, reason)
-            self._lists.exclude(exits.identities)
+            lists.exclude(exits.identities)
             result += exits
         return result
 
@@ -223,7 +227,8 @@ class Engine:
         for identity in identities:
             del self._requests[identity]
         self._deadlines.remove(identities)
-        self._lists.remove(identities)
+        if self._lists:
+            self._lists.remove(identities)
         self._scheduler.release(identities)
 
     def _embed(self, requests: Requests) -> Rows:

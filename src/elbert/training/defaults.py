@@ -84,7 +84,7 @@ def describe_settings(
         "maximum length": f"{max_length} tokens; {truncated / len(train):.0%} of the texts are cut (--max-length)",
         "precision": "bfloat16 (--bf16 false: float32)"
         if arguments.bf16
-        else "float16"
+        else "half (--fp16 false: float32)"
         if arguments.fp16
         else "float32",
         "depths": f"{options.weighting} weights (--weighting); best checkpoint by {arguments.metric_for_best_model}",

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from elbert.model.native.bindings import NoVariant, Numbers, Variant, list_variants, load
 from elbert.model.native.live_rows import COMPARISONS, CONDITIONS, SIGNALS, STAY, Live, NativePolicy
-from elbert.model.native.native_embedding import NativeEmbedding
-from elbert.model.native.native_head import NativeHead
-from elbert.model.native.native_layer import NativeLayer
+from elbert.model.native.operators import NativeEmbedding, NativeHead, NativeLayer
 from elbert.model.native.packing import ACTIVATIONS, NativeProduct
 
 __all__ = [

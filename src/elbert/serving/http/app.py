@@ -19,8 +19,8 @@ from elbert.serving.http.api_keys import ApiKeys, read_api_keys
 from elbert.serving.http.errors import to_routing_error
 from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
 from elbert.serving.http.health import StateHandlers
-from elbert.serving.http.metrics import Metrics
-from elbert.serving.http.middleware import CorsMiddleware, Exchange, RequestMiddleware, log_exchange
+from elbert.serving.http.metrics import Metrics, count_exchange
+from elbert.serving.http.middleware import CorsMiddleware, RequestMiddleware, log_exchange
 from elbert.serving.http.openapi import ServerFacts, openapi_document
 from elbert.serving.http.operations import OPEN_PATHS
 from elbert.serving.http.pages import PageHandlers
@@ -82,7 +82,7 @@ def application(
             keys=keys,
             open_paths=OPEN_PATHS,
             allowed_hosts=frozenset(hosts or ()) if checks_host else None,
-            on_end=(partial(_count_exchange, {model.settings.name: model.metrics for model in models}), log_exchange),
+            on_end=(partial(count_exchange, {model.settings.name: model.metrics for model in models}), log_exchange),
         )
     ]
     if settings.cors_allow_origin:
@@ -123,12 +123,6 @@ class ExactRoute(Route):
         super().__init__("/", Endpoint(handlers), methods=list(handlers))
         self.path = path
         self.path_regex = re.compile(re.escape(path) + r"\Z")
-
-
-def _count_exchange(metrics: Mapping[str, Metrics], exchange: Exchange) -> None:
-    """Count a request in the metrics of its model; one that reached no model in those of the first."""
-    first = next(iter(metrics.values()))
-    metrics.get(exchange.model or "", first).count_exchange(exchange)
 
 
 def _routes(

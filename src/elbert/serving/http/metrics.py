@@ -298,3 +298,9 @@ class Metrics:
 def metric_label(kind: str) -> str:
     """Return an error's kind as a label: ``payload_too_large``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
+
+
+def count_exchange(metrics: Mapping[str, Metrics], exchange: Exchange) -> None:
+    """Count a request in the metrics of its model, by name; one that reached no model in those of the first."""
+    first = next(iter(metrics.values()))
+    metrics.get(exchange.model or "", first).count_exchange(exchange)
