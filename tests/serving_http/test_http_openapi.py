@@ -59,9 +59,12 @@ def test_examples_work_and_fit_their_schemas(live, openapi):
         for example in content["examples"].values():
             fits(openapi, content["schema"], example["value"])
             status, _, answer = live.post(path, example["value"])
+            tried += 1
+            if path.endswith("/rerank"):  # of this model's two labels none is a score; test_http_rerank has a ranker
+                assert (status, answer["error_type"]) == (424, "Backend")
+                continue
             assert status == 200
             fits(openapi, answers["schema"], answer)
-            tried += 1
         for example in answers["examples"].values():
             fits(openapi, answers["schema"], example["value"])
     assert tried > 8
@@ -108,7 +111,7 @@ def test_the_server_keeps_to_it(live, mode):
 
         keeps_to_it()
         tried += 1
-    assert tried == (7 if mode is GenerationMode.NEGATIVE else 24)
+    assert tried == (9 if mode is GenerationMode.NEGATIVE else 26)
 
 
 def test_the_tiny_model_is_what_the_document_says(openapi):

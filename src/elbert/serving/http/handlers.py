@@ -127,7 +127,6 @@ class ClassifyHandlers:
         return _to_json(answer, {OPERATING_POINT: quote_header(items[0].point)})
 
     async def _rerank(self, request: Request, content: bytearray) -> Response:
-        self._check_ranks()
         parsed, body = rerank.parse_request(content, self.max_texts)
         items, policy = await self._collect_ranked(request, parsed)
         answer = rerank.to_ranked(rerank.rank_items(items, parsed.activation, policy), body)
@@ -135,7 +134,6 @@ class ClassifyHandlers:
         return _to_json(answer, answer_headers(items, exchange.characters, exchange.seconds, exchange.durations))
 
     async def _rerank_documents(self, request: Request, content: bytearray) -> Response:
-        self._check_ranks()
         default = read_score_function(self._service.classifier.bundle)
         parsed, body = rerank.parse_documents_request(content, self.max_texts, self._models, default)
         items, policy = await self._collect_ranked(request, parsed)
@@ -150,6 +148,7 @@ class ClassifyHandlers:
         Raises:
             ElbertError: the request is rejected, or a text has no score.
         """
+        self._check_ranks()
         policy = self._service.ranking_policy(parsed.policy)
         check_top(parsed.top_k, policy)
         items = await self._collect(request, parsed, raw=True, ranked=True)
