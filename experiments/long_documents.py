@@ -3,8 +3,8 @@
     python experiments/long_documents.py [--data-dir ../shared/data] [--minutes 8]
 
 Runs the bundled model with its default operating point on 2,000 random test reviews of IMDB, in parts of 200. A part
-that is in results/long_documents.csv already is not run again. Time is processor time of one thread for the first part,
-which a busy machine changes less than the clock. Writes results/long_documents.md from the csv file.
+that is in results/tasks/long_documents.csv already is not run again. Time is processor time of one thread for the first part,
+which a busy machine changes less than the clock. Writes results/tasks/long_documents.md from the csv file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from elbert.inference import Document, build_documents, build_predictions
 from lab.command import build_parser, print_line, run_command
 from lab.tables import table
 
-HERE = Path(__file__).parent / "results"
+HERE = Path(__file__).parent / "results" / "tasks"
 CSV, PAGE = HERE / "long_documents.csv", HERE / "long_documents.md"
 WAYS = (
     ("cut", "cut"),

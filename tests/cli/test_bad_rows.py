@@ -196,6 +196,7 @@ def test_methods_of_the_classifier_name_the_row(spoilt_folder, tmp_path, call, f
     classifier = Classifier.load(spoilt_folder, dtype="float32", threads=1)
     rows, bad = insert(fault)
     file = tmp_path / "rows.jsonl"
+    rows += [(text, "") for text in ROWS] * 9  # enough to calibrate
     lines = write_rows(file, rows, label="positive")
     more = {"name": "x", "speedup": 1, "output": tmp_path / "new"} if call == "calibrate" else {}
     with pytest.raises(BadRow, match=FAULTS[fault][1]) as caught:

@@ -21,7 +21,7 @@ FLAGS = ["--text-column", "review", "--keep", "id,label"]
 
 
 def write_input(tmp_path, ending):
-    rows = [{"id": number, "review": text, "label": "pos"} for number, text in enumerate(NASTY)]
+    rows = [{"id": number, "review": text, "label": "pos", "input_label": 1} for number, text in enumerate(NASTY)]
     path = tmp_path / f"in.{ending}"
     if ending == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
@@ -89,10 +89,10 @@ REFUSED = {
     "text column": (["a text", "--text-column", "x"], "columns are those of a file"),
     "json": (["--json", "--output", "o.csv"], "--json is for JSON lines, and --output is"),
     "tsv": (["--output", "o.tsv"], "writes .csv, .parquet or .jsonl"),
-    "missing": (["--keep", "nr"], "no column named nr; columns found: id, review, label; keep (--keep)"),
+    "missing": (["--keep", "nr"], "no column named nr; columns found: id, review, label, input_label; keep (--keep)"),
     "ray": (["--keep", "id", "--ray"], "--keep is not for --ray"),
     "delimiter": (["--delimiter", ";;"], "--delimiter: expected one character, or tab"),
-    "twice": (["--keep", "label,input_label", "--output", "o.csv"], "two columns 'input_label'"),
+    "twice": (["--keep", "label,input_label", "--output", "o.csv"], "the output would have two columns 'input_label'"),
 }
 
 

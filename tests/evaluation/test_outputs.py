@@ -212,10 +212,13 @@ def test_single_texts_are_timed_one_by_one(bundle_folder, monkeypatch):
     monkeypatch.setattr(timing, "SINGLES", 10)
     called = []
     classifier = Classifier.load(bundle_folder)
-    predict = classifier.predict
-    monkeypatch.setattr(
-        classifier, "predict", lambda rows, way: called.append((len(rows), str(way))) or predict(rows, way)
-    )
+    stream = classifier.stream  # of predict, too
+
+    def count(rows, way, **options):
+        called.append((len(rows), str(way)))
+        return stream(rows, way, **options)
+
+    monkeypatch.setattr(classifier, "stream", count)
     found = timing.measure_latencies(classifier, texts(50), {"one": policy("depth(1)"), "all": policy("full")}, 2)
     assert called == [(1, "full")] * 10 + [(1, "full"), (1, "depth(1)"), (1, "full")] * 10 * 2
     for each in found.values():

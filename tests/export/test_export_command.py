@@ -68,7 +68,7 @@ def test_a_report_of_every_precision(elbert, bundle_folder, data):
     [
         ([], "nothing to do: --output FILE"),
         (["--output", "x.onnx", "--policy", "sure"], "no policy is called 'sure'"),
-        (["--output", "nowhere/x.onnx"], "nowhere/x.onnx: cannot be written"),
+        (["--output", "nowhere/x.onnx"], "nowhere/x.onnx: this folder does not exist"),
         (["--report", "nothing.csv"], "nothing.csv: no such file"),
         (["--report", "nothing.csv", "--rounds", "-1"], "--rounds is -1"),
         (["--output", "x.onnx", "--dtype", "int4"], "invalid choice: 'int4'"),

@@ -73,7 +73,7 @@ def test_evaluate_takes_every_form_of_data(classifier, labels, frame, tmp_path):
 
 def test_what_cannot_be_evaluated_is_one_line(classifier, labels):
     cases = [
-        (lambda: classifier.evaluate(TEXTS), DataError, "no labels"),
+        (lambda: classifier.evaluate(TEXTS), DataError, "no label"),
         (lambda: classifier.evaluate("a good film"), DataError, "unknown ending"),
         (lambda: classifier.evaluate([]), DataError, "no texts"),
         (lambda: classifier.evaluate(TEXTS, labels[:-1]), InputError, "119 labels for 120 texts"),
@@ -85,7 +85,7 @@ def test_what_cannot_be_evaluated_is_one_line(classifier, labels):
         (lambda: classifier.calibrate(TEXTS, labels, name="full", speedup=2), InputError, "is a policy"),
         (lambda: classifier.calibrate(TEXTS, name="n", risk=0.1, loss="harmful-flip"), InputError, "need labels"),
         (lambda: classifier.calibrate(TEXTS, labels, name="n", risk=0.001), InputError, "texts"),
-        (lambda: classifier.compare(TEXTS), DataError, "no labels"),
+        (lambda: classifier.compare(TEXTS), DataError, "no label"),
         (lambda: classifier.explain(["a", "b", "c"]), InputError, "expected a string or a pair"),
     ]
     for call, error, message in cases:

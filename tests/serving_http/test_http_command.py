@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 from live_server import JSON, POINTS, until
@@ -157,6 +158,7 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
     command = [sys.executable, "-m", "elbert.cli.main", "serve", "--unix-socket", path, "--model-id", f"mine={model}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WARM_UP": "0", "HOSTNAME": ""}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    options["preexec_fn"] = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # nohup, too, may run the tests
     with subprocess.Popen([*map(str, command), "--json-output"], start_new_session=True, **options) as server:
         try:
             first = json.loads(server.stdout.readline())

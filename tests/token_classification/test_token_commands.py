@@ -132,8 +132,6 @@ def test_bad_rows_are_named_in_one_line(folder, tmp_path, capsys, name, content,
     "command",
     [
         ("explain", "the film"),
-        ("export", "--output", "file.onnx"),
-        ("predict", "the film", "--trace"),
         ("predict", "the film", "--policy", "tempered(entropy(0.1), 2)"),
     ],
 )

@@ -155,6 +155,8 @@ def test_a_text_of_a_million_characters_costs_no_more_than_a_short_one(unit, dir
     text = (unit * (MILLION // len(unit) + 1))[:MILLION]
     (row,) = tokeniser.encode([text], direction)
     # A word of more than 100 characters is one token, so as many characters as that are needed for each token.
-    assert counting.characters <= (5000 if "xxx" not in unit else 512 * 400)
+    # Of a long run of whitespace 32 characters stay.
+    most = 512 * 400 if "xxx" in unit else 512 * 36 if "    " in unit else 5000
+    assert counting.characters <= most
     whole = tokeniser._tokenizer.encode(text)
     assert (row.ids, row.truncated) == (truncate(whole, 512, direction)[0], len(whole) > 512)

@@ -123,13 +123,19 @@ def test_settings_in_tokenizer_json_do_not_leak(tiny, tmp_path):
     assert Tokeniser.load(tmp_path, 64).encode(TEXTS) == tiny.encode(TEXTS)
 
 
-@pytest.mark.parametrize(
-    ("model_max_length", "length"), [(16, 16), (10**30, 64), ("many", 64), (True, 64), (None, 64), (512, 64)]
-)
+@pytest.mark.parametrize(("model_max_length", "length"), [(16, 16), (10**30, 64), (None, 64), (512, 64)])
 def test_the_smaller_length_applies(tiny, tmp_path, model_max_length, length):
     tiny.save(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": model_max_length}))
     assert Tokeniser.load(tmp_path, 64).max_length == length
+
+
+@pytest.mark.parametrize("value", ["many", True])
+def test_a_length_that_is_no_number_is_refused(tiny, tmp_path, value):
+    tiny.save(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": value}))
+    with pytest.raises(BundleError, match="model_max_length in tokenizer_config.json is .*, expected a whole number"):
+        Tokeniser.load(tmp_path, 64)
 
 
 def test_a_length_too_short_for_text_is_rejected(tiny_folder):

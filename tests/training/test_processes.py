@@ -14,6 +14,8 @@ from small import LABELS, record_of, run, same, weights_of
 LEARNED = {"weighting": "learned", "weight_rate": 20.0}  # plain gradient descent, so a large rate
 COMMON = {
     "optim": "sgd",
+    "bf16": False,  # sums of two processes are rounded in other places
+    "train_sampling_strategy": "random",  # groups by length are those of all rows, or of each process's
     "learning_rate": 0.05,
     "load_best_model_at_end": False,
     "num_train_epochs": 2,

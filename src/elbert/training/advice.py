@@ -80,7 +80,7 @@ def score_linear(
 
     None for tasks other than single-label, for large data, and without scikit-learn.
     """
-    if not task.takes_smoothing or len(train) > MOST_ROWS or find_spec("sklearn") is None:
+    if task.per_token or not task.takes_smoothing or len(train) > MOST_ROWS or find_spec("sklearn") is None:
         return None
     text, svm = require("sklearn.feature_extraction.text", "train"), require("sklearn.svm", "train")
     known, truth = ([int(row["labels"]) for row in rows] for rows in (train, validation))

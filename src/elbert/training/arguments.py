@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from elbert._progress import is_interactive
 from elbert.errors import InputError
-from elbert.model.precision import is_fast
 from elbert.training.options import PRESETS, ExitOptions
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ def machine_defaults(*, has_fp16: bool) -> dict[str, Any]:
     bfloat16, which halves the time, is for processors and devices that compute it well.
     """
     import torch
+
+    from elbert.model.precision import is_fast
 
     has_cuda = torch.cuda.is_available()
     is_cpu = not has_cuda and not torch.backends.mps.is_available()
