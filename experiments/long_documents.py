@@ -3,7 +3,7 @@
     python experiments/long_documents.py [--data-dir ../shared/data] [--minutes 8]
 
 Runs the bundled model with its default operating point on 2,000 random test reviews of IMDB, in parts of 200. A part
-that is in results/tasks/long_documents.csv already is not run again. Time is processor time of one thread for the first part,
+that is in results/tasks/long_documents.csv is not run again. Time is processor time of one thread for the first part,
 which a busy machine changes less than the clock. Writes results/tasks/long_documents.md from the csv file.
 """
 
