@@ -1,5 +1,7 @@
 """Specs: what is read is what is written, and what cannot be read is refused with the accepted form."""
 
+import ast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,3 +115,18 @@ def test_operating_points_stand_wherever_a_spec_may():
     assert policy("entropy(0.1) | fast", points) == Entropy(0.1) | Depth(3)
     with pytest.raises(PolicyError, match="operating point: fast, sst2-safe"):
         policy("slow", points)
+
+
+def test_a_parser_that_fails_because_of_another_thread_is_called_again(monkeypatch):
+    """CPython before 3.11.5 raises SystemError where two threads parse at once."""
+    parse, calls = ast.parse, []
+
+    def fail_twice(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=27, after=24)")
+        return parse(*arguments, **options)
+
+    monkeypatch.setattr(ast, "parse", fail_twice)
+    assert str(policy("entropy(0.25)")) == "entropy(0.25)"
+    assert len(calls) == 3

@@ -13,6 +13,7 @@ LAYERS = (  # an import leads to a lower layer, or stays in its own package
         "prediction",
         "_optional",
         "_atomic",
+        "_syntax",
         "_display",
         "_model_files",
         "_progress",

@@ -44,7 +44,7 @@ def test_only_what_is_not_set_is_chosen():
 
 
 def test_fp16_replaces_the_default_precision(monkeypatch):
-    monkeypatch.setattr("elbert.training.arguments.is_fast", lambda *_: True)
+    monkeypatch.setattr("elbert.model.precision.is_fast", lambda *_: True)
     assert parse_arguments("out", {}, []).bf16
     assert not parse_arguments("out", {}, ["--bf16", "False"]).bf16
     assert not parse_arguments("out", {}, ["--fp16"]).bf16

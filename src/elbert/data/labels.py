@@ -16,6 +16,7 @@ from collections.abc import Container, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
+from elbert._syntax import parse_expression
 from elbert.errors import InputError
 
 SEPARATOR = ";"
@@ -296,7 +297,7 @@ def _parse_list(text: str) -> list[str]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         try:
-            found = ast.literal_eval(text) if PYTHON_LIST.fullmatch(text) else None
+            found = ast.literal_eval(parse_expression(text)) if PYTHON_LIST.fullmatch(text) else None
         except (ValueError, SyntaxError):
             found = None
     if not isinstance(found, list):

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from elbert._syntax import parse_expression
 from elbert.errors import PolicyError
 from elbert.exits.conditions import Of
 from elbert.exits.policies import LIST_POLICIES, POLICIES
@@ -33,7 +34,7 @@ def policy(spec: str | Policy, names: Mapping[str, Policy] | None = None) -> Pol
     if names and spec.strip() in names:
         return names[spec.strip()]  # a name need not be an identifier: "sst2-fast"
     try:
-        tree = ast.parse(spec.strip(), mode="eval").body
+        tree = parse_expression(spec.strip())
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise PolicyError(f"cannot read the policy {spec!r}; {describe_accepted(names)}") from error
     return _read(tree, spec, names or {})
