@@ -167,22 +167,33 @@ class ListReader:
         for identity in identities:
             del self.by_text[identity]
 
-    def _read_list(self, query: Any, texts: Any) -> list[Tokens | ElbertError]:
+    def _read_list(self, query: Any, texts: Any) -> Sequence[Tokens]:
         one = ListInProgress([], self._num_read, RankedList(self._rules[0]) if self._rules else None)
         self.lists.append(one)
         try:
             one.texts = check_list(query, texts)
-            rows = self._classifier.encode_each([(query, text) for text in one.texts])
-            for number, row in enumerate(rows):
-                if isinstance(row, ElbertError):
-                    raise name_text(row, number)
+            rows = encode_list(self._classifier, query, one.texts)
         except ElbertError as error:
             one.error = error
             return []
-        one.truncated = [isinstance(row, Tokens) and row.truncated for row in rows]
+        one.truncated = [row.truncated for row in rows]
         self.by_text.update((self._num_read + number, one) for number in range(len(rows)))
         self._num_read += len(rows)
         return rows
+
+
+def encode_list(classifier: Classifier, query: str, texts: Sequence[str]) -> list[Tokens]:
+    """Return the tokens of each text with its query.
+
+    Raises:
+        ElbertError: a text cannot be tokenised; the error names it.
+    """
+    rows = list[Tokens]()
+    for number, row in enumerate(classifier.encode_each([(query, text) for text in texts])):
+        if isinstance(row, ElbertError):
+            raise name_text(row, number)
+        rows.append(row)
+    return rows
 
 
 def check_list(query: Any, texts: Any) -> list[str]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.classifier import REFILL, Classifier, name_text
+from elbert.classifier import REFILL, Classifier
 from elbert.engine import Capacity, RankedList, Request, Scheduler, SweepQueue
 from elbert.engine.lists import RankedLists
 from elbert.errors import ElbertError
 from elbert.exits import FULL, LAST, Policy, Replay
 from elbert.model import ModelConfig
-from elbert.ranking.ranker import BLOCK, check_list
+from elbert.ranking.ranker import BLOCK, check_list, encode_list
 from elbert.ranking.scores import check_ranker, order_scores
 from elbert.tokenization import Tokens
 
@@ -156,14 +156,10 @@ def collect_rankings(classifier: Classifier, lists: Sequence[tuple[Any, Any]]) -
     tokens, sizes = list[Tokens](), list[int]()
     for number, (query, texts) in enumerate(lists):
         try:
-            checked = check_list(query, texts)
-            rows = classifier.encode_each([(query, text) for text in checked])
-            for place, row in enumerate(rows):
-                if isinstance(row, ElbertError):
-                    raise name_text(row, place)
+            rows = encode_list(classifier, query, check_list(query, texts))
         except ElbertError as error:
             raise type(error)(f"list {number}: {error}") from error
-        tokens += [row for row in rows if isinstance(row, Tokens)]
+        tokens += rows
         sizes.append(len(rows))
     answers = np.zeros((len(tokens), config.depths, 1), np.float32)
     for exits in classifier.exits(tokens, FULL, keep_trace=True):
