@@ -1,4 +1,4 @@
-"""The three standard streams, which may be closed, full, or in another encoding."""
+"""The three standard streams, which may be closed, full, or in another encoding, and the file in place of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import io
 import os
 import sys
 import warnings
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO
 
 from elbert._display import clean_line
 
@@ -51,3 +54,15 @@ def flush_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[IO[Any]]:
+    """Open the file of ``--output``, which is written whole or not at all, or standard output."""
+    if path is None:
+        yield sys.stdout
+        return
+    from elbert._atomic import open_atomic
+
+    with open_atomic(path, "wb" if path.suffix.lower() == ".parquet" else "w") as out:
+        yield out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from elbert.cli.flags import (
 )
 from elbert.cli.inputs import SkippedRows, add_column_options, choose_columns, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
-from elbert.cli.streams import open_stdin_copy, print_note
+from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.data.column_names import Columns
 from elbert.errors import BadRow, InputError
 
@@ -99,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     is_piped = arguments.input == "-" and arguments.ray is None
     with (
         (predict_here if arguments.ray is None else predict_on_ray)(arguments, skipped) as (config, predictions),
-        open_output(arguments) as out,
+        open_output(arguments.output) as out,
         progress(arguments.output is not None) as tick,
     ):
         writer = choose_writer(arguments, out, config)
@@ -157,18 +156,6 @@ def check_output_ending(arguments: argparse.Namespace) -> None:
         raise InputError(f"--json is for JSON lines, and --output is {output}: leave out --json, or name it .jsonl")
     if ending == ".parquet":
         require("pyarrow", "parquet")
-
-
-@contextmanager
-def open_output(arguments: argparse.Namespace) -> Iterator[IO[Any]]:
-    """Open ``--output``, or standard output."""
-    if arguments.output is None:
-        yield sys.stdout
-        return
-    from elbert._atomic import open_atomic
-
-    with open_atomic(arguments.output, "wb" if arguments.output.suffix.lower() == ".parquet" else "w") as out:
-        yield out
 
 
 def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConfig) -> Writer:

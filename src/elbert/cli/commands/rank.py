@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from elbert._display import shorten
@@ -20,7 +18,7 @@ from elbert.cli.flags import (
     output_file,
 )
 from elbert.cli.inputs import SkippedRows, report_truncated
-from elbert.cli.streams import open_stdin_copy
+from elbert.cli.streams import open_output, open_stdin_copy
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     lists = read_lists(arguments, skipped)
     classifier = load_classifier(arguments, "full" if arguments.policy else None)
     total = truncated = 0
-    with open_output(arguments) as out:
+    with open_output(arguments.output) as out:
         is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
         for one, ranking in rank(arguments, classifier, lists, skipped):
             total, truncated = total + len(one.texts), truncated + sum(text.truncated for text in ranking)
@@ -145,18 +143,6 @@ def rank(
             skipped.skip(one.bad_row(str(result)))
         else:
             raise one.bad_row(str(result)) from result
-
-
-@contextmanager
-def open_output(arguments: argparse.Namespace) -> Iterator[IO[str]]:
-    """Open ``--output``, or standard output."""
-    if arguments.output is None:
-        yield sys.stdout
-        return
-    from elbert._atomic import open_atomic
-
-    with open_atomic(arguments.output) as out:
-        yield out
 
 
 def write_lines(out: IO[str], one: QueryList, ranking: list[RankedText], *, is_single: bool) -> None:
