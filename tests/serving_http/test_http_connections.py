@@ -15,7 +15,7 @@ import pytest
 from live_server import Live, until
 
 from elbert.serving.http import HttpSettings
-from elbert.serving.http.connection import MAX_AHEAD
+from elbert.serving.http.connection import MAX_AHEAD, Connection
 from elbert.serving.http.heads import MAX_FIELDS, MAX_HEAD
 
 BODY = b'{"inputs": "a good film"}'
@@ -69,6 +69,21 @@ def reset(place):
 
 
 # What is not a body
+
+
+def test_a_fault_of_the_server_before_the_application_is_no_fault_of_the_client(strict, monkeypatch, caplog):
+    def fail(*_):
+        raise MemoryError
+
+    for name in ("on_message_begin", "on_url", "on_header", "on_headers_complete"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Connection, name, fail)
+            with dial(strict, HEALTH) as place:
+                answer = read_all(place)
+        assert statuses(answer) == [500], name
+        assert b'"Internal"' in answer
+    assert any(record.exc_info and record.exc_info[0] is MemoryError for record in warnings(caplog))
+    assert strict.get("/health")[0] == 200
 
 
 def fields(number):

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from elbert.serving.http.errors import ApiError
+from elbert.serving.http.errors import ApiError, log_failure
 from elbert.serving.http.heads import END, MAX_HEAD, NO_HTTP, RETURN, HeadScanner, prepare_head
 from elbert.serving.settings import HttpSettings
 
@@ -240,7 +240,10 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(part)
         except httptools.HttpParserUpgrade:
             raise ApiError("Malformed", "CONNECT is for proxies") from None
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+            if not isinstance(cause, httptools.HttpParserError):  # such as a MemoryError: no fault of the client
+                raise log_failure(cause) from None
             raise ApiError("Malformed", NO_HTTP) from None
 
     def _reject(self, error: ApiError) -> None:
@@ -339,6 +342,7 @@ REASONS = {
     "Malformed": b"400 Bad Request",
     "Overloaded": b"429 Too Many Requests",
     "HeaderTooLarge": b"431 Request Header Fields Too Large",
+    "Internal": b"500 Internal Server Error",
 }
 
 

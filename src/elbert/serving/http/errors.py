@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from math import ceil
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from elbert.errors import BundleError, ElbertError, InputError, PolicyError
 from elbert.serving.errors import BackendFailure, NotReady, Overloaded, TokenizerFailure
 
+log = logging.getLogger(__name__)
 STATUS = {
     "Malformed": 400,
     "Empty": 400,
@@ -66,6 +68,12 @@ def to_api_error(error: ElbertError) -> ApiError:
     if isinstance(error, Overloaded):
         return ApiError("Overloaded", str(error), {"retry-after": str(max(1, ceil(error.retry_after)))})
     return ApiError(error_kind(error), str(error))
+
+
+def log_failure(error: BaseException | None) -> ApiError:
+    """Log a fault of the server, and return the error that the client gets: it names no detail."""
+    log.error("the server failed on a request", exc_info=error)
+    return ApiError("Internal", "the server failed on this request; see the server's log")
 
 
 def to_routing_error(error: HTTPException, path: str) -> ApiError:

@@ -20,11 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elbert.errors import ElbertError
 from elbert.serving.http.api_keys import ApiKeys
-from elbert.serving.http.errors import ApiError, to_api_error
+from elbert.serving.http.errors import ApiError, log_failure, to_api_error
 from elbert.serving.http.logs import ACCESS, FIELDS
 from elbert.serving.results import TextResult
 
-log, access_log = logging.getLogger(__name__), logging.getLogger(ACCESS)
+access_log = logging.getLogger(ACCESS)
 
 
 class ClientDisconnected(Exception):
@@ -239,8 +239,7 @@ def _answer_error(error: BaseException) -> ApiError:
         return to_api_error(error)
     if isinstance(error, CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
         raise error
-    log.error("the server failed on a request", exc_info=error)
-    return ApiError("Internal", "the server failed on this request; see the server's log")
+    return log_failure(error)
 
 
 EXPOSED_HEADERS = (

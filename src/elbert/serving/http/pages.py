@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -12,23 +12,38 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from elbert.classifier import Classifier
 from elbert.exits.encoding import policy_table
 from elbert.serving.explorer import Evaluation, describe_evaluation, describe_model
 from elbert.serving.http.errors import ApiError
+from elbert.serving.http.served_model import ServedModel
 from elbert.web import render_page
 
 JSON = "application/json"
 
 
 class PageHandlers:
-    """Pages and their data, rendered once; ``document`` is the OpenAPI document."""
+    """Pages and their data, rendered once; ``document`` is the OpenAPI document.
+
+    The explorer of each of several ``models`` has an address of its own, with the query ``model=NAME``; without it, it
+    is that of the first. ``evaluation`` has labelled texts for the first.
+    """
 
     def __init__(
-        self, classifier: Classifier, document: Mapping[str, Any], evaluation: Evaluation | None = None
+        self, models: Sequence[ServedModel], document: Mapping[str, Any], evaluation: Evaluation | None = None
     ) -> None:
-        # The page need not request an evaluation that is not there.
-        self._model = msgspec.json.encode(describe_model(classifier) | {"evaluation": evaluation is not None})
+        names = [model.settings.name for model in models]
+        self._models, self._explorers = dict[str, bytes](), dict[str, Page]()
+        pages = dict[bool, Page]()
+        for number, model in enumerate(models):
+            classifier = model.service.classifier
+            about = describe_model(classifier) | {
+                "name": model.settings.name,
+                "models": names if len(names) > 1 else None,
+                # The page need not request an evaluation that is not there.
+                "evaluation": number == 0 and evaluation is not None,
+            }
+            content = msgspec.json.encode(about)
+            self._models |= {name: self._models.get(name, content) for name in model.settings.names}
         self._evaluation = None if evaluation is None else msgspec.json.encode(describe_evaluation(evaluation))
         self._document = msgspec.json.encode(document)
         self._docs = Page(render_page("api/api.html", document))
