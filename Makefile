@@ -13,7 +13,7 @@ demo: .venv/installed  ## classify real sentences with the bundled model
 
 # Three processes of one thread each on two cores: tests wait for servers, browsers and Ray a quarter of their time.
 test: .venv/developed packages  ## run all tests (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: .venv/developed packages  ## style, types
 	$(BIN)/ruff check
@@ -27,7 +27,7 @@ docs: .venv/developed  ## generate the reference pages, build the site into buil
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Episodes of the simulation share nothing, so any process may run any of them; the other tests stay together by file.
-SLOW := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
+SLOW := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow -n 2
 
 slow: .venv/developed .venv/wheeled  ## the tests that take longer (hours)
 	$(SLOW) --dist loadfile --ignore tests/simulation

@@ -1,9 +1,10 @@
 """Model folders that are damaged or hostile: one line that names the file, no hang, no large allocation."""
 
 import json
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -136,22 +137,29 @@ def test_the_number_of_points_is_bounded(folder):
     check_rejected(folder, "exits.json", "1,001 points")
 
 
-def add_points(file, start, prefix):
-    start.wait()
-    for number in range(15):
-        add_point(file, f"{prefix}{number}", OperatingPoint(policy("depth(1)"), {"n": number}))
+ADD_POINTS = """
+import sys
+from pathlib import Path
+from elbert.bundle import OperatingPoint, add_point
+from elbert.exits import policy
+file, prefix = Path(sys.argv[1]), sys.argv[2]
+sys.stdin.readline()  # both begin at once
+for number in range(15):
+    add_point(file, f"{prefix}{number}", OperatingPoint(policy("depth(1)"), {"n": number}))
+"""
 
 
 def test_processes_that_add_points_at_once_keep_all(tmp_path):
     file = write_bundle(tmp_path / "model") / "exits.json"
     add_point(file, "before", OperatingPoint(policy("depth(2)")), default=True)
-    spawn = multiprocessing.get_context("spawn")
-    start = spawn.Barrier(2)
-    workers = [spawn.Process(target=add_points, args=(file, start, prefix)) for prefix in "ab"]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
+    command = [sys.executable, "-c", ADD_POINTS, str(file)]
+    writers = [subprocess.Popen([*command, prefix], stdin=subprocess.PIPE) for prefix in "ab"]
+    for writer in writers:
+        writer.stdin.write(b"begin\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
+        assert writer.returncode == 0
     points, default = read_points(file)
     assert set(points) == {"before"} | {f"{prefix}{number}" for prefix in "ab" for number in range(15)}
     assert default == "before"

@@ -62,9 +62,9 @@ def violations(whole, ordered, loss, risk, n, choose=certify):
 
 SETTINGS = [
     ("harmful-flip", 0.02, 300),
-    ("harmful-flip", 0.01, 1000),
-    ("inconsistency", 0.05, 300),
     ("inconsistency", 0.02, 600),
+    pytest.param("harmful-flip", 0.01, 1000, marks=pytest.mark.slow),
+    pytest.param("inconsistency", 0.05, 300, marks=pytest.mark.slow),
     pytest.param("harmful-flip", 0.02, 3000, marks=pytest.mark.slow),
     pytest.param("inconsistency", 0.01, 3000, marks=pytest.mark.slow),
 ]
@@ -78,7 +78,7 @@ def test_tuned_sequences_keep_the_guarantee(whole, tuned, loss, risk, n):
     assert useful > 0.05  # a guarantee that holds because no text exits early has no use
 
 
-@pytest.mark.parametrize("loss", ["harmful-flip", "inconsistency"])
+@pytest.mark.parametrize("loss", ["harmful-flip", pytest.param("inconsistency", marks=pytest.mark.slow)])
 def test_a_fixed_list_in_any_order_keeps_the_guarantee(whole, loss):
     """Also one that begins with a bad policy, or is not monotone."""
     by_risk = sorted(FIXED, key=lambda p: true_risk(whole, p, loss))

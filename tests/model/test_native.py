@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -26,18 +27,26 @@ def threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "bundled"])
-def test_the_layer(variant, numbers, shape, threads):
-    shape = SHAPES[shape]
-    layer = build(variant, numbers, shape)
+@cache
+def cases_of(shape, dtype):
+    """Hidden values, bounds, tokens and what the plain formula makes of them: the same for every variant."""
+    cases = []
     for lengths in LENGTHS.values():
         bounds = bounds_of(lengths)
         tokens = int(bounds[-1])
-        hidden = random(tokens + 2, shape[0], seed=tokens).to(layer.dtype)
-        expected = plain_layer(hidden[:tokens], bounds, shape)
-        for count in (1, 2):
-            threads(count)
+        hidden = random(tokens + 2, SHAPES[shape][0], seed=tokens).to(dtype)
+        cases.append((hidden, bounds, tokens, plain_layer(hidden[:tokens], bounds, SHAPES[shape])))
+    return cases
+
+
+@pytest.mark.parametrize(("variant", "numbers"), FORMS, ids=IDS)
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "bundled"])
+def test_the_layer(variant, numbers, shape, threads):
+    layer = build(variant, numbers, SHAPES[shape])
+    cases = cases_of(shape, layer.dtype)
+    for count in (1, 2):
+        threads(count)
+        for hidden, bounds, tokens, expected in cases:
             found = layer(hidden, bounds, tokens)
             assert found.dtype == layer.dtype
             torch.testing.assert_close(found[:tokens].double(), expected, atol=TOLERANCE[numbers], rtol=0)

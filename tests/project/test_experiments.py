@@ -311,6 +311,7 @@ def test_two_processes_do_not_make_the_same_run(tmp_path):
 # ---- studies
 
 
+@pytest.mark.slow
 def test_training_study(here, capsys):
     weighted = ["plain-L", "equal", "learned-no-floor", "equal+mean", "equal+distilled", "last-half"]
     ways = [*weighted, "alternating", "centred", "own"]
