@@ -128,9 +128,9 @@ def test_a_model_of_single_texts_rejects_pairs(tmp_path):
         ("~unknown-user/model", "no such folder"),
         ("x" * 300, "no such folder"),
         ("../up", "no such folder"),
-        ("not a hub id!", "the download from the hub failed"),
-        ("someone/never-fetched", "the download from the hub failed"),
-        ("never-fetched", "the download from the hub failed"),
+        ("not a hub id!", "cannot be a name on the hub; check"),
+        ("someone/never-fetched", "the hub cannot be reached; check the spelling and the network, or give the path"),
+        ("never-fetched", "the hub cannot be reached; check"),
     ],
 )
 def test_what_is_no_model_is_reported_in_one_line(model, message, tmp_path, monkeypatch):
@@ -146,7 +146,7 @@ def test_a_hub_id_makes_no_connection_offline(monkeypatch):
         raise AssertionError("a connection was tried")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    with pytest.raises(BundleError, match="download it where there is a network"):
+    with pytest.raises(BundleError, match="the hub cannot be reached"):
         Bundle.open("someone/never-fetched")
 
 

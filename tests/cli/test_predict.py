@@ -182,6 +182,7 @@ def test_operating_points_by_name(elbert, tmp_path):
 
 REJECTED = {
     "nothing": ([], ("give either texts or --input FILE", "elbert predict -h")),
+    "a text as an address": (["--ray", "x"], ("give either texts or --input FILE", "--ray took 'x' as its address")),
     "both": (["x", "--input", "texts.txt"], ("give either texts or --input FILE",)),
     "missing file": (["--input", "nowhere.csv"], ("nowhere.csv: no such file",)),
     "folder": (["--input", "folder.csv"], ("folder.csv: is a folder", ".csv")),

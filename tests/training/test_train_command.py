@@ -263,7 +263,7 @@ def test_no_flag_of_ours_hides_one_of_transformers():
         (["--learning_rat", "3"], "unknown argument '--learning_rat'"),
         (["--learning_rate", "fast"], "argument --learning_rate"),
         (["--eval_strategy", "never"], "--eval_strategy"),
-        (["--save_strategy", "steps"], "load_best_model_at_end requires"),
+        (["--save_strategy", "steps"], "expected the same for both, or load_best_model_at_end false"),
         (["--output_dir", "elsewhere"], "--output_dir elsewhere: the folder to write is --output"),
         (["--weight-floor", "2"], "weight_floor is 2.0, expected a number from 0 to 1"),
         (["--exit-heads", "7"], "exit_heads is 7, expected a whole number from 1 to 6"),

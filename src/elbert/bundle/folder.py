@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from elbert._display import clean_line
 from elbert._model_files import read_json
 from elbert.bundle.certificate import files_hash
 from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
@@ -20,6 +21,7 @@ from elbert.tokenization import Tokeniser
 
 BUNDLED = "bundled"  # the name of the bundled model, where no folder has it
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub repository; never a pickle
+MAX_REASON = 300  # characters of an error of the hub
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,16 @@ class Bundle:
         """SHA-256 of the weight files: a certificate holds for these weights only."""
         return files_hash(weight_files(self.folder))
 
-    def describe_mismatch(self, name: str, dtype: str, max_length: int) -> str | None:
-        """Describe how this use differs from an operating point's conditions; None if it does not or has none."""
-        conditions = self.points[name].conditions
-        differences = conditions.describe_differences(self.weights_hash, dtype, max_length) if conditions else []
+    def describe_mismatch(self, name: str, dtype: str, max_length: int, long: str | None = None) -> str | None:
+        """Describe how this use differs from an operating point's conditions; None if it does not or has none.
+
+        ``long`` is how long texts are read: cut, or a spec of windows; None where that is not known yet. Token
+        classifiers read all windows, and are not compared by it.
+        """
+        conditions, long = self.points[name].conditions, None if self.config.task.per_token else long
+        if conditions is None:
+            return None
+        differences = conditions.describe_differences(self.weights_hash, dtype, max_length, long)
         if not differences:
             return None
         return (
@@ -123,15 +131,29 @@ def locate_model(model: str) -> Path:
             f"{model!r}: no such folder; give the folder of an ALBERT classifier "
             "(or BERT, RoBERTa, DistilBERT), or its hub id"
         )
+    return Path(download(model))
+
+
+def download(model: str, revision: str | None = None) -> str:
+    """Return the folder of a model of the hub, downloaded if it is not in the cache.
+
+    Raises:
+        BundleError: the hub has no such model or revision, or cannot be reached.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=DOWNLOADED_FILES))
+        return snapshot_download(model, revision=revision, allow_patterns=DOWNLOADED_FILES)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = {
+            LocalEntryNotFoundError: "the hub cannot be reached",
+            HFValidationError: "this cannot be a name on the hub",
+        }.get(type(error), f"the download from the hub failed: {clean_line(str(error))[:MAX_REASON]}")
+        at = "" if revision is None else f" at revision {revision!r}"
         raise BundleError(
-            f"{model!r}: no such folder here, and the download from the hub failed ({type(error).__name__}); "
-            "check the spelling, or download it where there is a network"
+            f"{model!r}{at}: no such folder here, and {reason}; check the spelling and the network, "
+            "or give the path of a folder with the model"
         ) from error
 
 

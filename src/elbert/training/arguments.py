@@ -52,7 +52,7 @@ def parse_arguments(output: str, preset: Mapping[str, Any], flags: Sequence[str]
             ["--output_dir", output, *flags], look_for_args_file=False, return_remaining_strings=True
         )
     except (ValueError, argparse.ArgumentError) as error:
-        raise InputError(" ".join(str(error).split())) from error
+        raise _explained(error) from error
     except Exception as error:  # a package or a file that an argument needs is not there, a device is unknown, …
         raise _rejected(error) from error
     if unknown:
@@ -98,7 +98,7 @@ def make_arguments(output: str, preset: str, options: Mapping[str, Any]) -> tupl
     except InputError:
         raise
     except (ValueError, TypeError) as error:
-        raise InputError(" ".join(str(error).split())) from error
+        raise _explained(error) from error
     except Exception as error:
         raise _rejected(error) from error
 
@@ -121,6 +121,17 @@ def machine_defaults(*, has_fp16: bool) -> dict[str, Any]:
         and is_fast("bfloat16", torch.device("cuda" if has_cuda else "cpu")),
         "use_cpu": is_cpu,  # transformers computes in bfloat16 on a processor only with this
     }
+
+
+def _explained(error: Exception) -> InputError:
+    """Return transformers' error in one line; where it is about a default of ours, in words about what was given."""
+    message = " ".join(str(error).split())
+    if "requires the save and eval strategy to match" in message:
+        message = (
+            "save_strategy and eval_strategy differ, and the best checkpoint is kept only where it is evaluated and "
+            "saved at once: expected the same for both, or load_best_model_at_end false, which keeps the last one"
+        )
+    return InputError(message)
 
 
 def _rejected(error: Exception) -> InputError:

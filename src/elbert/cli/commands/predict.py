@@ -85,7 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Classify, and print mean depth and speed at the end of a table."""
     if bool(arguments.texts) == bool(arguments.input):
-        raise InputError("give either texts or --input FILE (- for standard input); see elbert predict -h")
+        address = f"; --ray took {arguments.ray!r} as its address, give it last" if arguments.ray else ""
+        raise InputError(f"give either texts or --input FILE (- for standard input){address}; see elbert predict -h")
     if arguments.table and arguments.output:
         raise InputError("--table prints a table, and --output writes a file: give one of them")
     check_columns(arguments)

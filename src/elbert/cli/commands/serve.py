@@ -206,18 +206,9 @@ def resolve_model(model: str | None, revision: str | None) -> str | None:
         return model
     if model in (None, BUNDLED) or Path(model).expanduser().exists():
         raise InputError("--revision is for models on the hub; a local folder has no revisions, remove the flag")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from elbert.bundle.folder import download
 
-    from elbert.bundle.folder import DOWNLOADED_FILES
-
-    try:
-        return snapshot_download(model, revision=revision, allow_patterns=DOWNLOADED_FILES)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise BundleError(
-            f"{model!r} at revision {revision!r}: download from the hub failed ({type(error).__name__}); "
-            "check the spelling"
-        ) from error
+    return download(model, revision)
 
 
 def announce(arguments: argparse.Namespace, service: Service, address: str, name: str) -> None:
