@@ -82,3 +82,26 @@ def test_a_deadline_that_passes_during_tokenization_is_answered_then():
         assert world.now == pytest.approx(sent + 0.3)
 
     Scripted(script, troubles=slow).run()
+
+
+def test_a_pause_of_the_thread_does_not_move_a_deadline():
+    """The time until the deadline was taken before the pause, and its timer was started with it after the pause."""
+    slow = (Trouble("tokenizer slow", 0.1, 2.0, 100.0),)
+
+    async def script(world):
+        service, _ = world.services[0]
+        await asyncio.sleep(0.2)  # the service is ready, and the tokenizer is slow
+        clock = service._pipeline._clock
+
+        def read_and_pause():
+            now = clock()
+            world.scheduler.wait(lambda: False, 0.1)
+            return now
+
+        service._pipeline._clock = read_and_pause
+        sent = world.now
+        with pytest.raises(Overloaded, match="deadline passed"):
+            await service.gather(["10"], deadline_ms=500)
+        assert world.now == pytest.approx(sent + 0.5)
+
+    Scripted(script, troubles=slow).run()

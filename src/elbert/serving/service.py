@@ -100,7 +100,7 @@ class Service:
             self._points.choose(settings.rank_policy, is_ranked=True)
         self._shadow = Shadow(
             settings.shadow,
-            {c.name: points[c.name].certificate if c.name in points else None for c in self._points.choices},
+            {c.name: points[c.name].row_certificate if c.name in points else None for c in self._points.choices},
             lambda request: self._worker.submit([request], idle=True),
             multi_label=config.multi_label,
             tolerance=VALUE_TOLERANCE * config.scale if config.task.content == "values" else None,
@@ -291,6 +291,8 @@ class RequestPipeline:
         self._classifier = classifier
         self._settings = settings
         self._windows = classifier.resolve_long(settings.long)
+        for choice in points.choices:
+            classifier.check_long(choice.policy, self._windows)
         self._points = points
         self._dispatcher = dispatcher
         self._observer = observer
@@ -303,16 +305,19 @@ class RequestPipeline:
             NotReady, Overloaded: the request is rejected now.
             PolicyError, InputError: the request is not valid.
         """
-        arrived = self._clock()
+        # The event loop's time first: where the thread is stopped between the two, its timer is early rather than late.
+        arrived_on_loop, arrived = asyncio.get_running_loop().time(), self._clock()
         choice = self._choose_policy(texts, options)
         windows = self._choose_windows(options)
-        deadline = None if options.deadline_ms is None else arrived + options.deadline_ms / 1000
+        self._classifier.check_long(choice.policy, windows)
+        seconds = None if options.deadline_ms is None else options.deadline_ms / 1000
+        deadline = None if seconds is None else arrived + seconds
         # Checked again when rows are submitted; most rejections should not wait for the tokens.
         self._dispatcher.check_deadline(deadline)
         ticket = self.admission.admit(len(texts), self._estimate_cost(texts, choice, windows))
         self.tokenizing += 1
         try:
-            async with asyncio.timeout(None if deadline is None else deadline - self._clock()):
+            async with asyncio.timeout_at(None if seconds is None else arrived_on_loop + seconds):
                 tokenized = await self._tokenize(texts, options, choice, windows)
             ticket.charge([self._cost_of(item, choice) for item in tokenized])
             rows = list[Row]()
