@@ -50,6 +50,7 @@ def test_markup_in_the_data_stays_text(report):
     assert NASTY in shown.title()
     assert NASTY in shown.inner_text("#command")
     assert shown.locator("img").count() == 0
+    assert "default-src 'none'" in shown.get_attribute('meta[http-equiv="Content-Security-Policy"]', "content")
 
 
 def test_the_chart_is_reached_by_keyboard_and_shown_as_a_table(report):
