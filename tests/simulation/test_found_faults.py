@@ -105,3 +105,20 @@ def test_a_pause_of_the_thread_does_not_move_a_deadline():
         assert world.now == pytest.approx(sent + 0.5)
 
     Scripted(script, troubles=slow).run()
+
+
+def test_a_text_of_the_shadow_in_a_long_step_does_not_outlive_the_stop():
+    """The worker's thread was in this step when the service stopped, and nothing dropped the text."""
+
+    async def script(world):
+        service, _ = world.services[0]
+        await asyncio.sleep(0.9)  # the service is ready
+        (result,) = await service.gather(["10"], policy="fast")
+        assert result.prediction.depth < result.prediction.depths
+        await asyncio.sleep(0.2)
+        assert len(service._shadow._waiting) == 1
+        await world.stop(0)
+        assert not service._shadow._waiting
+
+    settings = {"shadow": 1.0, "shutdown_timeout": 0.0}
+    Scripted(script, troubles=(Trouble("stuck", 1.0, 2.0, 20.0),), settings=settings).run()

@@ -185,8 +185,9 @@ class Dispatcher:
             self._fail(identity, error)
 
     def fail_all(self, error: ElbertError) -> None:
-        """Deliver an error to every row in progress."""
+        """Deliver an error to every row in progress; texts of the shadow get no other result."""
         self.fail(list(self._rows), error)
+        self._shadow.drop_all()
 
     def _deliver_exits(self, exits: Exits, ended: float) -> None:
         identities = exits.identity.tolist()

@@ -89,6 +89,11 @@ class Shadow:
         else:
             self._record(early.point, is_changed=self._differs(early, prediction))
 
+    def drop_all(self) -> None:
+        """Count the texts that still wait as dropped: the server stops, and nothing compares them."""
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+
     def to_dict(self) -> dict[str, Any]:
         """The counts, and by point the share of changed answers with its bounds, as plain values."""
         points = {
