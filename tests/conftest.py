@@ -31,6 +31,18 @@ def bundle_folder(tmp_path_factory):
     return write_bundle(tmp_path_factory.mktemp("model") / "tiny")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Files stay together, and those of Ray share one process, because they share one cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "tests/ray" if nodeid.startswith("tests/ray/") else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(config, items):
     """Tests marked ``data`` run where the data sets lie beside the repository, and are named where they do not."""
     if DATA.is_dir():
