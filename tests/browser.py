@@ -25,6 +25,14 @@ FLAGS = (
 NODE_MODULES = Path(os.environ.get("ELBERT_NODE_MODULES", Path(__file__).parents[1] / "node_modules"))
 
 
+AXE = """async (rules) => {
+  const runOnly = rules && {type: 'rule', values: rules};
+  const found = await axe.run(document, {resultTypes: ['violations'], ...(rules ? {runOnly} : {})});
+  return found.violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
+    .map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map((node) => node.html).join(' ')}`);
+}"""
+
+
 class Engine:
     """V8 with modules and what they import, each as the object ``$<file name>``; there is no page in it."""
 
@@ -99,3 +107,12 @@ def wait_until(page, expression, seconds=20):
         if time.monotonic() > end:
             raise AssertionError(f"never came true: {expression}")
         page.wait_for_timeout(20)
+
+
+def check_accessibility(page, axe):
+    """No serious finding of axe, whose script is `axe`, in the page as it is, light and dark."""
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    page.evaluate(axe)
+    for scheme, rules in (("light", None), ("dark", ["color-contrast"])):  # only colours differ
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(AXE, rules) == [], scheme

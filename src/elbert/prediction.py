@@ -117,9 +117,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class TokenTraceStep(TraceStep):
-    """The tags of the words at one depth, and the entropy of the least settled word; it has no ``scores``."""
+    """The tags of the words at one depth, and the entropy of the least settled word; it has no ``scores``.
+
+    ``least_settled`` is the index of the word with the highest entropy, None without words; ``signals`` are what
+    policies read, each that of its least settled word.
+    """
 
     words: tuple[Word, ...] = ()
+    least_settled: int | None = None
+    signals: Mapping[str, float] = field(repr=False, default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""

@@ -74,6 +74,15 @@ def scores(answer):
     return sorted((row["label"], row["score"]) for row in answer)
 
 
+def test_the_explorer_is_of_the_model_in_its_address(served):
+    for path, name in [("", "first"), ("?model=first", "first"), ("?model=second", "second")]:
+        about = served.get(f"/explorer/model.json{path}")[2]
+        assert (about["name"], about["models"]) == (name, ["first", "second"])
+        assert list(about["points"]) == list(served.loaded[name].bundle.points)
+    status, _, body = served.get("/explorer/model.json?model=third")
+    assert (status, "expected one of first, second" in body["error"]) == (404, True)
+
+
 def test_requests_name_a_model_and_the_first_answers_the_others(served):
     alone = {name: served.loaded[name].predict([TEXT])[0].scores for name in served.folders}
     for name in ("first", "second", None, str(served.folders["second"])):

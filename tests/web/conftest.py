@@ -1,6 +1,6 @@
 import pytest
 
-from browser import Engine
+from browser import NODE_MODULES, Engine
 
 
 @pytest.fixture(scope="package")
@@ -32,6 +32,15 @@ def evaluation(classifier):
     labels = [int(answers[i, 0 if i % 3 == 0 else -1]) for i in range(60)]
     labels[1] = 1 - labels[1]
     return Evaluation(some, collect(classifier, some, labels), "sixty.csv", 60)
+
+
+@pytest.fixture(scope="package")
+def axe():
+    """The script of axe-core."""
+    script = NODE_MODULES / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        pytest.skip("needs the npm package axe-core: make node_modules/installed")
+    return script.read_text(encoding="utf-8")
 
 
 @pytest.fixture

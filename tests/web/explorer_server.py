@@ -7,7 +7,8 @@ import json
 import threading
 from contextlib import contextmanager
 
-from elbert.serving.http import explorer_application
+from elbert.serving.http import HttpSettings, Metrics, application, explorer_application
+from elbert.serving.http.served_model import ServedModel
 from elbert.serving.http.server import Server, bind_socket, server_config
 from elbert.serving.service import Service
 from elbert.serving.settings import Settings
@@ -19,14 +20,33 @@ JSON = {"content-type": "application/json"}
 def run_explorer(classifier, evaluation=None):
     """``elbert explore`` without its command; yields the address."""
     service = Service(classifier, Settings(shutdown_timeout=1.0))
-    app = explorer_application(service, evaluation)
+    with _run([service], explorer_application(service, evaluation)) as address:
+        yield address
+
+
+@contextmanager
+def run_models(classifiers):
+    """``elbert serve`` with several models by name, without its command; yields the address."""
+    first, *others = [
+        ServedModel(Service(one, Settings(shutdown_timeout=1.0)), HttpSettings(served_model_name=name), Metrics(one))
+        for name, one in classifiers.items()
+    ]
+    app = application(first.service, first.settings, first.metrics, others=others)
+    with _run([model.service for model in (first, *others)], app) as address:
+        yield address
+
+
+@contextmanager
+def _run(services, app):
     ready = threading.Event()
     server = Server(server_config(app), ready.set)
 
     async def serve(bound):
-        await service.start()
+        for service in services:
+            await service.start()
         await server.serve(sockets=[bound])
-        await service.stop()
+        for service in services:
+            await service.stop()
 
     with bind_socket("127.0.0.1", 0) as bound:
         thread = threading.Thread(target=lambda: asyncio.run(serve(bound)), daemon=True)

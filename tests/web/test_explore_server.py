@@ -157,13 +157,15 @@ def test_the_page_decides_over_it_as_python_does(v8, client, evaluation):
         assert v8(find_exits, table, spec) == [list(pair) for pair in zip(depth.tolist(), reason)]
 
 
-def test_a_regression_has_nothing_to_explore(tmp_path):
+def test_labelled_texts_need_right_and_wrong_answers(tmp_path, evaluation):
     from elbert import Classifier
     from tiny import write_bundle
 
     folder = write_bundle(tmp_path / "m", labels=("value",), problem_type="regression", num_labels=1)
-    with pytest.raises(InputError, match="draws probabilities"):
-        explorer_application(Service(Classifier.load(folder)))
+    service = Service(Classifier.load(folder))
+    explorer_application(service)
+    with pytest.raises(InputError, match="counts right and wrong answers"):
+        explorer_application(service, evaluation)
 
 
 def test_names_and_limits(classifier):

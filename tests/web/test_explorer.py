@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from explorer_server import run_explorer
+from explorer_server import run_explorer, run_models
 
 from browser import wait_until
 from elbert.exits import POLICIES, policy, replay_exits
@@ -226,11 +226,6 @@ def test_errors_are_shown(opened, bare):
     page.click("#classify")
     assert page.inner_text("#ask-error") == "Type a text first."
     typed(page)
-    assert page.is_hidden("#stale")
-    page.fill("#text", "x")
-    assert page.is_visible("#stale")
-    page.fill("#text", TEXT)
-    assert page.is_hidden("#stale")
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('gone')); }")
     page.fill("#text", "x")
     page.click("#classify")
@@ -239,6 +234,124 @@ def test_errors_are_shown(opened, bare):
     for part in ("#verdict", "#down", "#rivals"):
         assert page.is_hidden(part)
     wait_until(page, "!location.hash.includes('text=')")
+
+
+# Requests wait for the test, and their signal is ignored: an answer can arrive however late.
+HELD = """() => {
+  const send = window.fetch;
+  window.held = [];
+  window.fetch = (path, options) => new Promise((resolve) => {
+    const text = JSON.parse(options.body).inputs[0];
+    window.held.push({ text, go: () => resolve(send(path, { ...options, signal: undefined })) });
+  });
+}"""
+
+
+def sent(page):
+    return page.evaluate("window.held.map(({ text }) => text)")
+
+
+def test_the_answer_follows_while_one_types(opened, bare, classifier):
+    page = opened(bare)
+    page.wait_for_selector("#points button")
+    for text in ("a dull film", TEXT):
+        page.locator("#text").press_sequentially(text)
+        page.wait_for_selector("#verdict:not([hidden])")
+        wait_until(page, "!document.getElementById('bench').classList.contains('pending')")
+        answer = expected(classifier, None, text)
+        assert (page.inner_text("#answer"), where(page)) == (answer.label, f"Exit at depth {answer.depth} of 12")
+        page.fill("#text", "")
+        assert page.is_hidden("#verdict")
+        assert page.is_visible("#start")
+        assert page.is_hidden("#ask-error")
+
+
+def test_no_answer_of_another_text_is_shown(opened, bare, classifier):
+    page = opened(bare)
+    typed(page)
+    page.evaluate(HELD)
+    page.fill("#text", "a dull film")
+    for part in ("#answer", "#where", "#depths svg", "#rivals table"):
+        assert page.is_hidden(part)
+    assert page.is_visible("#waiting")
+    page.fill("#text", TEXT)  # as it was: nothing is requested
+    assert page.is_visible("#answer")
+    assert page.is_hidden("#waiting")
+    for text in ("a dull film", "a warm film", "a thin film"):
+        page.fill("#text", text)
+        wait_until(page, f"window.held.at(-1)?.text === '{text}'")
+    assert sent(page) == ["a dull film", "a warm film", "a thin film"]
+    for early in (1, 0):  # answers to texts that are not in the field
+        page.evaluate(f"window.held[{early}].go()")
+        page.wait_for_timeout(100)
+        assert page.is_hidden("#answer")
+        assert page.get_attribute("#ask", "aria-busy") == "true"
+    page.evaluate("window.held[2].go()")
+    wait_until(page, "!document.getElementById('bench').classList.contains('pending')")
+    answer = expected(classifier, None, "a thin film")
+    assert (page.inner_text("#answer"), where(page)) == (answer.label, f"Exit at depth {answer.depth} of 12")
+    assert page.get_attribute("#ask", "aria-busy") is None
+
+
+def test_a_text_is_requested_once(opened, bare):
+    page = opened(bare)
+    page.wait_for_selector("#points button")
+    page.evaluate(HELD)
+    long = "word after word " * 3000
+    page.focus("#text")
+    page.keyboard.insert_text(long)  # a paste is one input
+    page.keyboard.press("Enter")
+    page.click("#classify")
+    page.wait_for_timeout(400)  # longer than the pause after which a typed text is requested
+    assert sent(page) == [long]
+    page.evaluate("window.held[0].go()")
+    page.wait_for_selector("#verdict:not([hidden])")
+    page.press("#text", "Enter")
+    page.click("#classify")
+    page.locator("#text").press("End")
+    page.wait_for_timeout(400)
+    assert sent(page) == [long]
+    page.fill("#text", "typed and sent by the button")
+    page.click("#classify")
+    wait_until(page, "window.held.length === 2")  # before the pause has passed or after it: once
+    page.wait_for_timeout(400)
+    assert sent(page) == [long, "typed and sent by the button"]
+
+
+def test_one_of_several_models_is_chosen(opened, classifier, tmp_path):
+    from elbert import Classifier
+    from tiny import write_bundle
+
+    folder = write_bundle(tmp_path / "m", labels=("cold", "mild", "hot"), num_labels=3)
+    other = Classifier.load(folder, dtype="float32", threads=1)
+    with run_models({"films": classifier, "org/weather": other}) as address:
+        page = opened(address)
+        typed(page)
+        assert page.locator("#models option").all_inner_texts() == ["films", "org/weather"]
+        assert page.input_value("#models") == "films"
+        page.fill("#spec", "depth(7)")
+        page.fill("#text", "a cold day")
+        page.select_option("#models", "org/weather")
+        page.wait_for_url("**model=org%2Fweather*")
+        page.wait_for_selector("#verdict:not([hidden])")
+        assert page.input_value("#models") == "org/weather"
+        assert page.input_value("#text") == "a cold day"
+        assert "cold / mild / hot" in page.inner_text("#model")
+        assert f"of {other.depths}" in where(page)
+        [answer] = other.predict(["a cold day"], page.input_value("#spec"))
+        assert (page.inner_text("#answer"), f"at depth {answer.depth} of" in where(page)) == (answer.label, True)
+        assert page.locator("#points button").all_inner_texts() == ["full"]
+        again = opened(page.url)
+        again.wait_for_selector("#verdict:not([hidden])")
+        assert (again.input_value("#models"), again.inner_text("#answer")) == ("org/weather", answer.label)
+        page.go_back()
+        page.wait_for_selector("#verdict:not([hidden])")
+        assert page.input_value("#models") == "films"
+        opened.expected.append("404")
+        page = opened(f"{address}?model=another")
+        wait_until(
+            page, "document.getElementById('ask-error').textContent.includes('expected one of films, org/weather')"
+        )
 
 
 def test_an_api_key_is_entered_once_and_stays_in_the_tab(opened, bare):

@@ -16,18 +16,24 @@ from elbert.exits.spec import MAX_SPEC_LENGTH, MIN_VALUES, VALUES_PER_DEPTH
 from elbert.exits.trace import pad_temperatures
 
 
-def policy_table(content: Content = "probabilities") -> dict[str, Any]:
+def policy_table(content: Content = "probabilities", *, per_token: bool = False) -> dict[str, Any]:
     """Signals, words of conditions, policies, families and limits for JSON; JavaScript functions as their source.
 
-    Only policies that fit such outputs are in it.
+    Only policies that fit such outputs are in it. Temperatures fit probabilities, if there is one answer for each text.
     """
+    has_temperatures = content == "probabilities" and not per_token
     return {
         "signals": [encode_signal(signal) for signal in SIGNALS.values()],
         "conditions": WORDS,
         "signs": SIGNS,
         "policies": [encode_kind(kind) for kind in POLICIES.values() if kind.fits(content)],
         "families": [encode_family(family) for family in list_families(content).values()],
-        TEMPERED: {"low": TEMPERATURE.low, "high": TEMPERATURE.high, "most": MAX_TEMPERATURES},
+        TEMPERED: {
+            "low": TEMPERATURE.low,
+            "high": TEMPERATURE.high,
+            "most": MAX_TEMPERATURES,
+            "fits": has_temperatures,
+        },
         "roles": ROLES | {"ours": OURS[content]},
         "max_spec_length": MAX_SPEC_LENGTH,
         "max_values": {"per_depth": VALUES_PER_DEPTH, "least": MIN_VALUES},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from elbert.explain.depth_outputs import DepthOutput, TaggedWord
 from elbert.explain.explainer import explain
-from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
+from elbert.explain.explanation import Cost, Explanation, Rival
 from elbert.explain.pieces import Piece
 from elbert.explain.rule_tracks import RuleStep, RuleTrack
 from elbert.explain.survey import Survey, survey
@@ -17,6 +18,7 @@ __all__ = [
     "RuleStep",
     "RuleTrack",
     "Survey",
+    "TaggedWord",
     "explain",
     "survey",
 ]

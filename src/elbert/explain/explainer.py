@@ -10,20 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
-from elbert.data import resolve_label, resolve_labels_multi, resolve_value
 from elbert.errors import InputError
 from elbert.evaluation import Outputs, collect
 from elbert.evaluation.cost import count_flops
 from elbert.evaluation.oracles import NEVER, first_depth, holds_from_here
+from elbert.evaluation.outputs import run_to_full_depth
 from elbert.exits import POLICIES, Policy
 from elbert.exits.signals import SIGNALS
 from elbert.explain.attention import compute_attention as attention_of
 from elbert.explain.attention import pooled_tokens
-from elbert.explain.explanation import Cost, DepthOutput, Explanation, Rival
+from elbert.explain.depth_outputs import FORMS, DepthOutput
+from elbert.explain.explanation import Cost, Explanation, Rival
 from elbert.explain.pieces import split_pieces
 from elbert.explain.rule_tracks import explain_exit, finite_or_none, read_signal, track_rules
 from elbert.explain.wall_clock import ROUNDS, measure_wall_clock
+from elbert.inference import Exits
+from elbert.inference.token_predictions import trace_depths
 from elbert.model import ModelConfig
+from elbert.prediction import TokenTraceStep
+from elbert.tokenization import Tokens
 from elbert.tokenization.tokens import Text, check_text
 
 POINT, RIVAL, ORACLE = "point", "rival", "oracle"
@@ -46,20 +51,24 @@ def explain(
     timing.
 
     Raises:
-        InputError: the text is empty, or the model has no such label.
+        InputError: the text is empty, or the label does not fit the model.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
-    config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
+    config, chosen = classifier.bundle.config, classifier.resolve_policy(policy)
+    task = config.task
     text = check_text(text, 0)
     if not any(part.strip() for part in ((text,) if isinstance(text, str) else text)):
         raise InputError("the text is empty: expected a text to explain")
-    truth = None if label is None else resolve_truth(label, config)
+    truth = None if label is None else task.read_truth(label, config.labels)
     (tokens,) = classifier.tokeniser.encode([text])
     outputs = collect(classifier, [text], None)
     replayed = outputs.replay()
     depth, reason = int(replayed.exits(chosen)[0]), replayed.reasons(chosen)[0]
     rule_tracks = track_rules(chosen, replayed.trace)
-    weights = attention_of(classifier.bundle.folder, config, tokens) if attention else None
+    is_pooled = not task.per_token  # else the head reads every token, and no attention stands out
+    weights = attention_of(classifier.bundle.folder, config, tokens) if attention and is_pooled else None
+    words = [] if is_pooled else trace_words(classifier, str(text), tokens)
+    steps = describe_depths(outputs, words, weights, config)
     points = {name: point.policy for name, point in classifier.bundle.points.items()}
     return Explanation(
         text=text if isinstance(text, str) else text[0],
@@ -70,61 +79,59 @@ def explain(
         point=next((name for name, point in points.items() if point == chosen), None),
         problem=config.problem,
         labels=config.labels,
-        truth=None if truth is None else truth_names(truth, config),
+        truth=None if truth is None else task.name_truth(truth, config.labels),
         tokens=split_pieces(text, tokens, classifier.bundle.folder, classifier.tokeniser.max_length),
         truncated=tokens.truncated,
         depth=depth,
         depths=config.depths,
         reason=reason,
         why=explain_exit(chosen, replayed.trace, depth, rule_tracks),
-        steps=describe_depths(outputs, weights, config),
+        steps=steps,
         rules=rule_tracks,
-        rivals=replay_rivals(outputs, points, truth),
-        reader=pooled_tokens(config),
+        rivals=replay_rivals(outputs, points, truth, steps, depth),
+        reader=pooled_tokens(config) if is_pooled else "",
         cost=compute_cost(config, len(tokens.ids), depth, chosen),
         clock=measure_wall_clock(classifier, text, chosen, rounds) if rounds else None,
+        unit=config.scale,
     )
 
 
-def resolve_explainable_policy(classifier: Classifier, policy: str | Policy | None) -> Policy:
-    """The policy to explain, checked against the model.
+def trace_words(classifier: Classifier, text: str, tokens: Tokens) -> list[TokenTraceStep]:
+    """The tagged words of a text at every depth, from one run of a token classifier."""
+    found = list[TokenTraceStep]()
 
-    Raises:
-        InputError: the model has outputs for each token.
-        PolicyError: the policy cannot be parsed, or does not suit the model.
-    """
-    task = classifier.bundle.config.task
-    if task.per_token:
-        raise InputError(f"explanations are of whole texts, and this model's task is {task.title}")
-    return classifier.resolve_policy(policy)
+    def add(exits: Exits) -> None:
+        if exits.trace is not None:
+            found.extend(trace_depths(exits.trace, text, tokens, classifier.bundle.config))
+
+    def fail(row: int, error: Exception) -> None:
+        raise error
+
+    run_to_full_depth(classifier, [tokens], add, fail)
+    return found
 
 
-def describe_depths(outputs: Outputs, weights: NDArray[Any] | None, config: ModelConfig) -> tuple[DepthOutput, ...]:
+def describe_depths(
+    outputs: Outputs, words: Sequence[TokenTraceStep], weights: NDArray[Any] | None, config: ModelConfig
+) -> tuple[DepthOutput, ...]:
     """The output of each depth for the single text of ``outputs``; ``weights [depths, tokens]`` is the attention."""
-    trace = outputs.replay().trace
+    trace, form = outputs.replay().trace, FORMS[outputs.task.answer_kind]
     fitting = [name for name, signal in SIGNALS.items() if signal.needs == trace.content]
     signals = {name: finite_or_none(read_signal(trace, name).astype(float).tolist()) for name in fitting}
     shown = ("entropy", "confidence", "gap", "divergence", "change")
     empty = [None] * config.depths
-    since = stable_since(outputs.task.decode(outputs.probabilities)[0].reshape(config.depths, -1))
+    answers = outputs.task.decode(outputs.probabilities)[0]
+    if words:  # those of saved outputs are of the words of data files
+        answers = np.array([[word.tag for word in step.words] for step in words])
+    since = stable_since(answers.reshape(config.depths, -1))
     tokens = int(outputs.tokens[0])
     found = []
-    for i, scores in enumerate(outputs.probabilities[0].tolist()):
-        best = max(range(len(scores)), key=scores.__getitem__)
-        predicted = [c for c, p in enumerate(scores) if p > 0.5] if outputs.multi_label else [best]
-        found.append(
-            DepthOutput(
-                depth=i + 1,
-                scores=dict(zip(config.labels, scores, strict=True)),
-                label=config.labels[best],
-                score=scores[best],
-                answer=tuple(config.labels[c] for c in predicted),
-                since=since[i],
-                **{name: signals.get(name, empty)[i] for name in shown},
-                flops=count_flops(config, tokens, i + 1),
-                attention=None if weights is None else tuple(weights[i].tolist()),
-            )
-        )
+    for i in range(config.depths):
+        fields: dict[str, Any] = {name: signals.get(name, empty)[i] for name in shown}
+        fields |= form.read(outputs, i, words)
+        weight = None if weights is None else tuple(weights[i].tolist())
+        flops = count_flops(config, tokens, i + 1)
+        found.append(DepthOutput(depth=i + 1, since=since[i], flops=flops, attention=weight, **fields))
     return tuple(found)
 
 
@@ -134,12 +141,18 @@ def stable_since(answers: NDArray[Any]) -> list[int]:
     return [int(max((at for at in changed if at <= depth), default=1)) for depth in range(1, len(answers) + 1)]
 
 
-def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray[Any] | None) -> tuple[Rival, ...]:
+def replay_rivals(
+    outputs: Outputs,
+    points: Mapping[str, Policy],
+    label: NDArray[Any] | None,
+    steps: Sequence[DepthOutput],
+    exit_depth: int,
+) -> tuple[Rival, ...]:
     """Where operating points, common policies and oracles exit, for the single text of ``outputs``.
 
     ``label`` is ``[1]``, or ``[1, classes]`` for multi-label, or None: then the oracle that needs it is absent.
     """
-    probabilities = outputs.probabilities
+    form = FORMS[outputs.task.answer_kind]
     replayed = outputs.replay()
     is_graded = outputs.task.is_graded
     correct = replace(outputs, labels=label).find_right() if is_graded and label is not None else None
@@ -147,10 +160,8 @@ def replay_rivals(outputs: Outputs, points: Mapping[str, Policy], label: NDArray
     def rival(name: str, kind: str, depth: int, reason: str) -> Rival:
         if depth == NEVER:
             return Rival(name, kind, None, reason, None, None, None)
-        here = probabilities[0, depth - 1]
-        best = int(here.argmax())
         is_right = None if correct is None else bool(correct[0, depth - 1])
-        return Rival(name, kind, depth, reason, outputs.label_names[best], float(here[best]), is_right)
+        return Rival(name, kind, depth, reason, *form.name_rival(steps[exit_depth - 1], steps[depth - 1]), is_right)
 
     def candidates() -> Iterator[tuple[str, str, Policy]]:
         yield from ((name, POINT, chosen) for name, chosen in points.items())
@@ -175,24 +186,3 @@ def compute_cost(config: ModelConfig, tokens: int, depth: int, policy: Policy) -
     spent = count_flops(config, tokens, depth, None if policy.signals else 1)
     full = count_flops(config, tokens, config.depths, 1)
     return Cost(1 - depth / config.depths, 1 - spent / full, spent, full)
-
-
-def resolve_truth(label: object, config: ModelConfig) -> NDArray[Any]:
-    """The true label as an array: ``[1]`` the class, or ``[1, classes]`` 0/1 for multi-label.
-
-    Raises:
-        InputError: the model has no such label.
-    """
-    if not config.task.is_graded:
-        return np.array([resolve_value(label)])
-    if config.multi_label:
-        return np.array([resolve_labels_multi(label, config.labels)])
-    return np.array([resolve_label(label, config.labels)])
-
-
-def truth_names(target: NDArray[Any], config: ModelConfig) -> tuple[str, ...]:
-    """The label names of an array from :func:`resolve_truth`."""
-    if not config.task.is_graded:
-        return (f"{target[0]:g}",)
-    chosen = np.flatnonzero(target[0]) if config.multi_label else target
-    return tuple(config.labels[int(i)] for i in chosen)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from elbert import _html
-from elbert.errors import InputError
 from elbert.exits import POLICIES
 from elbert.exits.signals import SIGNALS
+from elbert.explain.depth_outputs import FORMS, AnswerForm, DepthOutput
 from elbert.explain.pieces import Piece
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.wall_clock import WallClock
@@ -18,38 +18,11 @@ from elbert.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class DepthOutput:
-    """The exit head's output at one depth, and the signals that policies read.
-
-    ``label`` is the most probable label and ``score`` its probability; ``answer`` holds the predicted labels
-    (one, or for a multi-label model those above 0.5). ``since`` is the depth since which the prediction is
-    the same. ``divergence`` from the depth before is in nats; None at the first. Of a regression ``score`` is the
-    value, and ``change`` its difference from the depth before in standard deviations of the training labels, None at
-    the first; the other signals are None, as ``change`` is for probabilities. ``attention [tokens]`` is what each token
-    receives from the pooled token, mean over attention heads; None if it was not computed. ``flops`` is the total of
-    the row so far.
-    """
-
-    depth: int
-    scores: Mapping[str, float]
-    label: str
-    score: float
-    answer: tuple[str, ...]
-    since: int
-    entropy: float | None
-    confidence: float | None
-    gap: float | None
-    divergence: float | None
-    change: float | None
-    flops: int
-    attention: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
 class Rival:
     """Where another policy would exit; ``kind`` is "point", "rival" or "oracle".
 
-    ``depth`` is None for an oracle whose condition holds at no depth; ``right`` is None without a true label.
+    ``depth`` is None for an oracle whose condition holds at no depth; ``right`` is None without a true label. Of a
+    token classifier ``label`` is how many tags differ from those of the policy, and ``score`` None.
     """
 
     policy: str
@@ -77,7 +50,8 @@ class Explanation:
 
     ``policy`` is the spec; ``point`` is the operating point with that policy, if there is one. ``truth`` holds the true
     labels, None if unknown. ``reader`` is whose attention is shown: ``[CLS]``, or ``mean`` where the exit head reads
-    the mean of the tokens.
+    the mean of the tokens, or ``""`` where it reads each token. ``unit`` is the unit of ``change`` and of the other
+    signals of values.
     """
 
     text: str
@@ -101,11 +75,12 @@ class Explanation:
     reader: str
     cost: Cost
     clock: WallClock | None
+    unit: float = 1.0
 
     @property
-    def has_values(self) -> bool:
-        """Whether the outputs are values instead of probabilities."""
-        return TASKS[self.problem].content == "values"
+    def form(self) -> AnswerForm:
+        """How the answers of the task are written."""
+        return FORMS[TASKS[self.problem].answer_kind]
 
     @property
     def exit_step(self) -> DepthOutput:
@@ -115,15 +90,17 @@ class Explanation:
     def __repr__(self) -> str:
         """The answer and the reason in one line; :meth:`to_dict` has everything."""
         step = self.exit_step
-        return f"<Explanation: {step.label} {step.score:.3f} at depth {self.depth} of {self.depths}: {self.why}>"
+        return (
+            f"<Explanation: {self.form.name(step)} {step.score:.3f} at depth {self.depth} of {self.depths}: {self.why}>"
+        )
 
     def _repr_html_(self) -> str:
         """The table that notebooks show: the output of every depth, and where the text exits."""
-        shown, signal = "value" if self.has_values else "probability", read_own_signal(self)
+        signal = read_own_signal(self)
         rows = [
             (
                 _html.Html(f"<b>{step.depth} exit</b>") if step.depth == self.depth else step.depth,
-                ", ".join(step.answer) or "none",
+                self.form.write(step),
                 _html.bar(share, step.score),
                 "" if gauge is None else _html.bar(gauge / signal.top, gauge),
             )
@@ -131,13 +108,17 @@ class Explanation:
         ]
         text = self.text if self.text_pair is None else f"{self.text} / {self.text_pair}"
         return _html.table(
-            ("depth", "answer", shown, signal.name), rows, caption=text, note=f"{self.why} Policy: {self.policy}"
+            ("depth", "answer", self.form.unit, signal.name),
+            rows,
+            caption=text,
+            note=f"{self.why} Policy: {self.policy}",
         )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""
         values: dict[str, Any] = to_plain(asdict(self))
-        return {"kind": "text", "multi_label": TASKS[self.problem].multi_label, **values}
+        task = TASKS[self.problem]
+        return {"kind": "text", "answers": task.answer_kind, "multi_label": task.multi_label, **values}
 
 
 def to_plain(value: Any) -> Any:
@@ -193,37 +174,24 @@ def choose_gauge(explained: Explanation) -> Gauge:
 
 def read_own_signal(explained: Explanation) -> Gauge:
     """The signal that shows how settled the text is under any policy: the entropy, or of values the change."""
-    if not explained.has_values:
-        return Gauge("entropy", tuple(step.entropy for step in explained.steps), None, 1.0)
-    changes = tuple(step.change for step in explained.steps)
-    return Gauge("change", changes, None, max([1e-9, *(change for change in changes if change is not None)]))
-
-
-def check_drawable(problem: str) -> None:
-    """Check that pages and figures can draw an explanation.
-
-    Raises:
-        InputError: its outputs are no probabilities.
-    """
-    task = TASKS[problem]
-    if task.content != "probabilities":
-        raise InputError(
-            f"pages and figures draw probabilities, and the outputs of this {task.title} are {task.content}: "
-            "print the explanation as text or JSON"
-        )
+    name = explained.form.own_signal
+    values = tuple(getattr(step, name) for step in explained.steps)
+    top = SIGNALS[name].scale or max([1e-9, *(value for value in values if value is not None)])
+    return Gauge(name, values, None, top)
 
 
 def scale_scores(explained: Explanation) -> list[float]:
     """``[depths]``: scores on a scale from 0 to 1: probabilities as they are, values from the least to the largest."""
-    scores = [step.score for step in explained.steps]
-    if not explained.has_values:
-        return scores
-    low, span = min(scores), (max(scores) - min(scores)) or 1.0
-    return [(score - low) / span for score in scores]
+    return explained.form.scale([step.score for step in explained.steps])
 
 
 def choose_labels(explained: Explanation) -> list[str]:
-    """The labels drawn as lines: the prediction, then labels that are most probable at some depth, then by total."""
+    """The labels drawn as lines: the prediction, then labels that are most probable at some depth, then by total.
+
+    None where depths have no scores of labels.
+    """
+    if not explained.exit_step.scores:
+        return []
     tops = [step.label for step in explained.steps]
     total = {name: sum(step.scores[name] for step in explained.steps) for name in explained.labels}
     order = sorted(

@@ -12,10 +12,10 @@ import numpy as np
 from elbert._atomic import open_atomic
 from elbert._display import shorten
 from elbert._optional import require
+from elbert.errors import InputError
 from elbert.explain.explanation import (
     LINES,
     Explanation,
-    check_drawable,
     choose_gauge,
     choose_labels,
     find_window_track,
@@ -23,7 +23,7 @@ from elbert.explain.explanation import (
 )
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.survey import Survey
-from elbert.tasks import TASKS
+from elbert.tasks import TASKS, Task
 
 DOTS = 200  # dots per inch
 
@@ -35,9 +35,19 @@ def write_figure(explained: Explanation | Survey, path: Path) -> None:
         MissingExtra: matplotlib is not installed.
         InputError: the file cannot be written.
     """
-    check_drawable(explained.problem)
+    check_drawable(TASKS[explained.problem])
     require("matplotlib.figure", "plots")
     save_figure(draw_explanation(explained) if isinstance(explained, Explanation) else draw_survey(explained), path)
+
+
+def check_drawable(task: Task) -> None:
+    """Check that a figure can draw the answers of a task.
+
+    Raises:
+        InputError: each depth has many answers.
+    """
+    if task.per_token:
+        raise InputError(f"a figure draws one answer for each depth, not {task.title}: write a page (.html)")
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -174,8 +184,9 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
         color=EXIT,
         markeredgewidth=1.3,
     )
-    axes.set_ylim(-0.04, 1.06)
-    axes.set_ylabel("probability", fontsize=8)
+    if TASKS[explained.problem].content == "probabilities":
+        axes.set_ylim(-0.04, 1.06)
+    axes.set_ylabel(explained.form.unit, fontsize=8)
     columns = LINES if max(map(len, named)) <= 12 else 2
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.07), ncols=columns, fontsize=8, frameon=False, handlelength=3.2
@@ -185,7 +196,7 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
     right = explained.depth > explained.depths / 2
     axes.annotate(
         f"exit: {explained.reason}",
-        (explained.depth, 1.06),
+        (explained.depth, axes.get_ylim()[1]),
         xytext=(-4 if right else 4, -2),
         textcoords="offset points",
         ha="right" if right else "left",

@@ -8,7 +8,6 @@ from pathlib import Path
 from elbert._atomic import open_atomic
 from elbert.explain.explanation import (
     Explanation,
-    check_drawable,
     choose_gauge,
     choose_labels,
     describe_savings,
@@ -35,7 +34,6 @@ def write_page(explained: Explanation | Survey, path: Path) -> None:
 
 def render_explanation(explained: Explanation | Survey) -> str:
     """The page as HTML."""
-    check_drawable(explained.problem)
     values = explained.to_dict()
     values["short"] = shorten_spec(explained.policy)
     if isinstance(explained, Explanation):

@@ -16,7 +16,6 @@ from elbert.evaluation.cost import count_flops
 from elbert.evaluation.oracles import first_depth, holds_from_here, overthinking_rate
 from elbert.evaluation.report import count_values
 from elbert.exits import Policy
-from elbert.explain.explainer import resolve_explainable_policy
 from elbert.explain.explanation import to_plain
 from elbert.model.config import ModelConfig
 from elbert.tasks import Task
@@ -97,7 +96,7 @@ def survey(
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
     texts = list_texts(texts)
-    config, chosen = classifier.bundle.config, resolve_explainable_policy(classifier, policy)
+    config, chosen = classifier.bundle.config, classifier.resolve_policy(policy)
     check_surveyable(config.task)
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert.exits.signals import SIGNALS
+from elbert.exits.token_trace import read_signals
 from elbert.exits.trace import read_entropy
 from elbert.inference.step import Exits
 from elbert.model import ModelConfig
@@ -84,12 +86,22 @@ def trace_depths(
     probabilities: NDArray[Any], text: str, tokens: Tokens, config: ModelConfig
 ) -> Iterator[TokenTraceStep]:
     """Yield the tags of the words at each depth, from ``probabilities [pieces, depths so far, classes]``."""
-    entropies = read_entropy(probabilities[tokens.pieces.is_first], False)
+    is_first = tokens.pieces.is_first
+    entropies = read_entropy(probabilities[is_first], False)
+    fitting = [name for name, signal in SIGNALS.items() if signal.needs == "probabilities"]
+    signals = read_signals(probabilities, np.array([len(probabilities)]), is_first, fitting)
     for depth in range(probabilities.shape[1]):
         here = probabilities[:, depth]
         pieces = tag_pieces(tokens, here.argmax(-1), here.max(-1), config)
-        entropy = float(entropies[:, depth].max(initial=0.0))
-        yield TokenTraceStep(depth + 1, {}, entropy, to_words(join_words(pieces), text))
+        here_entropies = entropies[:, depth]
+        yield TokenTraceStep(
+            depth + 1,
+            {},
+            float(here_entropies.max(initial=0.0)),
+            to_words(join_words(pieces), text),
+            int(here_entropies.argmax()) if len(here_entropies) else None,
+            {name: float(values[0, depth]) for name, values in signals.items()},
+        )
 
 
 def tag_pieces(tokens: Tokens, best: NDArray[Any], scores: NDArray[Any], config: ModelConfig) -> list[TaggedPiece]:

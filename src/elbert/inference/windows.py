@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from elbert.prediction import Prediction, TokenPrediction, TokenTraceStep, TraceStep
+from elbert.exits.signals import SIGNALS
+from elbert.prediction import Prediction, TokenPrediction, TokenTraceStep, TraceStep, Word
 from elbert.tokenization import Tokeniser, Tokens
 
 SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+")
@@ -66,11 +67,15 @@ def join_parts(parts: Sequence[Prediction], starts: Sequence[int]) -> Prediction
 
 def join_steps(traces: Sequence[Sequence[TraceStep]], starts: Sequence[int], depth: int) -> TokenTraceStep:
     """Return the words of all windows at a depth; a window that exited before has those of its exit."""
-    steps = [trace[min(depth, len(trace)) - 1] for trace in traces]
-    words = [
-        word.shift(start)
-        for step, start in zip(steps, starts, strict=True)
-        if isinstance(step, TokenTraceStep)
-        for word in step.words
-    ]
-    return TokenTraceStep(depth, {}, max(step.entropy for step in steps), tuple(words))
+    found = [trace[min(depth, len(trace)) - 1] for trace in traces]
+    steps = [step for step in found if isinstance(step, TokenTraceStep)]
+    words, least, most = list[Word](), None, -1.0
+    for step, start in zip(steps, starts, strict=True):
+        if step.least_settled is not None and step.entropy > most:
+            least, most = len(words) + step.least_settled, step.entropy
+        words.extend(word.shift(start) for word in step.words)
+    signals = {
+        name: (max if SIGNALS[name].worst == "max" else min)(step.signals[name] for step in steps)
+        for name in steps[0].signals
+    }
+    return TokenTraceStep(depth, {}, max(step.entropy for step in steps), tuple(words), least, signals)

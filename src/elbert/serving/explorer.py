@@ -8,8 +8,10 @@ from typing import Any
 
 from elbert import __version__
 from elbert.classifier import Classifier
+from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.exits.trace import read_entropy
+from elbert.tasks import Task
 from elbert.tokenization.tokens import Text
 
 MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
@@ -35,7 +37,9 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
         "model": model_name(bundle.folder.parts),
         "labels": list(classifier.labels),
         "depths": classifier.depths,
+        "answers": bundle.config.task.answer_kind,
         "multi_label": bundle.config.multi_label,
+        "unit": bundle.config.scale,
         "default": str(classifier.policy),
         "points": {
             name: {
@@ -70,6 +74,19 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         # By numpy: the page then decides exactly as Python does.
         "entropy": read_entropy(outputs.probabilities, outputs.multi_label).tolist(),
     }
+
+
+def check_comparable(task: Task) -> None:
+    """Check that policies can be compared on labelled texts in the page.
+
+    Raises:
+        InputError: the answers of the task are not right or wrong.
+    """
+    if not task.is_graded:
+        raise InputError(
+            f"the page counts right and wrong answers of labelled texts, and {task.title} has none: "
+            "leave --data out, and compare policies with elbert compare"
+        )
 
 
 def max_texts(classifier: Classifier, limit: int) -> int:

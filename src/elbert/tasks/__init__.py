@@ -6,7 +6,7 @@ from elbert.errors import InputError
 from elbert.tasks.multi_label import MultiLabel
 from elbert.tasks.regression import Regression
 from elbert.tasks.single_label import SingleLabel
-from elbert.tasks.task import Activation, Target, Task
+from elbert.tasks.task import Activation, AnswerKind, Target, Task
 from elbert.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, Task] = {
@@ -36,4 +36,4 @@ def infer_problem(labels: int, *, has_vectors: bool = False) -> str:
     return MultiLabel.name if has_vectors else SingleLabel.name
 
 
-__all__ = ["TASKS", "Activation", "Target", "Task", "TokenClassification", "find_task", "infer_problem"]
+__all__ = ["TASKS", "Activation", "AnswerKind", "Target", "Task", "TokenClassification", "find_task", "infer_problem"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from elbert._optional import require
 from elbert._task_titles import MULTI_LABEL
-from elbert.data import Form, LabelSet
-from elbert.tasks.task import Activation, Floats, Target, Task, bin_errors
+from elbert.data import Form, LabelSet, resolve_labels_multi
+from elbert.tasks.task import Activation, AnswerKind, Floats, Target, Task, bin_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,7 @@ class MultiLabel(Task):
     name: ClassVar[str] = "multi_label_classification"
     title: ClassVar[str] = MULTI_LABEL
     activation: ClassVar[Activation] = "sigmoid"
+    answer_kind: ClassVar[AnswerKind] = "labels"
     multi_label: ClassVar[bool] = True
 
     def losses(self, exit_logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -52,6 +53,14 @@ class MultiLabel(Task):
     def find_form(self, labels: Iterable[object], known: LabelSet) -> Form | None:
         """Whether lists are names, indices, or 0 and 1."""
         return known.find_form(labels)
+
+    def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:
+        """0 and 1 for each label, ``[1, classes]``."""
+        return np.array([resolve_labels_multi(label, labels)])
+
+    def name_truth(self, truth: NDArray[Any], labels: Sequence[str]) -> tuple[str, ...]:
+        """The labels that are 1."""
+        return tuple(labels[int(index)] for index in np.flatnonzero(truth[0]))
 
     def are_labels(self, labels: Floats, n: int, classes: int) -> bool:
         """0 and 1 for each label."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from elbert._task_titles import REGRESSION
 from elbert.data import Form, LabelSet, resolve_value
 from elbert.exits.signals import Content
-from elbert.tasks.task import Activation, Floats, Target, Task
+from elbert.tasks.task import Activation, AnswerKind, Floats, Target, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ class Regression(Task):
     name: ClassVar[str] = "regression"
     title: ClassVar[str] = REGRESSION
     activation: ClassVar[Activation] = "none"
+    answer_kind: ClassVar[AnswerKind] = "value"
     content: ClassVar[Content] = "values"
     is_graded: ClassVar[bool] = False
     score_name: ClassVar[str] = "spearman"
@@ -51,6 +53,14 @@ class Regression(Task):
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:
         """The number."""
         return resolve_value(label)
+
+    def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:
+        """The number, ``[1]``."""
+        return np.array([resolve_value(label)])
+
+    def name_truth(self, truth: NDArray[Any], labels: Sequence[str]) -> tuple[str, ...]:
+        """The number."""
+        return (f"{truth[0]:g}",)
 
     def are_labels(self, labels: Floats, n: int, classes: int) -> bool:
         """One value for each text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from elbert._optional import require
 from elbert._task_titles import SINGLE_LABEL
-from elbert.data import Form, LabelSet
-from elbert.tasks.task import Activation, Floats, Target, Task, bin_errors
+from elbert.data import Form, LabelSet, resolve_label
+from elbert.tasks.task import Activation, AnswerKind, Floats, Target, Task, bin_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ class SingleLabel(Task):
     name: ClassVar[str] = "single_label_classification"
     title: ClassVar[str] = SINGLE_LABEL
     activation: ClassVar[Activation] = "softmax"
+    answer_kind: ClassVar[AnswerKind] = "class"
     least_labels: ClassVar[int] = 2
     takes_smoothing: ClassVar[bool] = True
 
@@ -58,6 +60,14 @@ class SingleLabel(Task):
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:
         """The index of the class."""
         return known.read_class(label)
+
+    def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:
+        """The index of the class, ``[1]``."""
+        return np.array([resolve_label(label, labels)])
+
+    def name_truth(self, truth: NDArray[Any], labels: Sequence[str]) -> tuple[str, ...]:
+        """The class."""
+        return tuple(labels[int(index)] for index in truth)
 
     def are_labels(self, labels: Floats, n: int, classes: int) -> bool:
         """Indices of classes."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Activation = Literal["softmax", "sigmoid", "none"]
+AnswerKind = Literal["class", "labels", "value", "tags"]
 Target = int | float | list[int] | list[float]
 Floats = NDArray[Any]
 BINS = 15
@@ -29,6 +30,7 @@ class Task(ABC):
     architecture: the end of the name of transformers' classes for it
     title:      its name on the command line
     activation: the function from logits to outputs
+    answer_kind: what an answer is, on which its looks in explanations and on pages depend
     content:    what the outputs are, on which the signals and so the policies depend
     multi_label: whether each label is an answer of its own
     per_token:  whether there are outputs for each token instead of one set for the row
@@ -44,6 +46,7 @@ class Task(ABC):
     title: ClassVar[str]
     architecture: ClassVar[str] = "ForSequenceClassification"
     activation: ClassVar[Activation]
+    answer_kind: ClassVar[AnswerKind]
     content: ClassVar[Content] = "probabilities"
     multi_label: ClassVar[bool] = False
     per_token: ClassVar[bool] = False
@@ -131,6 +134,18 @@ class Task(ABC):
         if len(labels) < least or (most is not None and len(labels) > most):
             what = ("one label", "two labels")[least - 1] + ("" if most == least else " or more")
             raise InputError(f"{self.name} takes {what}, got {', '.join(labels) or 'none'}")
+
+    @abstractmethod
+    def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:
+        """The true label of one text, ``[1, …]``, of a model with these labels.
+
+        Raises:
+            InputError: the label is not valid.
+        """
+
+    @abstractmethod
+    def name_truth(self, truth: NDArray[Any], labels: Sequence[str]) -> tuple[str, ...]:
+        """The names of an array from :meth:`read_truth`."""
 
     @abstractmethod
     def are_labels(self, labels: Floats, n: int, classes: int) -> bool:

@@ -15,7 +15,7 @@ from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_tag_names
 from elbert.errors import InputError
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.spans import NO_TAG, SpanCodes
-from elbert.tasks.task import Floats, Target
+from elbert.tasks.task import AnswerKind, Floats, Target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +36,7 @@ class TokenClassification(SingleLabel):
     name: ClassVar[str] = "token_classification"
     title: ClassVar[str] = TOKEN_CLASSIFICATION
     architecture: ClassVar[str] = "ForTokenClassification"
+    answer_kind: ClassVar[AnswerKind] = "tags"
     per_token: ClassVar[bool] = True
     is_graded: ClassVar[bool] = False
     score_name: ClassVar[str] = "f1"
@@ -92,6 +93,18 @@ class TokenClassification(SingleLabel):
         for row, tags in zip(stacked, rows, strict=True):
             row[: len(tags)] = tags
         return stacked
+
+    def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:
+        """One label cannot be that of all words.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("one label is not the tags of all words: leave the label out, or evaluate the model on data")
+
+    def name_truth(self, truth: NDArray[Any], labels: Sequence[str]) -> tuple[str, ...]:
+        """The tag of each word."""
+        return tuple(labels[int(index)] for index in truth[0] if index != NO_TAG)
 
     def are_labels(self, labels: Floats, n: int, classes: int) -> bool:
         """Class indices of words."""

@@ -66,7 +66,8 @@ interface PolicyTable {
     is_tempered: boolean;
     grids: { policy: string; axes: Record<string, any> }[];
   }[];
-  tempered: { low: number; high: number; most: number };
+  /** fits: whether temperatures fit the outputs of the model. */
+  tempered: { low: number; high: number; most: number; fits: boolean };
   roles: { full: string; fixed_depth: string; ours: string };
   max_spec_length: number;
   max_values: { per_depth: number; least: number };
@@ -88,6 +89,8 @@ interface SignalOptions {
   /** Every label is a question of its own. */
   multiLabel?: boolean;
   content?: "probabilities" | "values";
+  /** The unit of values. */
+  scale?: number;
   known?: Record<string, number[] | undefined>;
 }
 
@@ -139,9 +142,14 @@ interface Gauge {
 
 /** One text over the depths under a policy: what the explorer and the offline page show. */
 interface View {
+  /** How the answers of the task look (explorer/answer_forms.js). */
+  form: any;
+  /** The unit of the signals of values; else 1. */
+  unit?: number;
   labels: string[];
   multiLabel: boolean;
-  steps: Step[];
+  /** Of each depth: probabilities, a value, or tagged words. */
+  steps: any[];
   signals: Signals;
   policy: Policy;
   rules: Rule[];

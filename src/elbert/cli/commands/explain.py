@@ -98,8 +98,13 @@ def explain_text(arguments: argparse.Namespace) -> Explanation:
     from elbert.explain import explain
 
     classifier = load_classifier(arguments, arguments.policy)
+    task = classifier.bundle.config.task
+    if arguments.output is not None and arguments.output.suffix.lower() != ".html":
+        from elbert.explain.figures import check_drawable
+
+        check_drawable(task)  # before the text is read
     text = arguments.text if arguments.pair is None else (arguments.text, arguments.pair)
-    return explain(classifier, text, label=arguments.label, attention=has_reference_model())
+    return explain(classifier, text, label=arguments.label, attention=not task.per_token and has_reference_model())
 
 
 def has_reference_model() -> bool:

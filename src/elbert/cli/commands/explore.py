@@ -83,8 +83,9 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
         return None
     from pathlib import Path
 
-    from elbert.serving.explorer import Evaluation, max_texts
+    from elbert.serving.explorer import Evaluation, check_comparable, max_texts
 
+    check_comparable(classifier.bundle.config.task)  # before the file is read
     examples, labels = read_labelled(arguments, classifier)
     most, total = max_texts(classifier, MAX_TEXTS), len(examples)
     sample = sorted(random.Random(0).sample(range(total), min(most, total)))

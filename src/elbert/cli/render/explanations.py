@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ ATTENDED_WORDS = 6
 def print_explanation(explained: Explanation) -> None:
     """Print the depths one by one, other policies, the most attended words, and the reason of the exit."""
     print_parts(
-        explained, (format_header, format_depths, format_rivals, format_attention, format_conclusion), max_width=120
+        explained,
+        (format_header, format_depths, format_changes, format_rivals, format_attention, format_conclusion),
+        max_width=120,
     )
 
 
@@ -56,8 +59,8 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
     bar = max(6, min(16, (width - 42 - label - (strip + 18 if track is not None else 0)) // 2))
     against = "" if signal.threshold is None else f" ({signal.threshold:g})"
     read = shorten(signal.name + against, bar + 6)
-    shown = "value" if explained.has_values else "probability"
-    head = f"   depth  {'answer':<{label}}  {shown:<{bar + 6}}  {read:<{bar + 6}}"
+    form = explained.form
+    head = f"   depth  {shorten(form.head, label):<{label}}  {form.unit:<{bar + 6}}  {read:<{bar + 6}}"
     head += f"  {'window':<{max(strip, 6)}}" if track is not None else ""
     lines: list[Text | str] = [Text(head, "dim")]
     shares = scale_scores(explained)
@@ -65,7 +68,7 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
         line = Text("")
         is_exit, is_after = step.depth == explained.depth, step.depth > explained.depth
         line.append(" ▶ " if is_exit else "   ", "bold green")
-        line.append(f"{step.depth:>5}  {shorten(step.label, label):<{label}}  ", "bold" if is_exit else "")
+        line.append(f"{step.depth:>5}  {shorten(form.name(step), label):<{label}}  ", "bold" if is_exit else "")
         line.append(draw_bar(shares[step.depth - 1], bar), "cyan")
         line.append(f" {step.score:.3f}  ")
         line.append(draw_gauge(signal, step.depth, bar))
@@ -110,8 +113,28 @@ def draw_window(explained: Explanation, track: RuleTrack, step: DepthOutput, str
 
 
 def choose_label_width(explained: Explanation) -> int:
-    """Return the number of columns for answers: that of the longest label, from 6 to 14."""
-    return min(14, max(6, *(len(step.label) for step in explained.steps)))
+    """Return the number of columns for answers: that of the longest one, from 6 to 20, and for single labels to 14."""
+    longest = max(6, len(explained.form.head), *(len(explained.form.name(step)) for step in explained.steps))
+    return min(20 if explained.exit_step.words else 14, longest)
+
+
+def format_changes(explained: Explanation, width: int) -> list[Text | str]:
+    """Return the words that have tags at the first depth, and those whose tag changes at a later one."""
+    from rich.text import Text
+
+    from elbert.explain.depth_outputs import describe_changes
+
+    first = explained.steps[0]
+    if not first.words:
+        return []
+    changes = [(first.depth, explained.form.write(first))]
+    changes += [(step.depth, describe_changes(before.words, step.words)) for before, step in pairwise(explained.steps)]
+    lines: list[Text | str] = [Text("   tags, and their changes", "dim")]
+    for depth, text in changes:
+        for number, part in enumerate(wrap(text, width - 11)):
+            style = "dim" if depth > explained.depth else ""
+            lines.append(Text(f"   {'' if number else depth:>5}  {part}", style))
+    return [*lines, ""]
 
 
 def format_rivals(explained: Explanation, width: int) -> list[Text | str]:
@@ -179,9 +202,8 @@ def format_conclusion(explained: Explanation, width: int) -> list[Text | str]:
 
     from elbert.explain.explanation import describe_savings
 
-    last = explained.steps[-1]
-    comparison = "the same" if last.answer == explained.exit_step.answer else "another answer"
+    comparison = explained.form.compare(explained.exit_step, explained.steps[-1])
     lines: list[Text | str] = [describe_savings(explained)]
     if explained.depth < explained.depths:
-        lines.append(f"at full depth {comparison}: {shorten(last.label, 40)} {last.score:.3f}")
+        lines.append(shorten(f"at full depth {comparison}", 2 * width))
     return [*lines, Text(f"It {explained.why}.", "bold green")]

@@ -13,8 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
 
-from elbert.errors import InputError
-from elbert.serving.explorer import Evaluation, model_name
+from elbert.serving.explorer import Evaluation, check_comparable, model_name
 from elbert.serving.http.api_keys import ApiKeys, read_api_keys
 from elbert.serving.http.errors import to_routing_error
 from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
@@ -75,7 +74,7 @@ def application(
         others=[model.settings.names for model in others],
         other_labels=[label for model in others for label in model.service.classifier.labels],
     )
-    pages = PageHandlers(classifier, openapi_document(facts), evaluation)
+    pages = PageHandlers(models, openapi_document(facts), evaluation)
     middleware = [
         Middleware(
             RequestMiddleware,
@@ -100,15 +99,10 @@ def explorer_application(service: Service, evaluation: Evaluation | None = None)
     """Return the application of ``elbert explore``: for this machine only, with labelled texts.
 
     Raises:
-        InputError: the outputs of the model are no probabilities, which the explorer draws.
+        InputError: there are labelled texts, and the model's answers are not right or wrong.
     """
-    task = service.classifier.bundle.config.task
-    if task.per_token:
-        raise InputError(f"this model's task is {task.title}, and the explorer draws one answer for each text")
-    if task.content != "probabilities":
-        raise InputError(
-            f"this model's task is {task.title}: the explorer draws probabilities, and it has {task.content}"
-        )
+    if evaluation is not None:
+        check_comparable(service.classifier.bundle.config.task)
     settings = HttpSettings(model_id=model_name(service.classifier.bundle.folder.parts))
     return application(service, settings, loopback_only=True, evaluation=evaluation)
 

@@ -151,6 +151,9 @@ def _describe(operation: Operation, facts: ServerFacts, examples: Mapping[str, A
         del described["responses"]["200"]
     if facts.others and operation.request and "{model}" not in operation.path:
         statuses.add("404")  # a body may name a model
+    if facts.others and operation.takes_model:
+        schema = {"type": "string", "enum": facts.names}
+        described["parameters"] = [{"name": "model", "in": "query", "required": False, "schema": schema}]
     if facts.has_key and operation.needs_key:
         statuses.add("401")
         described["security"] = [{"key": []}]

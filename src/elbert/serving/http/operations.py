@@ -13,6 +13,7 @@ class Operation:
     answer: the schema of its answer, or a key of ``CONTENT``
     needs_key: false for probes and for pages that a browser opens
     errors: statuses besides 200, 401, 403, 431 and 500
+    takes_model: the query ``model`` chooses one of several models
     """
 
     method: str
@@ -23,6 +24,7 @@ class Operation:
     request: str = ""
     needs_key: bool = True
     errors: tuple[str, ...] = ()
+    takes_model: bool = False
 
 
 CLASSIFY_ERRORS = ("400", "408", "413", "415", "422", "424", "429", "503")
@@ -70,7 +72,7 @@ OPERATIONS = (
         "DocumentsRequest",
         errors=("404",),
     ),
-    Operation("get", "/", "explorer", "The explorer page", "html", needs_key=False),
+    Operation("get", "/", "explorer", "The explorer page", "html", needs_key=False, takes_model=True),
     Operation(
         "post", "/invocations", "invocations", "The same as POST /, for SageMaker", "PredictResponse", "RootRequest"
     ),
@@ -82,7 +84,15 @@ OPERATIONS = (
     Operation("get", "/metrics", "metrics", "Metrics for Prometheus", "text", needs_key=False),
     Operation("get", "/docs", "docs", "This documentation", "html", needs_key=False),
     Operation("get", "/openapi.json", "openapi", "This document", "object", needs_key=False),
-    Operation("get", "/explorer/model.json", "explorer_model", "The model, for the explorer page", "object"),
+    Operation(
+        "get",
+        "/explorer/model.json",
+        "explorer_model",
+        "A model, for the explorer page",
+        "object",
+        errors=("404",),
+        takes_model=True,
+    ),
     Operation(
         "get",
         "/explorer/evaluation.json",

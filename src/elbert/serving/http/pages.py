@@ -16,6 +16,7 @@ from elbert.exits.encoding import policy_table
 from elbert.serving.explorer import Evaluation, describe_evaluation, describe_model
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.served_model import ServedModel
+from elbert.tasks import Task
 from elbert.web import render_page
 
 JSON = "application/json"
@@ -31,32 +32,37 @@ class PageHandlers:
     def __init__(
         self, models: Sequence[ServedModel], document: Mapping[str, Any], evaluation: Evaluation | None = None
     ) -> None:
-        names = [model.settings.name for model in models]
-        self._models, self._explorers = dict[str, bytes](), dict[str, Page]()
-        pages = dict[bool, Page]()
-        for number, model in enumerate(models):
-            classifier = model.service.classifier
-            about = describe_model(classifier) | {
-                "name": model.settings.name,
-                "models": names if len(names) > 1 else None,
-                # The page need not request an evaluation that is not there.
-                "evaluation": number == 0 and evaluation is not None,
-            }
-            content = msgspec.json.encode(about)
-            self._models |= {name: self._models.get(name, content) for name in model.settings.names}
+        self._first = models[0].settings.name
+        self._names = [model.settings.name for model in models]
+        self._docs = Page(render_page("api/api.html", document))
+        # A page for each set of policies that fit.
+        tasks = [model.service.classifier.bundle.config.task for model in models]
+        pages = {(task.content, task.per_token): _render_explorer(task) for task in tasks}
+        self._explorers = {
+            name: pages[task.content, task.per_token]
+            for model, task in zip(models, tasks, strict=True)
+            for name in model.settings.names
+        }
+        self._models = {
+            name: msgspec.json.encode(
+                describe_model(model.service.classifier)
+                | {
+                    "name": model.settings.name,
+                    "models": self._names if len(models) > 1 else None,
+                    # The page need not request an evaluation that is not there.
+                    "evaluation": evaluation is not None,
+                }
+            )
+            for model in models
+            for name in model.settings.names
+        }
         self._evaluation = None if evaluation is None else msgspec.json.encode(describe_evaluation(evaluation))
         self._document = msgspec.json.encode(document)
-        self._docs = Page(render_page("api/api.html", document))
-        # The explorer draws probabilities.
-        task = classifier.bundle.config.task
-        has_explorer = task.content == "probabilities" and not task.per_token
-        self._explorer = (
-            Page(render_page("explorer/explorer.html", table=policy_table())) if has_explorer else self._docs
-        )
 
     async def explorer(self, request: Request) -> Response:
-        """``GET /``."""
-        return self._explorer.to_response()
+        """``GET /``; a name that no model has is the page's to show."""
+        name = request.query_params.get("model", self._first)
+        return self._explorers.get(name, self._explorers[self._first]).to_response()
 
     async def docs(self, request: Request) -> Response:
         """``GET /docs``."""
@@ -68,13 +74,21 @@ class PageHandlers:
 
     async def model(self, request: Request) -> Response:
         """``GET /explorer/model.json``."""
-        return Response(self._model, media_type=JSON)
+        name = request.query_params.get("model", self._first)
+        if name not in self._models:
+            known = ", ".join(self._names)
+            raise ApiError("NotFound", f"no model {name!a:.80} here; expected one of {known:.200}")
+        return Response(self._models[name], media_type=JSON)
 
     async def evaluation(self, request: Request) -> Response:
         """``GET /explorer/evaluation.json``."""
         if self._evaluation is None:
             raise ApiError("NotFound", "no labelled texts are loaded; start with elbert explore --data FILE")
         return Response(self._evaluation, media_type=JSON)
+
+
+def _render_explorer(task: Task) -> Page:
+    return Page(render_page("explorer/explorer.html", table=policy_table(task.content, per_token=task.per_token)))
 
 
 NONE = "'none'"

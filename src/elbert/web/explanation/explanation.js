@@ -1,5 +1,7 @@
 /* The page of one explanation: the reader chooses a depth and sees its answer, its signal and its attention. */
 import { byId, h, readData, s } from "../shared/dom.js";
+import { mountTagTable } from "../shared/tag_table.js";
+import { FORMS } from "./depth_answers.js";
 import {
   addTableHead,
   createBox,
@@ -9,33 +11,22 @@ import {
   formatNumber,
   redrawOnResize,
 } from "./drawing.js";
-import { assignNamedColors, createExplanationChart, DASHES, findTrack } from "./explanation_chart.js";
+import { createExplanationChart, DASHES, findTrack } from "./explanation_chart.js";
+import { assignNamedColors } from "./named_colors.js";
 
 const explanation = readData();
+const form = FORMS[explanation.answers];
 const track = findTrack(explanation);
-const chart = createExplanationChart(byId("chart"), explanation);
-const multi = explanation.multi_label;
-const SIGNALS = ["entropy", "confidence", "gap"]; // of every step; the signal that the policy compares may be another
+const chart = createExplanationChart(byId("chart"), explanation, form);
+const tags = mountTagTable();
 let chosen = explanation.depth;
 let playing = null;
-
-function formatAnswer(step) {
-  return multi ? step.answer.join(", ") || "no label" : step.label;
-}
-
-/* The probability of the answer; several labels have no common one. */
-const formatScore = (step) => (multi ? "" : formatNumber(step.score, 3));
 
 function describeDepth(depth) {
   const step = explanation.steps[depth - 1];
   const { name, values, threshold } = explanation.gauge,
     value = values[depth - 1];
-  const parts = [
-    `Depth ${depth} of ${explanation.depths}: ${formatAnswer(step)}`,
-    ` (${step.label} ${formatNumber(step.score, 3)}).`,
-  ];
-  if (!multi)
-    parts.splice(0, 2, `Depth ${depth} of ${explanation.depths}: ${step.label} (${formatNumber(step.score, 3)}).`);
+  const parts = [`Depth ${depth} of ${explanation.depths}: ${form.describe(step, explanation)}`];
   if (value !== null) {
     const against = threshold === null ? "" : value < threshold ? `, under ${threshold}` : `, at least ${threshold}`;
     parts.push(` ${name[0].toUpperCase()}${name.slice(1)} ${formatNumber(value, 3)}${against}.`);
@@ -93,10 +84,9 @@ function writeText() {
   const label = explanation.truth === null ? "" : ` Label: ${explanation.truth.join(", ") || "none"}.`;
   const cut = explanation.truncated ? " The text was cut to fit." : "";
   const answer = explanation.steps[explanation.depth - 1];
-  const best = explanation.labels.length === 1 ? 8 : assignNamedColors(explanation)(answer.label);
-  byId("answer").textContent = formatAnswer(answer);
-  byId("answer").className = `c${best}`;
-  byId("answer-score").textContent = formatScore(answer);
+  byId("answer").textContent = form.name(answer);
+  byId("answer").className = form.kind(answer, explanation);
+  byId("answer-score").textContent = form.score(answer);
   byId("policy").textContent =
     `Policy ${point}${explanation.short}. Model ${explanation.model} in ${explanation.dtype}. ${explanation.tokens.length} tokens.${label}${cut}`;
   explanation.words.forEach((word, i) => {
@@ -104,12 +94,15 @@ function writeText() {
     if (before && !word.glued) byId("words").append(" ");
     byId("words").append(h("span", word.special ? { class: "special" } : null, word.shown));
   });
-  if (!explanation.steps[0].attention) byId("attended").textContent = "This explanation holds no attention.";
+  if (!explanation.steps[0].attention)
+    byId("attended").textContent = explanation.reader
+      ? "This explanation holds no attention."
+      : "The exit head reads every token.";
   byId("cost").textContent = `It ${explanation.spared}.`;
 }
 
 function writeLegend() {
-  const color = assignNamedColors(explanation);
+  const color = explanation.shown.length ? assignNamedColors(explanation) : null;
   explanation.shown.forEach((name, i) => {
     const sample = s(
       "svg",
@@ -119,7 +112,7 @@ function writeLegend() {
     );
     byId("legend").append(h("li", null, sample, name));
   });
-  const others = explanation.labels.length - explanation.shown.length;
+  const others = explanation.shown.length ? explanation.labels.length - explanation.shown.length : 0;
   if (others > 0) byId("legend").append(h("li", { class: "muted" }, `${others} others in grey`));
   if (!track) return;
   const kinds = [
@@ -134,12 +127,12 @@ function writeLegend() {
 function writeNumbers() {
   const timed = explanation.clock !== null;
   const { gauge } = explanation;
-  const isExtra = !SIGNALS.includes(gauge.name);
+  const isExtra = !form.signals.includes(gauge.name);
+  const isNumeric = new Map(form.columns.map(([name, , isNumber]) => [name, isNumber]));
   const names = [
     "depth",
-    "answer",
-    "p",
-    ...SIGNALS,
+    ...isNumeric.keys(),
+    ...form.signals,
     ...(isExtra ? [gauge.name] : []),
     ...(track ? [`rule ${track.reason}`] : []),
     "GFLOPs",
@@ -148,7 +141,7 @@ function writeNumbers() {
   const body = addTableHead(
     byId("numbers"),
     names,
-    names.map((_, i) => i).filter((i) => i !== 1 && !names[i].startsWith("rule ")),
+    names.map((_, i) => i).filter((i) => isNumeric.get(names[i]) ?? !names[i].startsWith("rule ")),
   );
   explanation.steps.forEach((step, i) => {
     const row = h(
@@ -157,8 +150,8 @@ function writeNumbers() {
       h("th", { scope: "row", class: "number" }, step.depth),
     );
     row.append(
-      createCell(formatAnswer(step)),
-      ...["score", ...SIGNALS].map((name) => createCell(formatNumber(step[name], 3), "number")),
+      ...form.columns.map(([, text, isNumber]) => createCell(text(step, explanation), isNumber && "number")),
+      ...form.signals.map((name) => createCell(formatNumber(step[name], 3), "number")),
     );
     if (isExtra) row.append(createCell(formatNumber(gauge.values[i], 3), "number"));
     if (track) row.append(createCell(explanation.states[i]));
@@ -184,8 +177,11 @@ function writeRivals() {
     rival: "common policies",
     oracle: "oracles: they use the label or later depths",
   };
-  const names = ["policy", "exit", "depth", "answer", "probability", ...(explanation.truth === null ? [] : ["label"])];
-  const body = addTableHead(byId("rivals"), names, [2, 4]);
+  const isJudged = explanation.rivals.some((rival) => rival.right !== null);
+  const own = form.rivalColumns.map(([name]) => name);
+  const names = ["policy", "exit", "depth", ...own, ...(isJudged ? ["label"] : [])];
+  const numeric = form.rivalColumns.flatMap(([, , kind], i) => (kind.startsWith("number") ? [i + 3] : []));
+  const body = addTableHead(byId("rivals"), names, [2, ...numeric]);
   let kind = null;
   explanation.rivals.forEach((rival, i) => {
     if (rival.kind !== kind)
@@ -199,10 +195,9 @@ function writeRivals() {
     );
     row.append(
       createCell(rival.depth === null ? "never" : rival.depth, "number"),
-      createCell(rival.label === null ? "–" : rival.label),
-      createCell(formatNumber(rival.score, 3), "number wide"),
+      ...form.rivalColumns.map(([, text, kind]) => createCell(text(rival), kind)),
     );
-    if (explanation.truth !== null)
+    if (isJudged)
       row.append(
         createCell(rival.right === null ? "–" : rival.right ? "right" : "wrong", rival.right ? "good" : "bad"),
       );
@@ -237,6 +232,11 @@ for (const kind of ["pointermove", "pointerdown"]) {
     if (playing) return;
     choose(chart.findDepth(event.clientX - byId("chart").getBoundingClientRect().left));
   });
+}
+if (form.hasWords) {
+  const { depth, reason } = explanation;
+  byId("tags").append(tags.element);
+  tags.show({ labels: explanation.labels, steps: explanation.steps, exit: { depth, reason } });
 }
 writeText();
 writeLegend();

@@ -1,27 +1,22 @@
 /* The chart of one text: its probabilities, the signal against its threshold, and the depths that a rule covers. */
 import { byId, s } from "../shared/dom.js";
-import { assignColors } from "../shared/label_colors.js";
 import { createBox, createLine, createMark, createText } from "./drawing.js";
+import { assignNamedColors } from "./named_colors.js";
 
 export const DASHES = ["", "6 4", "8 3 2 3", "2 3"];
-const [PROBABILITY, SIGNAL, GAP] = [190, 80, 30]; // heights of the lanes, and the space between them
+const [SCORES, SIGNAL, GAP] = [190, 80, 30]; // heights of the lanes, and the space between them
 const [LEFT, RIGHT, TOP] = [38, 34, 48]; // margins
 /* The rule over several depths that the page draws, or null. */
 export function findTrack(explanation) {
   return explanation.watched === null ? null : explanation.rules[explanation.watched];
 }
 
-/* The colour of a label by name, as on the other pages. */
-export function assignNamedColors({ labels, steps }) {
-  const color = assignColors({ labels, steps: steps.map((step) => labels.map((name) => step.scores[name])) });
-  return (name) => color(labels.indexOf(name));
-}
-
 /* Returns {draw(width), highlight(depth), findDepth(x)}; x is in pixels from the left edge. */
-export function createExplanationChart(holder, explanation) {
+export function createExplanationChart(holder, explanation, form) {
   const track = findTrack(explanation);
   const named = explanation.shown;
-  const color = assignNamedColors(explanation);
+  const color = form.lane ? assignNamedColors(explanation) : null;
+  const [low, high] = form.range(explanation);
   let chosen = explanation.depth;
   let place = null; // the scales of the drawn chart
 
@@ -29,16 +24,16 @@ export function createExplanationChart(holder, explanation) {
     const column = (width - LEFT - RIGHT) / explanation.depths;
     const x = (depth) => LEFT + column * (depth - 0.5);
     const row = track ? Math.max(10, Math.min(18, column)) : 0;
-    const signalTop = TOP + PROBABILITY + GAP,
+    const signalTop = TOP + (form.lane ? SCORES + GAP : 0),
       windowTop = signalTop + SIGNAL + GAP;
     const bottom = track ? windowTop + row * explanation.depths : signalTop + SIGNAL;
     const height = bottom + 36;
-    const label = `Probabilities, ${explanation.gauge.name}${track ? ` and rule ${track.reason}` : ""} by depth. It ${explanation.why}.`;
+    const label = `${form.lane && `${form.lane} and `}${explanation.gauge.name}${track ? ` and rule ${track.reason}` : ""} by depth. It ${explanation.why}.`;
     const root = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     place = { x, column, row, signalTop, windowTop, bottom };
     root.append(createBox(x(explanation.depth), TOP, width - RIGHT - x(explanation.depth), bottom - TOP, "after"));
     root.append(s("g", { id: "under" }));
-    drawProbabilities(root, width);
+    if (form.lane) drawScores(root, width);
     drawSignal(root, width);
     if (track) drawWindow(root);
     root.append(createLine(x(explanation.depth), TOP - 4, x(explanation.depth), bottom, "exit"));
@@ -64,15 +59,15 @@ export function createExplanationChart(holder, explanation) {
     highlight(chosen);
   }
 
-  function drawProbabilities(root, width) {
-    const y = (p) => TOP + PROBABILITY * (1 - p);
-    for (const p of [0, 0.5, 1]) {
+  function drawScores(root, width) {
+    const y = (score) => TOP + (SCORES * (high - score)) / (high - low);
+    for (const score of [low, (low + high) / 2, high]) {
       root.append(
-        createLine(LEFT, y(p), width - RIGHT, y(p), "axis"),
-        createText(LEFT - 6, y(p) + 4, p, { "text-anchor": "end", class: "small" }),
+        createLine(LEFT, y(score), width - RIGHT, y(score), "axis"),
+        createText(LEFT - 6, y(score) + 4, Number(score.toPrecision(3)), { "text-anchor": "end", class: "small" }),
       );
     }
-    root.append(createText(LEFT, TOP - 7, "probability", { class: "small" }));
+    root.append(createText(LEFT, TOP - 7, form.lane, { class: "small" }));
     const path = (name) => explanation.steps.map((step) => `${place.x(step.depth)},${y(step.scores[name])}`).join(" ");
     for (const name of explanation.labels.filter((name) => !named.includes(name)).slice(0, 200)) {
       root.append(s("polyline", { points: path(name), class: "other" }));
@@ -83,13 +78,14 @@ export function createExplanationChart(holder, explanation) {
       for (const step of explanation.steps)
         root.append(createMark(place.x(step.depth), y(step.scores[name]), i, 3.2, color(name)));
     });
-    place.probability = y;
+    place.score = y;
   }
 
   function drawSignal(root, width) {
     const { name, values, threshold, top } = explanation.gauge;
     const y = (value) => place.signalTop + SIGNAL * (1 - value / top);
-    root.append(createText(LEFT, place.signalTop - 7, name, { class: "small" }));
+    const unit = form.lane === "value" && explanation.unit !== 1 ? ", in standard deviations of the labels" : "";
+    root.append(createText(LEFT, place.signalTop - 7, name + unit, { class: "small" }));
     root.append(createLine(LEFT, y(0), width - RIGHT, y(0), "axis"));
     values.forEach((value, i) => {
       if (value === null) return;
@@ -134,17 +130,18 @@ export function createExplanationChart(holder, explanation) {
   function highlight(depth) {
     chosen = depth;
     if (!place) return;
-    const { x, column, probability, windowTop, row, bottom } = place;
+    const { x, column, score, windowTop, row, bottom } = place;
     const under = byId("under"),
       over = byId("over");
     under.replaceChildren(createBox(x(chosen) - column / 2, TOP, column, bottom - TOP, "chosen"));
     const step = explanation.steps[chosen - 1];
-    over.replaceChildren(s("circle", { cx: x(chosen), cy: probability(step.score), r: 8, class: "line exit" }));
+    over.replaceChildren();
+    if (form.lane) over.append(s("circle", { cx: x(chosen), cy: score(step.score), r: 8, class: "line exit" }));
     if (!track) return;
     const seen = track.steps[chosen - 1];
     const kind = seen.fires ? "span" : seen.full ? "span waits" : "span short";
-    // The window that ends at the chosen depth, over the probabilities that it reads and in its own lane.
-    over.append(createSpan(seen, TOP, PROBABILITY, kind));
+    // The window that ends at the chosen depth, over the scores that it reads and in its own lane.
+    if (form.lane) over.append(createSpan(seen, TOP, SCORES, kind));
     over.append(createSpan(seen, windowTop + row * (chosen - 1) + 1, row - 2, kind));
   }
 

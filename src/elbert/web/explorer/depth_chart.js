@@ -1,14 +1,13 @@
 /* The chart of one text over the depths: probabilities, the signal against its threshold, the window at each depth, and
    the exit. The probabilities are drawn once per text; the exit of the policy is an overlay that moves. */
 
-import { findAnswer, formatShare, formatValue } from "../policy/answers.js";
+import { formatValue } from "../policy/answers.js";
 import { formatGeneral } from "../policy/numbers.js";
 import { COMPARISONS, findExit, LAST_REASON, temperSignals } from "../policy/rules.js";
 import { countCovered, describeReason, describeState, findGauge, nameRule } from "../policy/sentences.js";
-import { findTopClass } from "../policy/signals.js";
 import { SIGNALS } from "../policy/table.js";
 import { createTable, h, s } from "../shared/dom.js";
-import { assignColors, OTHER, selectLabels } from "../shared/label_colors.js";
+import { mountTagTable } from "../shared/tag_table.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const capitalize = (word) => word[0].toUpperCase() + word.slice(1);
@@ -20,11 +19,14 @@ const capitalize = (word) => word[0].toUpperCase() + word.slice(1);
 export function mountDepthChart(holder) {
   const legend = h("p", { class: "legend" });
   const stage = h("div", { class: "stage" });
+  const tags = mountTagTable();
   const bars = h("p", { class: "legend" });
   const stages = h("p", { class: "stages" });
   const readout = h("p", { class: "readout", "aria-live": "polite" });
   const table = h("details", { class: "as-table" });
-  holder.replaceChildren(h("figure", { class: "chart depths" }, legend, stage, bars, stages, readout, table));
+  holder.replaceChildren(
+    h("figure", { class: "chart depths" }, legend, tags.element, stage, bars, stages, readout, table),
+  );
   let view = null;
   let cursor = null;
   let parts = null;
@@ -33,7 +35,7 @@ export function mountDepthChart(holder) {
     if (view && parts && Math.abs(stage.clientWidth - parts.width) > 1) draw(false);
   }).observe(stage);
 
-  /* Show a view {labels, steps, multiLabel, signals, policy, exit}; `fresh` where another text has come. */
+  /* Show a view {form, labels, steps, multiLabel, signals, policy, exit}; `fresh` where another text has come. */
   function show(next, fresh) {
     const others = !view || fresh || next.steps !== view.steps;
     view = next;
@@ -50,13 +52,14 @@ export function mountDepthChart(holder) {
     parts.settle(before);
     if (focused) parts.svg.focus({ preventScroll: true });
     listen(parts);
-    const { shown, others } = selectLabels(view);
-    const names = shown.map((c) => [view.labels[c], assignColors(view)(c)]);
     legend.replaceChildren(
-      ...[...names, ...(others ? [["others", OTHER]] : [])].map(([name, n]) =>
-        h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
-      ),
+      ...view.form
+        .nameColors(view)
+        .map(([name, n]) =>
+          h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
+        ),
     );
+    tags.show(view.form.hasWords ? view : null);
     bars.replaceChildren(...nameBars(view));
     point(cursor, false);
     stages.textContent = describeRules(view);
@@ -90,12 +93,7 @@ export function mountDepthChart(holder) {
     const track = findTrack(view);
     const columns = [
       { head: "Depth", number: true, cell: ({ depth }) => depth },
-      { head: "Answer", cell: ({ step }) => findAnswer(step, view.labels, view.multiLabel).name },
-      ...selectLabels(view).shown.map((c) => ({
-        head: view.labels[c],
-        number: true,
-        cell: ({ step }) => step[c].toFixed(3),
-      })),
+      ...view.form.listColumns(view),
       {
         head: capitalize(signal),
         number: true,
@@ -143,11 +141,10 @@ function describeRules(view) {
 
 /* One depth in words. */
 function describeDepth(view, depth) {
-  const answer = findAnswer(view.steps[depth - 1], view.labels, view.multiLabel);
   const { signal, values } = readGauge(view);
   const track = findTrack(view);
   const value = values[depth - 1];
-  const parts = [`${answer.name}${answer.score === null ? "" : ` ${formatShare(answer.score)}`}`];
+  const parts = [view.form.describe(view, depth)];
   parts.push(`${signal} ${Number.isFinite(value) ? formatValue(value) : "not yet"}`);
   if (track) parts.push(`rule ${track.reason}: ${describeState(track, view.signals, depth).state}`);
   const why = () => describeReason(view.rules, view.signals, view.exit);
@@ -172,7 +169,6 @@ function nameBars(view) {
 function picture(view, width, before) {
   const depths = view.steps.length;
   const narrow = width < 520;
-  const color = assignColors(view);
   const edge = { left: narrow ? 28 : 36, right: 4 };
   const wide = (width - edge.left - edge.right) / depths;
   const left = (depth) => edge.left + (depth - 1) * wide;
@@ -209,11 +205,12 @@ function picture(view, width, before) {
     return top;
   };
 
-  // Probabilities.
-  const shareHigh = narrow ? 96 : 120;
-  const shareTop = lane(view.multiLabel ? "Probability of every label" : "Probabilities at each depth", shareHigh);
-  const place = { top: shareTop, high: shareHigh, left, middle, wide };
-  over.push(...(view.multiLabel ? labelLines : stacks)(svg, columns, view, place));
+  // Probabilities or values.
+  if (view.form.lane) {
+    const high = narrow ? 96 : 120;
+    const place = { top: lane(view.form.lane, high), high, left, middle, wide };
+    over.push(...view.form.draw(svg, columns, view, place));
+  }
 
   // The signal against its threshold.
   const { signal, values, threshold, bound, op, below, sign } = readGauge(view);
@@ -222,7 +219,7 @@ function picture(view, width, before) {
   const highest = SIGNALS.get(signal).scale ?? Math.max(...finite, 2 * (threshold ?? 0), 1e-9);
   const signalHigh = narrow ? 64 : 76;
   const comparison = hasThreshold ? `: exit ${sign} ${formatGeneral(threshold)}` : "";
-  const signalTop = lane(capitalize(signal) + comparison, signalHigh);
+  const signalTop = lane(capitalize(signal) + view.form.nameUnit(view) + comparison, signalHigh);
   const level = (value) => signalTop + signalHigh * (1 - Math.min(value / highest, 1));
   svg.append(
     s("line", {
@@ -277,13 +274,12 @@ function picture(view, width, before) {
   const size = track ? countCovered(track) : 0;
   const rows = track ? Math.max(depths - size + 1, 0) : 0;
   const rowHigh = Math.min(Math.max(90 / Math.max(rows, 1), 4), 9);
-  const windowTop = lane(track ? nameWindows(track.reason, size, depths) : "Answers", 14 + rows * rowHigh);
-  view.steps.forEach((step, m) => {
-    const { index } = findAnswer(step, view.labels, view.multiLabel);
+  const windowTop = lane(view.form.cells + (track ? nameWindows(track.reason, size, depths) : ""), 14 + rows * rowHigh);
+  view.steps.forEach((_, m) => {
     columns[m].append(
       s(
         "g",
-        { class: `c${color(index)}` },
+        { class: `c${view.form.colorCell(view, m + 1)}` },
         s("rect", {
           class: "answer-cell",
           x: left(m + 1) + 1,
@@ -356,8 +352,9 @@ function picture(view, width, before) {
       move(edgeAt);
     },
     point(depth) {
-      pointer.setAttribute("visibility", depth ? "visible" : "hidden");
-      if (depth) pointer.setAttribute("x", left(depth));
+      if (!depth) return pointer.setAttribute("visibility", "hidden");
+      pointer.removeAttribute("visibility"); // inherited: all is hidden while another text is read
+      return pointer.setAttribute("x", left(depth));
     },
     at(event) {
       const box = svg.getBoundingClientRect();
@@ -368,77 +365,5 @@ function picture(view, width, before) {
 }
 
 function nameWindows(reason, size, depths) {
-  if (size > depths) return `Answers (${reason} needs ${size} depths)`;
-  return `Answers, and the rule over ${size} depths`;
-}
-
-/* Bars of probabilities; returns the texts on them. */
-function stacks(svg, columns, view, { top, high, left, wide }) {
-  const texts = [];
-  const { shown, others } = selectLabels(view);
-  const color = assignColors(view);
-  view.steps.forEach((step, m) => {
-    const parts = shown.map((c) => [step[c], color(c)]);
-    if (others) parts.push([Math.max(1 - parts.reduce((sum, [p]) => sum + p, 0), 0), OTHER]);
-    let from = top + high;
-    const best = findTopClass(step);
-    parts.forEach(([p, n], i) => {
-      const tall = p * high;
-      from -= tall;
-      const bar = s(
-        "g",
-        { class: `c${n}` },
-        s("rect", {
-          class: "part",
-          x: left(m + 1) + 1,
-          y: from,
-          width: Math.max(wide - 2, 2),
-          height: Math.max(tall - 1, 0),
-        }),
-      );
-      if (shown[i] === best && wide > 34 && tall > 18) {
-        const at = { x: left(m + 1) + wide / 2, y: from + tall / 2 + 4, "text-anchor": "middle" };
-        const kind = m + 1 > view.exit.depth ? "share after" : "share";
-        const text = s("text", { class: kind, ...at }, formatShare(p).replace(" %", ""));
-        text.style.setProperty("--i", Math.min(m, view.exit.depth));
-        texts.push(text);
-      }
-      columns[m].append(bar);
-    });
-  });
-  svg.append(
-    s("line", { class: "half", x1: left(1), x2: left(view.steps.length + 1), y1: top + high / 2, y2: top + high / 2 }),
-  );
-  for (const [value, y] of [
-    ["1", top + 8],
-    ["½", top + high / 2 + 4],
-    ["0", top + high],
-  ]) {
-    svg.append(s("text", { class: "tick", x: left(1) - 6, y, "text-anchor": "end" }, value));
-  }
-  return texts;
-}
-
-/* Lines of probabilities, one a label; no texts on them. */
-function labelLines(svg, columns, view, { top, high, left, middle }) {
-  const y = (p) => top + high * (1 - p);
-  svg.append(s("line", { class: "half", x1: left(1), x2: left(view.steps.length + 1), y1: y(0.5), y2: y(0.5) }));
-  const color = assignColors(view);
-  for (const c of selectLabels(view).shown) {
-    const points = view.steps.map((step, m) => `${middle(m + 1).toFixed(1)},${y(step[c]).toFixed(1)}`);
-    svg.append(s("g", { class: `c${color(c)}` }, s("polyline", { class: "curve", points: points.join(" ") })));
-    view.steps.forEach((step, m) => {
-      columns[m].append(
-        s("g", { class: `c${color(c)}` }, s("circle", { class: "symbol", cx: middle(m + 1), cy: y(step[c]), r: 3 })),
-      );
-    });
-  }
-  for (const [value, at] of [
-    ["1", y(1) + 8],
-    ["½", y(0.5) + 4],
-    ["0", y(0)],
-  ]) {
-    svg.append(s("text", { class: "tick", x: left(1) - 6, y: at, "text-anchor": "end" }, value));
-  }
-  return [];
+  return size > depths ? ` (${reason} needs ${size} depths)` : `, and the rule over ${size} depths`;
 }

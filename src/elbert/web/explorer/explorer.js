@@ -1,23 +1,23 @@
 /* The explorer: one text and one policy. The trace of a text is requested once; every policy then runs in this page. */
 
-import { findAnswer, formatShare } from "../policy/answers.js";
 import { listExamples } from "../policy/families.js";
 import { findExit, listRules } from "../policy/rules.js";
 import { describeReason } from "../policy/sentences.js";
-import { computeSignals } from "../policy/signals.js";
 import { printPolicy } from "../policy/specs.js";
 import { mountKeyForm } from "../shared/api_requests.js";
 import { createCopyButton } from "../shared/clipboard.js";
 import { byId, debounce, formatFactor, formatPlural, h } from "../shared/dom.js";
-import { assignColors } from "../shared/label_colors.js";
+import { FORMS } from "./answer_forms.js";
 import { mountDepthChart } from "./depth_chart.js";
 import { mountEvaluation } from "./evaluation_panel.js";
+import { createModelChoice } from "./model_choice.js";
 import { chooseStart, mountPolicyForm } from "./policy_form.js";
 import { matchRivals, mountRivals } from "./rivals_table.js";
+import { mountTextForm } from "./text_form.js";
 import { fetchEvaluation, fetchModel, fetchTrace } from "./trace_source.js";
 
 async function start() {
-  const state = { about: null, policy: null, text: null, evaluation: null, request: 0 };
+  const state = { about: null, policy: null, text: null, evaluation: null };
   const picture = mountDepthChart(byId("depths"));
 
   // ---------------------------------------------------------------- the verdict
@@ -25,6 +25,8 @@ async function start() {
   function createView({ text, policy, about }) {
     const [signals, rules] = [text.signals, listRules(policy)];
     return {
+      form: FORMS[about.answers],
+      unit: about.unit,
       labels: about.labels,
       multiLabel: about.multi_label,
       steps: text.steps,
@@ -40,41 +42,28 @@ async function start() {
   });
 
   function verdict(view) {
-    const { exit, labels, multiLabel } = view;
+    const { exit, labels } = view;
     const depths = view.steps.length;
-    const answer = findAnswer(view.steps[exit.depth - 1], labels, multiLabel);
-    const last = findAnswer(view.steps[depths - 1], labels, multiLabel);
+    const answer = view.form.answer(view, exit.depth);
     const saved = depths - exit.depth;
     byId("answer").textContent = answer.name;
-    byId("answer").className = `c${assignColors(view)(answer.index)}`;
-    byId("answer-score").textContent = answer.score === null ? "" : formatShare(answer.score);
+    byId("answer").className = answer.kind;
+    byId("answer-score").textContent = answer.score;
     byId("where").textContent = `Exit at depth ${exit.depth} of ${depths}`;
     byId("why").textContent = describeReason(view.rules, view.signals, exit);
     byId("saved").textContent = saved ? `${formatPlural(saved, "depth")} saved` : "Nothing saved";
     byId("saved-more").textContent = saved ? `layer speed-up ${formatFactor(depths / exit.depth)}` : "every depth ran";
     const beside = [];
-    if (saved)
-      beside.push(
-        last.name === answer.name
-          ? "The last depth gives the same answer."
-          : `The last depth gives ${last.name}${last.score === null ? "" : ` (${formatShare(last.score)})`}.`,
-      );
+    if (saved) beside.push(view.form.describeLast(view));
+    if (view.form.hasWords) beside.push(`At the exit: ${view.form.describe(view, exit.depth)}.`);
     if (state.text.truth !== undefined) beside.push(`Its label is ${truthName(state.text.truth, labels)}.`);
     if (state.text.truncated) beside.push(`Only the first ${state.text.tokens} tokens were read.`);
     byId("beside").textContent = beside.join(" ");
     for (const id of ["verdict", "down"]) byId(id).hidden = false;
     byId("start").hidden = true;
-    markStale();
     announce(
       `${answer.name} ${byId("answer-score").textContent}, ${byId("where").textContent}: ${byId("why").textContent}. ${byId("saved").textContent}. ${byId("beside").textContent}`,
     );
-  }
-
-  /* A verdict is of one text: while another is typed it says so, and a request that fails leaves none. */
-  function markStale() {
-    const isStale = state.text !== null && (byId("text").value !== state.text.text || readPair() !== state.text.pair);
-    byId("stale").hidden = !isStale;
-    byId("verdict").classList.toggle("outdated", isStale);
   }
 
   function clear() {
@@ -84,8 +73,6 @@ async function start() {
     announce("");
     remember();
   }
-
-  const readPair = () => (byId("pair-row").hidden ? "" : byId("pair").value);
 
   const truthName = (truth, labels) =>
     Array.isArray(truth) ? labels.filter((_, c) => truth[c]).join(", ") || "no label" : labels[truth];
@@ -112,87 +99,36 @@ async function start() {
 
   // ---------------------------------------------------------------- texts
 
-  function showError(message) {
-    byId("ask-error").textContent = message;
-    byId("ask-error").hidden = !message;
-  }
+  const form = mountTextForm({
+    fetch: fetchTrace,
+    show: load,
+    again: () => picture.again(),
+    clear,
+    fail: (error, isTyped) => error.status === 401 && keyForm.request(!isTyped),
+  });
 
-  function showPair(shown) {
-    byId("pair-row").hidden = !shown;
-    byId("pair-toggle").setAttribute("aria-expanded", String(shown));
-    byId("pair-toggle").textContent = shown ? "Remove the second text" : "Add a second text";
-    if (!shown) byId("pair").value = "";
-  }
-
-  function load(text) {
-    const signals = computeSignals(text.steps, {
-      multiLabel: state.about.multi_label,
-      known: { entropy: text.entropy },
-    });
-    state.text = { ...text, signals };
-    show(true);
-  }
-
-  async function classify() {
-    const [text, pair] = [byId("text").value, readPair()];
-    if (!text.trim()) {
-      state.request++;
-      clear();
-      showError("Type a text first.");
-      byId("text").focus();
-      return;
-    }
-    showError("");
-    const number = ++state.request;
-    byId("classify").disabled = true;
-    byId("ask").setAttribute("aria-busy", "true");
-    try {
-      const found = await fetchTrace(text, pair);
-      if (number === state.request) load({ ...found, text, pair });
-    } catch (error) {
-      if (number !== state.request) return;
-      clear();
-      showError(`Error: ${error.message}`);
-      if (error.status === 401) keyForm.request();
-    } finally {
-      byId("classify").disabled = false;
-      byId("ask").removeAttribute("aria-busy");
-    }
+  function load(answer, text, pair, isTyped) {
+    const signals = FORMS[state.about.answers].readSignals(answer, state.about);
+    state.text = { ...answer, text, pair, signals };
+    show(!isTyped);
   }
 
   /* A text of the loaded evaluation: its trace needs no request. */
   function loadHard(i) {
-    state.request++;
     const text = state.evaluation.text(i);
-    byId("text").value = text.text;
-    showPair(Boolean(text.pair));
-    byId("pair").value = text.pair;
-    showError("");
-    load(text);
+    form.set(text, text.text, text.pair);
     byId("verdict").scrollIntoView({
       block: "start",
       behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
     });
   }
 
-  /* Examples: labelled texts if there are some, else film reviews. */
-  const SENTENCES = [
-    "A charming and often affecting journey.",
-    "The plot is thin, but the acting is so warm that I left the cinema smiling.",
-    "Not a bad film, just an unnecessary one.",
-    "It starts as a delight and ends as homework.",
-  ];
+  /* Examples: labelled texts if there are some, else those of the task. */
   function examples() {
     const here = state.evaluation?.some() ?? [];
     const choices = here.length
       ? here.map((i) => [state.evaluation.text(i).text, () => loadHard(i)])
-      : SENTENCES.map((text) => [
-          text,
-          () => {
-            byId("text").value = text;
-            classify();
-          },
-        ]);
+      : FORMS[state.about.answers].examples.map((text) => [text, () => form.ask(text)]);
     byId("examples").replaceChildren(
       ...choices.map(([text, go]) =>
         h(
@@ -218,23 +154,22 @@ async function start() {
     const parts = new URLSearchParams(location.hash.slice(1));
     const [text, pair, spec] = ["text", "pair", "spec"].map((name) => parts.get(name) ?? "");
     if (spec) dials.write(spec);
-    if (!text) return;
-    byId("text").value = text;
-    showPair(Boolean(pair));
-    byId("pair").value = pair;
-    classify();
+    if (text) form.ask(text, pair);
   }
 
   // ---------------------------------------------------------------- start
 
   const waiting = { resolve: () => {} }; // for a key
-  const keyForm = mountKeyForm(() => waiting.resolve());
+  const keyForm = mountKeyForm(() => {
+    form.forget();
+    waiting.resolve();
+  });
   while (!state.about) {
     try {
       state.about = await fetchModel();
-      showError("");
+      form.showError("");
     } catch (error) {
-      if (error.status !== 401) return showError(`No model: ${error.message}`);
+      if (error.status !== 401) return form.showError(`No model: ${error.message}`);
       keyForm.request();
       await new Promise((resolve) => {
         waiting.resolve = () => resolve(null);
@@ -243,9 +178,11 @@ async function start() {
   }
   const { about } = state;
   for (const id of ["policy", "start"]) byId(id).hidden = false;
-  byId("classify").disabled = false;
-  byId("model").textContent =
-    `${about.model}, ${formatPlural(about.depths, "depth")}, ${about.labels.slice(0, 4).join(" / ")}${about.labels.length > 4 ? " / …" : ""}`;
+  const [folder, choice] = about.models ? ["", createModelChoice(about, form.read)] : [`${about.model}, `, null];
+  byId("model").replaceChildren(
+    ...(choice ? [choice, " "] : []),
+    `${folder}${formatPlural(about.depths, "depth")}, ${about.labels.slice(0, 4).join(" / ")}${about.labels.length > 4 ? " / …" : ""}`,
+  );
   byId("version").textContent = about.version ? `elbert ${about.version}.` : "";
 
   const rivals = mountRivals((spec) => dials.write(spec));
@@ -254,23 +191,6 @@ async function start() {
     show(false);
   });
 
-  byId("ask").addEventListener("submit", (event) => {
-    event.preventDefault();
-    classify();
-  });
-  for (const id of ["text", "pair"]) {
-    byId(id).addEventListener("input", markStale);
-    byId(id).addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      classify();
-    });
-  }
-  byId("pair-toggle").addEventListener("click", () => {
-    showPair(byId("pair-row").hidden);
-    markStale();
-    if (!byId("pair-row").hidden) byId("pair").focus();
-  });
   byId("again").addEventListener("click", () => picture.again());
   byId("copies").replaceChildren(
     createCopyButton("Copy the spec", () => byId("spec").value),
@@ -281,6 +201,8 @@ async function start() {
 
   dials.write(chooseStart(about));
   examples();
+  byId("pair-toggle").hidden = !FORMS[about.answers].hasPairs;
+  form.start();
   recall();
   const table = await fetchEvaluation();
   if (!table) return;

@@ -1,6 +1,5 @@
 /* The exits of other policies on the same text. */
 
-import { findAnswer } from "../policy/answers.js";
 import { fixedDepth } from "../policy/families.js";
 import { listMembers } from "../policy/members.js";
 import { findPointAtCost } from "../policy/replays.js";
@@ -31,7 +30,6 @@ export function mountRivals(use) {
         .map((spec) => ({ spec, exit: findExit(view.signals, listRules(parsePolicy(spec))) })),
     ];
     const depths = view.steps.length;
-    const answer = (row) => findAnswer(view.steps[row.exit.depth - 1], view.labels, view.multiLabel);
     const bar = ({ exit, ours }) => {
       const filled = h("span", { class: ours ? "fill ours" : "fill" });
       filled.style.width = `${(100 * exit.depth) / depths}%`;
@@ -65,8 +63,10 @@ export function mountRivals(use) {
           },
           {
             head: "Answer",
-            cell: (row) =>
-              h("span", { class: answer(row).index === answer(rows[0]).index ? null : "differs" }, answer(row).name),
+            cell: ({ exit }) => {
+              const { name, differs } = view.form.rival(view, exit.depth);
+              return h("span", { class: differs && "differs" }, name);
+            },
           },
           { head: "Reason", cell: (row) => row.exit.reason },
         ],

@@ -1,5 +1,6 @@
 /* A text classifier in a page: every text goes to the model thread, and its answer is shown. */
 
+import { FORMS } from "../explorer/answer_forms.js";
 import { mountDepthChart } from "../explorer/depth_chart.js";
 import { findAnswer, formatShare } from "../policy/answers.js";
 import { fires, listRules } from "../policy/rules.js";
@@ -97,7 +98,8 @@ function createView({ depth, reason, dials }, steps, signals) {
   const ofReason = rules.map((one, i) => (one.reason === reason ? i : -1)).filter((i) => i >= 0);
   // The file rounds otherwise in the last bit than this page, so that here the rule may just miss its threshold.
   const rule = ofReason.find((i) => fires(rules[i], signals, depth)) ?? ofReason[0] ?? -1;
-  return { labels: about.labels, multiLabel, steps, signals, policy, rules, exit: { depth, reason, rule } };
+  const form = FORMS[multiLabel ? "labels" : "class"];
+  return { form, labels: about.labels, multiLabel, steps, signals, policy, rules, exit: { depth, reason, rule } };
 }
 
 function why(answer) {

@@ -26,9 +26,9 @@ const TOOLS = { f32, sum, entr, top: findTopClass };
  * @param {Step} step
  * @param {SignalOptions} options
  */
-function toQuestions(step, { multiLabel, content }) {
+function toQuestions(step, { multiLabel, content, scale = 1 }) {
   const numbers = Array.from(step, f32);
-  if (content === "values") return numbers.map((value) => [value]);
+  if (content === "values") return numbers.map((value) => [f32(value / f32(scale))]);
   return multiLabel ? numbers.map((p) => [f32(1 - p), p]) : [numbers];
 }
 

@@ -262,6 +262,9 @@ function checkDial(kind, dial, token) {
  * @returns {Policy}
  */
 export function checkPolicy(policy, depths) {
+  if (!TABLE.tempered.fits && policy.some((member) => member.policy)) {
+    refuse(`${quoted(printPolicy(policy))} has temperatures, which do not fit this model: leave them out`);
+  }
   for (const { member } of listMembers(policy)) {
     for (const [name, most] of limitDepthDials(member, depths)) {
       if (member.dials[name] <= most) continue;

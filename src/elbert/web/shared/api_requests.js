@@ -37,7 +37,7 @@ export class RequestError extends Error {
 /**
  * JSON from a path of this server; errors have a message of one line.
  * @param {string} path
- * @param {{method?: string, headers?: Record<string, string>, body?: string}} [options]
+ * @param {{method?: string, headers?: Record<string, string>, body?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<any>}
  */
 export async function fetchJson(path, options = {}) {
@@ -55,7 +55,8 @@ export async function fetchJson(path, options = {}) {
 /**
  * The form of the API key in the element `key`; changed() is called when there is another key, or none.
  * @param {() => void} changed
- * @returns {{request: () => void, show: () => void}} request() shows the form because the server rejected a request
+ * @returns {{request: (isFocused?: boolean) => void, show: () => void}} request() shows the form because the server
+ *   rejected a request
  */
 export function mountKeyForm(changed) {
   const field = h("input", {
@@ -101,10 +102,10 @@ export function mountKeyForm(changed) {
   }
 
   return {
-    request() {
+    request(isFocused = true) {
       byId("key").hidden = false;
       error.textContent = key ? "The server does not accept this key." : "This server needs its API key.";
-      field.focus();
+      if (isFocused) field.focus();
     },
     show() {
       byId("key").hidden = false;

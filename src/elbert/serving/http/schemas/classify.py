@@ -63,12 +63,18 @@ class WordEntry(Struct):
 
 
 class TraceEntry(Struct):
-    """What the exit head gives after one depth: ``scores`` by label, or from a token classifier ``words``."""
+    """What the exit head gives after one depth: ``scores`` by label, or from a token classifier ``words``.
+
+    Of words, ``least_settled`` is the index of the one with the highest entropy, and ``signals`` are what policies
+    read, each that of its least settled word; null where a signal is infinite.
+    """
 
     depth: int
     scores: dict[str, float]
     entropy: float
     words: list[WordEntry] | UnsetType = UNSET
+    least_settled: int | None | UnsetType = UNSET
+    signals: dict[str, float | None] | UnsetType = UNSET
 
 
 class EntityEntry(Struct):
@@ -228,10 +234,11 @@ def to_item(item: TextResult, request: ParsedRequest, num_classes: int) -> Class
 
 def to_trace_entry(step: TraceStep) -> TraceEntry:
     """Return one depth of a trace."""
-    words: list[WordEntry] | UnsetType = UNSET
+    entry = TraceEntry(step.depth, dict(step.scores), step.entropy)
     if isinstance(step, TokenTraceStep):
-        words = [WordEntry(word.word, word.tag, word.score) for word in step.words]
-    return TraceEntry(step.depth, dict(step.scores), step.entropy, words)
+        entry.words = [WordEntry(word.word, word.tag, word.score) for word in step.words]
+        entry.least_settled, entry.signals = step.least_settled, dict(step.signals)
+    return entry
 
 
 def to_response(
