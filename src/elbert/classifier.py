@@ -32,6 +32,7 @@ from elbert.engine import (
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
 from elbert.inference import (
+    CUT,
     Exits,
     Windows,
     build_documents,
@@ -85,7 +86,7 @@ class Classifier(ClassifierMethods):
         self.policy = policy
         self.dtype = dtype
         self.strict = strict
-        self._checked_points: set[str] = set()  # operating points whose conditions have been compared
+        self._checked_points: set[tuple[str, str | None]] = set()  # whose conditions were compared, with ``long``
         self._checked_policy: Policy | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
@@ -269,8 +270,7 @@ class Classifier(ClassifierMethods):
         Raises:
             InputError, PolicyError: as for :meth:`predict`; for what is no iterable of texts, at once.
         """
-        results = self._classify(check_texts(texts), self.resolve_policy(policy), trace, live, self.resolve_long(long))
-        return raise_errors(results)
+        return raise_errors(self._start(texts, policy, trace, live, long))
 
     def stream_results(
         self,
@@ -286,7 +286,14 @@ class Classifier(ClassifierMethods):
         Raises:
             InputError, PolicyError: as for :meth:`stream`, but not for single texts.
         """
-        return self._classify(check_texts(texts), self.resolve_policy(policy), trace, live, self.resolve_long(long))
+        return self._start(texts, policy, trace, live, long)
+
+    def _start(
+        self, texts: Iterable[Text], policy: str | Policy | None, trace: bool, live: bool, long: str | Windows | None
+    ) -> Generator[Prediction | Exception]:
+        checked, chosen, windows = check_texts(texts), self.resolve_policy(policy), self.resolve_long(long)
+        self.check_long(chosen, windows)
+        return self._classify(checked, chosen, trace, live, windows)
 
     def _classify(
         self, texts: Iterable[object], policy: Policy, trace: bool, live: bool, windows: Windows | None
@@ -407,14 +414,26 @@ class Classifier(ClassifierMethods):
             return None
         return parse_long(long, self.bundle.config, self.bundle.resolve_policy)
 
-    def _check_conditions(self, name: str) -> None:
-        if name in self._checked_points or name not in self.bundle.points:
+    def check_long(self, policy: Policy, windows: Windows | None) -> None:
+        """Compare how long texts are read with the conditions of the operating point that a policy comes from.
+
+        Raises:
+            BundleError: with ``strict``, they do not hold.
+        """
+        for name, point in self.bundle.points.items():
+            if point.policy is policy:
+                self._check_conditions(name, CUT if windows is None else str(windows))
+
+    def _check_conditions(self, name: str, long: str | None = None) -> None:
+        if (name, long) in self._checked_points or name not in self.bundle.points:
             return
-        if describe_mismatch := self.bundle.describe_mismatch(name, self.dtype, self.tokeniser.max_length):
+        conditions = name, self.dtype, self.tokeniser.max_length
+        found = self.bundle.describe_mismatch(*conditions, long)
+        if found and (long is None or found != self.bundle.describe_mismatch(*conditions)):  # the rest has been named
             if self.strict:
-                raise BundleError(describe_mismatch)
-            warnings.warn(describe_mismatch, ConditionsWarning, stacklevel=4)
-        self._checked_points.add(name)
+                raise BundleError(found)
+            warnings.warn(found, ConditionsWarning, stacklevel=4 if long is None else 6)  # the line that predicts
+        self._checked_points.add((name, long))
 
 
 def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Classifier:

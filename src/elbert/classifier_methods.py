@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elbert.evaluation import Report
     from elbert.exits import Policy
     from elbert.explain import Explanation
+    from elbert.inference import Windows
     from elbert.prediction import RankedText
     from elbert.tokenization.tokens import Text
 
@@ -80,6 +81,7 @@ class ClassifierMethods:
         tuning: Any = None,
         tuning_share: float = 0.5,
         also_dtypes: Sequence[str] = (),
+        long: str | Windows | None = None,
         default: bool = False,
         output: str | Path | None = None,
         **columns: str,
@@ -92,6 +94,10 @@ class ClassifierMethods:
         without labels, ``inconsistency``; of a regression ``inconsistency``, a value more than ``tolerance`` from
         that of full depth). A part of ``data``, or ``tuning``, chooses the policy; the rest measures
         it. Use data that served neither for training nor for the choice of a checkpoint.
+
+        With ``long="windows"``, texts that are longer than the model are read in windows, as by
+        :meth:`Classifier.predict`: the policy is that of the windows, and a loss is measured against the answer from
+        all windows at full depth. The point then holds for that ``long`` only.
 
         ``data`` and its ``columns`` are as for :meth:`evaluate`. The other arguments are those of ``elbert calibrate``.
         The point is written
@@ -107,7 +113,15 @@ class ClassifierMethods:
         from elbert._optional import require
         from elbert.bundle import check_point_name
         from elbert.bundle.publishing import check_new_folder, is_shared
-        from elbert.calibration import DataPart, calibrate, hash_data, make_goal, make_parts, store_point
+        from elbert.calibration import (
+            DataPart,
+            calibrate,
+            hash_data,
+            make_goal,
+            make_parts,
+            resolve_windows,
+            store_point,
+        )
         from elbert.data import Columns
         from elbert.evaluation.labelled_data import read_data
         from elbert.evaluation.sweep import build_families
@@ -115,6 +129,7 @@ class ClassifierMethods:
         require("scipy", "train")
         classifier = cast("Classifier", self)
         check_point_name(name)
+        windows = resolve_windows(classifier, long)
         build_families(classifier.depths, families, classifier.bundle.config.task.content)
         fixed = None if policies is None else [classifier.resolve_policy(policy) for policy in policies]
         folder = classifier.bundle.folder if output is None else Path(output)
@@ -138,7 +153,7 @@ class ClassifierMethods:
             task=classifier.bundle.config.task,
         )
         parts.check_enough(goal)
-        tuned, measured = parts.collect_outputs(load_precisions(classifier, also_dtypes))
+        tuned, measured = parts.collect_outputs(load_precisions(classifier, also_dtypes), windows=windows)
         point = calibrate(
             goal,
             tuned,
@@ -149,7 +164,16 @@ class ClassifierMethods:
             labelled=parts.has_labels,
         )
         data_hash, dtypes = hash_data(data, whole), tuple(measured)
-        point = store_point(point, name, classifier, data=data_hash, dtypes=dtypes, folder=folder, default=default)
+        point = store_point(
+            point,
+            name,
+            classifier,
+            data=data_hash,
+            dtypes=dtypes,
+            folder=folder,
+            default=default,
+            windows=windows,
+        )
         if output is None:
             bundle = classifier.bundle
             classifier.bundle = replace(

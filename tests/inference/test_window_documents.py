@@ -8,6 +8,7 @@ import pytest
 from elbert import Classifier, policy
 from elbert.engine import Engine
 from elbert.errors import InputError, PolicyError
+from elbert.evaluation.document_outputs import DocumentTrials, collect_documents
 from elbert.exits import Trace
 from elbert.inference import Windows
 from tiny import texts, write_bundle
@@ -104,6 +105,26 @@ def test_streams_equal_the_plain_reference(classifiers, kind, spec, combination,
     found = list(classifier.stream(iter(MIXED), spec, long=long, live=live))
     for text, prediction in zip(MIXED, found, strict=True):
         check(prediction, read_slowly(classifier, text, spec, combination, stop))
+
+
+@pytest.mark.parametrize(("kind", "spec", "combination", "stop"), WAYS)
+def test_a_replay_over_saved_outputs_equals_live_documents(classifiers, kind, spec, combination, stop):
+    classifier, kept = classifiers[kind], [text for text in MIXED if text]
+    windows = classifier.resolve_long(f"windows({combination}{f', {stop}' if stop else ''})")
+    outputs = collect_documents(classifier, kept, None, windows)
+    replayed = DocumentTrials(outputs).run(policy(spec))
+    found = classifier.predict(kept, spec, long=windows)
+    assert outputs.sizes.tolist() == [prediction.windows for prediction in found]
+    assert replayed.read.tolist() == [prediction.windows_read for prediction in found]
+    for depth, prediction in zip(replayed.depth, found, strict=True):
+        assert depth[depth > 0].tolist() == list(prediction.window_depths)
+    if kind == "single":
+        assert [classifier.labels[best] for best in replayed.answers.argmax(1)] == [p.label for p in found]
+    else:
+        scores = [list(prediction.scores.values()) for prediction in found]
+        several = outputs.sizes > 1  # one window alone has its own scores, which a vote counts as 0 or 1
+        assert replayed.answers[several] == pytest.approx(np.array(scores)[several], abs=2e-6)
+        assert ((replayed.answers >= 0.5) == (np.array(scores) >= 0.5)).all()
 
 
 def test_some_documents_stop_and_others_are_read_to_the_end(classifier):

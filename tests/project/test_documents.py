@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import pytest
 
 from documents import MARKERS, PAGES, ROOT, SHELLS, Shell, blocks
+from elbert import ConditionsWarning
 from ranking_lists import make_lists, write_ranker
 from tiny import texts, write_bundle
 
@@ -24,6 +26,8 @@ LINKED = sorted([*PAGES, *ROOT.glob("*.md"), ROOT / "deploy" / "README.md"])
 NO_CODE = ("text", "json", "yaml", "csv", "bibtex", "pycon")
 # The tutorial's files are cut, so that its commands take seconds: its own sizes need minutes.
 ROWS = {"train.csv": 40, "validation.csv": 20, "calibration.csv": 140, "test.csv": 20}
+
+WINDOW_PAGES = ("long-documents.md", "every-task.md")  # use the bundled model's points, certified for cut texts
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -66,6 +70,8 @@ def test_blocks_have_a_language_and_a_known_marker(page):
 def test_blocks_run(page, reader, monkeypatch, capsys):
     """The blocks of a page run one after another in one folder and one namespace."""
     shell, namespace = Shell(monkeypatch), {}
+    if page.name in WINDOW_PAGES:
+        warnings.simplefilter("ignore", ConditionsWarning)
     if not re.search(r'--output my-model|output="my-model"', page.read_text(encoding="utf-8")):
         write_bundle(Path("my-model"))
     for block in blocks(page, "python", *SHELLS):

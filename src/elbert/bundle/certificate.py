@@ -19,8 +19,8 @@ class Certificate:
 
     ``flips`` of them had a loss (in the worst of the precisions that it covers); ``p_value`` is P(Bin(n, risk) <=
     flips). Values have a loss where they differ from full depth by more than ``tolerance``, lists where their ``top``
-    highest texts do. It holds for texts, or lists, from the same distribution, on average, and under the operating
-    point's conditions.
+    highest texts do. With ``long``, texts are read so, and full depth is that of all their windows. It holds for texts,
+    or lists, from the same distribution, on average, and under the operating point's conditions.
     """
 
     loss: str
@@ -31,6 +31,7 @@ class Certificate:
     p_value: float
     tolerance: float | None = None
     top: int | None = None
+    long: str | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
@@ -40,11 +41,12 @@ class Certificate:
             KeyError, TypeError, ValueError: a value is missing or has a wrong type.
         """
         kinds = {"loss": str, "risk": float, "error": float, "n": int, "flips": int, "p_value": float}
-        tolerance, top = values.get("tolerance"), values.get("top")
+        tolerance, top, long = (values.get(name) for name in ("tolerance", "top", "long"))
         return cls(
             **{name: kind(values[name]) for name, kind in kinds.items()},
             tolerance=None if tolerance is None else float(tolerance),
             top=None if top is None else int(top),
+            long=None if long is None else str(long),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +57,8 @@ class Certificate:
         what, units = describe_tolerance(self.tolerance), "texts"
         if self.top is not None:
             what, units = f" (another top {self.top} than at full depth, or another order)", "lists"
+        if self.long is not None:
+            what += f", of long texts read as {self.long} against all windows at full depth,"
         return (
             f"{self.loss}{what} at most {self.risk:.2%} with probability {1 - self.error:.0%} "
             f"({self.flips} of {self.n:,} calibration {units}, p = {self.p_value:.3g})"
@@ -71,7 +75,7 @@ class Conditions:
     """The conditions under which an operating point was measured and certified.
 
     weights: SHA-256 of the weights file; dtypes: precisions; max_length: tokens; data: SHA-256 of the data file;
-    made: ISO date of the measurement
+    made: ISO date of the measurement; long: how texts longer than the model were read
     """
 
     weights: str
@@ -79,6 +83,7 @@ class Conditions:
     max_length: int
     data: str
     made: str
+    long: str = "cut"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Conditions:
@@ -88,14 +93,18 @@ class Conditions:
             KeyError, TypeError, ValueError: a value is missing or has a wrong type.
         """
         strings = {name: str(values[name]) for name in ("weights", "data", "made")}
+        strings["long"] = str(values.get("long", cls.long))
         return cls(dtypes=tuple(map(str, values["dtypes"])), max_length=int(values["max_length"]), **strings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``exits.json``."""
         return asdict(self)
 
-    def describe_differences(self, weights: str, dtype: str, max_length: int) -> list[str]:
-        """Describe each condition that differs from the current one; empty if all are met."""
+    def describe_differences(self, weights: str, dtype: str, max_length: int, long: str | None = None) -> list[str]:
+        """Describe each condition that differs from the current one; empty if all are met.
+
+        ``long`` is how long texts are read; None where that is not known yet.
+        """
         found = []
         if weights != self.weights:
             found.append(f"with other weights (SHA-256 {self.weights[:12]}…, here {weights[:12]}…)")
@@ -103,6 +112,8 @@ class Conditions:
             found.append(f"in {' and '.join(self.dtypes)} (here {dtype})")
         if max_length != self.max_length:
             found.append(f"with texts of at most {self.max_length} tokens (here {max_length})")
+        if long is not None and long != self.long:
+            found.append(f"with long texts read as {self.long} (here {long})")
         return found
 
 

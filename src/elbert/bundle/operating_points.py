@@ -52,6 +52,13 @@ class OperatingPoint:
             None if conditions is None else Conditions.from_dict(conditions),
         )
 
+    @property
+    def row_certificate(self) -> Certificate | None:
+        """The certificate, if it is one of single rows: not of lists, or of texts in windows."""
+        certificate = self.certificate
+        is_of_rows = certificate is not None and certificate.top is None and certificate.long is None
+        return certificate if is_of_rows else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``exits.json``."""
         entry: dict[str, Any] = {"policy": str(self.policy), "measured": dict(self.measured)}

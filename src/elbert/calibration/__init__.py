@@ -11,7 +11,7 @@ from elbert.calibration.certify import (
     min_texts,
     order_candidates,
 )
-from elbert.calibration.parts import DataPart, DataParts, make_parts
+from elbert.calibration.parts import DataPart, DataParts, make_parts, resolve_windows
 from elbert.calibration.rankings import calibrate_ranking, hash_lists, split_lists
 from elbert.calibration.search import (
     CertifiedRisk,
@@ -48,6 +48,7 @@ __all__ = [
     "measure_policy",
     "min_texts",
     "order_candidates",
+    "resolve_windows",
     "split_lists",
     "store_point",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.errors import InputError
+from elbert.evaluation.document_outputs import DocumentTrials
 from elbert.evaluation.sweep import Trials
 from elbert.exits import FULL, Policy
 from elbert.tasks import Task
 
 Loss = Literal["harmful-flip", "inconsistency"]
-
+AnyTrials = Trials | DocumentTrials
+FindLosses = Callable[[Policy], NDArray[np.bool_]]  # ``[n]``: which texts have a loss under a policy
 
 STEPS_A_DEPTH = 4
 
@@ -35,7 +37,7 @@ class CertifiedPolicy:
 
 def certify(
     ordered: Sequence[Policy],
-    parts: Sequence[Trials],
+    parts: Sequence[AnyTrials],
     loss: Loss,
     risk: float,
     error: float,
@@ -48,25 +50,54 @@ def certify(
     texts. Policies are tested in order until one fails; the result is the one before it.
 
     Raises:
-        InputError: there are too few texts to certify any policy.
+        InputError: there are too few texts to certify any policy, or with texts in windows the stop over windows alone
+            has too many losses.
         MissingExtra: scipy is not installed.
     """
-    n = len(parts[0].outputs)
+    n, long = len(parts[0].outputs), name_long(parts[0])
     check_enough(n, risk, error)
-    lost = [compute_losses(part, loss, tolerance) for part in parts]
-    passed: tuple[Policy, int, float, int] = (FULL, 0, compute_p_value(0, n, risk), 0)
+    finders = [prepare_losses(part, loss, tolerance) for part in parts]
+
+    def test(policy: Policy) -> tuple[int, float]:
+        flips = max(int(find(policy).sum()) for find in finders)
+        return flips, compute_p_value(flips, n, risk)
+
+    passed = FULL, *test(FULL), 0
+    if passed[2] > error:
+        raise InputError(
+            f"{long} is settled too early: even with windows at full depth {passed[1]} of {n:,} texts have a loss, too "
+            f"many for a risk of {risk:g}; use a slower policy over the windows, or a higher risk"
+        )
     for place, policy in enumerate(ordered):
-        flips = max(count_flips(part, there, policy) for part, there in zip(parts, lost, strict=True))
-        p = compute_p_value(flips, n, risk)
+        flips, p = test(policy)
         if p > error:
             break
-        passed = (policy, flips, p, place)
+        passed = policy, flips, p, place
     policy, flips, p, place = passed
-    return CertifiedPolicy(policy, Certificate(loss, risk, error, n, flips, p, tolerance), place, len(ordered))
+    certificate = Certificate(loss, risk, error, n, flips, p, tolerance, long=long)
+    return CertifiedPolicy(policy, certificate, place, len(ordered))
+
+
+def name_long(trials: AnyTrials) -> str | None:
+    """Return how long texts are read, where they are read in windows."""
+    return str(trials.outputs.windows) if isinstance(trials, DocumentTrials) else None
+
+
+def prepare_losses(trials: AnyTrials, loss: Loss, tolerance: float | None) -> FindLosses:
+    """Return the function that finds the losses of a policy (:func:`compute_losses`).
+
+    Raises:
+        InputError: as for :func:`compute_losses`.
+    """
+    if isinstance(trials, DocumentTrials):
+        check_loss(loss, tolerance, trials.outputs.task)
+        return lambda policy: trials.find_losses(policy, tolerance, harmful=loss == "harmful-flip")
+    lost = compute_losses(trials, loss, tolerance)
+    return lambda policy: trials.look_up(lost, trials.depth(policy))
 
 
 def order_candidates(
-    tuning: Trials, candidates: Sequence[Policy], loss: Loss, tolerance: float | None = None
+    tuning: AnyTrials, candidates: Sequence[Policy], loss: Loss, tolerance: float | None = None
 ) -> list[Policy]:
     """Return the candidates to test in sequence, from ``full`` to the fastest, ordered on the tuning part.
 
@@ -74,10 +105,9 @@ def order_candidates(
     falls in small steps even where the tuning part is too small to show any loss, and a policy that only seemed
     harmless ends the sequence late. Any order keeps the guarantee, if the calibration part does not influence it.
     """
-    lost = compute_losses(tuning, loss, tolerance)
-    exits = [tuning.depth(policy) for policy in candidates]
-    cost = np.array([depth.mean() for depth in exits])
-    share = np.array([tuning.look_up(lost, depth).mean() for depth in exits])
+    find = prepare_losses(tuning, loss, tolerance)
+    measured = [(tuning.mean_depth(policy), find(policy).mean()) for policy in candidates]
+    cost, share = np.array(measured).reshape(-1, 2).T
     step = np.floor(cost * STEPS_A_DEPTH)
     best = {
         step[i]: i for i in np.lexsort((-cost, -share)).tolist()
@@ -87,11 +117,6 @@ def order_candidates(
         if not kept or share[i] <= share[kept[-1]]:
             kept.append(i)
     return [FULL, *(candidates[i] for i in reversed(kept) if candidates[i].rules)]
-
-
-def count_flips(part: Trials, lost: NDArray[np.bool_], policy: Policy) -> int:
-    """Return the number of texts with a loss under a policy."""
-    return int(part.look_up(lost, part.depth(policy)).sum())
 
 
 def compute_losses(exits: Trials, loss: Loss, tolerance: float | None = None) -> NDArray[np.bool_]:

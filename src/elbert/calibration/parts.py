@@ -11,7 +11,9 @@ from elbert.classifier import Classifier
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
 from elbert.evaluation import FEWEST, Outputs, Targets, split_indices
-from elbert.evaluation.labelled_data import collect_examples
+from elbert.evaluation.document_outputs import DocumentOutputs
+from elbert.evaluation.labelled_data import collect_examples, collect_windows
+from elbert.inference import Windows
 
 SkipBad = Callable[[BadRow], None]
 
@@ -31,13 +33,20 @@ class DataPart:
         """Return the examples at these positions."""
         return DataPart([self.examples[i] for i in index], None if self.labels is None else self.labels.take(index))
 
-    def collect_outputs(self, classifier: Classifier, skip_bad: SkipBad | None = None) -> tuple[DataPart, Outputs]:
-        """Return the examples that have outputs, and the probabilities of every depth.
+    def collect_outputs(
+        self, classifier: Classifier, skip_bad: SkipBad | None = None, windows: Windows | None = None
+    ) -> tuple[DataPart, Outputs | DocumentOutputs]:
+        """Return the examples that have outputs, and the outputs of every depth; with ``windows``, of all windows.
 
         Raises:
             BadRow: the model cannot take an example, and there is no ``skip_bad``.
         """
-        examples, outputs = collect_examples(classifier, self.examples, self.labels, skip_bad)
+        examples: Sequence[Example]
+        outputs: Outputs | DocumentOutputs
+        if windows is None:
+            examples, outputs = collect_examples(classifier, self.examples, self.labels, skip_bad)
+        else:
+            examples, outputs = collect_windows(classifier, self.examples, self.labels, windows, skip_bad)
         return DataPart(examples, None if self.labels is None else Targets(outputs.labels)), outputs
 
 
@@ -69,19 +78,36 @@ class DataParts:
             )
 
     def collect_outputs(
-        self, classifiers: Mapping[str, Classifier], skip_bad: SkipBad | None = None
-    ) -> tuple[Outputs | None, dict[str, Outputs]]:
+        self, classifiers: Mapping[str, Classifier], skip_bad: SkipBad | None = None, windows: Windows | None = None
+    ) -> tuple[Outputs | DocumentOutputs | None, dict[str, Outputs | DocumentOutputs]]:
         """Return the outputs of the tuning part, None without one, and those of the measured part by precision.
 
         ``classifiers`` are by precision; the first one also computes the tuning part, and skips bad rows for all.
+        ``windows`` is how long texts are read, where they are not cut.
 
         Raises:
             BadRow: a model cannot take an example.
         """
         (dtype, first), *others = classifiers.items()
-        tuning = None if self.tuning is None else self.tuning.collect_outputs(first, skip_bad)[1]
-        measured, outputs = self.measured.collect_outputs(first, skip_bad)
-        return tuning, {dtype: outputs, **{name: measured.collect_outputs(each)[1] for name, each in others}}
+        tuning = None if self.tuning is None else self.tuning.collect_outputs(first, skip_bad, windows)[1]
+        measured, outputs = self.measured.collect_outputs(first, skip_bad, windows)
+        also = {name: measured.collect_outputs(each, windows=windows)[1] for name, each in others}
+        return tuning, {dtype: outputs, **also}
+
+
+def resolve_windows(classifier: Classifier, long: str | Windows | None) -> Windows | None:
+    """Return the windows in which long texts are read for calibration; None where they are cut.
+
+    Raises:
+        InputError: the spec cannot be read, or the model tags tokens, whose windows are all read.
+        PolicyError: its policy cannot be read.
+    """
+    windows = None if long is None else classifier.resolve_long(long)
+    if windows is not None and classifier.bundle.config.task.per_token:
+        raise InputError(
+            "token classification reads all windows of a text, so no stop is to be measured: leave long out"
+        )
+    return windows
 
 
 def make_parts(

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from elbert.bundle import Certificate, OperatingPoint, describe_tolerance
-from elbert.calibration.certify import Loss, certify, check_enough, order_candidates
+from elbert.calibration.certify import AnyTrials, Loss, certify, check_enough, name_long, order_candidates
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
+from elbert.evaluation.document_outputs import DocumentOutputs, make_trials
 from elbert.evaluation.statistics import Interval
-from elbert.evaluation.sweep import Trials, build_families, temper_policies
+from elbert.evaluation.sweep import build_families, temper_policies
 from elbert.evaluation.temperature import fit_temperatures
 from elbert.exits import FULL, Policy
 
@@ -73,8 +72,8 @@ Goal = MinSpeedup | MaxDrop | CertifiedRisk
 
 def calibrate(
     goal: Goal,
-    tuning: Outputs | None,
-    parts: Mapping[str, Outputs],
+    tuning: Outputs | DocumentOutputs | None,
+    parts: Mapping[str, Outputs | DocumentOutputs],
     *,
     family_names: Sequence[str] | None = None,
     policies: Sequence[Policy] | None = None,
@@ -85,22 +84,25 @@ def calibrate(
 
     ``parts`` are outputs of the same texts by precision: measurements are of the first, a certificate covers all. The
     families of ``family_names`` (default: all) are searched, or only ``policies``. Their order is fixed by the caller,
-    so a certificate needs no tuning part for them: they are tested in that order.
+    so a certificate needs no tuning part for them: they are tested in that order. Outputs of windows measure texts in
+    windows: policies are those of the windows, and texts are compared with all their windows at full depth.
 
     Raises:
         InputError: the goal cannot be met, or there are too few texts to certify it.
         MissingExtra: scipy is not installed.
     """
-    measured_on = {dtype: Trials(part) for dtype, part in parts.items()}
+    measured_on = {dtype: make_trials(part) for dtype, part in parts.items()}
     first, *others = measured_on
     if isinstance(goal, CertifiedRisk):
         check_enough(len(parts[first]), goal.risk, goal.error)
     if isinstance(goal, MinSpeedup):
         goal.check_depths(parts[first].depths)
     policy, certificate = choose_policy(goal, tuning, list(measured_on.values()), family_names, policies, temperature)
-    measured: dict[str, Any] = {"goal": str(goal), **measure_policy(measured_on[first], policy, labelled=labelled)}
+    long = name_long(measured_on[first])
+    measured: dict[str, Any] = {"goal": str(goal) + ("" if long is None else f", long texts read as {long}")}
+    measured |= measure_policy(measured_on[first], policy, labelled=labelled)
     if tuning is not None:
-        measured["chosen_on"] = measure_policy(Trials(tuning), policy, labelled=labelled)
+        measured["chosen_on"] = measure_policy(make_trials(tuning), policy, labelled=labelled)
     if others:
         measured["other_dtypes"] = {d: measure_policy(measured_on[d], policy, labelled=labelled) for d in others}
     return OperatingPoint(policy, measured, certificate)
@@ -108,8 +110,8 @@ def calibrate(
 
 def choose_policy(
     goal: Goal,
-    tuning: Outputs | None,
-    measured_on: Sequence[Trials],
+    tuning: Outputs | DocumentOutputs | None,
+    measured_on: Sequence[AnyTrials],
     family_names: Sequence[str] | None,
     policies: Sequence[Policy] | None,
     temperature: bool,
@@ -125,7 +127,7 @@ def choose_policy(
         found = certify([FULL, *policies], measured_on, goal.loss, goal.risk, goal.error, goal.tolerance)
         return found.policy, found.certificate
     candidates = build_candidates(tuning, family_names, temperature) if policies is None else [FULL, *policies]
-    trials = Trials(tuning)
+    trials = make_trials(tuning)
     match goal:
         case MinSpeedup(speedup):
             return find_most_accurate(trials, candidates, speedup), None
@@ -137,14 +139,19 @@ def choose_policy(
             return found.policy, found.certificate
 
 
-def build_candidates(tuning: Outputs, family_names: Sequence[str] | None, temperature: bool) -> list[Policy]:
+def build_candidates(
+    tuning: Outputs | DocumentOutputs, family_names: Sequence[str] | None, temperature: bool
+) -> list[Policy]:
     """Return the policies of the families; with ``temperature``, at temperatures fitted on the tuning part."""
     families = build_families(tuning.depths, family_names, tuning.task.content)
     found = [policy for policies in families.values() for policy in policies]
-    return temper_policies(found, fit_temperatures(tuning)) if temperature else found
+    if not temperature:
+        return found
+    rows = tuning.rows if isinstance(tuning, DocumentOutputs) else tuning
+    return temper_policies(found, fit_temperatures(rows))
 
 
-def find_most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: float) -> Policy:
+def find_most_accurate(tuning: AnyTrials, candidates: Sequence[Policy], speedup: float) -> Policy:
     """Return the policy of the best score with at least this layer speed-up.
 
     Raises:
@@ -157,29 +164,28 @@ def find_most_accurate(tuning: Trials, candidates: Sequence[Policy], speedup: fl
     return swept.policies[found]
 
 
-def find_fastest(tuning: Trials, candidates: Sequence[Policy], points: float) -> Policy:
+def find_fastest(tuning: AnyTrials, candidates: Sequence[Policy], points: float) -> Policy:
     """Return the fastest policy whose score is at most ``points`` points (hundredths) below that of full depth."""
     swept = tuning.sweep(candidates)
-    return swept.policies[swept.within(tuning.score(FULL) - points / 100)]
+    return swept.policies[swept.within(tuning.full_score - points / 100)]
 
 
-def measure_policy(trials: Trials, policy: Policy, *, labelled: bool = True) -> dict[str, Any]:
+def measure_policy(trials: AnyTrials, policy: Policy, *, labelled: bool = True) -> dict[str, Any]:
     """Return score and cost of a policy on some outputs; the lost points with a 95 % interval (paired bootstrap).
 
     Without labels the last depth's predictions replace them, and the score is called agreement.
     """
-    depth, name = trials.depth(policy), trials.outputs.task.score_name
-    score, full = round(trials.score(policy), 4), round(trials.score(FULL), 4)
-    lost, _ = trials.compare(FULL, policy)
-    counts = np.bincount(depth, minlength=trials.outputs.depths + 1)[1:]
+    mean, name = trials.mean_depth(policy), trials.outputs.task.score_name
+    score, full = round(trials.score(policy), 4), round(trials.full_score, 4)
+    lost, _ = trials.compare_to_full(policy)
     answers = {name: score, f"{name}_full": full} if labelled else {"agreement": score}
     return {
         "n": len(trials.outputs),
         **answers,
         "points_lost": _round_interval(lost, 100, 2),
-        "mean_depth": round(float(depth.mean()), 3),
-        "layer_speedup": round(trials.outputs.depths / float(depth.mean()), 3),
-        "depths": {str(d): int(count) for d, count in enumerate(counts, 1) if count},
+        "mean_depth": round(mean, 3),
+        "layer_speedup": round(trials.outputs.depths / mean, 3),
+        **trials.count_exits(policy),
     }
 
 

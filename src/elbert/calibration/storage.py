@@ -17,6 +17,7 @@ from elbert.calibration.parts import DataPart
 from elbert.calibration.search import CertifiedRisk, Goal, MaxDrop, MinSpeedup
 from elbert.classifier import Classifier
 from elbert.errors import InputError
+from elbert.inference import CUT, Windows
 from elbert.tasks import Task
 
 
@@ -62,11 +63,12 @@ def store_point(
     dtypes: Sequence[str],
     folder: Path,
     default: bool = False,
+    windows: Windows | None = None,
 ) -> OperatingPoint:
     """Add a point to ``exits.json`` of a folder, with the conditions of its measurement; return it as written.
 
-    ``data`` is the hash of the data. If ``folder`` is not that of the classifier, the model is copied there first. The
-    earlier measurements of the same policy are kept.
+    ``data`` is the hash of the data, ``windows`` how long texts were read, where they were not cut. If ``folder`` is
+    not that of the classifier, the model is copied there first. The earlier measurements of the same policy are kept.
     """
     conditions = Conditions(
         weights=classifier.bundle.weights_hash,
@@ -74,6 +76,7 @@ def store_point(
         max_length=classifier.tokeniser.max_length,
         data=data,
         made=datetime.now(UTC).date().isoformat(),
+        long=CUT if windows is None else str(windows),
     )
     if folder.absolute() != classifier.bundle.folder.absolute():
         copy_model(classifier.bundle.folder, folder)

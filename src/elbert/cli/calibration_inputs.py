@@ -9,6 +9,7 @@ from elbert.calibration.parts import DataPart, DataParts, make_parts
 from elbert.cli.flags import load_classifier
 from elbert.cli.inputs import read_data
 from elbert.errors import InputError
+from elbert.inference import CUT
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
@@ -32,9 +33,10 @@ def read_parts(arguments: argparse.Namespace, classifier: Classifier) -> DataPar
     """
     if arguments.data == "-":
         raise InputError("calibration stores the hash of its data file: use a file, not standard input")
-    whole = DataPart(*read_data(arguments.data, arguments, classifier))
+    is_cut = arguments.long in (None, CUT)
+    whole = DataPart(*read_data(arguments.data, arguments, classifier, is_cut=is_cut))
     tuning = None
     if arguments.tuning is not None:
-        tuning = DataPart(*read_data(arguments.tuning, arguments, classifier))
+        tuning = DataPart(*read_data(arguments.tuning, arguments, classifier, is_cut=is_cut))
     is_order_fixed = bool(arguments.policies) and arguments.risk is not None
     return make_parts(whole, tuning, arguments.tuning_share, is_order_fixed=is_order_fixed, source=arguments.data)

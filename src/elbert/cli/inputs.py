@@ -93,9 +93,11 @@ def read_labelled_file(
 
 
 def read_data(
-    file: str, arguments: argparse.Namespace, classifier: Classifier, *, needs_labels: bool = False
+    file: str, arguments: argparse.Namespace, classifier: Classifier, *, needs_labels: bool = False, is_cut: bool = True
 ) -> tuple[list[Example], Targets | None]:
     """Return examples and targets of a data file; None for the targets where no row has a label.
+
+    ``is_cut``: whether the model reads long texts only in part, which is noted.
 
     Raises:
         BadRow: a row cannot be used, and bad rows are not skipped.
@@ -106,7 +108,7 @@ def read_data(
     skipped, skip_bad, columns = SkippedRows(), arguments.skip_bad, choose_columns(arguments)
     skip = skipped.skip if skip_bad else None
     examples = list(read_examples(file, skip_bad=skip, columns=columns, needs_labels=needs_labels))
-    examples = keep_usable(examples, skipped if skip_bad else None, classifier)
+    examples = keep_usable(examples, skipped if skip_bad else None, classifier, is_cut=is_cut)
     if examples and all(is_missing(example.label) for example in examples):
         skipped.report(f"{len(examples)} texts read")
         return examples, None
@@ -133,8 +135,10 @@ def run_examples(
     return kept, outputs
 
 
-def keep_usable(examples: Sequence[Example], skipped: SkippedRows | None, classifier: Classifier) -> list[Example]:
-    """Return the examples that the model can take, and print how many of them it reads only in part.
+def keep_usable(
+    examples: Sequence[Example], skipped: SkippedRows | None, classifier: Classifier, *, is_cut: bool = True
+) -> list[Example]:
+    """Return the examples that the model can take, and print how many of them it reads only in part (``is_cut``).
 
     Raises:
         BadRow: the model cannot take an example, and ``skipped`` is None.
@@ -151,7 +155,7 @@ def keep_usable(examples: Sequence[Example], skipped: SkippedRows | None, classi
                 raise example.bad_row(str(row)) from row
             else:
                 skipped.skip(example.bad_row(str(row)))
-    report_truncated(truncated, len(kept))
+    report_truncated(truncated if is_cut else 0, len(kept))
     return kept
 
 

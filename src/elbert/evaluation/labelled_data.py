@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from elbert.classifier import Classifier
 from elbert.data import DEFAULT_COLUMNS, Columns, Example, is_missing, iterate_examples
 from elbert.errors import BadRow, DataError, InputError
+from elbert.evaluation.document_outputs import DocumentOutputs, collect_documents
 from elbert.evaluation.outputs import Outputs, collect
 from elbert.evaluation.targets import Targets, read_targets
+from elbert.inference import Windows
+
+Collected = TypeVar("Collected", Outputs, DocumentOutputs)
 
 
 def read_data(
@@ -50,6 +55,34 @@ def collect_examples(
         BadRow: the model cannot take an example, and there is no ``skip_bad``.
         DataError: it can take none.
     """
+    run = partial(collect, classifier, [example.content() for example in examples], targets)
+    return skip_bad_examples(examples, run, skip_bad)
+
+
+def collect_windows(
+    classifier: Classifier,
+    examples: Sequence[Example],
+    targets: Targets | None,
+    windows: Windows,
+    skip_bad: Callable[[BadRow], None] | None = None,
+) -> tuple[list[Example], DocumentOutputs]:
+    """Return what :func:`collect_examples` returns, of all windows of the examples.
+
+    Raises:
+        BadRow, DataError: as for :func:`collect_examples`.
+    """
+    run = partial(collect_documents, classifier, [example.content() for example in examples], targets, windows)
+    return skip_bad_examples(examples, run, skip_bad)
+
+
+def skip_bad_examples(
+    examples: Sequence[Example], run: Callable[..., Collected], skip_bad: Callable[[BadRow], None] | None
+) -> tuple[list[Example], Collected]:
+    """Return the examples that have outputs, and the outputs; ``run`` calls its ``on_failure`` for the others.
+
+    Raises:
+        BadRow, DataError: as for :func:`collect_examples`.
+    """
     failed = set[int]()
 
     def skip(number: int, error: Exception) -> None:
@@ -62,7 +95,7 @@ def collect_examples(
         skip_bad(bad)
 
     with name_rows(examples):
-        outputs = collect(classifier, [example.content() for example in examples], targets, on_failure=skip)
+        outputs = run(on_failure=skip)
     if not len(outputs):
         raise DataError("the model cannot take any of these texts; elbert predict names the reason for each")
     return [example for number, example in enumerate(examples) if number not in failed], outputs

@@ -20,6 +20,7 @@ from elbert.evaluation.tag_outputs import TagCollector
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
 from elbert.exits import FULL, Replay
 from elbert.exits.signals import SIGNALS
+from elbert.inference import Exits
 from elbert.tasks import TASKS, Task
 from elbert.tasks.spans import NO_TAG
 from elbert.tokenization.tokens import Text, Tokens, list_texts
@@ -191,6 +192,22 @@ def has_tags(outputs: Outputs) -> bool:
     return is_tag and has_signals and has_shapes and has_labels and outputs.task.are_labels(labels, len(tags), classes)
 
 
+def run_to_full_depth(
+    classifier: Classifier,
+    tokens: Sequence[Tokens],
+    add: Callable[[Exits], None],
+    fail: Callable[[int, Exception], None],
+) -> None:
+    """Run rows once at full depth: ``add`` receives those that exit, with their traces, ``fail`` a row's error."""
+    with show_progress("all depths", len(tokens)) as advance:
+        for step in classifier.early_exit_loop(TokenList(tokens), FULL, keep_trace=True):
+            for failure in step.failures:
+                fail(failure.identity, failure.error)
+            for exits in step.exits:
+                add(exits)
+            advance(len(step.identities))
+
+
 def collect(
     classifier: Classifier,
     texts: Iterable[Text],
@@ -231,16 +248,14 @@ def collect(
             positions.append(number)
     identities = np.array(positions, np.int64)
     tags = TagCollector(config, texts, dict(zip(positions, tokens, strict=True))) if config.task.per_token else None
-    with show_progress("all depths", len(tokens)) as advance:
-        for step in classifier.early_exit_loop(TokenList(tokens), FULL, keep_trace=True):
-            for failure in step.failures:
-                fail(positions[failure.identity], failure.error)
-            for exits in step.exits:
-                if tags is not None:
-                    tags.add(identities[exits.identity], exits)
-                elif exits.trace is not None:
-                    probabilities[identities[exits.identity]] = exits.trace
-            advance(len(step.identities))
+
+    def add(exits: Exits) -> None:
+        if tags is not None:
+            tags.add(identities[exits.identity], exits)
+        elif exits.trace is not None:
+            probabilities[identities[exits.identity]] = exits.trace
+
+    run_to_full_depth(classifier, tokens, add, lambda row, error: fail(positions[row], error))
     lengths = np.zeros(len(texts), np.int64)
     lengths[identities] = [len(row) for row in tokens]
     values = np.zeros(len(texts), np.int64) if targets is None else targets.values

@@ -140,6 +140,15 @@ class Trials:
         """``[n]``: the exit depths under a policy."""
         return self.replay.exits(policy)
 
+    def mean_depth(self, policy: Policy) -> float:
+        """The mean of the exit depths under a policy."""
+        return float(self.depth(policy).mean())
+
+    def count_exits(self, policy: Policy) -> dict[str, Any]:
+        """How many texts exit at each depth."""
+        counts = np.bincount(self.depth(policy), minlength=self.outputs.depths + 1)
+        return {"depths": {str(depth): int(count) for depth, count in enumerate(counts) if count}}
+
     def look_up(self, by_depth: NDArray[Any], depth: NDArray[np.int16]) -> NDArray[Any]:
         """``[n]``: the value of ``by_depth [n, depths]`` at each row's depth."""
         return by_depth.ravel().take(self._rows + depth)
@@ -158,6 +167,15 @@ class Trials:
     def score(self, policy: Policy) -> float:
         """The score of the task, :attr:`Task.score_name`, under a policy."""
         return self._score(self.depth(policy))
+
+    @property
+    def full_score(self) -> float:
+        """The score at full depth."""
+        return self.score(FULL)
+
+    def compare_to_full(self, policy: Policy, *, draws: int = DRAWS) -> tuple[Interval, float]:
+        """The score that a policy loses, as :meth:`compare` compares."""
+        return self.compare(FULL, policy, draws=draws)
 
     def _score(self, depth: NDArray[np.int16]) -> float:
         if self.right is not None:

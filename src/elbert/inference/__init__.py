@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from elbert.inference.documents import Document, Windows, build_documents, parse_long
+from elbert.inference.documents import (
+    CUT,
+    Document,
+    Windows,
+    accumulate,
+    build_documents,
+    find_best,
+    has_one_label,
+    parse_long,
+)
 from elbert.inference.rows import Rows, admit, check_tokens
 from elbert.inference.step import (
     DEADLINE,
@@ -20,6 +29,7 @@ from elbert.inference.step import (
 from elbert.inference.token_predictions import build_token_predictions
 
 __all__ = [
+    "CUT",
     "DEADLINE",
     "Document",
     "Exits",
@@ -27,6 +37,7 @@ __all__ = [
     "PendingRows",
     "Rows",
     "Windows",
+    "accumulate",
     "admit",
     "advance",
     "build_documents",
@@ -35,7 +46,9 @@ __all__ = [
     "check_tokens",
     "deepen",
     "exit_here",
+    "find_best",
     "group_by_weights",
+    "has_one_label",
     "parse_long",
     "run_shrinking_batch",
     "settle",

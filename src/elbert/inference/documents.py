@@ -21,6 +21,7 @@ from elbert.inference.step import DEADLINE
 from elbert.inference.windows import join_parts, split_text
 from elbert.model import ModelConfig
 from elbert.prediction import Prediction
+from elbert.tasks import Task
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text
 
@@ -48,6 +49,11 @@ class Windows:
     def __str__(self) -> str:
         """Return the spec."""
         return f"windows({self.combination}{'' if self.policy is None else f', {self.policy}'})"
+
+    @property
+    def policy_combination(self) -> Combination:
+        """The combination that policies read: a share of votes is 1 after one window, so of votes the mean."""
+        return "mean" if self.combination == "vote" else self.combination
 
     def find_rules(self, policy: Policy) -> tuple[Rule, ...]:
         """Return the rules that end a document; ``policy`` is that of its rows.
@@ -181,13 +187,10 @@ class ClassifiedDocument(Document):
         return self._first_stop
 
     def is_settled(self) -> bool:
-        """Apply the rules to the combined answer after each of the windows.
-
-        A share of votes is 1 after one window. So policies see the mean where windows vote.
-        """
+        """Apply the rules to the combined answer after each of the windows."""
         outputs = self._read_outputs([self.predictions[number] for number in range(len(self.predictions))])
-        steps = self._accumulate(outputs, "mean" if self._options.combination == "vote" else self._options.combination)
         config = self._config
+        steps = accumulate(outputs, self._options.policy_combination, config.task)
         trace = Trace(
             np.full(1, len(steps)), steps[None], config.multi_label, content=config.task.content, scale=config.scale
         )
@@ -198,12 +201,10 @@ class ClassifiedDocument(Document):
         deepest, depths = max(parts, key=lambda part: part.depth), tuple(part.depth for part in parts)
         if len(self.windows) == 1:
             return replace(deepest, windows=1, window_depths=depths)
-        outputs = self._read_outputs(parts)
-        scores = self._accumulate(outputs, self._options.combination)[-1].tolist()
-        # Of labels with as many votes, the one with the higher mean.
-        order = list(zip(scores, self._accumulate(outputs, "mean")[-1].tolist(), strict=True))
-        best = max(range(len(scores)), key=order.__getitem__)
-        labels = self._config.labels
+        outputs, task, labels = self._read_outputs(parts), self._config.task, self._config.labels
+        combined = accumulate(outputs, self._options.combination, task)[-1]
+        best = int(find_best(combined, accumulate(outputs, "mean", task)[-1]))
+        scores = combined.tolist()
         return replace(
             deepest,
             label=labels[best],
@@ -218,18 +219,32 @@ class ClassifiedDocument(Document):
         """``[windows, classes]``."""
         return np.array([[part.scores[label] for label in self._config.labels] for part in parts], np.float32)
 
-    def _accumulate(self, outputs: Probabilities, combination: Combination) -> Probabilities:
-        """``[windows, classes]``: the combined answer after each window, in float64 and rounded once."""
-        is_single = self._config.task.content == "probabilities" and not self._config.multi_label
-        if combination == "maximum":
-            combined = np.maximum.accumulate(outputs.astype(np.float64))
-            if is_single:
-                combined /= combined.sum(-1, keepdims=True)
-            return combined.astype(np.float32)
-        votes = outputs.argmax(-1)[:, None] == np.arange(outputs.shape[1]) if is_single else outputs >= 0.5
-        total = np.cumsum(votes if combination == "vote" else outputs, 0, np.float64)
-        means: Probabilities = (total / np.arange(1, len(total) + 1)[:, None]).astype(np.float32)
-        return means
+
+def accumulate(outputs: Probabilities, combination: Combination, task: Task) -> Probabilities:
+    """``[..., windows, classes]``: the combined answer after each window, in float64 and rounded once."""
+    if combination == "maximum":
+        combined = np.maximum.accumulate(outputs.astype(np.float64), -2)
+        if has_one_label(task):
+            combined /= combined.sum(-1, keepdims=True)
+        return combined.astype(np.float32)
+    counted: NDArray[Any] = outputs
+    if combination == "vote":
+        is_top = outputs.argmax(-1)[..., None] == np.arange(outputs.shape[-1])
+        counted = is_top if has_one_label(task) else outputs >= 0.5
+    total = np.cumsum(counted, -2, np.float64)
+    means: Probabilities = (total / np.arange(1, outputs.shape[-2] + 1)[:, None]).astype(np.float32)
+    return means
+
+
+def find_best(scores: Probabilities, means: Probabilities) -> NDArray[np.int64]:
+    """``[...]``: the class with the highest score; of classes with the same score, the one with the higher mean."""
+    best: NDArray[np.int64] = np.where(scores == scores.max(-1, keepdims=True), means, -np.inf).argmax(-1)
+    return best
+
+
+def has_one_label(task: Task) -> bool:
+    """Whether a text has exactly one of the labels."""
+    return task.content == "probabilities" and not task.multi_label
 
 
 def build_documents(

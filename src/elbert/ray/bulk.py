@@ -14,7 +14,7 @@ from elbert.bundle.folder import find_local_path
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, ElbertError, InputError
 from elbert.exits import check_policy
-from elbert.inference import parse_long
+from elbert.inference import CUT, Windows, parse_long
 from elbert.model import check_device, fastest_precision
 from elbert.prediction import Prediction
 from elbert.ray.actor import Actor, Task
@@ -82,7 +82,7 @@ def predict(
         raise InputError("a trace has the depths of one row, and a text in windows has several rows: use one of both")
     device = resolve_device(device)
     load |= {"device": device, "threads": (threads or 1) if device == "cpu" else threads}
-    _warn_about_conditions(bundle, policy, str(load.get("dtype", "auto")), device)
+    _warn_about_conditions(bundle, policy, str(load.get("dtype", "auto")), device, windows)
     task = Task(
         *(portable_name(model), policy, bundle.weights_hash, load, text, text_pair, prefix, scores, trace, keep_bad),
         long=long,
@@ -111,14 +111,17 @@ def portable_name(model: str | Path | None) -> str | None:
     return str(path.resolve()) if path is not None and path.is_dir() else None if model is None else str(model)
 
 
-def _warn_about_conditions(bundle: Bundle, policy: str | None, dtype: str, device: str) -> None:
+def _warn_about_conditions(
+    bundle: Bundle, policy: str | None, dtype: str, device: str, windows: Windows | None
+) -> None:
     """Give an actor's warning about an operating point here, where the user sees it, and not in a worker's log."""
     name = bundle.default if policy is None else policy.strip()
     if device != "auto":
         check_device(device)
     precision = fastest_precision(bundle.safe_precisions, device) if dtype == "auto" else dtype
+    long = CUT if windows is None else str(windows)
     if name in bundle.points and (
-        message := bundle.describe_mismatch(name, precision, bundle.load_tokeniser().max_length)
+        message := bundle.describe_mismatch(name, precision, bundle.load_tokeniser().max_length, long)
     ):
         warnings.warn(message, ConditionsWarning, stacklevel=3)
 

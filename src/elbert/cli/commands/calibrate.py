@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="--data has lists to rank, jsonl with query and texts: the policy keeps their K highest texts, and with "
         "--risk the share of lists whose K highest change is certified",
     )
+    parser.add_argument(
+        "--long",
+        metavar="L",
+        help="measure with long texts in windows, as elbert predict --long reads them: a loss is one against all "
+        "windows at full depth, and the point holds for this --long only (default: cut)",
+    )
     parser.add_argument("--families", nargs="+", metavar="F", help="families of policies to search (default: all)")
     parser.add_argument(
         "--policies",
@@ -99,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Choose, measure and certify an operating point; write it and print it."""
     from elbert._optional import require
     from elbert.bundle import check_point_name
-    from elbert.calibration import calibrate, hash_data, make_goal, store_point
+    from elbert.calibration import calibrate, hash_data, make_goal, resolve_windows, store_point
     from elbert.cli.calibration_inputs import load_precisions, read_parts
     from elbert.evaluation.sweep import build_families
 
@@ -110,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     classifier = load_classifier(arguments, "full")
     build_families(classifier.depths, arguments.families, classifier.bundle.config.task.content)
     policies = [classifier.resolve_policy(p) for p in arguments.policies] if arguments.policies else None
+    windows = resolve_windows(classifier, arguments.long)
     folder = choose_folder(arguments, classifier)
     parts = read_parts(arguments, classifier)
     goal = make_goal(
@@ -126,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     parts.check_enough(goal)
     skipped = SkippedRows()
     precisions = load_precisions(arguments, classifier)
-    tuning, measured = parts.collect_outputs(precisions, skipped.skip if arguments.skip_bad else None)
+    tuning, measured = parts.collect_outputs(precisions, skipped.skip if arguments.skip_bad else None, windows)
     skipped.report(f"{len(measured[classifier.dtype])} texts measured")
     point = calibrate(
         goal,
@@ -145,6 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
         dtypes=tuple(measured),
         folder=folder,
         default=arguments.default,
+        windows=windows,
     )
     print_point(arguments, point, folder)
     return 0
@@ -158,7 +166,7 @@ def run_lists(arguments: argparse.Namespace) -> int:
     """
     from elbert.data import read_query_lists
 
-    flags = ("max_drop", "loss", "tolerance", "families", "policies", "temperature", "also_dtype", "default")
+    flags = ("max_drop", "loss", "tolerance", "long", "families", "policies", "temperature", "also_dtype", "default")
     for flag in flags:
         if getattr(arguments, flag):
             raise InputError(f"--{flag.replace('_', '-')} does not fit lists (--top-k): leave it out")
@@ -251,4 +259,5 @@ def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> lis
         f"{title:<11}on {figures['n']:,} {texts}: {accuracy}, lost {lost['value']:.2f} points "
         f"({lost['confidence']:.0%} interval {lost['low']:.2f} to {lost['high']:.2f}), "
         f"mean depth {figures['mean_depth']:.2f}, layer speed-up {figures['layer_speedup']:.2f}x"
+        + (f", {figures['windows_read']:,} of {figures['windows']:,} windows read" if "windows" in figures else "")
     ]
