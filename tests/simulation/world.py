@@ -27,6 +27,7 @@ WATCHED = frozenset(str(SERVING / name) for name in ("worker.py", "tokenizer_poo
 PATIENCE = 300.0  # simulated seconds in which everything must be answered, once no new requests come
 FOREVER = 1e6  # simulated seconds
 MEMORY = 60.0  # simulated seconds after a failed call in which the engine may be built again
+ROUNDING = 1e-9  # seconds: a shorter sleep may not advance the clock
 NEARLY = 0.8  # of the limit of a step: with other delays, a call of this length may be stuck
 
 
@@ -290,7 +291,7 @@ class World:
         while True:
             pause = self.scenario.draw_pause(random, self.scenario.think_seconds / 0.7)
             await asyncio.sleep(min(pause, max(self.scenario.seconds - self.now, 0.0)))
-            if self.now >= self.scenario.seconds:
+            if self.now >= self.scenario.seconds - ROUNDING:
                 return
             together = random.choice((1, 1, 1, 1, 6))
             await asyncio.gather(*(self._exchange(Random(random.random())) for _ in range(together)))
