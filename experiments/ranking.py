@@ -10,7 +10,8 @@ one query and 20 texts:
 - ``mrpc``: a first sentence, its paraphrase, and the 19 sentences that share most words with it, which are hard;
 - ``sst2``: a constant query and 20 sentences at random, the most positive first.
 
-Lists of another part choose the dials. Time is measured in turns: every policy runs once in each round.
+Lists of another part choose the dials. Time is measured in turns: every policy runs once in each round. Sets with
+queries have a baseline without a network: the cosine of TF-IDF vectors, fitted on the training part.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save_file
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from elbert import Classifier
 from elbert.bundle import Bundle
@@ -86,6 +88,16 @@ def make_sentiment_lists(folder: Path, part: str, count: int) -> QueryLists:
         relevant = {place for place, row in enumerate(chosen) if columns["label"][row] == 1}
         lists.append((REVIEW, [columns["text"][row] for row in chosen], relevant))
     return lists
+
+
+def find_first_by_cosine(columns: dict[str, list[Any]], lists: QueryLists) -> list[int]:
+    """The text of each list that is closest to its query, by TF-IDF vectors fitted on both texts of training pairs."""
+    fitted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit([*columns["text"], *columns["text_pair"]])
+    first = list[int]()
+    for query, texts, _ in lists:
+        cosines = (fitted.transform(texts) @ fitted.transform([query]).T).toarray()[:, 0]
+        first.append(int(cosines.argmax()))
+    return first
 
 
 def write_sentiment_ranker(output: Path) -> None:
@@ -152,8 +164,10 @@ def measure_time(
     return {name: float(np.median(found)) for name, found in seconds.items()}
 
 
-def study(classifier: Classifier, tuning: QueryLists, test: QueryLists, timed: int, rounds: int) -> None:
-    """Print the tables of a set."""
+def study(
+    classifier: Classifier, tuning: QueryLists, test: QueryLists, baseline: Sequence[int], timed: int, rounds: int
+) -> None:
+    """Print the tables of a set; ``baseline`` has the first text of each list, or is empty."""
     chosen_on, measured = (collect_rankings(classifier, [part[:2] for part in lists]) for lists in (tuning, test))
     relevant = [part[2] for part in test]
     print_line(f"{len(test)} lists, {sum(measured.sizes):,} texts; {len(tuning)} other lists chose the dials.\n")
@@ -164,6 +178,9 @@ def study(classifier: Classifier, tuning: QueryLists, test: QueryLists, timed: i
     for top in TOPS:
         for policy in dict.fromkeys(found[top]):
             print_line(describe(measured, policy, relevant))
+    if baseline:
+        share = np.mean([first in right for first, right in zip(baseline, relevant, strict=True)])
+        print_line(f"| cosine of TF-IDF | – | – | – | – | – | {share:.1%} |")
     picked = [found[top][-1] for top in TOPS]
     depths = [max(1, round(float(measured.replay(policy).depth.mean()))) for policy in picked]
     seconds = measure_time(
@@ -192,7 +209,10 @@ def main() -> None:
     classifier = Classifier.load(arguments.model, "full", dtype="float32", threads=arguments.threads)
     make = SETS[arguments.name]
     tuning, test = (make(arguments.data_dir, part, arguments.lists) for part in ("validation", "test"))
-    study(classifier, tuning, test, arguments.timed, arguments.rounds)
+    baseline = list[int]()
+    if arguments.name != "sst2":  # whose one query has no words of its texts
+        baseline = find_first_by_cosine(read_columns(arguments.data_dir / arguments.name / "train.parquet"), test)
+    study(classifier, tuning, test, baseline, arguments.timed, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from test_service import serving, until
 from troubled import tiny_classifier, troubled_classifier
 
+from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.serving.dispatcher import NullObserver
 from elbert.serving.errors import TooLong
@@ -139,3 +140,16 @@ def test_what_is_cut_is_not_tokenized(monkeypatch):
         serving(lambda service, text=text: service.gather([text]))
         assert len(counted) >= 3 and sum(counted) <= 3 * 5000
         counted.clear()
+
+
+def test_a_request_is_compared_with_the_conditions_of_its_operating_point(monkeypatch):
+    compared = []
+    monkeypatch.setattr(Classifier, "check_long", lambda _, policy, windows: compared.append(windows and str(windows)))
+
+    async def test(service):
+        assert compared == ["windows(mean)"]  # the default, at the start
+        for options in ({}, {"long": "windows(vote)"}, {"long": "cut"}, {"trace": True}):
+            await service.gather(["a film"], **options)
+
+    serving(test, long="windows")
+    assert compared == ["windows(mean)", "windows(mean)", "windows(vote)", None, None]
