@@ -32,7 +32,7 @@ def test_explorer_and_routes(opened, axe, classifier, evaluation):
         page.wait_for_selector("#compare-result table")
         page.evaluate("document.getElementById('key').hidden = false")
         check_accessibility(page, axe)
-        page.evaluate("window.fetch = () => new Promise(() => {})")
+        page.evaluate("() => { window.fetch = () => new Promise(() => {}); }")
         page.fill("#text", "another text")  # whose answer never comes
         assert page.is_visible("#waiting")
         check_accessibility(page, axe)

@@ -630,6 +630,7 @@ def test_models_of_every_shape(opened, bare, shape, chrome):
     ]
     heat = "tempered(window(entropy=0.3, size=3), 1.5, 1.2)"
     model = {"model": "x", "labels": labels, "depths": depths, "multi_label": multi_label, "evaluation": False}
+    model |= {"answers": "labels" if multi_label else "class", "unit": 1.0}
     model |= {"default": "entropy(0.2)", "points": {"warm": {"policy": heat, "measured": {}}}}
     answer = {"label": "", "score": 1, "depth": depths, "depths": depths, "reason": "last", "tokens": 3, "error": None}
     page = opened("about:blank", width=360)

@@ -35,10 +35,14 @@ function describePoint(point) {
     ? `Measured: accuracy ${formatPercent(accuracy)} %${full ? `, ${formatPercent(full)} % at full depth` : ""}. `
     : "";
   if (!point.certificate) return `${measured}Not certified: nothing is promised for new texts.`;
-  const { risk, error, n, loss } = point.certificate;
+  const { risk, error, n, loss, tolerance } = point.certificate;
+  const lost =
+    typeof tolerance === "number"
+      ? `get a value that is more than ${tolerance} from that of the last depth`
+      : (LOSSES[loss] ?? `have a loss (${loss})`);
   const share = Number((100 * risk).toPrecision(3));
   const confidence = Number((100 * (1 - error)).toPrecision(4));
-  return `${measured}Certified: with ${confidence} % confidence, at most ${share} % of texts like the ${formatCount(n)} of its calibration ${LOSSES[loss] ?? `have a loss (${loss})`}. It promises nothing for a single text, or for texts of another kind.`;
+  return `${measured}Certified: with ${confidence} % confidence, at most ${share} % of texts like the ${formatCount(n)} of its calibration ${lost}. It promises nothing for a single text, or for texts of another kind.`;
 }
 
 /* changed(policy) is called for every change that reads as a policy. */

@@ -56,7 +56,7 @@ export function colorTypes({ labels, steps }) {
  */
 export function mountTagTable() {
   const body = h("tbody");
-  const cut = h("tr", { class: "cut" }, h("th", { scope: "row" }), h("td"));
+  const cut = h("tr", { class: "cut" }, h("th", { scope: "row" }), h("td", {}, h("span")));
   const table = h("table", { class: "tags" }, h("caption", { class: "visually-hidden" }, "Tags by depth"), body);
   const scroll = h(
     "div",
@@ -111,7 +111,7 @@ export function mountTagTable() {
       const { depth, reason } = view.exit;
       const rest = steps.length - depth;
       cut.firstChild.textContent = "exit";
-      cut.lastChild.textContent = `${reason}${rest ? ": the depths below are not computed" : ""}`;
+      cut.lastChild.firstChild.textContent = `${reason}${rest ? ": the depths below are not computed" : ""}`;
       cut.lastChild.setAttribute("colspan", String(Math.max(steps[0].words.length, 1)));
       const rows = [...body.children].filter((row) => row !== cut);
       rows[depth - 1].after(cut);
