@@ -18,7 +18,7 @@ import lief
 
 LIBRARY = "elbert/model/native/elbert_native.bin"
 lief.logging.disable()  # its notes about what it does not read of Mach-O
-EXPORTS = {"elbert_size", "elbert_variant", "elbert_variant_name", "elbert_variant_runs"}
+EXPORTS = {"elbert_refill", "elbert_size", "elbert_variant", "elbert_variant_name", "elbert_variant_runs"}
 PURE = "any"
 
 

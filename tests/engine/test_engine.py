@@ -24,6 +24,7 @@ POLICIES = [
 ]
 KINDS = {
     "one layer": {},
+    "a native embedding": {"embedding_size": 16},
     "two groups": {"num_hidden_groups": 2, "inner_group_num": 2},
     "a layer each": {"num_hidden_groups": 6},
     "heads per block": {"exit_heads": 3},

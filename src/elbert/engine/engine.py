@@ -22,13 +22,16 @@ from elbert.inference import (
     Rows,
     admit,
     check_tokens,
+    count_tokens_ahead,
     deepen,
     exit_here,
     group_by_weights,
+    run_refilling,
     settle,
 )
 from elbert.model import Backend
 from elbert.model.isolation import isolated
+from elbert.model.native import Places
 
 NOTHING = StepResult()
 DEFAULT_DUE = 1.0  # seconds; a request without a deadline waits as if it had this one
@@ -41,8 +44,9 @@ class Engine:
     progress at once: two on an accelerator, so that the host decides about one call while the device computes the
     other. ``refill`` is the share of places that must be free before new rows start (see :class:`Scheduler`).
     ``layers`` is the most layers that one step makes: the step ends when a row exits, so that its place is filled
-    at once, but what arrives meanwhile waits for the end. Deadlines are seconds on ``clock``. ``last_call`` is the
-    layer call of the last step, or None if it made none.
+    at once, but what arrives meanwhile waits for the end. Where native code can, such a step goes on: it fills free
+    places itself, with rows that wait. Deadlines are seconds on ``clock``. ``last_call`` is the layer call of the last
+    step, or None if it made none, or many.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Engine:
         self._deadlines = Deadlines(capacity, clock)
         self._cancelled: set[int] = set()
         self._lists: RankedLists | None = None  # until a row belongs to one
+        self._places = Places(capacity.rows, capacity.tokens, refill)
+        self._tokens_ahead = count_tokens_ahead(backend, self._places) if layers > 1 and self._lanes == 1 else 0
         self.last_call: LayerCall | None = None
 
     def __len__(self) -> int:
@@ -120,6 +126,12 @@ class Engine:
     def step(self) -> StepResult:
         """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
         self.drop_cancelled()
+        if (
+            self._tokens_ahead
+            and not (self._deadlines or self._lists)
+            and (refilled := self._run_refilling()) is not None
+        ):
+            return self._complete(refilled)
         started, failures = self._admit()
         failures += self._start_call(started)
         if self._lists and failures:
@@ -133,6 +145,9 @@ class Engine:
             result += late
         if self._lists:
             result += self._exit_outranked(self._lists)
+        return self._complete(result)
+
+    def _complete(self, result: StepResult) -> StepResult:
         if not (completed := result.identities):
             return NOTHING
         self._forget(completed)
@@ -153,6 +168,40 @@ class Engine:
             self._lists.exclude(removable)
         self._forget(removable)
         self._cancelled -= removable
+
+    def _run_refilling(self) -> StepResult | None:
+        """Make a call that fills free places itself; None, and nothing is changed, where rows need single steps."""
+        call, started = self._scheduler.next_call(), self._scheduler.start_ahead(self._tokens_ahead)
+        rows = self._pools.take(call[0], len(call[1])) if call is not None else None
+        requests = Requests(map(self._requests.__getitem__, started))
+        try:
+            result = run_refilling(
+                rows,
+                [request.tokens for request in requests],
+                started,
+                [request.policy for request in requests],
+                self._backend,
+                self._places,
+                drain=not self._scheduler.num_waiting,
+                keep_trace=self._has_trace(requests) or (rows is not None and rows.trace.keep_trace),
+            )
+        except Exception:
+            result = None  # calls of single steps find the rows that fail
+        if result is None:
+            self._tokens_ahead = 0
+            self._scheduler.put_back(started)
+            if rows is not None:
+                self._enqueue(rows)
+            return None
+        self.last_call = None
+        staying, exits = result
+        if staying is not None:
+            self._enqueue(staying)
+        return NOTHING if exits is None else check_outputs(exits)
+
+    def _has_trace(self, requests: Requests) -> bool:
+        """Whether these rows keep the probabilities of every depth."""
+        return self._keep_trace or any(r.keep_trace or r.ranked_in is not None for r in requests)
 
     def _admit(self) -> tuple[list[int], list[Failure]]:
         urgent = self._deadlines.find_urgent()
@@ -237,7 +286,7 @@ class Engine:
             [request.identity for request in requests],
             self._backend,
             [request.policy for request in requests],
-            keep_trace=self._keep_trace or any(r.keep_trace or r.ranked_in is not None for r in requests),
+            keep_trace=self._has_trace(requests),
         )
 
     def _enqueue(self, rows: Rows, *, is_urgent: bool = False) -> None:

@@ -116,6 +116,24 @@ class Scheduler:
             started.append(identity)
         return started
 
+    def start_ahead(self, tokens: int) -> list[int]:
+        """Start waiting rows of up to so many tokens, at least one, for a call that fills free places itself."""
+        started, total = list[int](), 0
+        while len(self._queue) and (not started or total + self._queue.peek()[1] <= tokens):
+            identity, length = self._queue.take()
+            self._live[identity] = length
+            total += length
+            started.append(identity)
+        self._live_tokens += total
+        return started
+
+    def put_back(self, identities: Iterable[int]) -> None:
+        """Rows that :meth:`start_ahead` returned wait again."""
+        for identity in identities:
+            length = self._live.pop(identity)
+            self._live_tokens -= length
+            self._queue.put(identity, length)
+
     def enqueue(self, weights_key: Hashable, identities: Sequence[int], *, is_urgent: bool = False) -> None:
         """Add live rows to the pool of the weights that they need next; urgent rows go to its front."""
         pool = self._pools[weights_key]

@@ -48,26 +48,37 @@ def run_native_step(rows: Rows, backend: Backend, layers: int = 1) -> Rows | Non
 
 def affordable_layers(rows: Rows, config: ModelConfig) -> int:
     """How many layers of these rows are no more than :data:`CALL_WORK`; at least 1."""
-    weights = config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
-    return max(1, int(CALL_WORK / (weights * max(rows.layout.tokens, 1))))
+    return max(1, int(CALL_WORK / (count_work(config) * max(rows.layout.tokens, 1))))
+
+
+def count_work(config: ModelConfig) -> int:
+    """The multiply-adds of one layer for one token."""
+    return config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
 
 
 def describe_rows(policies: Sequence[Policy], trace: Trace, config: ModelConfig) -> Live | None:
     """The arrays of rows for native code; None if it does not know the policy of a row."""
-    found = dict[int, NativePolicy]()
-    for policy in {id(policy): policy for policy in policies}.values():
-        lowered = lower_natively(policy, config.depths, trace.content)
-        if lowered is None:
-            return None
-        found[id(policy)] = lowered
+    if (lowered := lower_all(policies, config, trace.content)) is None:
+        return None
     return Live(
-        [found[id(policy)] for policy in policies],
+        lowered,
         trace.depth,
         trace.probabilities,
         name_task(config),
         keep_trace=trace.keep_trace,
         scale=config.scale,
     )
+
+
+def lower_all(policies: Sequence[Policy], config: ModelConfig, content: Content) -> list[NativePolicy] | None:
+    """The policy of each row for native code; None if it does not know one of them."""
+    found = dict[int, NativePolicy]()
+    for policy in {id(policy): policy for policy in policies}.values():
+        lowered = lower_natively(policy, config.depths, content)
+        if lowered is None:
+            return None
+        found[id(policy)] = lowered
+    return [found[id(policy)] for policy in policies]
 
 
 def name_task(config: ModelConfig) -> str:

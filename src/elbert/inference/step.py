@@ -7,7 +7,7 @@ while another computes. Native code computes and decides in one call, in the fir
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,8 +125,7 @@ def settle(pending: PendingRows, config: ModelConfig) -> tuple[Rows | None, Exit
             return rows, None
         decision, logits = rows.live.decision, rows.live.logits
         index = np.flatnonzero(decision != STAY)
-        rules = zip(index.tolist(), decision[index].tolist(), strict=True)
-        names = [(*rows.policies[row].reasons, LAST)[rule] for row, rule in rules]
+        names = name_reasons(rows.policies, decision, index)
     else:
         trace = rows.trace.skip_depth() if output is None else rows.trace.record(output.wait())
         rows = Rows(rows.identity, rows.policies, rows.hidden, rows.layout, trace)
@@ -235,6 +234,12 @@ def group_by_weights(rows: Rows, config: ModelConfig) -> Iterator[Rows]:
         return
     for key in sorted(set(keys)):
         yield rows.keep(np.array([i for i, other in enumerate(keys) if other == key]))
+
+
+def name_reasons(policies: Sequence[Policy], decision: NDArray[np.int64], index: NDArray[np.int64]) -> list[str]:
+    """The reasons of the rows ``index``, from the numbers of their policies' rules, ``decision [rows]``."""
+    rules = zip(index.tolist(), decision[index].tolist(), strict=True)
+    return [(*policies[row].reasons, LAST)[rule] for row, rule in rules]
 
 
 def build_exits(rows: Rows, index: NDArray[np.int64], reason: list[str], logits: NDArray[Any]) -> Exits:

@@ -45,10 +45,11 @@ def choose_kernels(dtype: torch.dtype, device: torch.device, *, head_width: int)
 
 @dataclass(frozen=True)
 class NativeModel:
-    """Layers by group, and exit heads, in native code."""
+    """Embedding, layers by group, and exit heads, in native code; the embedding may be torch's."""
 
     groups: list[list[native.NativeLayer]]
     heads: list[native.NativeHead]
+    embedding: native.NativeEmbedding | None
 
     def as_parts(self) -> tuple[list[list[Layer]], list[Read]]:
         """The same as functions of hidden values and their layout."""
@@ -58,6 +59,11 @@ class NativeModel:
 def on_rows(part: native.NativeLayer | native.NativeHead) -> Callable[[Tensor, Layout], Tensor]:
     """Return the part as a function of hidden values and their layout."""
     return lambda hidden, layout: part(hidden, layout.bounds, layout.tokens)
+
+
+def embed_rows(embedding: native.NativeEmbedding) -> Embed:
+    """Return the embedding as a function of ids, segments and their layout."""
+    return lambda ids, types, layout: embedding(ids, types, layout.bounds, layout.size)
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,13 @@ class NativeParts:
         sizes = config.hidden_size, config.intermediate_size, config.num_attention_heads
         return cls(variant, config, precision, exact) if native.NativeLayer.supports(*sizes) else None
 
-    def build_model(self) -> NativeModel | None:
+    def build_model(self, embedding: native.NativeEmbedding | None) -> NativeModel | None:
         """Build the layers and exit heads."""
         heads = self.build_heads()
         if heads is None:
             return None
         groups = [group_layers(self.config, group) for group in range(self.config.num_hidden_groups)]
-        return NativeModel([[self.build_layer(name) for name in names] for names in groups], heads)
+        return NativeModel([[self.build_layer(name) for name in names] for names in groups], heads, embedding)
 
     def build_layer(self, name: str) -> native.NativeLayer:
         """Build the layer with the prefix ``name``."""
@@ -122,13 +128,13 @@ class NativeParts:
             for pooler, classifier in weights
         ]
 
-    def build_embedding(self, weights: Mapping[str, Tensor]) -> Embed | None:
+    def build_embedding(self, weights: Mapping[str, Tensor]) -> native.NativeEmbedding | None:
         """Build the embedding; ``weights`` are in the hidden type."""
         tables, exact = embedding_weights(weights, self.config), embedding_weights(self.exact, self.config)
         width, inner = self.config.hidden_size, tables.words.shape[1]
         if not native.NativeEmbedding.supports(width, inner):
             return None
-        embedding = native.NativeEmbedding(
+        return native.NativeEmbedding(
             self.variant,
             self.precision,
             words=tables.words,
@@ -138,7 +144,6 @@ class NativeParts:
             map=None if exact.map is None else native.NativeProduct(*exact.map),
             padding=self.config.padding,
         )
-        return lambda ids, types, layout: embedding(ids, types, layout.bounds, layout.size)
 
 
 DEVICES = ("cpu", "cuda")  # the types of device that are tested
@@ -204,6 +209,25 @@ def as_advancing(backend: Backend) -> AdvancingBackend | None:
     return advancing if advancing.can_advance else None
 
 
+class RefillingBackend(Backend, Protocol):
+    """A backend that fills the places of rows that exit in the same call."""
+
+    @property
+    def can_refill(self) -> bool:
+        """Whether :meth:`refill` is available."""
+
+    def refill(self, refill: native.Refill) -> Tensor:
+        """Take rows to their exits, and rows that wait into free places: ``[size, width]`` of those that remain."""
+
+
+def as_refilling(backend: Backend) -> RefillingBackend | None:
+    """Return the backend if it fills places itself; looked up as in :func:`as_advancing`."""
+    if not hasattr(type(backend), "can_refill"):
+        return None
+    refilling = cast(RefillingBackend, backend)
+    return refilling if refilling.can_refill else None
+
+
 class TorchBackend:
     """The model on packed rows in torch.
 
@@ -257,9 +281,9 @@ class TorchBackend:
         parts = NativeParts.choose(config, precision, exact, resolved)
         dtype = hidden_dtype(precision, resolved, None if parts is None else parts.variant)
         weights = {name: weight.to(dtype) for name, weight in exact.items()}
-        embedding = parts.build_embedding(weights) if parts is not None else None
-        embedding = embedding or build_embedding(weights, config)
-        if parts is not None and (model := parts.build_model()) is not None:
+        native_embedding = parts.build_embedding(weights) if parts is not None else None
+        embedding = build_embedding(weights, config) if native_embedding is None else embed_rows(native_embedding)
+        if parts is not None and (model := parts.build_model(native_embedding)) is not None:
             return cls(config, resolved, embedding, *model.as_parts(), model)
         kernels = choose_kernels(dtype, resolved, head_width=config.hidden_size // config.num_attention_heads)
 
@@ -311,6 +335,20 @@ class TorchBackend:
         for layer in first:
             hidden = layer(hidden, layout.bounds, layout.tokens)
         return last(hidden, layout.bounds, layout.tokens, self._native.heads[head], live)
+
+    @property
+    def can_refill(self) -> bool:
+        """Whether :meth:`refill` is available: embedding, head and the one layer of all depths are native code."""
+        model = self._native
+        if model is None or model.embedding is None or len(model.heads) > 1 or list(map(len, model.groups)) != [1]:
+            return False
+        return model.embedding.variant.run_refill is not None
+
+    def refill(self, refill: native.Refill) -> Tensor:
+        """Take rows to their exits, and rows that wait into free places: ``[size, width]`` of those that remain."""
+        if self._native is None or self._native.embedding is None:
+            raise ValueError("these layers, heads or embedding are no native code")
+        return refill.run(self._native.embedding, self._native.groups[0][0], self._native.heads[0])
 
     def _apply_layers(self, hidden: Tensor, layout: Layout, group: int) -> Tensor:
         for layer in self._groups[group]:

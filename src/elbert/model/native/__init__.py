@@ -11,6 +11,7 @@ from elbert.model.native.bindings import NoVariant, Numbers, Variant, list_varia
 from elbert.model.native.live_rows import COMPARISONS, CONDITIONS, SIGNALS, STAY, Live, NativePolicy
 from elbert.model.native.operators import NativeEmbedding, NativeHead, NativeLayer
 from elbert.model.native.packing import ACTIVATIONS, NativeProduct
+from elbert.model.native.refill_call import Places, Refill
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,6 +27,8 @@ __all__ = [
     "NativeProduct",
     "NoVariant",
     "Numbers",
+    "Places",
+    "Refill",
     "Variant",
     "list_variants",
     "load",

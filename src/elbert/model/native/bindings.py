@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, c_char_p, c_float, c_int, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_void_p
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +90,20 @@ class LiveStruct(Structure):
     ]
 
 
+class RefillStruct(Structure):
+    """``Refill`` of variant.h."""
+
+    _fields_ = [
+        *[(name, LONG) for name in ("rows", "items", "max_rows", "max_tokens")],
+        ("refill", c_double),
+        *[(name, LONG) for name in ("drain", "depths", "classes", "task", "keep_trace")],
+        ("scale", c_float),
+        *[(name, c_void_p) for name in ("policies", "lengths", "from_depth", "ids", "types", "hidden")],
+        *[(name, c_void_p) for name in ("depth", "decision", "trace", "logits", "remaining", "out")],
+        ("count", LONG),
+    ]
+
+
 LAST_ARGUMENTS = (c_void_p, LONG, LONG, LONG, c_int, c_void_p, LONG, POINTER(LONG))
 """Bounds, rows, tokens, size, threads, scratch memory and its size, and the size that is needed."""
 STEP_CALL = ctypes.CFUNCTYPE(
@@ -107,7 +121,14 @@ class VariantStruct(Structure):
 
 # In the order of variant.h. Their sizes are compared with the library's: one that was compiled from other sources, as
 # after an update of an editable installation, would read wrong memory.
-STRUCTS = (ProductStruct, LayerStruct, EmbeddingStruct, HeadStruct, PolicyStruct, LiveStruct, VariantStruct)
+STRUCTS = (
+    *(ProductStruct, LayerStruct, EmbeddingStruct, HeadStruct),
+    *(PolicyStruct, LiveStruct, VariantStruct, RefillStruct),
+)
+REFILL_ARGUMENTS = (
+    *(POINTER(VariantStruct), POINTER(EmbeddingStruct), POINTER(LayerStruct), POINTER(HeadStruct)),
+    *(POINTER(RefillStruct), c_int, c_void_p, LONG, POINTER(LONG)),
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +151,7 @@ class Variant:
     halves: bool
     run_step: Any
     run_embed: Any
+    run_refill: Any = None  # where there are calls of many rows
 
     def hidden_dtype(self, numbers: Numbers) -> torch.dtype:
         """The type of hidden values with weights of this type."""
@@ -170,10 +192,12 @@ def list_variants() -> tuple[Variant, ...] | NoVariant:
         return NoVariant(f"the compiled library cannot be loaded: {error!s:.300}")
     if not fits:
         return NoVariant("the compiled library is of another version: install elbert again")
+    library.elbert_refill.argtypes = REFILL_ARGUMENTS
     found, index = [], 0
     while name := library.elbert_variant_name(index):
         if library.elbert_variant_runs(index):
-            struct = library.elbert_variant(index).contents
-            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.step, struct.embed))
+            place = library.elbert_variant(index)
+            struct, refill = place.contents, partial(library.elbert_refill, place)
+            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.step, struct.embed, refill))
         index += 1
     return tuple(found)

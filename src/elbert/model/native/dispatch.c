@@ -83,12 +83,6 @@ static const struct {
 } VARIANT_TABLE[] = {VARIANTS(ENTRY)};
 enum { COUNT = sizeof VARIANT_TABLE / sizeof VARIANT_TABLE[0] };
 
-#ifdef _WIN32
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
 // The name of variant i, from the oldest processors to the newest; NULL after the last.
 EXPORT const char *elbert_variant_name(int i) { return i < 0 || i >= COUNT ? 0 : VARIANT_TABLE[i].name; }
 EXPORT int elbert_variant_runs(int i) { return i >= 0 && i < COUNT && can_run(VARIANT_TABLE[i].name); }
@@ -96,6 +90,6 @@ EXPORT const Variant *elbert_variant(int i) { return elbert_variant_runs(i) ? VA
 // The size of structure i of variant.h, in their order there; 0 after the last. A caller of another version does not fit.
 EXPORT int elbert_size(int i) {
     static const int SIZES[] = {sizeof(Product), sizeof(Layer), sizeof(Embedding), sizeof(Head),
-                                sizeof(Policy),  sizeof(Live),  sizeof(Variant),   0};
-    return i < 0 || i > 7 ? 0 : SIZES[i];
+                                sizeof(Policy),  sizeof(Live),  sizeof(Variant),   sizeof(Refill), 0};
+    return i < 0 || i > 8 ? 0 : SIZES[i];
 }

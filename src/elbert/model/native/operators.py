@@ -37,7 +37,7 @@ class Scratch(threading.local):
         self.place = self._memory.data_ptr(), size, ctypes.byref(self.needed)
 
     def run(self, call: Any, *arguments: Any) -> None:
-        """Make a call, once more if the memory was too small.
+        """Make a call, again if the memory was too small.
 
         Raises:
             ValueError: the library refuses an argument.
@@ -45,7 +45,7 @@ class Scratch(threading.local):
         """
         threads = torch.get_num_threads()
         code = call(*arguments, threads, *self.place)
-        if code == NO_MEMORY and self.needed.value > self.place[1]:
+        while code == NO_MEMORY and self.needed.value > self.place[1]:
             self.reserve(self.needed.value)
             code = call(*arguments, threads, *self.place)
         if code:
@@ -112,7 +112,7 @@ class NativeEmbedding(Packed):
         for table in tables:
             check_tensor(table, self.dtype, len(table) * inner)
         self._kept += tables
-        self._struct = EmbeddingStruct(
+        self.struct = EmbeddingStruct(
             inner=inner,
             width=self.width,
             half=self.dtype == torch.bfloat16,
@@ -129,7 +129,7 @@ class NativeEmbedding(Packed):
         )
         if map is not None:
             mode = HALVES if self.dtype == torch.bfloat16 else SINGLE
-            self._struct.map = self.pack(map, (self.width, inner), mode)
+            self.struct.map = self.pack(map, (self.width, inner), mode)
 
     @staticmethod
     def supports(width: int, inner: int) -> bool:
@@ -150,7 +150,7 @@ class NativeEmbedding(Packed):
             raise ValueError(f"expected bounds and at most {size} tokens, got {rows + 1} bounds and {tokens} tokens")
         out = torch.empty((size, self.width), dtype=self.dtype, device="cpu")
         places = ids.data_ptr(), type_ids.data_ptr(), out.data_ptr(), bounds.data_ptr()
-        SCRATCH.run(self.variant.run_embed, self._struct, *places, rows, tokens, size)
+        SCRATCH.run(self.variant.run_embed, self.struct, *places, rows, tokens, size)
         return out
 
 
@@ -233,7 +233,7 @@ class NativeLayer(Packed):
             "widen": self.pack(widen, (inner, width), mode),
             "narrow": self.pack(narrow, (width, inner), mode),
         }
-        self._struct = LayerStruct(
+        self.struct = LayerStruct(
             width=width,
             inner=inner,
             heads=heads,
@@ -274,7 +274,7 @@ class NativeLayer(Packed):
         out = torch.empty((size, self.width), dtype=self.dtype, device="cpu")
         SCRATCH.run(
             self.variant.run_step,
-            self._struct,
+            self.struct,
             None if head is None else head.struct,
             None if live is None else live.struct,
             None,

@@ -2,6 +2,12 @@
 #pragma once
 #include <stdint.h>
 
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
 typedef int64_t Long;  // of 64 bits on every system
 
 enum { OK, NO_MEMORY, BAD_BOUNDS, BAD_IDS };
@@ -97,3 +103,22 @@ typedef struct {
     int zero;    // added to the codes of the left side: some processors multiply unsigned codes only
     int halves;  // whether products of bfloat16 pairs are one instruction: HALVES can be used, and hidden values be so
 } Variant;
+
+typedef struct {  // rows at some depth, and behind them rows that wait to start, which are embedded in the call
+    Long rows, items;               // rows that have started, and that wait
+    Long max_rows, max_tokens;      // that share a step; a longer row takes a step alone
+    double refill;                  // the share of places that must be free before rows start
+    Long drain;                     // whether the call goes on until all rows exit; else until places are free
+    Long depths, classes, task, keep_trace;  // as in Live, as are the next two and `trace`
+    float scale;
+    const Policy *const *policies;  // [rows + items]
+    const int64_t *lengths;         // [rows + items]
+    const int64_t *from_depth;      // [rows]
+    const int64_t *ids, *types;     // [tokens of items]
+    const void *hidden;             // [tokens of rows][width]
+    int64_t *depth, *decision;      // [rows + items]: where a row is at the end, and why it exits, or STAY
+    float *trace, *logits;          // [rows + items][depths][classes], with what rows have so far; [rows + items][classes]
+    int64_t *remaining;             // [count]: rows that have not exited, in their order; all have started
+    void *out;                      // [tokens of remaining][width]
+    Long count;
+} Refill;

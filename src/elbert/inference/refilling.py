@@ -1,0 +1,97 @@
+"""Many rows in one native call, which fills the places of rows that exit with rows that wait.
+
+Python then costs as much for a call as otherwise for a layer. It is for input whose rows need no look between layers:
+no deadlines and no lists. The engine's ordinary way, row by row as in :mod:`elbert.inference.step`, is its reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from elbert.exits import STAY, Policy, Trace
+from elbert.inference.native_step import count_work, lower_all, name_task
+from elbert.inference.rows import Rows, concatenate
+from elbert.inference.step import Exits, build_exits, name_reasons
+from elbert.model import Backend, Layout
+from elbert.model.backend import as_refilling
+from elbert.model.native import Places, Refill
+from elbert.tokenization import Tokens
+
+REFILL_WORK = 5e10  # multiply-adds of a call if every row goes to full depth, some 0.2 to 1 s: it cannot be interrupted
+
+
+def count_tokens_ahead(backend: Backend, places: Places) -> int:
+    """The most tokens of waiting rows that a call may take; 0 where the backend, or the size of a layer's rows, needs
+    calls of single steps."""
+    if as_refilling(backend) is None:
+        return 0
+    config = backend.config
+    return max(0, int(REFILL_WORK / (count_work(config) * config.depths)) - places.tokens)
+
+
+def run_refilling(
+    rows: Rows | None,
+    tokens: Sequence[Tokens],
+    identity: Sequence[int],
+    policies: Sequence[Policy],
+    backend: Backend,
+    places: Places,
+    *,
+    drain: bool,
+    keep_trace: bool,
+) -> tuple[Rows | None, Exits | None] | None:
+    """Start all texts ``tokens``, with these identities and policies, as places are free beside ``rows``.
+
+    Returns the rows that remain, if any, and those that exit, if any; none remain with ``drain``. ``rows`` are not
+    changed. None where the backend, or the policy of a row, needs the general path.
+    """
+    config = backend.config
+    all_policies = (*(rows.policies if rows is not None else ()), *policies)
+    native_policies = lower_all(all_policies, config, config.task.content)
+    if (refilling := as_refilling(backend)) is None or native_policies is None:
+        return None
+    waiting = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    total = int(waiting.sum())
+    trace = Trace.start(
+        len(all_policies),
+        config.depths,
+        len(config.labels),
+        multi_label=config.multi_label,
+        keep_trace=keep_trace,
+        content=config.task.content,
+        scale=config.scale,
+    )
+    numbers, lengths = np.asarray(identity, np.int64), waiting
+    if rows is not None:
+        trace.probabilities[: len(rows)] = rows.trace.probabilities
+        numbers, lengths = np.concatenate((rows.identity, numbers)), np.concatenate((rows.layout.lengths, waiting))
+    call = Refill(
+        places,
+        native_policies,
+        lengths,
+        concatenate((text.ids for text in tokens), total),
+        concatenate((text.type_ids for text in tokens), total),
+        None if rows is None else rows.hidden,
+        np.zeros(0, np.int64) if rows is None else rows.trace.depth,
+        trace.probabilities,
+        name_task(config),
+        drain=drain,
+        keep_trace=keep_trace,
+        scale=config.scale,
+    )
+    hidden = refilling.refill(call)
+    trace.depth[:] = call.depth
+    done = Rows(numbers, all_policies, hidden, Layout(lengths, backend.device), trace)
+    index = np.flatnonzero(call.decision != STAY)
+    exits = (
+        build_exits(done, index, name_reasons(all_policies, call.decision, index), call.logits) if len(index) else None
+    )
+    remaining = call.remaining
+    if not len(remaining):
+        return None, exits
+    layout = Layout(lengths[remaining], backend.device)
+    hidden[layout.tokens : layout.size] = 0
+    kept = tuple(all_policies[row] for row in remaining.tolist())
+    return Rows(numbers[remaining], kept, hidden[: layout.size], layout, trace.keep(remaining)), exits
