@@ -24,10 +24,14 @@ DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorials" / "train-certify-serve.md"
 LINKED = sorted([*PAGES, *ROOT.glob("*.md"), ROOT / "deploy" / "README.md"])
 NO_CODE = ("text", "json", "yaml", "csv", "bibtex", "pycon")
-# The tutorial's files are cut, so that its commands take seconds: its own sizes need minutes.
-ROWS = {"train.csv": 40, "validation.csv": 20, "calibration.csv": 140, "test.csv": 20}
+EVERY_TASK = DOCS / "tutorials" / "every-task.md"
+# The tutorials' files are cut, so that their commands take seconds: their own sizes need minutes.
+ROWS = {
+    TUTORIAL: {"train": 40, "validation": 20, "calibration": 140, "test": 20},
+    EVERY_TASK: {"train": 40, "validation": 20, "calibration": 40, "test": 20, "lists": 10, "long-reviews": 40},
+}
 
-WINDOW_PAGES = ("long-documents.md", "every-task.md")  # use the bundled model's points, certified for cut texts
+WINDOW_PAGES = ("long-documents.md", EVERY_TASK.name)  # use the bundled model's points, certified for cut texts
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -80,8 +84,7 @@ def test_blocks_run(page, reader, monkeypatch, capsys):
                 ast.parse(block.text)
         elif block.language == "python":
             exec(compile(block.text, str(page), "exec"), namespace)
-            if page == TUTORIAL:
-                cut_files()
+            cut_files(ROWS.get(page, {}))
         else:
             flags = block.detail.split() if block.marker == "reduced" else []
             for command in block.commands:
@@ -101,14 +104,16 @@ def test_blocks_run(page, reader, monkeypatch, capsys):
         assert {p.label for p in classifier.predict(["How do I top up?"])} <= set(classifier.labels)
 
 
-def cut_files():
-    """Cut the data files of the tutorial to ``ROWS``."""
-    for name, rows in ROWS.items():
-        if Path(name).exists():
-            with open(name, newline="", encoding="utf-8") as file:
+def cut_files(sizes):
+    """Cut the data files whose names end so to these numbers of rows."""
+    for name, rows in sizes.items():
+        for path in Path().glob(f"*{name}.csv"):
+            with open(path, newline="", encoding="utf-8") as file:
                 found = list(csv.reader(file))[: rows + 1]
-            with open(name, "w", newline="", encoding="utf-8") as file:
+            with open(path, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(found)
+        for path in Path().glob(f"*{name}.jsonl"):
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:rows]))
 
 
 def test_onnx_example(reader, capsys):
