@@ -1,16 +1,19 @@
 """Long documents: cut at the model's length, or read in windows, with each combination, with and without the stop.
 
-    python experiments/long_documents.py [--data-dir ../shared/data] [--minutes 8]
+    python experiments/long_documents.py [--data-dir ../shared/data] [--minutes 8] [--clock 60]
 
 Runs the bundled model with its default operating point on 2,000 random test reviews of IMDB, in parts of 200. A part
 that is in results/tasks/long_documents.csv is not run again. Time is processor time of one thread for the first part,
-which a busy machine changes less than the clock. Writes results/tasks/long_documents.md from the csv file.
+which a busy machine changes less than the clock. ``--clock N`` instead measures time for N of the reviews that are
+longer than the model: every way once in each round, so that other load meets all ways alike; ratios are of one round,
+and their median counts. Writes results/tasks/long_documents.md from the csv files.
 """
 
 from __future__ import annotations
 
 import csv
 import random
+import statistics
 import time
 from pathlib import Path
 
@@ -22,14 +25,16 @@ from lab.command import build_parser, print_line, run_command
 from lab.tables import table
 
 HERE = Path(__file__).parent / "results" / "tasks"
-CSV, PAGE = HERE / "long_documents.csv", HERE / "long_documents.md"
+CSV, PAGE, CLOCK = HERE / "long_documents.csv", HERE / "long_documents.md", HERE / "long_documents_clock.csv"
 WAYS = (
     ("cut", "cut"),
     *((f"{name}, all windows", f"windows({name}, full)") for name in ("mean", "maximum", "vote")),
     *((f"{name}, until settled", f"windows({name})") for name in ("mean", "maximum", "vote")),
     *((f"{name}, until patience(2)", f"windows({name}, patience(2))") for name in ("mean", "vote")),
 )
-TEXTS, PART = 2000, 200
+CLOCK_FIELDS = ("round", "texts", "way", "clock", "processor")
+CLOCKED = ("cut", "mean, all windows", "mean, until settled")
+TEXTS, PART, ROUNDS = 2000, 200, 15
 FIELDS = ("way", "part", "texts", "long_texts", "right", "long_right", "layer_tokens", "windows", "read", "seconds")
 
 
@@ -37,12 +42,17 @@ def main(argv: list[str] | None) -> None:
     """Run the parts that are missing, and write the page."""
     reader = build_parser(__doc__)
     reader.add_argument("--parts", type=int, default=TEXTS // PART, metavar="N", help="parts that are to be there")
+    reader.add_argument("--clock", type=int, metavar="N", help="measure the clock, for N long reviews")
     reader.add_argument("--minutes", type=float, metavar="M", help="begin no part later")
     arguments = reader.parse_args(argv)
     begin, found = time.monotonic(), read_rows()
     texts, labels = read_sample(arguments.data_dir)
     classifier = Classifier.load(threads=1, dtype="float32")
     classifier.predict(texts[:20])
+    if arguments.clock is not None:
+        measure_clock(classifier, texts, arguments.clock)
+        PAGE.write_text(write_page(found), encoding="utf-8")
+        return
 
     def is_late() -> bool:
         return arguments.minutes is not None and time.monotonic() - begin > 60 * arguments.minutes
@@ -108,6 +118,57 @@ def run_part(classifier: Classifier, texts: list[str], labels: list[int]) -> lis
     return results
 
 
+def measure_clock(classifier: Classifier, texts: list[str], count: int) -> None:
+    """Write the time of every way in every round, for some long texts; rounds that are there are not made again."""
+    windows = classifier.tokeniser.encode_windows(texts)
+    some = [text for text, rows in zip(texts, windows, strict=True) if isinstance(rows, list) and len(rows) > 1][:count]
+    found = [row for row in read_rounds() if row["texts"] == str(len(some))]
+    with CLOCK.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(CLOCK_FIELDS)
+        writer.writerows(row.values() for row in found)
+        for number in range(len(found) // len(CLOCKED), ROUNDS):
+            rows = list[tuple[object, ...]]()
+            for name in CLOCKED:
+                start, used = time.perf_counter(), time.process_time()
+                classifier.predict(some, long=dict(WAYS)[name])
+                taken = time.perf_counter() - start, time.process_time() - used
+                rows.append((number, len(some), name, *(f"{seconds:.2f}" for seconds in taken)))
+            writer.writerows(rows)
+            file.flush()
+            print_line(f"round {number}: {rows}")
+
+
+def read_rounds() -> list[dict[str, str]]:
+    """Return the rounds of the clock that have been measured whole."""
+    if not CLOCK.is_file():
+        return []
+    with CLOCK.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    return found[: len(found) - len(found) % len(CLOCKED)]
+
+
+def describe_clock() -> str:
+    """Return the table of the clock; nothing where it was not measured."""
+    if not (found := read_rounds()):
+        return ""
+
+    def find_ratios(name: str, base: str, column: str) -> list[float]:
+        taken, bases = ([float(row[column]) for row in found if row["way"] == way] for way in (name, base))
+        return [one / other for one, other in zip(taken, bases, strict=True)]
+
+    cells = [
+        [
+            name,
+            *(f"{statistics.median(find_ratios(name, CLOCKED[0], column)):.2f}" for column in CLOCK_FIELDS[3:]),
+            f"{statistics.median(find_ratios(name, CLOCKED[1], CLOCK_FIELDS[4])):.2f}",
+        ]
+        for name in CLOCKED
+    ]
+    header = ["long texts are", "clock, cut = 1", "processor, cut = 1", "processor, all windows = 1"]
+    return CLOCK_WORDS.format(found[0]["texts"], len(found) // len(CLOCKED)) + table(header, cells) + "\n"
+
+
 def read_document(document: Document, text: int, answers: dict[tuple[int, int], Prediction]) -> Prediction:
     """Return the prediction of a document from those of its windows."""
     while True:
@@ -156,7 +217,7 @@ def write_page(rows: list[dict[str, str]]) -> str:
         for name, total in sums.items()
     ]
     header = ["long texts are", "accuracy", "of long texts", "windows read", "layer-tokens", "time"]
-    return WORDS.format(base["texts"], base["long_texts"]) + table(header, cells) + "\n"
+    return WORDS.format(base["texts"], base["long_texts"]) + table(header, cells) + "\n" + describe_clock()
 
 
 WORDS = """# Long documents
@@ -168,6 +229,15 @@ tokens is no text that it knows well. Long texts are few, so a difference of som
 chance. Labels of the reviews were used in no choice.
 
 Made by `python experiments/long_documents.py`.
+
+"""
+
+CLOCK_WORDS = """
+## Time of long reviews
+
+The clock and the processor's time for {} reviews that are longer than the model, one thread: the median of {} rounds,
+in each of which every way runs once. The machine had much other load, which the clock shows more than the processor's
+time.
 
 """
 

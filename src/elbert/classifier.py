@@ -86,7 +86,9 @@ class Classifier(ClassifierMethods):
         self.policy = policy
         self.dtype = dtype
         self.strict = strict
-        self._checked_points: set[tuple[str, str | None]] = set()  # whose conditions were compared, with ``long``
+        self._checked_points: set[str] = set()  # operating points whose conditions have been compared
+        self._noted_points: set[str] = set()  # those that were used with another ``long``
+        self._compared_run: tuple[Policy, Windows | None] | None = None
         self._checked_policy: Policy | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
@@ -420,20 +422,34 @@ class Classifier(ClassifierMethods):
         Raises:
             BundleError: with ``strict``, they do not hold.
         """
+        run = self._compared_run
+        if run is not None and run[0] is policy and run[1] is windows:  # the usual case
+            return
         for name, point in self.bundle.points.items():
             if point.policy is policy:
-                self._check_conditions(name, CUT if windows is None else str(windows))
+                self._compare_long(name, CUT if windows is None else str(windows))
+        self._compared_run = policy, windows
 
-    def _check_conditions(self, name: str, long: str | None = None) -> None:
-        if (name, long) in self._checked_points or name not in self.bundle.points:
+    def _compare_long(self, name: str, long: str) -> None:
+        if name in self._noted_points:
             return
         conditions = name, self.dtype, self.tokeniser.max_length
         found = self.bundle.describe_mismatch(*conditions, long)
-        if found and (long is None or found != self.bundle.describe_mismatch(*conditions)):  # the rest has been named
-            if self.strict:
-                raise BundleError(found)
-            warnings.warn(found, ConditionsWarning, stacklevel=4 if long is None else 6)  # the line that predicts
-        self._checked_points.add((name, long))
+        if found and found != self.bundle.describe_mismatch(*conditions):  # the rest has been named
+            self._refuse_or_warn(found, 7)
+            self._noted_points.add(name)  # once: clients of a server name any ``long``
+
+    def _check_conditions(self, name: str) -> None:
+        if name in self._checked_points or name not in self.bundle.points:
+            return
+        if found := self.bundle.describe_mismatch(name, self.dtype, self.tokeniser.max_length):
+            self._refuse_or_warn(found, 5)
+        self._checked_points.add(name)
+
+    def _refuse_or_warn(self, mismatch: str, stacklevel: int) -> None:
+        if self.strict:
+            raise BundleError(mismatch)
+        warnings.warn(mismatch, ConditionsWarning, stacklevel=stacklevel)
 
 
 def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Classifier:

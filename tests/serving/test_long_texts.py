@@ -152,4 +152,4 @@ def test_a_request_is_compared_with_the_conditions_of_its_operating_point(monkey
             await service.gather(["a film"], **options)
 
     serving(test, long="windows")
-    assert compared == ["windows(mean)", "windows(mean)", "windows(vote)", None, None]
+    assert compared == ["windows(mean)", "windows(vote)", None, None]

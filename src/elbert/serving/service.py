@@ -309,7 +309,8 @@ class RequestPipeline:
         arrived_on_loop, arrived = asyncio.get_running_loop().time(), self._clock()
         choice = self._choose_policy(texts, options)
         windows = self._choose_windows(options)
-        self._classifier.check_long(choice.policy, windows)
+        if windows is not self._windows or options.policy is not None:  # the others were compared at the start
+            self._classifier.check_long(choice.policy, windows)
         seconds = None if options.deadline_ms is None else options.deadline_ms / 1000
         deadline = None if seconds is None else arrived + seconds
         # Checked again when rows are submitted; most rejections should not wait for the tokens.
