@@ -366,6 +366,7 @@ def studied(studied_once, tmp_path):
     return here, [*STUDY, *base(here)]
 
 
+@pytest.mark.slow
 def test_exit_study_to_results(studied, capsys):
     here, words = studied
     study = here.records.read("exit_study")

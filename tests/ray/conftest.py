@@ -45,6 +45,9 @@ def loaded():
 def cluster(loaded):
     """Two processors' worth of a cluster, which reports nothing to the Ray project."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S"] = (
+        "60"  # after 5 s a proxy is killed: too soon on a busy machine
+    )
     loaded.init(
         address="local",
         num_cpus=2,
