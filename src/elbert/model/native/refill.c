@@ -103,7 +103,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     if (total < most_tokens) most_tokens = total;
     if (all < most_rows) most_rows = all;
     Batch b = {0};
-    const Long used = lay_out(r, most_rows, most_tokens, token_bytes, NULL, &b) - (char *)NULL + ALIGN;
+    const Long used = (Long)(uintptr_t)lay_out(r, most_rows, most_tokens, token_bytes, NULL, &b) + ALIGN;
     *needed = used;
     if (used > scratch_bytes) return NO_MEMORY;
     char *own = lay_out(r, most_rows, most_tokens, token_bytes, scratch + -(uintptr_t)scratch % ALIGN, &b);
@@ -112,7 +112,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     int code = OK;
     b.bounds[0] = 0;
     for (Long i = 0; i < r->rows; i++) add_row(r, &b, i, r->from_depth[i]);
-    memcpy(b.hidden, r->hidden, present * token_bytes);
+    if (present) memcpy(b.hidden, r->hidden, present * token_bytes);
     for (;;) {
         const Long rows = b.rows, tokens = b.tokens;
         if (has_free_places(r, &b))
