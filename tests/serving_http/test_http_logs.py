@@ -1,7 +1,9 @@
 """The log under trouble, and a server whose model fails on every text."""
 
 import io
+import json
 import logging
+import warnings
 
 import pytest
 from live_server import Live
@@ -47,6 +49,20 @@ def test_the_servers_log_is_bounded(as_json):
 
 def result(error):
     return TextResult(0, None, error, "safe", 3, False)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_warning_is_one_line_without_source_code(as_json):
+    stream = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with logging_to(stream, as_json=as_json):
+            warnings.warn("the point does not fit", UserWarning, stacklevel=1)
+    (line,) = stream.getvalue().splitlines()
+    assert (
+        json.loads(line)["message"] == "the point does not fit" if as_json else line.endswith("the point does not fit")
+    )
+    assert ".py" not in line
 
 
 def test_a_server_whose_model_fails_on_every_text_is_not_ready(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -119,13 +120,20 @@ def logging_to(stream: TextIO, *, as_json: bool, access: bool | None = None) -> 
         logger.setLevel(level)
     root.addHandler(handler)
     logging.captureWarnings(True)
+    formatted, warnings.formatwarning = warnings.formatwarning, _format_warning
     try:
         yield
     finally:
+        warnings.formatwarning = formatted
         logging.captureWarnings(False)
         root.removeHandler(handler)
         for logger, level in before.items():
             logger.setLevel(level)
+
+
+def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
+    """Return the message alone: a line of source code is no help to an operator."""
+    return str(message)
 
 
 def _replace_surrogates(fields: dict[str, object]) -> dict[str, object]:
