@@ -20,6 +20,14 @@ def clean_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+MAX_ERROR = 300  # characters of another library's error
+
+
+def quote_error(error: BaseException) -> str:
+    """Return the message of another library's error as a part of one line: it may quote the file that it is about."""
+    return clean_line(str(error))[:MAX_ERROR]
+
+
 def shorten(text: str, width: int) -> str:
     """Return one line of at most ``width`` characters, as :func:`clean_line` does."""
     line = clean_line(text[: 4 * width])

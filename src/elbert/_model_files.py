@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from elbert._display import quote_error
 from elbert.errors import BundleError
 
 RESTORE = "download or save it again"
@@ -31,7 +32,7 @@ def read_json(file: Path, *, what: str = "JSON", remedy: str = RESTORE, absent: 
             # json reads half of a surrogate pair as a character, which no library and no output can encode.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{file}: not readable as {what} ({error!s:.300}); {remedy}") from error
+        raise BundleError(f"{file}: not readable as {what} ({quote_error(error)}); {remedy}") from error
     if not isinstance(values, dict):
         raise BundleError(
             f"{file}: not readable as {what}: expected a JSON object, found {type(values).__name__}; {remedy}"
@@ -49,7 +50,7 @@ def read_text(file: Path, *, remedy: str = RESTORE, absent: str | None = None, m
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise BundleError(f"{file}: not readable ({error!s:.300}); {remedy}") from error
+        raise BundleError(f"{file}: not readable ({quote_error(error)}); {remedy}") from error
 
 
 def check_file(file: Path, max_bytes: int, *, remedy: str = RESTORE, absent: str | None = None) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -163,6 +164,23 @@ def test_processes_that_add_points_at_once_keep_all(tmp_path):
     points, default = read_points(file)
     assert set(points) == {"before"} | {f"{prefix}{number}" for prefix in "ab" for number in range(15)}
     assert default == "before"
+
+
+@pytest.mark.parametrize("kind", ["\n", "\x1b[31m", "\u2028", "x" * 5000], ids=["line", "escape", "separator", "long"])
+def test_an_error_of_another_library_is_one_line_whatever_it_quotes(tmp_path, kind):
+    folder = write_bundle(tmp_path / "model")
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    next(entry for name, entry in header.items() if name != "__metadata__")["dtype"] = kind
+    changed = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(changed)) + changed + content[8 + length :])
+    with pytest.raises(BundleError, match="not a readable safetensors file") as caught:
+        Classifier.load(folder)
+    assert str(caught.value).splitlines() == [str(caught.value)]
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
 
 
 def test_a_point_is_merged_with_what_the_file_holds_now(tmp_path):

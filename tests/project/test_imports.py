@@ -7,14 +7,13 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 LAYERS = (  # an import leads to a lower layer, or stays in its own package
-    ("_html",),
+    ("_html", "_display"),
     (
         "errors",
         "prediction",
         "_optional",
         "_atomic",
         "_syntax",
-        "_display",
         "_model_files",
         "_progress",
         "_settings",

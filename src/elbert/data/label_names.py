@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from elbert._display import quote_error
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns
 from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
@@ -216,7 +217,9 @@ def _read_names(file: Path) -> list[str]:
     try:
         names = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not readable as JSON ({error!s:.300}); expected a list of label names") from error
+        raise DataError(
+            f"{file}: not readable as JSON ({quote_error(error)}); expected a list of label names"
+        ) from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise DataError(f"{file}: expected a JSON list of distinct label names, in index order")
     return names

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from elbert._display import quote_error
 from elbert._optional import require
 from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.data.records import Record
@@ -91,7 +92,7 @@ def _open_parquet(path: str, selection: Selection, *, check: bool = True) -> Ite
             yield file
     # Damaged metadata also fails in pyarrow's Python code: names that are not UTF-8, columns that do not exist.
     except (arrow.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise DataError(f"{path}: not readable as parquet ({error!s:.300})") from error
+        raise DataError(f"{path}: not readable as parquet ({quote_error(error)})") from error
 
 
 def _choose_batch_rows(metadata: Any, names: Sequence[str]) -> int:
@@ -126,7 +127,7 @@ def _record(batch: Any, row: int, line: int, path: str) -> Record | BadRow:
     except UnicodeDecodeError:
         return BadRow(path, line, "not valid UTF-8")
     except (ValueError, OverflowError) as error:  # of dates that Python cannot represent
-        return BadRow(path, line, f"not readable ({error!s:.300})")
+        return BadRow(path, line, f"not readable ({quote_error(error)})")
 
 
 def _check_types(schema: Any, path: str, texts: Sequence[str]) -> None:

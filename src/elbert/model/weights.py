@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from elbert._display import quote_error
 from elbert._model_files import check_file, read_json
 from elbert.errors import BundleError
 from elbert.model.config import ModelConfig
@@ -47,7 +48,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             return {today(name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise BundleError(
-            f"{file}: not a readable safetensors file ({error!s:.300}); download or save it again"
+            f"{file}: not a readable safetensors file ({quote_error(error)}); download or save it again"
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import AddedToken
 
+from elbert._display import quote_error
 from elbert._model_files import read_json
 from elbert.errors import BundleError
 
@@ -178,7 +179,7 @@ def _read_added(tokens: Any, config: Path) -> dict[int, AddedToken]:
         return {int(number): _as_token(token, config, "added_tokens_decoder") for number, token in tokens.items()}
     except (AttributeError, ValueError) as error:
         raise BundleError(
-            f"{config}: added_tokens_decoder is not an object of ids and tokens ({error!s:.300})"
+            f"{config}: added_tokens_decoder is not an object of ids and tokens ({quote_error(error)})"
         ) from None
 
 

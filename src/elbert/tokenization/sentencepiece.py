@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from elbert._display import quote_error
 from elbert.errors import BundleError
 
 Value = int | bytes
@@ -53,7 +54,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         message = path.read_bytes()
         return _parse_model(message)
     except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: not a SentencePiece unigram model ({error!s:.300}); {REMEDY}") from error
+        raise BundleError(f"{path}: not a SentencePiece unigram model ({quote_error(error)}); {REMEDY}") from error
 
 
 def _parse_model(message: bytes) -> SentencePieceModel:

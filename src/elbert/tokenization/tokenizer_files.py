@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from elbert._display import quote_error
 from elbert._model_files import MAX_TOKENIZER_BYTES, read_text
 from elbert._optional import require
 from elbert.errors import BundleError, ElbertError
@@ -85,7 +86,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not a usable tokenizer ({error!s:.300}); {TOKENIZER_REMEDY}") from error
+        raise BundleError(f"{path}: not a usable tokenizer ({quote_error(error)}); {TOKENIZER_REMEDY}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model"), Mapping):
         raise BundleError(f"{path}: not a usable tokenizer (no model in it); {TOKENIZER_REMEDY}")
     return content
@@ -117,7 +118,7 @@ def _name_file(path: Path) -> Iterator[None]:
     except (ElbertError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the Rust library raises plain Exception, and other classes on a panic
-        raise BundleError(f"{path}: not a usable tokenizer ({error!s:.300}); {TOKENIZER_REMEDY}") from error
+        raise BundleError(f"{path}: not a usable tokenizer ({quote_error(error)}); {TOKENIZER_REMEDY}") from error
 
 
 def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
@@ -131,7 +132,7 @@ def _from_transformers(folder: Path) -> tuple[Tokenizer, dict[str, Any]]:
         loaded = auto_tokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # each tokenizer class raises errors of its own, for missing packages too
         raise BundleError(
-            f"{folder}: transformers cannot load {', '.join(present)} ({error!s:.300}); {TOKENIZER_REMEDY}"
+            f"{folder}: transformers cannot load {', '.join(present)} ({quote_error(error)}); {TOKENIZER_REMEDY}"
         ) from error
     tokenizer = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(tokenizer, Tokenizer):

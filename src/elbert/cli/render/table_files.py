@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from elbert._display import quote_error
 from elbert.cli.render.prediction_writers import Summary, Writer
 from elbert.errors import DataError, InputError
 
@@ -161,6 +162,8 @@ class ParquetFile(TableFile):
         try:
             arrays = [pa.array(values, kind) for values, kind in zip(columns, self.schema.types, strict=True)]
         except pa.ArrowException as error:
-            raise DataError(f"a column of --keep cannot be written as parquet ({error!s:.200}); name a .csv") from error
+            raise DataError(
+                f"a column of --keep cannot be written as parquet ({quote_error(error)}); name a .csv"
+            ) from error
         self.file.write_table(pa.table(arrays, schema=self.schema))
         self.rows = []
