@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from elbert._display import clean_line
+from elbert._display import quote_error
 from elbert._model_files import read_json
 from elbert.bundle.certificate import files_hash
 from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
@@ -21,7 +21,6 @@ from elbert.tokenization import Tokeniser
 
 BUNDLED = "bundled"  # the name of the bundled model, where no folder has it
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub repository; never a pickle
-MAX_REASON = 300  # characters of an error of the hub
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def download(model: str, revision: str | None = None) -> str:
         reason = {
             LocalEntryNotFoundError: "the hub cannot be reached",
             HFValidationError: "this cannot be a name on the hub",
-        }.get(type(error), f"the download from the hub failed: {clean_line(str(error))[:MAX_REASON]}")
+        }.get(type(error), f"the download from the hub failed: {quote_error(error)}")
         at = "" if revision is None else f" at revision {revision!r}"
         raise BundleError(
             f"{model!r}{at}: no such folder here, and {reason}; check the spelling and the network, "

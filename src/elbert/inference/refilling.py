@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elbert.exits import STAY, Policy, Trace
+from elbert.exits import STAY, Policy
 from elbert.inference.native_step import count_work, lower_all, name_task
-from elbert.inference.rows import Rows, concatenate
+from elbert.inference.rows import Rows, concatenate, start_text_trace
 from elbert.inference.step import Exits, build_exits, name_reasons
 from elbert.model import Backend, Layout
 from elbert.model.backend import as_refilling
@@ -54,15 +54,7 @@ def run_refilling(
         return None
     waiting = np.fromiter(map(len, tokens), np.int64, len(tokens))
     total = int(waiting.sum())
-    trace = Trace.start(
-        len(all_policies),
-        config.depths,
-        len(config.labels),
-        multi_label=config.multi_label,
-        keep_trace=keep_trace,
-        content=config.task.content,
-        scale=config.scale,
-    )
+    trace = start_text_trace(len(all_policies), config, keep_trace=keep_trace)
     numbers, lengths = np.asarray(identity, np.int64), waiting
     if rows is not None:
         trace.probabilities[: len(rows)] = rows.trace.probabilities

@@ -149,8 +149,13 @@ def start_trace(
             names if keep_trace else sorted({name for policy in policies for name in policy.signals}),
             keep_trace=keep_trace,
         )
+    return start_text_trace(len(tokens), config, keep_trace=keep_trace)
+
+
+def start_text_trace(rows: int, config: ModelConfig, *, keep_trace: bool) -> Trace:
+    """Return the empty trace of rows that have one answer each."""
     return Trace.start(
-        len(tokens),
+        rows,
         config.depths,
         len(config.labels),
         multi_label=config.multi_label,
