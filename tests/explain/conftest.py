@@ -11,6 +11,7 @@ KINDS = {
     "mean": {"pooling": "mean", "num_hidden_layers": 5},
     "inner": {"inner_group_num": 2, "num_hidden_groups": 2, "num_hidden_layers": 4},
     "heads": {"exit_heads": 2},
+    "value": {"labels": ("value",), "problem_type": "regression", "num_labels": 1},
     "shallow": {"num_hidden_layers": 1},
 }
 

@@ -175,15 +175,17 @@ def test_what_cannot_be_served_is_one_clear_line(command, tmp_path, data):
     expect_error(command("--data", tmp_path / "empty.csv"), "no texts to explain")
 
 
-def test_what_counts_classes_refuses_a_regression(capsys, tmp_path, data):
+def test_a_regression_has_values_and_no_classes(capsys, tmp_path, data):
     folder = write_bundle(tmp_path / "number", labels=("value",), problem_type="regression")
     for ending in ("html", "svg"):
         file = tmp_path / f"drawn.{ending}"
         assert main(["explain", "a film", "--model", str(folder), "--output", str(file)]) == 0
         assert "value" in file.read_text()
     assert "%" not in capsys.readouterr().out.split("saved")[0]
-    status = main(["explain", "--data", str(data), "--model", str(folder)])
-    expect_error((status, *capsys.readouterr()), "counts right and wrong answers")
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text(data.read_text().replace(",1\n", ",2.5\n"))
+    assert main(["explain", "--data", str(numbers), "--model", str(folder)]) == 0
+    assert "confused" not in capsys.readouterr().out
 
 
 def test_a_figure_without_matplotlib_names_its_extra(command, monkeypatch, tmp_path):

@@ -159,3 +159,12 @@ def test_unlabelled_data_has_no_confusion(opened, classifiers):
     page = opened(survey(classifiers["two"], TEXTS, None, "entropy(0.7)"))
     assert not page.is_visible("#confusion")
     assert page.locator("#texts details").count() == 2
+
+
+def test_a_data_set_of_values_has_errors_and_no_confusion(opened, classifiers):
+    page = opened(survey(classifiers["value"], TEXTS, [float(i) for i in range(30)], "settled(1, 0.5)"))
+    assert not page.is_visible("#confusion")
+    assert "Spearman " in page.inner_text("#summary")
+    titles = page.locator("#texts summary").all_inner_texts()
+    assert [title.split(":")[0] for title in titles] == ["Easiest", "Hardest", "Farthest from the label at the exit"]
+    assert "label 29.000" in page.locator("#texts details").last.text_content()

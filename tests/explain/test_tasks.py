@@ -1,6 +1,7 @@
 """Explanations of tags and of values: what predict gives at every depth, in JSON, on the terminal and in pages."""
 
 import json
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from elbert import Classifier
 from elbert.cli.main import main
 from elbert.errors import InputError
 from elbert.evaluation import collect
-from elbert.explain import explain
-from taggers import write_tagger
-from tiny import write_bundle
+from elbert.explain import explain, survey
+from elbert.explain.figures import MOST_WORDS, choose_words, write_figure
+from elbert.explain.page import render_explanation
+from taggers import TAGS, write_tagger
+from tiny import texts, write_bundle
 
 TEXT = "the film good. Love journey! warm"
 
@@ -105,3 +108,105 @@ def test_values_have_a_unit_and_no_classes(scorer):
 def test_one_label_is_not_that_of_all_words(tagger, label):
     with pytest.raises(InputError, match="tags of all words"):
         explain(tagger, "the film", label=label)
+
+
+TEXTS = [f"{text} film".strip() for text in texts(40, seed=8, longest=12)]
+
+
+def svg_words(path):
+    return " ".join(node.text or "" for node in ET.parse(path).iter() if node.tag.endswith("text"))
+
+
+@pytest.mark.parametrize("text", [TEXT, "the $film_ \\frac{ <b>", "film good love " * 20, "\u200b"])
+def test_a_figure_of_tags(tagger, tmp_path, text):
+    explained = explain(tagger, text, "window(entropy=0.9, size=2) | entropy(0.8)", rounds=0)
+    write_figure(explained, tmp_path / "tags.svg")
+    shown, drawn = choose_words(explained), svg_words(tmp_path / "tags.svg")
+    words = explained.exit_step.words
+    assert shown == sorted(shown)
+    assert len(shown) == min(len(words), MOST_WORDS)
+    for index in shown:
+        assert words[index].word[:10] in drawn
+        for step in explained.steps:
+            assert step.words[index].tag in drawn or step.words[index].tag[:2] in drawn
+    hidden = [index for index in range(len(words)) if index not in shown]
+    assert not hidden or f"{len(hidden)} more not shown" in drawn
+    if any(words[index].tag == "O" for index in shown):  # what is an entity at the exit comes first
+        assert all(words[index].tag == "O" for index in hidden)
+    assert f"exit: {explained.reason}" in drawn
+
+
+def test_a_survey_of_tags_is_counted_again_text_by_text(tagger):
+    labels = [[TAGS[(i + j) % 3] for j, _ in enumerate(text.split())] for i, text in enumerate(TEXTS)]
+    labels[0] = [word.tag for word in tagger.predict([TEXTS[0]], "full", trace=True)[0].trace[-1].words]
+    found = survey(tagger, TEXTS, labels, "entropy(0.6)", source="tags.jsonl")
+    every = [p.trace for p in tagger.predict(TEXTS, "full", trace=True)]
+    live = tagger.predict(TEXTS, "entropy(0.6)")
+    assert found.exits == tuple([p.depth for p in live].count(depth) for depth in range(1, 7))
+    outputs = collect(tagger, TEXTS, labels)
+    task = outputs.task
+    at_exit = np.stack([outputs.probabilities[i, p.depth - 1] for i, p in enumerate(live)])
+    assert (found.score_name, found.accuracy) == ("f1", None)
+    assert found.score == task.measure(at_exit, outputs.labels)["f1"]
+    assert found.score_by_depth[-1] == task.measure(outputs.probabilities[:, -1], outputs.labels)["f1"] > 0
+    right = [task.find_right(at_exit[i : i + 1], outputs.labels[i : i + 1])[0] for i in range(len(TEXTS))]
+    assert sum(found.exits_right) == sum(right)
+    wrong = sum(
+        tag != label
+        for trace, truth in zip(every, labels)
+        for tag, label in zip([w.tag for w in trace[0].words], truth)
+    )
+    assert len(TAGS) <= 8
+    matrix = np.array(found.confusion.matrices[0])
+    assert matrix.sum() - matrix.trace() == wrong
+    assert matrix.sum() == sum(map(len, labels))
+    for each in found.easiest:
+        trace = every[each.line - 1]
+        tags = ", ".join(f"{w.word} {w.tag}" for w in trace[-1].words if w.tag != "O") or "none"
+        assert each.last == tags
+        assert each.truth is not None
+
+
+def test_a_survey_of_values_is_counted_again_text_by_text(scorer):
+    labels = [float(i % 5) for i in range(len(TEXTS))]
+    found = survey(scorer, TEXTS, labels, "settled(1, 0.5)")
+    values = collect(scorer, TEXTS, labels).probabilities[..., 0]
+    live = scorer.predict(TEXTS, "settled(1, 0.5)")
+    assert found.exits == tuple([p.depth for p in live].count(depth) for depth in range(1, 7))
+    assert (found.score_name, found.exits_right, found.confusion, found.overthought) == ("spearman", None, None, None)
+    near = np.abs(values - values[:, -1:]) <= 0.1 * 1.5
+    settled = [next(d for d in range(1, 7) if row[d - 1 :].all()) for row in near]
+    assert found.settled == tuple(settled.count(depth) for depth in range(1, 7))
+    errors = {i + 1: abs(p.score - labels[i]) for i, p in enumerate(live)}
+    farthest = [each.line for each in found.wrong]
+    assert [errors[line] for line in farthest] == pytest.approx(sorted(errors.values(), reverse=True)[:25], abs=1e-5)
+    assert {each.right for each in found.wrong} == {None}
+    assert found.bounds == (values.min(), values.max())
+    unlabelled = survey(scorer, TEXTS, None, "settled(1, 0.5)")
+    assert (unlabelled.score, unlabelled.wrong, unlabelled.settled) == (None, None, found.settled)
+
+
+@pytest.mark.parametrize("kind", ["tags", "values"])
+def test_surveys_of_tasks_as_the_command_writes_them(tagger, scorer, tmp_path, capsys, kind):
+    classifier, column = (tagger, "tags") if kind == "tags" else (scorer, "label")
+    rows = [
+        {"tokens": text.split(), "tags": ["O"] * len(text.split())} if kind == "tags" else {"text": text, "label": i}
+        for i, text in enumerate(TEXTS)
+    ]
+    file, output = tmp_path / "data.jsonl", tmp_path / "out"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for ending, start in (("html", b"<!doctype html>"), ("svg", b"<?xml"), ("png", b"\x89png")):
+        target = output.with_suffix(f".{ending}")
+        arguments = ["explain", "--data", str(file), "--model", str(classifier.bundle.folder), "--output", str(target)]
+        assert main(arguments) == 0
+        assert target.read_bytes()[:40].lower().startswith(start)
+    out = capsys.readouterr().out
+    for part in {"tags": ["f1 ", "label > prediction: words", "overthought"], "values": ["spearman ", "farthest"]}[
+        kind
+    ]:
+        assert part in out
+    assert main([*arguments[:-2], "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answers"], found["n"], found["accuracy"]) == ("tags" if kind == "tags" else "value", 40, None)
+    labels = [row[column] for row in rows]
+    assert "</script>" in render_explanation(survey(classifier, TEXTS, labels))

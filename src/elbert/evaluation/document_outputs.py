@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbert.classifier import Classifier, name_text
+from elbert.classifier import Classifier
+from elbert.engine import name_text
 from elbert.errors import ElbertError, InputError
 from elbert.evaluation.outputs import Outputs, run_to_full_depth
 from elbert.evaluation.statistics import DRAWS, Interval, compare_scores, mcnemar, mean_interval
@@ -201,16 +202,12 @@ class DocumentTrials:
 
     def score(self, policy: Policy) -> float:
         """The score of the task, :attr:`Task.score_name`, under a policy."""
-        return self._score(self.run(policy).answers)
+        return self.outputs.task.score(self.run(policy).answers, self.outputs.labels)
 
     @property
     def full_score(self) -> float:
         """The score with all windows at full depth."""
-        return self._score(self.full)
-
-    def _score(self, answers: NDArray[Any]) -> float:
-        task, labels = self.outputs.task, self.outputs.labels
-        return float(task.find_right(answers, labels).mean()) if task.is_graded else task.score(answers, labels)
+        return self.outputs.task.score(self.full, self.outputs.labels)
 
     def compare_to_full(self, policy: Policy, *, draws: int = DRAWS) -> tuple[Interval, float]:
         """The score that a policy loses, with its interval and the p-value of a paired test."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from elbert._atomic import open_atomic
 from elbert._progress import show_progress
-from elbert.classifier import Classifier, name_text
-from elbert.engine import TokenList
+from elbert.classifier import Classifier
+from elbert.engine import TokenList, name_text
 from elbert.errors import DataError, ElbertError, InputError
 from elbert.evaluation.tag_outputs import TagCollector
 from elbert.evaluation.targets import Targets, parse_target, resolve_targets
@@ -75,7 +75,7 @@ class Outputs:
         return Replay(self.probabilities, multi_label=task.multi_label, content=task.content, scale=self.scale)
 
     def find_right(self) -> NDArray[np.bool_]:
-        """``[n, depths]``: whether the answer at each depth is right; tasks whose answers are graded have it."""
+        """``[n, depths]``: whether the answer at each depth is right; tasks with :attr:`Task.is_exact` have it."""
         return self.task.find_right(self.probabilities, self.labels)
 
     def __len__(self) -> int:

@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from elbert.evaluation import Outputs
+from elbert.exits import Trace
 from elbert.prediction import TokenTraceStep
+from elbert.tasks.spans import NO_TAG
 from elbert.tasks.task import AnswerKind
+from elbert.tokenization.tokens import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,13 @@ class AnswerForm:
 
     head, unit: the names of the columns for the answer and its score
     own_signal: the signal that shows how settled an answer is under any policy
+    wrong: title of a survey's list of the worst answers, and what comes first in it
     """
 
     head: ClassVar[str] = "answer"
     unit: ClassVar[str] = "probability"
     own_signal: ClassVar[str] = "entropy"
+    wrong: ClassVar[tuple[str, str]] = ("Wrong at the exit", "most confident first")
 
     def read(self, outputs: Outputs, index: int, words: Sequence[TokenTraceStep]) -> dict[str, Any]:
         """The fields of :class:`DepthOutput` that hold the answer of the single text at the depth ``index + 1``."""
@@ -103,9 +111,27 @@ class AnswerForm:
         """Label and score of another policy's answer beside that of the policy."""
         return other.label, other.score
 
+    def follow(self, outputs: Outputs, trace: Trace) -> NDArray[Any]:
+        """``[n, depths]``: the number that shows how each text of a survey settles: the last depth's class, here."""
+        probabilities = outputs.probabilities
+        found: NDArray[Any] = probabilities[np.arange(len(outputs)), :, probabilities[:, -1].argmax(-1)]
+        return found
+
+    def score_listed(self, answer: NDArray[Any], followed: float) -> float:
+        """The score of one answer ``[classes]`` of a survey; ``followed`` is the number of :meth:`follow` there."""
+        return float(answer.max())
+
+    def write_decoded(self, answer: Any, outputs: Outputs, text: Text) -> str:
+        """An answer of a survey, or a label: what :meth:`Task.decode` gives for one text."""
+        return ", ".join(outputs.task.name_truth(np.asarray([answer]), outputs.label_names)) or "none"
+
 
 class LabelsForm(AnswerForm):
     """Any number of labels."""
+
+    def follow(self, outputs: Outputs, trace: Trace) -> NDArray[Any]:
+        """The confidence of the least confident label."""
+        return trace.window("confidence", outputs.depths)
 
     def choose(self, scores: Sequence[float], names: Sequence[str]) -> tuple[str, ...]:
         """The labels more probable than one half."""
@@ -117,6 +143,7 @@ class ValueForm(AnswerForm):
 
     unit: ClassVar[str] = "value"
     own_signal: ClassVar[str] = "change"
+    wrong: ClassVar[tuple[str, str]] = ("Farthest from the label at the exit", "the largest difference first")
 
     def write(self, step: DepthOutput) -> str:
         """The value."""
@@ -130,6 +157,18 @@ class ValueForm(AnswerForm):
     def compare(self, step: DepthOutput, other: DepthOutput) -> str:
         """How far the values are apart, in the unit of the labels."""
         return f"{other.score:.3f}, {abs(other.score - step.score):.3f} from this value"
+
+    def follow(self, outputs: Outputs, trace: Trace) -> NDArray[Any]:
+        """The value."""
+        return outputs.probabilities[..., 0]
+
+    def score_listed(self, answer: NDArray[Any], followed: float) -> float:
+        """The value."""
+        return followed
+
+    def write_decoded(self, answer: Any, outputs: Outputs, text: Text) -> str:
+        """The value."""
+        return f"{float(answer):.3f}"
 
 
 class TagsForm(AnswerForm):
@@ -168,6 +207,20 @@ class TagsForm(AnswerForm):
         """How many tags differ."""
         count = sum(here != there for here, there in zip(step.answer, other.answer, strict=True))
         return ("same tags" if not count else f"{count} tag{'s' if count > 1 else ''} differ"), None
+
+    def follow(self, outputs: Outputs, trace: Trace) -> NDArray[Any]:
+        """The confidence of the least confident word."""
+        return trace.window("confidence", outputs.depths)
+
+    def score_listed(self, answer: NDArray[Any], followed: float) -> float:
+        """The confidence of the least confident word."""
+        return followed
+
+    def write_decoded(self, answer: Any, outputs: Outputs, text: Text) -> str:
+        """The words that have a tag other than O."""
+        tags = ["O" if index == NO_TAG else outputs.label_names[index] for index in answer.tolist()]
+        pairs = zip(str(text).split(" "), tags, strict=False)
+        return ", ".join(f"{word} {tag}" for word, tag in pairs if tag != "O") or "none"
 
 
 FORMS: dict[AnswerKind, AnswerForm] = {

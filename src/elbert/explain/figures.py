@@ -12,7 +12,6 @@ import numpy as np
 from elbert._atomic import open_atomic
 from elbert._display import shorten
 from elbert._optional import require
-from elbert.errors import InputError
 from elbert.explain.explanation import (
     LINES,
     Explanation,
@@ -23,7 +22,8 @@ from elbert.explain.explanation import (
 )
 from elbert.explain.rule_tracks import RuleTrack
 from elbert.explain.survey import Survey
-from elbert.tasks import TASKS, Task
+from elbert.tasks import TASKS
+from elbert.tasks.spans import split_tag
 
 DOTS = 200  # dots per inch
 
@@ -35,19 +35,8 @@ def write_figure(explained: Explanation | Survey, path: Path) -> None:
         MissingExtra: matplotlib is not installed.
         InputError: the file cannot be written.
     """
-    check_drawable(TASKS[explained.problem])
     require("matplotlib.figure", "plots")
     save_figure(draw_explanation(explained) if isinstance(explained, Explanation) else draw_survey(explained), path)
-
-
-def check_drawable(task: Task) -> None:
-    """Check that a figure can draw the answers of a task.
-
-    Raises:
-        InputError: each depth has many answers.
-    """
-    if task.per_token:
-        raise InputError(f"a figure draws one answer for each depth, not {task.title}: write a page (.html)")
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -131,12 +120,18 @@ GREY, EXIT = "#8a929c", "#14171c"
 
 def draw_explanation(explained: Explanation) -> Any:
     """A matplotlib figure, 6.5 inches wide: three panels over the depths (two if no rule looks at several depths)."""
-    track = find_window_track(explained)
-    heights = [1.6, 1.0] if track is None else [1.6, 1.0, min(2.4, 0.35 + 0.12 * explained.depths)]
+    track, words = find_window_track(explained), choose_words(explained)
+    heights = [max(1.6, 0.3 + 0.2 * len(words)), 1.0]
+    if track is not None:
+        heights.append(min(2.4, 0.35 + 0.12 * explained.depths))
     Figure = require("matplotlib.figure", "plots").Figure  # noqa: N806 - a class
     figure = Figure(figsize=(6.5, sum(heights) + 1.5), layout="constrained")
     grid = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    draw_probabilities(grid[0], explained)
+    if explained.exit_step.words:
+        draw_tags(grid[0], explained, words)
+    else:
+        draw_probabilities(grid[0], explained)
+    mark_exit(grid[0], explained)
     draw_gauge(grid[1], explained)
     if track is not None:
         draw_window(grid[2], explained, track)
@@ -184,15 +179,64 @@ def draw_probabilities(axes: Any, explained: Explanation) -> None:
         color=EXIT,
         markeredgewidth=1.3,
     )
-    if TASKS[explained.problem].content == "probabilities":
+    if TASKS[explained.problem].is_exact:
         axes.set_ylim(-0.04, 1.06)
     axes.set_ylabel(explained.form.unit, fontsize=8)
-    columns = LINES if max(map(len, named)) <= 12 else 2
+    columns = LINES if max(map(len, named), default=0) <= 12 else 2
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.07), ncols=columns, fontsize=8, frameon=False, handlelength=3.2
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+MOST_WORDS = 16  # most words that a figure shows
+TAG_CHARACTER = 0.075  # inches of one character in a cell
+
+
+def choose_words(explained: Explanation) -> list[int]:
+    """The indices of the words drawn as rows, in text order; empty where depths have no words.
+
+    First words with a tag other than O at the exit, then those whose tag changes, then the least settled ones.
+    """
+    words = explained.exit_step.words
+    changed = {index for step in explained.steps for index in step.changed}
+    least = {step.least_settled for step in explained.steps}
+    order = sorted(
+        range(len(words)), key=lambda index: (words[index].tag == "O", index not in changed, index not in least, index)
+    )
+    return sorted(order[:MOST_WORDS])
+
+
+def draw_tags(axes: Any, explained: Explanation, words: list[int]) -> None:
+    """One row per word: a box for each run of depths with one tag, and a dot where it is the least settled word."""
+    types = list(dict.fromkeys(split_tag(name)[1] for name in explained.labels if name != "O"))
+    cell = 5.0 / explained.depths  # inches of one depth
+    for row, index in enumerate(words):
+        tags = [step.words[index].tag for step in explained.steps]
+        starts = [depth for depth in range(explained.depths) if depth == 0 or tags[depth] != tags[depth - 1]]
+        for start, end in zip(starts, [*starts[1:], explained.depths], strict=True):
+            tag, width = tags[start], end - start
+            colour = "#e8ebef" if tag == "O" else COLOURS[types.index(split_tag(tag)[1]) % len(COLOURS)]
+            axes.barh(
+                row, width - 0.08, left=start + 0.54, height=0.8, color=colour, alpha=1 if tag == "O" else 0.3, zorder=2
+            )
+            fits = max(1, int(width * cell / TAG_CHARACTER))
+            draw_text(
+                axes, start + width / 2 + 0.5, row, shorten(tag, fits), ha="center", va="center", fontsize=7, zorder=3
+            )
+    least = [(step.depth, words.index(step.least_settled)) for step in explained.steps if step.least_settled in words]
+    axes.plot([x for x, _ in least], [y + 0.36 for _, y in least], ".", color=EXIT, markersize=5, zorder=4)
+    hidden = len(explained.exit_step.words) - len(words)
+    axes.set_ylim(len(words) - 0.4, -0.6)
+    names = [shorten(explained.exit_step.words[index].word, 16) for index in words]
+    axes.set_yticks(range(len(words)), labels=names, parse_math=False)
+    note = "word; dot: least settled" + (f"\n{hidden:,} more not shown" if hidden else "")
+    axes.set_ylabel(note, fontsize=8)
+
+
+def mark_exit(axes: Any, explained: Explanation) -> None:
+    """Write the reason above the depth of the exit."""
     right = explained.depth > explained.depths / 2
     axes.annotate(
         f"exit: {explained.reason}",

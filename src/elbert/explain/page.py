@@ -38,6 +38,8 @@ def render_explanation(explained: Explanation | Survey) -> str:
     values["short"] = shorten_spec(explained.policy)
     if isinstance(explained, Explanation):
         values |= _display_data(explained)
+    else:
+        values |= {"lists": explained.list_texts(), "counted": explained.counted}
     return render_page(TEMPLATES[type(explained)], values)
 
 

@@ -10,32 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert.classifier import Classifier
-from elbert.errors import DataError, InputError
+from elbert.errors import DataError
 from elbert.evaluation import Outputs, Targets, collect
 from elbert.evaluation.cost import count_flops
-from elbert.evaluation.oracles import first_depth, holds_from_here, overthinking_rate
+from elbert.evaluation.oracles import overthinking_rate
 from elbert.evaluation.report import count_values
 from elbert.exits import Policy
+from elbert.explain.depth_outputs import FORMS
 from elbert.explain.explanation import to_plain
+from elbert.explain.survey_texts import ListedText, find_settled, pick_texts
 from elbert.model.config import ModelConfig
-from elbert.tasks import Task
+from elbert.tasks import TASKS
 from elbert.tasks.regression import spearman
+from elbert.tasks.spans import NO_TAG
 from elbert.tokenization.tokens import Text, list_texts
 
 BINS = 8  # of text lengths
 MOST_CLASSES = 8  # with more classes, the list of pairs is easier to read than a matrix
 PAIRS = 10  # most confused pairs per depth
-MOST_TEXTS = 25  # most texts in each list
-MOST_CHARACTERS = 500  # most characters of a listed text
 
 
 @dataclass(frozen=True)
 class Survey:
     """How a data set exits under one policy.
 
-    Histograms are ``[depths]`` counts. ``settled`` counts the depths from which the prediction equals the last depth's.
-    Without labels these are None: ``exits_right`` (right predictions among the exits of each depth),
-    ``accuracy``, ``accuracy_by_depth``, ``confusion``, ``wrong``, ``overthought``.
+    Histograms are ``[depths]`` counts. ``settled`` counts the depths from which the prediction equals the last depth's;
+    values differ from it by no more than :attr:`Task.tolerance`. ``score`` is the metric ``score_name`` of the task at
+    the exits, ``score_by_depth`` of each depth for all texts. Without labels these are None: ``exits_right`` (right
+    predictions among the exits of each depth), ``score``, ``score_by_depth``, ``overthinking``, ``confusion``,
+    ``wrong``, ``overthought``. A token classifier's answer is right if all its spans are, and its confusions count
+    words. Values are not right or wrong: of these, ``score`` and ``score_by_depth`` remain, and ``wrong`` are the texts
+    with the largest errors. ``bounds`` are the least and the largest number that a path can have.
     ``n`` texts of ``total`` were used.
     """
 
@@ -55,22 +60,52 @@ class Survey:
     mean_depth: float
     layer_speedup: float
     computation_saved: float
-    accuracy: float | None
-    accuracy_by_depth: tuple[float, ...] | None
+    score_name: str
+    score: float | None
+    score_by_depth: tuple[float, ...] | None
     exits_right: tuple[int, ...] | None
     overthinking: float | None
     confusion: Confusion | None
     lengths: tuple[LengthBin, ...]
     correlation: float
+    bounds: tuple[float, float]
     easiest: tuple[ListedText, ...]
     hardest: tuple[ListedText, ...]
     wrong: tuple[ListedText, ...] | None
     overthought: tuple[ListedText, ...] | None
 
+    @property
+    def accuracy(self) -> float | None:
+        """The score, where it is the share of right answers."""
+        return self.score if self.score_name == "accuracy" else None
+
+    @property
+    def accuracy_by_depth(self) -> tuple[float, ...] | None:
+        """The score of each depth, where it is the share of right answers."""
+        return self.score_by_depth if self.score_name == "accuracy" else None
+
+    @property
+    def counted(self) -> str:
+        """What confusions count."""
+        return "words" if TASKS[self.problem].per_token else "texts"
+
+    def list_texts(self) -> list[tuple[str, str, str]]:
+        """The lists of texts that there are: the name of the field, a title, and what is in the list."""
+        form = FORMS[TASKS[self.problem].answer_kind]
+        share = "" if self.overthinking is None else f": {self.overthinking:.2%} of all"
+        lists = [
+            ("easiest", "Easiest", f"the first to settle, with the least {form.own_signal}"),
+            ("hardest", "Hardest", f"the last to settle, with the most {form.own_signal}"),
+            ("wrong", *form.wrong),
+            ("overthought", "Overthought", f"right at some depth, wrong at the last{share}"),
+        ]
+        return [each for each in lists if getattr(self, each[0]) is not None]
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""
         values: dict[str, Any] = to_plain(asdict(self))
-        return {"kind": "data", **values}
+        accuracy = {"accuracy": self.accuracy, "accuracy_by_depth": to_plain(self.accuracy_by_depth)}
+        return {"kind": "data", "answers": TASKS[self.problem].answer_kind, **accuracy, **values}
 
 
 def survey(
@@ -92,21 +127,22 @@ def survey(
 
     Raises:
         DataError: there are no texts.
-        InputError: the answers of the model are not right or wrong, or a label is not valid.
+        InputError: a label is not valid.
         PolicyError: the policy cannot be parsed, or does not suit the model.
     """
     texts = list_texts(texts)
     config, chosen = classifier.bundle.config, classifier.resolve_policy(policy)
-    check_surveyable(config.task)
     if not texts:
         raise DataError(f"{source or 'the data'}: no texts to explain")
     outputs = collect(classifier, texts, labels) if outputs is None else outputs
     replayed = outputs.replay()
     exits, reasons = replayed.exits(chosen).astype(np.int64), replayed.reasons(chosen)
-    settled = first_depth(holds_from_here(outputs.unlabelled().find_right()))
-    correct = None if labels is None else outputs.find_right()
+    task, settled = outputs.task, find_settled(outputs)
+    correct = outputs.find_right() if labels is not None and task.is_exact else None
     exit_right = None if correct is None else correct[np.arange(len(texts)), exits - 1]
-    found = pick_texts(texts, lines or range(1, len(texts) + 1), outputs, exits, reasons, settled, correct)
+    answers = np.moveaxis(outputs.probabilities, 1, 0)
+    is_labelled = labels is not None
+    found = pick_texts(texts, lines or range(1, len(texts) + 1), outputs, exits, reasons, settled, correct, is_labelled)
     mean = float(exits.mean())
     return Survey(
         source=source,
@@ -125,13 +161,15 @@ def survey(
         mean_depth=mean,
         layer_speedup=config.depths / mean,
         computation_saved=compute_savings(outputs.tokens, exits, chosen, config),
-        accuracy=None if exit_right is None else float(exit_right.mean()),
-        accuracy_by_depth=None if correct is None else tuple(correct.mean(0).tolist()),
+        score_name=task.score_name,
+        score=task.score(answers[exits - 1, np.arange(len(texts))], outputs.labels) if is_labelled else None,
+        score_by_depth=tuple(task.score(answer, outputs.labels) for answer in answers) if is_labelled else None,
         exits_right=None if exit_right is None else count_by_depth(exits[exit_right], config.depths),
-        overthinking=None if labels is None else overthinking_rate(outputs),
-        confusion=None if labels is None else count_confusion(outputs, exits),
+        overthinking=None if correct is None else overthinking_rate(outputs),
+        confusion=None if correct is None else count_confusion(outputs, exits),
         lengths=bin_lengths(outputs.tokens, exits),
         correlation=spearman(outputs.tokens, exits),
+        bounds=(0.0, 1.0) if task.is_exact else (float(answers.min()), float(answers.max())),
         easiest=found.easiest,
         hardest=found.hardest,
         wrong=found.wrong,
@@ -175,19 +213,6 @@ def bin_lengths(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> tuple[L
     return tuple(_summarize_bin(lengths[number == index], exits[number == index]) for index in np.unique(number))
 
 
-def check_surveyable(task: Task) -> None:
-    """Check that answers can be right or wrong, which a survey counts.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if not task.is_graded:
-        raise InputError(
-            f"a survey counts right and wrong answers, and {task.title} has none: "
-            "evaluate the model on the data, or explain one text"
-        )
-
-
 def _summarize_bin(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> LengthBin:
     low, high = (float(np.quantile(exits, q)) for q in (0.25, 0.75))
     return LengthBin(int(lengths.min()), int(lengths.max()), len(lengths), float(exits.mean()), low, high)
@@ -195,7 +220,10 @@ def _summarize_bin(lengths: NDArray[np.int64], exits: NDArray[np.int64]) -> Leng
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """``count`` texts of ``truth`` with the ``prediction``; for multi-label one of the two is empty (missed, extra)."""
+    """``count`` texts, or words of a token classifier, of ``truth`` with the ``prediction``.
+
+    For multi-label one of the two is empty (missed, extra).
+    """
 
     truth: str
     prediction: str
@@ -221,7 +249,8 @@ def count_confusion(outputs: Outputs, exits: NDArray[np.int64]) -> Confusion:
     views = [*np.moveaxis(answers, 1, 0), answers[np.arange(len(outputs)), exits - 1]]
     if outputs.multi_label:
         return Confusion(None, tuple(_per_label(predicted, truth, names) for predicted in views))
-    counts = [_matrix(predicted, truth, len(names)) for predicted in views]
+    has_tags = (truth != NO_TAG) & (views[0] != NO_TAG)  # no class has this number, so that of texts all are counted
+    counts = [_matrix(predicted[has_tags], truth[has_tags], len(names)) for predicted in views]
     small = len(names) <= MOST_CLASSES
     return Confusion(
         matrices=tuple(tuple(map(tuple, c.tolist())) for c in counts) if small else None,
@@ -245,118 +274,3 @@ def _per_label(predicted: NDArray[Any], truth: NDArray[Any], labels: tuple[str, 
     found = [ConfusedPair(name, "", int(n)) for name, n in zip(labels, missed, strict=True)]
     found += [ConfusedPair("", name, int(n)) for name, n in zip(labels, extra, strict=True)]
     return tuple(sorted((c for c in found if c.count), key=lambda c: -c.count)[:PAIRS])
-
-
-@dataclass(frozen=True)
-class ListedText:
-    """One text of a data set, at ``line`` (from 1).
-
-    ``answer`` is the prediction at the exit, ``last`` that of the last depth; from depth ``settled`` on, the prediction
-    equals ``last``. ``path [depths]`` is the probability of ``last`` at every depth (multi-label: the confidence of the
-    least confident label). ``truth``, ``right`` and ``first_right`` need labels; ``first_right`` is also None if no
-    depth is right.
-    """
-
-    line: int
-    text: str
-    text_pair: str | None
-    tokens: int
-    depth: int
-    reason: str
-    settled: int
-    answer: str
-    score: float
-    last: str
-    path: tuple[float, ...]
-    truth: str | None
-    right: bool | None
-    first_right: int | None
-
-
-@dataclass(frozen=True)
-class PickedTexts:
-    """At most :data:`MOST_TEXTS` texts each, most extreme first."""
-
-    easiest: tuple[ListedText, ...]
-    hardest: tuple[ListedText, ...]
-    wrong: tuple[ListedText, ...] | None
-    overthought: tuple[ListedText, ...] | None
-
-
-def pick_texts(
-    texts: Sequence[Text],
-    lines: Sequence[int],
-    outputs: Outputs,
-    exits: NDArray[np.int64],
-    reasons: Sequence[str],
-    settled: NDArray[np.int64],
-    right: NDArray[np.bool_] | None,
-) -> PickedTexts:
-    """Choose the listed texts; ``right [n, depths]`` is None without labels, exits, reasons and settled are ``[n]``.
-
-    Easiest: earliest settled, then least mean entropy. Hardest: latest settled, then most mean entropy. Wrong: lowest
-    entropy at the exit first. Overthought: earliest right first.
-    """
-    n, predicted = np.arange(len(texts)), outputs.probabilities
-    trace = outputs.replay().trace
-    entropy, confidence = (trace.window(name, outputs.depths) for name in ("entropy", "confidence"))
-    path = confidence if outputs.multi_label else predicted[n, :, predicted[:, -1].argmax(-1)]
-
-    def listed(i: int) -> ListedText:
-        text, here = texts[i], predicted[i, exits[i] - 1]
-        ever = None if right is None else int(first_depth(right[i : i + 1])[0])
-        return ListedText(
-            line=int(lines[i]),
-            text=_shorten(text if isinstance(text, str) else text[0]),
-            text_pair=None if isinstance(text, str) else _shorten(text[1]),
-            tokens=int(outputs.tokens[i]),
-            depth=int(exits[i]),
-            reason=reasons[i],
-            settled=int(settled[i]),
-            answer=decode_answer(here, outputs),
-            score=float(here.max()),
-            last=decode_answer(predicted[i, -1], outputs),
-            path=tuple(path[i].tolist()),
-            truth=None if right is None else decode_truth(outputs.labels[i], outputs),
-            right=None if right is None else bool(right[i, exits[i] - 1]),
-            first_right=ever or None,
-        )
-
-    def chosen(order: NDArray[Any], among: NDArray[np.bool_] | None = None) -> tuple[ListedText, ...]:
-        kept = order if among is None else order[among[order]]
-        return tuple(listed(int(i)) for i in kept[:MOST_TEXTS])
-
-    doubt = entropy.mean(1)
-    # In a small data set the lists would overlap; each shows its own half.
-    easy_half = np.lexsort((doubt, settled))[: (len(texts) + 1) // 2]
-    hard_half = np.lexsort((-doubt, -settled))[: len(texts) // 2]
-    if right is None:
-        return PickedTexts(chosen(easy_half), chosen(hard_half), None, None)
-    wrong = ~right[n, exits - 1]
-    overthought = right.any(1) & ~right[:, -1]
-    return PickedTexts(
-        easiest=chosen(easy_half),
-        hardest=chosen(hard_half),
-        wrong=chosen(np.argsort(entropy[n, exits - 1], kind="stable"), wrong),
-        overthought=chosen(np.lexsort((doubt, first_depth(right))), overthought),
-    )
-
-
-def decode_answer(scores: NDArray[Any], outputs: Outputs) -> str:
-    """The name of the prediction of probabilities ``[classes]``."""
-    if outputs.multi_label:
-        return _join_labels(np.flatnonzero(scores > 0.5), outputs)
-    return outputs.label_names[int(scores.argmax())]
-
-
-def decode_truth(label: Any, outputs: Outputs) -> str:
-    """The name of a label: a class index, or ``[classes]`` 0/1 for multi-label."""
-    return _join_labels(np.flatnonzero(label), outputs) if outputs.multi_label else outputs.label_names[int(label)]
-
-
-def _join_labels(indices: NDArray[Any], outputs: Outputs) -> str:
-    return ", ".join(outputs.label_names[i] for i in indices) or "none"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"

@@ -24,7 +24,7 @@ from elbert.serving.point_selection import PointSelector, PolicyChoice
 from elbert.serving.results import ResultStream, TextResult, Timings
 from elbert.serving.runtime import Runtime
 from elbert.serving.settings import Settings
-from elbert.serving.shadow import VALUE_TOLERANCE, Shadow
+from elbert.serving.shadow import Shadow
 from elbert.serving.tokenizer_pool import TokenizerPool
 from elbert.serving.warmup import warm_up
 from elbert.serving.worker import Engines, Step, Worker
@@ -103,7 +103,7 @@ class Service:
             {c.name: points[c.name].row_certificate if c.name in points else None for c in self._points.choices},
             lambda request: self._worker.submit([request], idle=True),
             multi_label=config.multi_label,
-            tolerance=VALUE_TOLERANCE * config.scale if config.task.content == "values" else None,
+            tolerance=None if config.task.is_exact else config.task.tolerance * config.scale,
             window=settings.shadow_window,
             random=runtime.create_random(),
         )

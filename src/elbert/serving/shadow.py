@@ -20,7 +20,6 @@ from elbert.serving.errors import NotReady
 from elbert.tokenization import Tokens
 
 log = logging.getLogger(__name__)
-VALUE_TOLERANCE = 0.1  # standard deviations of the training labels
 
 
 class Shadow:

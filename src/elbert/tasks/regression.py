@@ -25,7 +25,9 @@ class Regression(Task):
     activation: ClassVar[Activation] = "none"
     answer_kind: ClassVar[AnswerKind] = "value"
     content: ClassVar[Content] = "values"
+    is_exact: ClassVar[bool] = False
     is_graded: ClassVar[bool] = False
+    tolerance: ClassVar[float] = 0.1
     score_name: ClassVar[str] = "spearman"
     training_score: ClassVar[str] = "minus_mse"
     fixed_labels: ClassVar[tuple[str, ...]] = ("value",)

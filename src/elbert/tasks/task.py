@@ -34,8 +34,10 @@ class Task(ABC):
     content:    what the outputs are, on which the signals and so the policies depend
     multi_label: whether each label is an answer of its own
     per_token:  whether there are outputs for each token instead of one set for the row
+    is_exact:   whether an answer equals its label or does not; else it is only near it
     is_graded:  whether each answer is right or wrong, so that a score is a share of right answers; else the score is a
                 figure of all answers together, such as a correlation
+    tolerance:  how far answers may be apart and count as the same, in the unit of the signals, where no other is named
     score_name: the metric that choices are made by, from :meth:`measure`
     fixed_labels: the label names of a model of this task, where data does not determine them
     least_labels, most_labels: the number of labels that a model can have
@@ -50,7 +52,9 @@ class Task(ABC):
     content: ClassVar[Content] = "probabilities"
     multi_label: ClassVar[bool] = False
     per_token: ClassVar[bool] = False
+    is_exact: ClassVar[bool] = True
     is_graded: ClassVar[bool] = True
+    tolerance: ClassVar[float] = 0.0
     score_name: ClassVar[str] = "accuracy"
     training_score: ClassVar[str] = "accuracy"
     fixed_labels: ClassVar[tuple[str, ...]] = ()
@@ -158,7 +162,7 @@ class Task(ABC):
         """``[..., n, classes]`` outputs to predictions of the shape of labels."""
 
     def find_right(self, answers: Floats, labels: Floats) -> NDArray[np.bool_]:
-        """``[n]`` or ``[n, depths]``: whether the answers are right; tasks whose answers are graded have it."""
+        """``[n]`` or ``[n, depths]``: whether the answers are right; tasks with :attr:`is_exact` have it."""
         raise NotImplementedError
 
     def differ(self, one: Floats, other: Floats, tolerance: float = 0.0) -> NDArray[np.bool_]:
@@ -172,8 +176,8 @@ class Task(ABC):
         """The metrics of ``answers [n, classes]``."""
 
     def score(self, answers: Floats, labels: Floats) -> float:
-        """The metric :attr:`score_name` alone."""
-        return self.measure(answers, labels)[self.score_name]
+        """The metric :attr:`score_name` alone: of graded answers the share that is right."""
+        return float(self.find_right(answers, labels).mean())
 
     def count(self, answers: Floats, labels: Floats) -> NDArray[np.int64] | None:
         """``[n, depths, k]``: numbers of each answer ``[n, depths, …]`` whose sums over texts give the score.

@@ -99,10 +99,6 @@ def explain_text(arguments: argparse.Namespace) -> Explanation:
 
     classifier = load_classifier(arguments, arguments.policy)
     task = classifier.bundle.config.task
-    if arguments.output is not None and arguments.output.suffix.lower() != ".html":
-        from elbert.explain.figures import check_drawable
-
-        check_drawable(task)  # before the text is read
     text = arguments.text if arguments.pair is None else (arguments.text, arguments.pair)
     return explain(classifier, text, label=arguments.label, attention=not task.per_token and has_reference_model())
 
@@ -122,10 +118,8 @@ def has_reference_model() -> bool:
 def explain_data(arguments: argparse.Namespace) -> Survey:
     """Survey the exits of the data file."""
     from elbert.explain import survey
-    from elbert.explain.survey import check_surveyable
 
     classifier = load_classifier(arguments, arguments.policy)
-    check_surveyable(classifier.bundle.config.task)  # before the file is read
     limit = DEFAULT_LIMIT if arguments.limit is None else arguments.limit
     examples, total = sample_examples(arguments, limit)
     usable, labels = read_sample(arguments, examples, classifier)

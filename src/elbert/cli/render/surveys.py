@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from elbert.explain import Survey
-    from elbert.explain.survey import ListedText
+    from elbert.explain.survey_texts import ListedText
 
 LISTED_TEXTS = 5
 BAR_WIDTH = 30
@@ -31,14 +31,14 @@ def format_summary(survey: Survey, width: int) -> list[Text | str]:
     from elbert.explain.explanation import format_share, shorten_spec
 
     point = "" if survey.point is None else f"{survey.point}: "
-    accuracy = "" if survey.accuracy is None else f", accuracy {survey.accuracy:.4f}"
-    full = "" if survey.accuracy_by_depth is None else f" ({survey.accuracy_by_depth[-1]:.4f} at full depth)"
+    score = "" if survey.score is None else f", {survey.score_name} {survey.score:.4f}"
+    full = "" if survey.score_by_depth is None else f" ({survey.score_by_depth[-1]:.4f} at full depth)"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in survey.reasons.items())
     return [
         Text(f"{point}{shorten_spec(survey.policy)}", "bold"),
         f"{survey.n:,} texts, mean depth {survey.mean_depth:.2f} of {survey.depths}, layer speed-up "
         f"{survey.layer_speedup:.2f}x, {format_share(survey.computation_saved)} of the computation saved"
-        f"{accuracy}{full}",
+        f"{score}{full}",
         f"exits by reason: {reasons}",
         "",
     ]
@@ -48,20 +48,22 @@ def format_exits(survey: Survey, width: int) -> list[Text | str]:
     """Return a histogram of exits, and beside it of the depths since which the prediction is final."""
     from rich.text import Text
 
-    labelled = survey.accuracy_by_depth is not None and survey.exits_right is not None
-    right = f"  {'right':>6}  {'fixed':>9}" if labelled else ""
-    lines: list[Text | str] = [Text(f"   depth  {'exits':>6}  {'':<{BAR_WIDTH}}{right}  {'settled':>7}", "dim")]
+    columns, notes = "", ["settled: since that depth the prediction equals the last depth's"]
+    if survey.score_by_depth is not None:
+        columns, notes = f"  {'fixed':>9}", [f"fixed: {survey.score_name} of that depth for all texts", *notes]
+    if survey.exits_right is not None:
+        columns, notes = f"  {'right':>6}{columns}", ["right: share of right predictions among the exits", *notes]
+    lines: list[Text | str] = [Text(f"   depth  {'exits':>6}  {'':<{BAR_WIDTH}}{columns}  {'settled':>7}", "dim")]
     most = max(survey.exits)
     for depth, count in enumerate(survey.exits, 1):
         line = Text(f"   {depth:>5}  {count:>6,}  ").append(draw_bar(count / most, BAR_WIDTH), "cyan")
-        if survey.accuracy_by_depth is not None and survey.exits_right is not None:
+        if survey.exits_right is not None:
             of_these = f"{survey.exits_right[depth - 1] / count:.3f}" if count else ""
-            line.append(f"  {of_these:>6}  {survey.accuracy_by_depth[depth - 1]:>9.3f}")
+            line.append(f"  {of_these:>6}")
+        if survey.score_by_depth is not None:
+            line.append(f"  {survey.score_by_depth[depth - 1]:>9.3f}")
         lines.append(line.append(f"  {survey.settled[depth - 1]:>7,}", "magenta"))
-    what = "settled: since that depth the prediction equals the last depth's"
-    if labelled:
-        what = f"right: share of right predictions among the exits; fixed: accuracy of that depth for all texts; {what}"
-    return [*lines, Text(f"   {what}", "dim"), ""]
+    return [*lines, Text(f"   {'; '.join(notes)}", "dim"), ""]
 
 
 def format_lengths(survey: Survey, width: int) -> list[Text | str]:
@@ -85,7 +87,7 @@ def format_confusions(survey: Survey, width: int) -> list[Text | str]:
 
     if survey.confusion is None:
         return []
-    lines: list[Text | str] = [Text("   most confused (label > prediction: texts)", "dim")]
+    lines: list[Text | str] = [Text(f"   most confused (label > prediction: {survey.counted})", "dim")]
     for name, place in (("at depth 1", 0), ("at the exits", survey.depths), ("at the last depth", survey.depths - 1)):
         found = [
             f"{shorten(c.truth, 20) or 'extra'} > {shorten(c.prediction, 20) or 'missed'}: {c.count:,}"
@@ -97,33 +99,28 @@ def format_confusions(survey: Survey, width: int) -> list[Text | str]:
 
 def format_texts(survey: Survey, width: int) -> list[Text | str]:
     """Return the first texts of every list."""
-    lists: list[tuple[str, Sequence[ListedText] | None]] = [
-        ("easiest", survey.easiest),
-        ("hardest", survey.hardest),
-        ("wrong at the exit, most confident first", survey.wrong),
-        ("overthought: right at some depth, wrong at the last", survey.overthought),
-    ]
     lines: list[Text | str] = []
-    for title, found in lists:
-        if found is not None:
-            share = f", {survey.overthinking:.2%} of all" if title[0] == "o" and survey.overthinking is not None else ""
-            lines += format_list(f"{title}{share}", found[:LISTED_TEXTS], width)
+    for field, title, what in survey.list_texts():
+        lines += format_list(f"{title.lower()}: {what}", getattr(survey, field)[:LISTED_TEXTS], survey.bounds, width)
     return lines
 
 
-def format_list(title: str, found: Sequence[ListedText], width: int) -> list[Text | str]:
-    """Return a line for each text: line number, exit, settled depth, probabilities by depth, answer, text."""
+def format_list(title: str, found: Sequence[ListedText], bounds: tuple[float, float], width: int) -> list[Text | str]:
+    """Return a line for each text: line number, exit, settled depth, its path by depth, answer, text."""
     from rich.text import Text
 
     lines: list[Text | str] = [Text(f"   {title}", "dim")]
     if not found:
         lines.append("   none")
+    low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
     for each in found:
         line = Text(f"   line {each.line:>6}  exit {each.depth:>2}  settled {each.settled:>2}  ")
-        line.append(draw_sparkline(each.path), "cyan")
+        line.append(draw_sparkline([(step - low) / span for step in each.path]), "cyan")
         line.append(f"  {shorten(each.answer, 14):<14} ")
         if each.right is not None:
             line.append("right  " if each.right else "wrong  ", "green" if each.right else "red")
+        elif each.truth is not None:
+            line.append(f"label {shorten(each.truth, 14)}  ")
         text = each.text if each.text_pair is None else f"{each.text} / {each.text_pair}"
         lines.append(line.append(shorten(text, max(20, width - len(line.plain)))))
     return [*lines, ""]

@@ -14,7 +14,10 @@ import {
 
 const survey = readData();
 const [LEFT, RIGHT, TOP, HEIGHT] = [46, 12, 12, 200]; // margins, and the height of the plots
-const labelled = survey.exits_right !== null;
+const labelled = survey.score_by_depth !== null;
+const graded = survey.exits_right !== null; // each text's answer is right or wrong
+/* A score: a share as a percentage, a correlation as a number. */
+const formatScore = survey.answers === "value" ? (score) => formatNumber(score, 3) : formatPercentage;
 const ALL = 0; // the choice of no single depth
 let chosen = ALL;
 let columns = null; // the histogram's columns, to mark the chosen one
@@ -23,12 +26,12 @@ function describeDepth() {
   if (chosen === ALL) return "All depths. Choose one to see its exits and its confusions.";
   const exits = survey.exits[chosen - 1];
   const parts = [`Depth ${chosen} of ${survey.depths}: ${formatPlural(exits, "text")} exit here`];
-  if (labelled && exits) parts.push(`, ${formatPercentage(survey.exits_right[chosen - 1] / exits)} of them right`);
+  if (graded && exits) parts.push(`, ${formatPercentage(survey.exits_right[chosen - 1] / exits)} of them right`);
   parts.push(
     `. ${formatPlural(survey.settled[chosen - 1], "text")} settle here: from here on their answer is the answer of the last depth.`,
   );
   if (labelled)
-    parts.push(` If every text exited here: accuracy ${formatPercentage(survey.accuracy_by_depth[chosen - 1])}.`);
+    parts.push(` If every text exited here: ${survey.score_name} ${formatScore(survey.score_by_depth[chosen - 1])}.`);
   return parts.join("");
 }
 
@@ -52,9 +55,9 @@ function writeSummary() {
     .map(([reason, n]) => `${reason} ${n.toLocaleString("en")}`)
     .join(", ");
   const right =
-    survey.accuracy === null
+    survey.score === null
       ? ""
-      : ` Accuracy ${formatPercentage(survey.accuracy)}, at full depth ${formatPercentage(survey.accuracy_by_depth[survey.depths - 1])}.`;
+      : ` ${survey.score_name[0].toUpperCase()}${survey.score_name.slice(1)} ${formatScore(survey.score)}, at full depth ${formatScore(survey.score_by_depth[survey.depths - 1])}.`;
   byId("summary").textContent =
     `Mean depth ${formatNumber(survey.mean_depth, 2)} of ${survey.depths}, layer speed-up ${formatNumber(survey.layer_speedup, 2)}×, ${formatPercentage(survey.computation_saved)} of the computation saved.${right} Exit reasons: ${reasons}.`;
   const cut =
@@ -63,7 +66,7 @@ function writeSummary() {
       : "";
   byId("about").textContent =
     `Policy ${point}${survey.short}. Model ${survey.model} in ${survey.dtype}. Data ${survey.source}${cut}.`;
-  const kinds = labelled
+  const kinds = graded
     ? [
         ["right", "exit, right"],
         ["wrong", "exit, wrong"],
@@ -106,7 +109,7 @@ function drawExits(width) {
   const every = Math.ceil(22 / column);
   survey.exits.forEach((n, i) => {
     const x = LEFT + column * i,
-      right = labelled ? survey.exits_right[i] : n;
+      right = graded ? survey.exits_right[i] : n;
     columns.push(createBox(x, TOP, column, HEIGHT, "blank"));
     root.append(columns[i], createBox(x + column * 0.12, y(right), column * 0.5, bottom - y(right), "right"));
     root.append(createBox(x + column * 0.12, y(n), column * 0.5, y(right) - y(n), "wrong"));
@@ -164,7 +167,13 @@ function drawLengths(width) {
 }
 
 function writeNumbers() {
-  const names = ["depth", "exits", ...(labelled ? ["of these right", "accuracy, if all exit here"] : []), "settled"];
+  const names = [
+    "depth",
+    "exits",
+    ...(graded ? ["of these right"] : []),
+    ...(labelled ? [`${survey.score_name}, if all exit here`] : []),
+    "settled",
+  ];
   const body = addTableHead(
     byId("numbers"),
     names,
@@ -172,11 +181,8 @@ function writeNumbers() {
   );
   survey.exits.forEach((n, i) => {
     const row = h("tr", null, h("th", { scope: "row", class: "number" }, i + 1), createCell(n, "number"));
-    if (labelled)
-      row.append(
-        createCell(n ? formatPercentage(survey.exits_right[i] / n) : "–", "number"),
-        createCell(formatPercentage(survey.accuracy_by_depth[i]), "number"),
-      );
+    if (graded) row.append(createCell(n ? formatPercentage(survey.exits_right[i] / n) : "–", "number"));
+    if (labelled) row.append(createCell(formatScore(survey.score_by_depth[i]), "number"));
     row.append(createCell(survey.settled[i], "number"));
     body.append(row);
   });
@@ -188,7 +194,7 @@ function writeConfusion() {
   byId("which").textContent =
     `${chosen === ALL ? "At the depth where each text exits" : `If all texts exit at depth ${chosen}`}; choose the depth above.`;
   for (const id of ["matrix", "pairs"]) byId(id).replaceChildren();
-  const pairs = addTableHead(byId("pairs"), ["label", "predicted", "texts"], [2]);
+  const pairs = addTableHead(byId("pairs"), ["label", "predicted", survey.counted], [2]);
   for (const pair of survey.confusion.pairs[index]) {
     pairs.append(
       h(
@@ -219,41 +225,35 @@ function writeConfusion() {
   });
 }
 
-/* The probability of the last depth's answer at each depth; the vertical line is the exit. */
+/* The path of a text over the depths; the vertical line is the exit. */
 function createSparkline(path, depth) {
   const step = Math.max(3, Math.min(8, 96 / path.length)),
     width = step * path.length,
-    y = (p) => 21 - 18 * p;
+    [low, high] = survey.bounds,
+    y = (p) => 21 - (18 * (p - low)) / (high - low || 1);
   const points = path.map((p, i) => `${step * (i + 0.5)},${y(p)}`).join(" ");
   const at = step * (depth - 0.5);
   return s(
     "svg",
     { width, height: 24, "aria-hidden": "true" },
-    createLine(0, y(0.5), width, y(0.5), "rail"),
+    createLine(0, 12, width, 12, "rail"),
     createLine(at, 1, at, 23, "exit"),
     s("polyline", { points, class: "line stroked c1" }),
   );
 }
 
 function writeTexts() {
-  const lists = [
-    ["Easiest", survey.easiest, "the first to settle, with the least entropy"],
-    ["Hardest", survey.hardest, "the last to settle, with the most entropy"],
-    ["Wrong at the exit", survey.wrong, "most confident first"],
-    [
-      "Overthought",
-      survey.overthought,
-      `right at some depth, wrong at the last: ${survey.overthinking === null ? "" : formatPercentage(survey.overthinking)} of all`,
-    ],
-  ];
-  for (const [title, texts, what] of lists.filter(([, texts]) => texts !== null)) {
+  for (const [field, title, what] of survey.lists) {
+    const texts = survey[field];
     const list = h("ul", { class: "texts" });
     for (const text of texts) {
-      const verdict = text.right === null ? "" : ` (${text.right ? "right" : "wrong"}, label ${text.truth})`;
+      const grade = text.right === null ? "" : text.right ? "right, " : "wrong, ";
+      const verdict = text.truth === null ? "" : ` (${grade}label ${text.truth})`;
+      const score = survey.answers === "value" ? "" : ` ${formatNumber(text.score, 3)}`;
       const answer = h(
         "span",
         { class: text.right === null ? "" : text.right ? "good" : "bad" },
-        `${text.answer} ${formatNumber(text.score, 3)}${verdict}`,
+        `${text.answer}${score}${verdict}`,
       );
       const about = ` line ${text.line}, exit at ${text.depth} (${text.reason}), settled at ${text.settled}`;
       list.append(
@@ -268,7 +268,7 @@ function writeTexts() {
     byId("texts").append(
       h(
         "details",
-        title === "Hardest" ? { open: "" } : null,
+        field === "hardest" ? { open: "" } : null,
         h("summary", null, `${title}: ${what}`),
         texts.length ? list : h("p", null, "None."),
       ),
