@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from copy import copy
+from dataclasses import replace
 
 import pytest
 from test_service import serving, until
 from troubled import tiny_classifier, troubled_classifier
 
+from elbert.bundle import Certificate, OperatingPoint
 from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.serving.dispatcher import NullObserver
@@ -153,3 +156,26 @@ def test_a_request_is_compared_with_the_conditions_of_its_operating_point(monkey
 
     serving(test, long="windows")
     assert compared == ["windows(mean)", "windows(vote)", None, None]
+
+
+def test_shadow_traffic_watches_a_certificate_over_windows():
+    """What it finds is what the classifier gives: another answer than that of all windows at full depth."""
+    classifier = tiny_classifier()
+    long, policy = "windows(mean)", classifier.resolve_policy("safe")
+    certificate = Certificate("inconsistency", 0.02, 0.05, 100, 0, 0.01, long=long)
+    points = {**classifier.bundle.points, "safe": OperatingPoint(policy, certificate=certificate)}
+    watched = copy(classifier)
+    watched.bundle = replace(classifier.bundle, points=points, default="safe")
+
+    async def test(service):
+        found = await service.gather(LONG, long=long, policy="safe")
+        await service.gather(LONG, long="cut", policy="safe")
+        await until(lambda: service.info()["shadow"]["waiting"] == 0)
+        full = classifier.predict(LONG, "full", long="windows(mean, full)")
+        differing = sum(item.prediction.label != whole.label for item, whole in zip(found, full, strict=True))
+        [shadow] = [service.info()["shadow"]]
+        counts = shadow["points"]["safe"]
+        assert (counts["texts"] + shadow["dropped"], shadow["dropped"]) == (len(LONG), 0)
+        assert counts["differing"] == differing > 0
+
+    serving(test, classifier=watched, shadow=1.0, max_concurrent_requests=100)

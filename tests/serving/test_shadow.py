@@ -50,12 +50,12 @@ def test_the_window_slides():
 
 def make_shadow(share=1.0, cert=None, **options):
     submitted = []
-    return Shadow(share, {"safe": cert}, submitted.append, random=Random(0), **options), submitted
+    return Shadow(share, {"safe": cert}, submitted.extend, random=Random(0), **options), submitted
 
 
 def test_answers_are_compared_with_full_depth():
     shadow, submitted = make_shadow()
-    tokens = reference()[0][0]
+    tokens = reference()[0][:1]
     shadow.sample("safe", tokens, prediction("a"))
     shadow.sample("safe", tokens, prediction("b"))
     shadow.sample("safe", tokens, prediction("a", depth=6))  # already at full depth: nothing to run
@@ -70,7 +70,7 @@ def test_answers_are_compared_with_full_depth():
 
 def test_multi_label_answers_are_compared_as_sets():
     shadow, submitted = make_shadow(multi_label=True)
-    shadow.sample("safe", reference()[0][0], prediction("a", a=0.9, b=0.6))
+    shadow.sample("safe", reference()[0][:1], prediction("a", a=0.9, b=0.6))
     shadow.compare(submitted[0].identity, prediction("a", depth=6, a=0.9, b=0.4))
     assert shadow.points["safe"].changed == 1
 
@@ -80,7 +80,7 @@ def test_values_differ_beyond_the_tolerance_of_the_certificate(certified, change
     cert = None if certified is None else replace(certificate(), tolerance=certified)
     shadow, submitted = make_shadow(cert=cert, tolerance=0.1)
     for last in (0.95, 1.1, 1.4):  # early values are 0.9
-        shadow.sample("safe", reference()[0][0], prediction("value"))
+        shadow.sample("safe", reference()[0][:1], prediction("value"))
         shadow.compare(submitted[-1].identity, replace(prediction("value", depth=6), score=last))
     assert shadow.points["safe"].changed == changed
 
@@ -88,22 +88,22 @@ def test_values_differ_beyond_the_tolerance_of_the_certificate(certified, change
 def test_a_share_is_sampled_and_the_backlog_is_bounded():
     shadow, submitted = make_shadow(0.25, max_waiting=30)
     for _ in range(1000):
-        shadow.sample("safe", reference()[0][0], prediction("a"))
+        shadow.sample("safe", reference()[0][:1], prediction("a"))
     assert len(submitted) == 30
     assert 170 < shadow.dropped < 270
     shadow.compare(submitted[0].identity, None)  # failed: dropped too
     assert submitted[0].identity not in shadow
     off, none = make_shadow(0.0)
-    off.sample("safe", reference()[0][0], prediction("a"))
+    off.sample("safe", reference()[0][:1], prediction("a"))
     assert none == []
 
 
 def test_texts_that_cannot_be_submitted_are_dropped():
-    def reject(request):
+    def reject(requests):
         raise NotReady("not now")
 
     shadow = Shadow(1.0, {"safe": None}, reject)
-    shadow.sample("safe", reference()[0][0], prediction("a"))
+    shadow.sample("safe", reference()[0][:1], prediction("a"))
     assert (shadow.dropped, shadow.to_dict()["waiting"]) == (1, 0)
     with pytest.raises(InputError, match="share of shadow traffic is 2"):
         Shadow(2, {}, reject)
@@ -115,7 +115,7 @@ def test_a_violated_certificate_warns_once_and_again_after_a_recovery(caplog, lo
 
     def serve(count, late):
         for _ in range(count):
-            shadow.sample("safe", reference()[0][0], prediction("a"))
+            shadow.sample("safe", reference()[0][:1], prediction("a"))
             shadow.compare(submitted[-1].identity, prediction(late, depth=6))
 
     with caplog.at_level(logging.WARNING):
@@ -155,3 +155,48 @@ def test_shadow_texts_run_only_while_no_request_waits():
     assert len(seen.changes) == 13
     differ = sum(item.prediction.label != ("negative", "positive")[int(full[item.index, -1].argmax())] for item in got)
     assert seen.changed == differ
+
+
+def windowed(label, *depths):
+    return replace(prediction(label, depth=max(depths)), windows=3, window_depths=depths)
+
+
+def test_windows_run_to_full_depth_and_are_compared_once_as_one_text():
+    cert = replace(certificate(), long="windows(mean)")
+    shadow, submitted = make_shadow(cert=cert, max_waiting=5)
+    rows = reference()[0][:3]
+
+    def last(parts):
+        return parts[-1]
+
+    shadow.sample("safe", rows, windowed("a", 2), last, "windows(mean)")  # settled after one of three windows
+    assert [request.tokens for request in submitted] == list(rows)
+    for long, read in ((None, rows[:1]), ("windows(vote)", rows)):  # not as it was certified
+        shadow.sample("safe", read, prediction("a"), long=long)
+    shadow.sample("safe", rows, windowed("a", 2, 2, 3), last, "windows(mean)")  # 6 rows would wait
+    assert (len(submitted), shadow.dropped, shadow.to_dict()["waiting"]) == (3, 1, 1)
+    for request in (submitted[2], submitted[0], submitted[1]):  # in any order
+        assert not shadow.points["safe"].changes
+        shadow.compare(request.identity, prediction("b" if request is submitted[2] else "a", depth=6))
+    assert list(shadow.points["safe"].changes) == [True]
+    shadow.sample("safe", rows, windowed("a", 6, 6, 6), last, "windows(mean)")  # nothing to run
+    assert list(shadow.points["safe"].changes) == [True, False]
+    shadow.sample("safe", rows, windowed("a", 2), last, "windows(mean)")
+    for request in submitted[3:]:
+        shadow.compare(request.identity, None if request is submitted[4] else prediction("a", depth=6))
+    assert (shadow.dropped, shadow.to_dict()["waiting"], len(shadow.points["safe"].changes)) == (2, 0, 2)
+    shadow.sample("safe", rows, windowed("a", 2), last, "windows(mean)")
+    shadow.drop_all()
+    assert shadow.dropped == 3
+
+
+def test_texts_in_windows_do_not_count_for_a_certificate_of_cut_texts():
+    shadow, submitted = make_shadow(cert=certificate())
+    rows = reference()[0][:3]
+    shadow.sample("safe", rows, windowed("a", 2), long="windows(mean)")
+    assert submitted == []
+    shadow.sample("safe", rows[:1], prediction("a"), long="windows(mean)")  # it fits: as if cut
+    assert len(submitted) == 1
+    free, taken = make_shadow()
+    free.sample("safe", rows, windowed("a", 2), long="windows(mean)")
+    assert len(taken) == 3

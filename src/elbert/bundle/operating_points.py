@@ -53,11 +53,9 @@ class OperatingPoint:
         )
 
     @property
-    def row_certificate(self) -> Certificate | None:
-        """The certificate, if it is one of single rows: not of lists, or of texts in windows."""
-        certificate = self.certificate
-        is_of_rows = certificate is not None and certificate.top is None and certificate.long is None
-        return certificate if is_of_rows else None
+    def text_certificate(self) -> Certificate | None:
+        """The certificate, if it is one of single texts: not of lists."""
+        return None if self.certificate is None or self.certificate.top is not None else self.certificate
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``exits.json``."""

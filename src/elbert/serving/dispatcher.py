@@ -32,10 +32,11 @@ from elbert.tokenization import Tokens
 
 @dataclass
 class OpenDocument:
-    """A text in windows that is in progress, and the results of its windows so far."""
+    """A text in windows that is in progress, how it is read (``long``), and the results of its windows so far."""
 
     document: Document
     arrived: float
+    long: str
     results: dict[int, TextResult] = field(default_factory=dict)
 
     def build_result(self, last: TextResult, prediction: Prediction | None, ended: float) -> TextResult:
@@ -242,14 +243,20 @@ class Dispatcher:
             self._deliver_window(row, row.window, result, ended)
         if prediction is not None:
             self._points.record_exit(point, prediction.depth)
-        is_own_exit = prediction is not None and prediction.reason not in (DEADLINE, *LIST_REASONS)
-        if self._shadow.is_active and prediction is not None and is_own_exit:
-            self._shadow.sample(point, row.tokens, prediction)
 
     def _deliver_text(self, row: Row, result: TextResult) -> None:
         row.ticket.release(row.index)
         row.deliver(result)
         notify(self._observer.on_result, result)
+        prediction = result.prediction
+        if not self._shadow.is_active or prediction is None or prediction.reason in (DEADLINE, *LIST_REASONS):
+            return
+        if row.window is None:
+            self._shadow.sample(row.choice.name, (row.tokens,), prediction)
+        else:
+            owner = row.window.owner
+            document = owner.document
+            self._shadow.sample(row.choice.name, document.windows, prediction, document.combine, owner.long)
 
     def _deliver_window(self, row: Row, window: Window, result: TextResult, ended: float) -> None:
         """Add a window to its document; deliver the result of the document, or submit the windows that it needs."""

@@ -100,8 +100,8 @@ class Service:
             self._points.choose(settings.rank_policy, is_ranked=True)
         self._shadow = Shadow(
             settings.shadow,
-            {c.name: points[c.name].row_certificate if c.name in points else None for c in self._points.choices},
-            lambda request: self._worker.submit([request], idle=True),
+            {c.name: points[c.name].text_certificate if c.name in points else None for c in self._points.choices},
+            lambda requests: self._worker.submit(requests, idle=True),
             multi_label=config.multi_label,
             tolerance=None if config.task.is_exact else config.task.tolerance * config.scale,
             window=settings.shadow_window,
@@ -336,7 +336,7 @@ class RequestPipeline:
                 if document is None:
                     rows.append(row)
                 else:
-                    owner = OpenDocument(document, now)
+                    owner = OpenDocument(document, now, str(windows))
                     rows += self._dispatcher.build_windows(row, owner, document.take_windows())
             self._dispatcher.submit(rows)
         except TimeoutError as error:

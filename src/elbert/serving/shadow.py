@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -25,9 +26,11 @@ log = logging.getLogger(__name__)
 class Shadow:
     """Samples a ``share`` of the answered texts and compares each answer with that of full depth.
 
-    ``points`` are the operating points to watch, with their certificates. ``submit`` takes a request that runs only
-    while no other request is in progress. At most ``max_waiting`` texts wait; texts sampled beyond that count as
-    ``dropped``, so a server that is never idle measures its quieter moments. Values (``tolerance`` is not None) differ
+    ``points`` are the operating points to watch, with their certificates. ``submit`` takes requests that run only
+    while no other request is in progress. At most ``max_waiting`` rows wait; texts sampled beyond that count as
+    ``dropped``, so a server that is never idle measures its quieter moments, and a document with more windows is never
+    measured. A point with a certificate counts only texts that are read as it was certified: cut, or in windows of that
+    spec, which then all run to full depth. Values (``tolerance`` is not None) differ
     by more than the tolerance of the point's certificate, or without one by more than ``tolerance``.
     """
 
@@ -35,7 +38,7 @@ class Shadow:
         self,
         share: float,
         points: Mapping[str, Certificate | None],
-        submit: Callable[[Request], None],
+        submit: Callable[[Sequence[Request]], None],
         *,
         multi_label: bool = False,
         tolerance: float | None = None,
@@ -62,36 +65,65 @@ class Shadow:
         """Whether a request is shadow traffic."""
         return identity in self._waiting
 
-    def sample(self, point: str, tokens: Tokens, prediction: Prediction) -> None:
-        """Perhaps run an answered text to full depth."""
-        if not self._share or point not in self.points or self._random.random() >= self._share:
+    def sample(
+        self,
+        point: str,
+        rows: Sequence[Tokens],
+        prediction: Prediction,
+        combine: Callable[[Sequence[Prediction]], Prediction] = itemgetter(0),
+        long: str | None = None,
+    ) -> None:
+        """Perhaps run an answered text to full depth.
+
+        ``rows`` are all its windows, ``combine`` makes one prediction of theirs, and ``long`` is how it is read.
+        """
+        if not self._share or point not in self.points or not self._is_covered(point, len(rows), long):
             return
-        if len(self._waiting) >= self._max_waiting:
+        if self._random.random() >= self._share:
+            return
+        if len(self._waiting) + len(rows) > self._max_waiting:
             self.dropped += 1
             return
-        if prediction.depth == prediction.depths:  # its answer is that of full depth
+        depths = prediction.window_depths or (prediction.depth,)
+        if len(depths) == len(rows) and min(depths) == prediction.depths:  # its answer is that of full depth
             self._record(point, is_changed=False)
             return
-        identity = next(self._identities)
+        identities = [next(self._identities) for _ in rows]
         try:
-            self._submit(Request(identity, tokens, FULL))
+            self._submit([Request(each, row, FULL) for each, row in zip(identities, rows, strict=True)])
         except NotReady:
             self.dropped += 1
             return
-        self._waiting[identity] = EarlyAnswer(point, self._answer_of(prediction), prediction.score)
+        early = EarlyAnswer(point, self._answer_of(prediction), prediction.score, combine, identities)
+        self._waiting |= dict.fromkeys(identities, early)
 
     def compare(self, identity: int, prediction: Prediction | None) -> None:
-        """Compare with the prediction of full depth, or None if it failed."""
+        """Take the prediction of full depth of a row, or None if it failed; compare once its text has all of them."""
         early = self._waiting.pop(identity)
-        if prediction is None:
+        early.full[identity] = prediction
+        if len(early.full) < len(early.rows):
+            return
+        parts = [part for row in early.rows if (part := early.full[row]) is not None]
+        if len(parts) < len(early.rows):
             self.dropped += 1
         else:
-            self._record(early.point, is_changed=self._differs(early, prediction))
+            self._record(early.point, is_changed=self._differs(early, early.combine(parts)))
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts that wait for a row at full depth."""
+        return len({id(early) for early in self._waiting.values()})
 
     def drop_all(self) -> None:
         """Count the texts that still wait as dropped: the server stops, and nothing compares them."""
-        self.dropped += len(self._waiting)
+        self.dropped += self.waiting
         self._waiting.clear()
+
+    def _is_covered(self, point: str, rows: int, long: str | None) -> bool:
+        certificate = self.points[point].certificate
+        if certificate is None or certificate.long == long:
+            return True
+        return certificate.long is None and rows == 1  # a text that fits has the answer of a cut one
 
     def to_dict(self) -> dict[str, Any]:
         """The counts, and by point the share of changed answers with its bounds, as plain values."""
@@ -101,7 +133,7 @@ class Shadow:
             for name, window in self.points.items()
             if window.changes
         }
-        return {"share": self._share, "waiting": len(self._waiting), "dropped": self.dropped, "points": points}
+        return {"share": self._share, "waiting": self.waiting, "dropped": self.dropped, "points": points}
 
     def _record(self, point: str, *, is_changed: bool) -> None:
         window = self.points[point]
@@ -136,11 +168,14 @@ class Shadow:
 
 @dataclass(frozen=True)
 class EarlyAnswer:
-    """The answer of a text that exited early, under an operating point."""
+    """The answer of a text that exited early, under an operating point, and of its rows those at full depth so far."""
 
     point: str
     answer: object
     score: float
+    combine: Callable[[Sequence[Prediction]], Prediction]
+    rows: Sequence[int]
+    full: dict[int, Prediction | None] = field(default_factory=dict)
 
 
 DEFAULT_ERROR = 0.05  # for operating points without a certificate
