@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 
 # What a terminal or a reader of logs obeys: control characters, embeddings, overrides and isolates of the writing
 # direction, deprecated format characters, annotations. Lone surrogates cannot be written. Joiners, soft hyphens and
@@ -20,6 +22,7 @@ def clean_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+MAX_COMPARED = 100  # characters of a text that is compared with names
 MAX_ERROR = 300  # characters of another library's error
 
 
@@ -32,3 +35,12 @@ def shorten(text: str, width: int) -> str:
     """Return one line of at most ``width`` characters, as :func:`clean_line` does."""
     line = clean_line(text[: 4 * width])
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def suggest(text: str, known: Mapping[str, str], most: int = 3) -> str:
+    """Return ", closest to A or B" for what is similar to a text; nothing if nothing is.
+
+    ``known`` maps what is compared to what is shown.
+    """
+    close = [known[key] for key in get_close_matches(text[:MAX_COMPARED], known, most)]
+    return f", closest to {' or '.join(close)}" if close else ""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 DELAY = 1.0  # seconds before a bar appears: short calls show none
 
@@ -31,3 +34,10 @@ def show_progress(description: str, total: int, unit: str = " texts") -> Iterato
 
     with tqdm(total=total, desc=description, unit=unit, leave=False, delay=DELAY, dynamic_ncols=True) as bar:
         yield bar.update
+
+
+def count_each(items: Iterable[Item], advance: Callable[[int], object]) -> Iterator[Item]:
+    """Yield items, and count each."""
+    for item in items:
+        yield item
+        advance(1)

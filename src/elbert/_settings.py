@@ -52,6 +52,18 @@ def whole(lowest: int, highest: float = math.inf) -> Reader:
     return Reader(parse, f"a whole number from {lowest}{limit}")
 
 
+def check_whole(name: str, value: object, highest: int | None = None) -> int:
+    """Return an argument of Python that is a whole number from 1 to ``highest``.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (highest is not None and value > highest):
+        limit = "" if highest is None else f" to {highest}"
+        raise InputError(f"{name} is {value!r:.40}, expected a whole number from 1{limit}")
+    return value
+
+
 def number(lowest: float, highest: float = math.inf, *, above: bool = False) -> Reader:
     """Finite numbers from ``lowest`` to ``highest``; with ``above``, ``lowest`` itself is excluded."""
 

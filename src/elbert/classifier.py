@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from functools import partial
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbert.bundle import Bundle, ConditionsWarning, bundled_model
+from elbert._settings import check_whole
+from elbert.bundle import Bundle, ConditionsCheck, bundled_model
 from elbert.classifier_methods import ClassifierMethods
 from elbert.engine import (
     Capacity,
     Engine,
-    OrderedResults,
     RankedList,
     Source,
     StepResult,
@@ -27,6 +26,9 @@ from elbert.engine import (
     TextReader,
     TokenList,
     WindowReader,
+    name_text,
+    order_results,
+    raise_errors,
     run_engine,
 )
 from elbert.errors import BundleError, ElbertError, InputError
@@ -42,7 +44,7 @@ from elbert.inference import (
     parse_long,
 )
 from elbert.model import Backend, Precision, TorchBackend, check_device, fastest_precision
-from elbert.model.isolation import limit_threads, use_threads
+from elbert.model.isolation import check_process, check_threads, limit_threads, use_threads
 from elbert.prediction import Prediction, Predictions
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_texts
@@ -53,7 +55,6 @@ Dtype = Literal["auto"] | Precision
 DEFAULT_CAPACITY = {"cpu": Capacity(128, 2048), "cuda": Capacity(2048, 65536)}
 REFILL = 1 / 8  # share of the places that must be free before new texts start
 LONG = 1000  # texts from which a call shows its progress
-MAX_THREADS = 1024  # OpenMP ends the process if it cannot start so many
 
 
 class Classifier(ClassifierMethods):
@@ -86,14 +87,12 @@ class Classifier(ClassifierMethods):
         self.policy = policy
         self.dtype = dtype
         self.strict = strict
-        self._checked_points: set[str] = set()  # operating points whose conditions have been compared
-        self._noted_points: set[str] = set()  # those that were used with another ``long``
-        self._compared_run: tuple[Policy, Windows | None] | None = None
+        self._conditions = ConditionsCheck(bundle, dtype, tokeniser.max_length)
         self._checked_policy: Policy | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
-            default.rows if max_rows is None else _check_positive("max_rows", max_rows),
-            default.tokens if max_tokens is None else _check_positive("max_tokens", max_tokens),
+            default.rows if max_rows is None else check_whole("max_rows", max_rows),
+            default.tokens if max_tokens is None else check_whole("max_tokens", max_tokens),
         )
         self.threads = check_threads(threads) or limit_threads()
         self._process = os.getpid()
@@ -174,14 +173,10 @@ class Classifier(ClassifierMethods):
         """Return the summary that notebooks show."""
         from elbert import _html
 
-        config, points = self.bundle.config, self.bundle.points
-        shown = ", ".join(self.labels[: _html.MAX_ROWS]) + (", …" if len(self.labels) > _html.MAX_ROWS else "")
         rows = [
             ("model", self._folder),
-            ("encoder", f"{config.backbone.title}, {self.depths} depths"),
-            ("labels", shown),
+            *self.bundle.describe(),
             ("policy", self.policy),
-            ("operating points", ", ".join(points) or "none: it runs to full depth until a policy is named"),
             ("precision", f"{self.dtype} on {self.backend.device}"),
             ("longest text", f"{self.tokeniser.max_length} tokens"),
         ]
@@ -222,10 +217,10 @@ class Classifier(ClassifierMethods):
         predictions = self.stream(texts, policy, trace=trace, long=long)
         if not isinstance(texts, Sized) or len(texts) < LONG:
             return Predictions(predictions)
-        from elbert._progress import show_progress
+        from elbert._progress import count_each, show_progress
 
         with show_progress("predict", len(texts)) as advance:
-            return Predictions(advance_each(predictions, advance))
+            return Predictions(count_each(predictions, advance))
 
     def __call__(
         self,
@@ -305,20 +300,9 @@ class Classifier(ClassifierMethods):
                 "a trace has the depths of one row, and a text in windows has several rows: use one of both"
             )
         source = self._open_source(texts, policy, live, windows)
-        results = OrderedResults[Prediction | Exception]()
-        try:
-            for step in self.early_exit_loop(source, policy, keep_trace=trace):
-                completed: list[tuple[int, Prediction | Exception]] = [(f.identity, f.error) for f in step.failures]
-                for exits in step.exits:
-                    completed += self._build_predictions(exits, source)
-                for identity, result in completed:
-                    if (done := source.collect(identity, result)) is not None:
-                        results.add(*done)
-                source.forget(step.identities)
-                yield from results.pop_ready()
-            source.raise_error()
-        finally:
-            source.close()
+        with closing(source):
+            steps = self.early_exit_loop(source, policy, keep_trace=trace)
+            yield from order_results(steps, source, partial(self._build_predictions, source=source))
 
     def _open_source(self, texts: Iterable[object], policy: Policy, live: bool, windows: Windows | None) -> TextReader:
         if windows is None:
@@ -367,11 +351,7 @@ class Classifier(ClassifierMethods):
 
         ``find_list`` has the list in which a text is ranked, by identity.
         """
-        if self.backend.device.type != "cpu" and os.getpid() != self._process:
-            raise InputError(
-                f"this classifier was loaded on {self.backend.device} before the process was forked, and a device "
-                "cannot be used after a fork: call Classifier.load in each process, or start processes with spawn"
-            )
+        check_process(self.backend.device, self._process)
         # Rows of similar length share a call, because attention pads within a call where no kernel avoids it.
         engine = Engine(
             self.backend, self.capacity, keep_trace=keep_trace, queue=SweepQueue(), refill=REFILL, layers=self.depths
@@ -395,7 +375,7 @@ class Classifier(ClassifierMethods):
             BundleError: with ``strict``, the conditions of the operating point do not hold.
         """
         if isinstance(policy, str):
-            self._check_conditions(policy.strip())
+            self._conditions.check_point(policy.strip(), strict=self.strict)
         if policy is None and self.policy is self._checked_policy:
             return self.policy
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
@@ -422,34 +402,7 @@ class Classifier(ClassifierMethods):
         Raises:
             BundleError: with ``strict``, they do not hold.
         """
-        run = self._compared_run
-        if run is not None and run[0] is policy and run[1] is windows:  # the usual case
-            return
-        for name, point in self.bundle.points.items():
-            if point.policy is policy:
-                self._compare_long(name, CUT if windows is None else str(windows))
-        self._compared_run = policy, windows
-
-    def _compare_long(self, name: str, long: str) -> None:
-        if name in self._noted_points:
-            return
-        conditions = name, self.dtype, self.tokeniser.max_length
-        found = self.bundle.describe_mismatch(*conditions, long)
-        if found and found != self.bundle.describe_mismatch(*conditions):  # the rest has been named
-            self._refuse_or_warn(found, 7)
-            self._noted_points.add(name)  # once: clients of a server name any ``long``
-
-    def _check_conditions(self, name: str) -> None:
-        if name in self._checked_points or name not in self.bundle.points:
-            return
-        if found := self.bundle.describe_mismatch(name, self.dtype, self.tokeniser.max_length):
-            self._refuse_or_warn(found, 5)
-        self._checked_points.add(name)
-
-    def _refuse_or_warn(self, mismatch: str, stacklevel: int) -> None:
-        if self.strict:
-            raise BundleError(mismatch)
-        warnings.warn(mismatch, ConditionsWarning, stacklevel=stacklevel)
+        self._conditions.check_long(policy, CUT if windows is None else windows, strict=self.strict)
 
 
 def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Classifier:
@@ -464,45 +417,3 @@ def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Class
             "put the folder there, or call Classifier.load in each process"
         )
     return kind.load(**settings)
-
-
-def check_threads(threads: int | None) -> int | None:
-    """Return the number of threads if it is one.
-
-    Raises:
-        InputError: it is out of range.
-    """
-    return None if threads is None else _check_positive("threads", threads, MAX_THREADS)
-
-
-def advance_each(predictions: Iterable[Prediction], advance: Callable[[int], object]) -> Iterator[Prediction]:
-    """Yield predictions, and count each."""
-    for prediction in predictions:
-        yield prediction
-        advance(1)
-
-
-def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Prediction]:
-    """Yield the predictions before the first error, and raise it."""
-    with closing(results):  # at once: an error that is kept keeps this frame, and with it the thread of a live stream
-        for number, result in enumerate(results):
-            if isinstance(result, Exception):
-                raise name_text(result, number)
-            yield result
-
-
-def name_text(error: Exception, number: int) -> Exception:
-    """Return an error of a text with its position in the input."""
-    if not isinstance(error, InputError):
-        return error
-    name = f"text {number}"
-    named = error if name in str(error) else type(error)(f"{name}: {error}")
-    named.text = number
-    return named
-
-
-def _check_positive(name: str, value: int, maximum: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (maximum and value > maximum):
-        limit = f" to {maximum}" if maximum else ""
-        raise InputError(f"{name} is {value!r}, expected a whole number from 1{limit}")
-    return value

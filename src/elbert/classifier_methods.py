@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from elbert._settings import check_whole
 from elbert.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -308,8 +309,7 @@ class ClassifierMethods:
         require("scipy", "train")
         classifier = cast("Classifier", self)
         check_point_name(name)
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            raise InputError(f"top_k is {top_k!r:.40}, expected a whole number from 1")
+        check_whole("top_k", top_k)
         folder = classifier.bundle.folder if output is None else Path(output)
         if output is not None:
             check_new_folder(folder)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import elbert as package
-from elbert.cli.main import COMMANDS, main
+from elbert.cli.main import COMMANDS, main, parser
 
 
 def run_to_exit(capsys, *arguments):
@@ -35,7 +35,30 @@ def test_version(capsys):
 
 
 def test_options_are_not_abbreviated(elbert):
-    elbert("predict", "x", "--pol", "full").check_error("unknown argument '--pol'")
+    elbert("predict", "x", "--pol", "full").check_error("unknown argument '--pol', closest to --policy; see")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_misspelt_flag_is_named_with_the_closest(elbert, name):
+    """First, whatever else is missing, and with its value in any form: argparse takes one with a space as a text."""
+    flags = [flag for flag in parser().commands[name]._option_string_actions if flag[:2] == "--" and flag != "--help"]
+    for flag in {flags[0], flags[-1]}:
+        wrong = f"{flag}x"
+        for words in ([wrong], [wrong, "1"], [f"{wrong}=a b"]):
+            elbert(name, *words).check_error(f"unknown argument '{wrong}', closest to {flag}; see elbert {name} -h")
+
+
+def test_flags_are_misspelt_in_other_ways(elbert):
+    elbert("--verison").check_error("unknown argument '--verison', closest to --version; see elbert -h")
+    elbert("predict", "x", "--zzzzzzzz").check_error("unknown argument '--zzzzzzzz'; see elbert predict -h")
+    elbert("predict", "x", "-y").check_error("unknown argument '-y'; see elbert predict -h")
+    elbert("train", "--learning_rat", "1").check_error("'--learning_rat', closest to --learning_rate; see elbert train")
+    elbert("train", "--learning_rate", "1").check_error("required: --model, --train, --output")
+
+
+def test_what_follows_two_dashes_is_text(elbert, bundle_folder):
+    result = elbert("predict", "--model", bundle_folder, "--json", "--", "--polcy=full", "--a film")
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["--polcy=full", "--a film"]
 
 
 def test_env(elbert):

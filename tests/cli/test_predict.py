@@ -197,7 +197,7 @@ REJECTED = {
     "threads": (["x", "--threads", "0"], ("threads is 0",)),
     "many threads": (["x", "--threads", "1000000"], ("threads is 1000000", "1 to 1024")),
     "rows": (["x", "--max-rows", "-1"], ("max_rows is -1",)),
-    "option": (["x", "--polcy", "full"], ("unknown argument '--polcy'", "elbert predict -h")),
+    "option": (["x", "--polcy", "full"], ("unknown argument '--polcy', closest to --policy", "elbert predict -h")),
     "table and file": (["x", "--table", "--output", "o.jsonl"], ("give one of them",)),
     "output is a folder": (["x", "--output", "folder.csv"], ("folder.csv: a folder",)),
     "output in no folder": (["x", "--output", "no/where.jsonl"], ("no/where.jsonl: this folder does not exist",)),

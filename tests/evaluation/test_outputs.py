@@ -11,7 +11,7 @@ import elbert
 from elbert.classifier import Classifier
 from elbert.data import Example
 from elbert.errors import BadRow, DataError, InputError
-from elbert.evaluation import collect, load_outputs, measure_throughput, parse_target
+from elbert.evaluation import collect, evaluate, load_outputs, measure_throughput, parse_target
 from elbert.exits import policy
 from elbert.tasks import TASKS
 from tiny import texts, write_bundle
@@ -233,3 +233,23 @@ def test_timing_takes_a_sample_of_many(bundle_folder, monkeypatch):
     monkeypatch.setattr(timing, "SAMPLE", 10)
     (found,) = measure_throughput(Classifier.load(bundle_folder), texts(50), {"one": policy("depth(1)")}, 1).values()
     assert found.texts == 10
+
+
+@pytest.mark.parametrize(
+    ("problem", "score"),
+    [
+        ("single_label_classification", "accuracy"),
+        ("multi_label_classification", "accuracy"),
+        ("regression", "spearman"),
+    ],
+)
+def test_notebooks_show_a_report_as_a_table_without_scripts(problem, score):
+    name = "<script>alert(1)</script>"
+    report = evaluate(random_outputs(problem=problem), {name: policy("full"), "b": policy("depth(3)")})
+    assert report.score_name == score
+    assert repr(report).startswith(f"<Report: 200 texts, {score} {report.by_depth[-1][score]:.4f} at full depth (6)")
+    assert "\n" not in repr(report) and len(repr(report)) < 120
+    html = report._repr_html_()
+    assert html.startswith("<table>") and "<script" not in html and "&lt;script" in html
+    assert html.count("<tr") == 1 + 2 + 6  # the head, the policies, the depths
+    assert f"{report.by_depth[2][score]:.3f}" in html and "2.00x" in html

@@ -130,6 +130,12 @@ def test_compare(classifier, frame, tmp_path):
     assert set(comparison.swept) >= {"entropy", "depth"}
     names = {file.name for file in (tmp_path / "report").iterdir()}
     assert names == {"report.html", "curves.png", "curves.svg", "policies.csv", "comparison.json"}
+    assert repr(comparison).startswith("<Comparison: ") and len(repr(comparison)) < 200
+    html = comparison._repr_html_()
+    assert html.startswith("<table>") and html.count("<tr") == 1 + len(comparison.swept)
+    for entry in comparison.contests[0].entries:
+        assert f'<td style="text-align:left;vertical-align:top">{entry.family}</td>' in html
+        assert f"{entry.score:.3f} ({entry.mean_depth:.2f})" in html
 
 
 def test_save_and_push(classifier, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from elbert.bundle.certificate import Certificate, Conditions, ConditionsWarning, describe_tolerance, files_hash
+from elbert.bundle.conditions_check import ConditionsCheck
 from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import (
     EXITS_FILE,
@@ -18,6 +19,7 @@ __all__ = [
     "Bundle",
     "Certificate",
     "Conditions",
+    "ConditionsCheck",
     "ConditionsWarning",
     "OperatingPoint",
     "bundled_model",

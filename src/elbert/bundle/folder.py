@@ -20,6 +20,7 @@ from elbert.model import ModelConfig, weight_files
 from elbert.tokenization import Tokeniser
 
 BUNDLED = "bundled"  # the name of the bundled model, where no folder has it
+SHOWN_LABELS = 20
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub repository; never a pickle
 
 
@@ -59,6 +60,15 @@ class Bundle:
     def weights_hash(self) -> str:
         """SHA-256 of the weight files: a certificate holds for these weights only."""
         return files_hash(weight_files(self.folder))
+
+    def describe(self) -> list[tuple[str, object]]:
+        """Return what the model is and has, by name, for people."""
+        labels = self.config.labels
+        return [
+            ("encoder", f"{self.config.backbone.title}, {self.config.depths} depths"),
+            ("labels", ", ".join(labels[:SHOWN_LABELS]) + (", …" if len(labels) > SHOWN_LABELS else "")),
+            ("operating points", ", ".join(self.points) or "none: it runs to full depth until a policy is named"),
+        ]
 
     def describe_mismatch(self, name: str, dtype: str, max_length: int, long: str | None = None) -> str | None:
         """Describe how this use differs from an operating point's conditions; None if it does not or has none.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import NoReturn
 
 from elbert import __version__
+from elbert._display import suggest
 from elbert.cli.streams import flush_stdout, prepare_streams, print_note
 from elbert.errors import ElbertError, InputError
 
@@ -54,20 +57,68 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> int:
     """Run the command that the arguments name, and return its exit status."""
-    arguments, extra = parser().parse_known_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    top = parser()
+    first = list(takewhile(is_flag, words))
+    check_flags(top, first)
+    for name in words[len(first) :][:1]:
+        if name in top.commands:  # before argparse, for which a required flag is missing where it is misspelt
+            check_flags(top.commands[name], takewhile(lambda word: word != "--", words))
+    arguments, extra = top.parse_known_args(words)
     command = import_module(f"elbert.cli.commands.{arguments.command}")
     if extra and not getattr(command, "TAKES_MORE", False):
-        raise InputError(f"unknown argument {extra[0]!r}; see elbert {arguments.command} -h{hint(arguments.command)}")
+        raise name_unknown(extra[0], top.commands[arguments.command])
     status: int = command.run(arguments, extra) if extra else command.run(arguments)
     return status
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors as :class:`InputError`, which :func:`main` prints in one line."""
+    """argparse with errors as :class:`InputError`, which :func:`main` prints in one line; ``commands`` by name."""
+
+    commands: Mapping[str, Parser]
+
+    @property
+    def command(self) -> str:
+        """The command whose arguments it parses."""
+        return self.prog.split()[-1]
 
     def error(self, message: str) -> NoReturn:
         """Raise the error; called by argparse on wrong arguments."""
-        raise InputError(f"{message}; see {self.prog} -h{hint(self.prog.split()[-1])}")
+        raise InputError(f"{message}; see {self.prog} -h{hint(self.command)}")
+
+
+def is_flag(word: str) -> bool:
+    """Whether a word is a flag with a long name, alone or with its value; argparse takes one with spaces as a text."""
+    return re.match(r"--[A-Za-z][\w-]*(=|$)", word) is not None
+
+
+def check_flags(parser: Parser, words: Iterable[str]) -> None:
+    """Check that the flags among these words exist.
+
+    Raises:
+        InputError: one does not; the message names the closest that does.
+    """
+    names = [word.partition("=")[0] for word in words if is_flag(word)]
+    if unknown := [name for name in names if name not in parser._option_string_actions]:
+        known = list_flags(parser)
+        for name in unknown:
+            if name not in known:
+                raise name_unknown(name, parser)
+
+
+def list_flags(parser: Parser) -> list[str]:
+    """Return the flags of a command, those of libraries included."""
+    ours = list(parser._option_string_actions)
+    if parser.command not in COMMANDS:
+        return ours
+    command = import_module(f"elbert.cli.commands.{parser.command}")
+    return [*ours, *command.list_more_flags()] if getattr(command, "TAKES_MORE", False) else ours
+
+
+def name_unknown(word: str, parser: Parser) -> InputError:
+    """Return the error about an argument that the parser does not know, with the closest flag that it knows."""
+    closest = suggest(word, {flag: flag for flag in list_flags(parser)}, 1) if word.startswith("-") else ""
+    return InputError(f"unknown argument {word!r:.80}{closest}; see {parser.prog} -h{hint(parser.command)}")
 
 
 def hint(command: str) -> str:
@@ -75,7 +126,7 @@ def hint(command: str) -> str:
     return "; put -- before texts that begin with a dash" if command in TEXT_COMMANDS else ""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of all commands."""
     top = Parser(
         prog="elbert",
@@ -87,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", allow_abbrev=False)
         import_module(f"elbert.cli.commands.{name}").add_arguments(command)
+    top.commands = commands.choices
     return top
 
 

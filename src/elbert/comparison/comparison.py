@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from elbert import _html
 from elbert._progress import show_progress
 from elbert.comparison.holdout import CostComparison, compare_at_speedups
 from elbert.errors import InputError
@@ -33,6 +34,30 @@ class Comparison:
     def policies(self) -> int:
         """The number of policies that were replayed."""
         return sum(len(swept.policies) for swept in self.swept.values())
+
+    def __repr__(self) -> str:
+        """The numbers of policies, families and texts, and the score at full depth, in one line."""
+        full = f"{self.report.score_name} {self.report_full:.4f} at full depth"
+        return (
+            f"<Comparison: {self.policies:,} policies of {len(self.swept)} families, "
+            f"chosen on {self.choose_n:,} texts, measured on {self.report_n:,}; {full}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show: what each family reaches at each layer speed-up."""
+        rows = [(name, *(find_entry(contest, name) for contest in self.contests)) for name in self.swept]
+        return _html.table(
+            ("family", *(f"{contest.speedup:g}x" for contest in self.contests)),
+            rows,
+            caption=f"{self.report.score_name} (mean depth) by layer speed-up",
+            note=f"Policies are chosen on {self.choose_n:,} texts and measured on {self.report_n:,} others, where full "
+            f"depth has {self.report_full:.3f}.",
+        )
+
+
+def find_entry(contest: CostComparison, family: str) -> str:
+    """The score and the mean depth of a family, if it has a policy of that cost."""
+    return next((f"{e.score:.3f} ({e.mean_depth:.2f})" for e in contest.entries if e.family == family), "")
 
 
 def compare(

@@ -7,7 +7,6 @@ table in ``docs/reference/labels.md`` lists every kind of value; ``tests/data/te
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import math
 import re
@@ -16,6 +15,7 @@ from collections.abc import Container, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
+from elbert._display import suggest
 from elbert._syntax import parse_expression
 from elbert.errors import InputError
 
@@ -189,9 +189,8 @@ class LabelSet:
         return found
 
     def _suggest(self, text: str) -> str:
-        known = {name.casefold(): name for name in reversed(self.names[:COMPARED_NAMES])}
-        close = [known[key] for key in difflib.get_close_matches(text[:100].casefold(), known)]
-        return f", closest to {' or '.join(map(repr, close))}" if close else ""
+        known = {name.casefold(): repr(name) for name in reversed(self.names[:COMPARED_NAMES])}
+        return suggest(text.casefold(), known)
 
     def _describe(self) -> str:
         shown = ", ".join(self.names[:SHOWN_NAMES]) + (", …" if len(self.names) > SHOWN_NAMES else "")

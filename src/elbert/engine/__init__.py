@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from elbert.engine.engine import Engine
-from elbert.engine.offline import OrderedResults, Source, TextReader, TokenList, run_engine
+from elbert.engine.offline import (
+    OrderedResults,
+    Source,
+    TextReader,
+    TokenList,
+    name_text,
+    order_results,
+    raise_errors,
+    run_engine,
+)
 from elbert.engine.requests import Failure, LayerCall, NonFiniteOutput, RankedList, Request, StepResult
 from elbert.engine.scheduler import ArrivalQueue, Capacity, DeadlineQueue, Queue, Scheduler, SweepQueue
 from elbert.engine.window_reader import WindowReader
@@ -27,5 +36,8 @@ __all__ = [
     "TextReader",
     "TokenList",
     "WindowReader",
+    "name_text",
+    "order_results",
+    "raise_errors",
     "run_engine",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import count
 from threading import Condition, Thread
 from typing import Generic, Protocol, TypeVar
@@ -14,6 +14,7 @@ from elbert.engine.engine import Engine, submit_all
 from elbert.engine.requests import Failure, RankedList, Request, StepResult
 from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
+from elbert.inference import Exits
 from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_text, count_characters
@@ -93,6 +94,46 @@ class OrderedResults(Generic[Result]):
         while self._next in self._results:
             self._next += 1
             yield self._results.pop(self._next - 1)
+
+
+def order_results(
+    steps: Iterable[StepResult], source: TextReader, build: Callable[[Exits], Iterable[tuple[int, Prediction]]]
+) -> Iterator[Prediction | Exception]:
+    """Yield the prediction of each text of ``source``, or its error, in order; ``build`` makes those of rows.
+
+    Raises:
+        Exception: the error of the source, after the results of all texts before it.
+    """
+    results = OrderedResults[Prediction | Exception]()
+    for step in steps:
+        completed: list[tuple[int, Prediction | Exception]] = [(f.identity, f.error) for f in step.failures]
+        for exits in step.exits:
+            completed += build(exits)
+        for identity, result in completed:
+            if (done := source.collect(identity, result)) is not None:
+                results.add(*done)
+        source.forget(step.identities)
+        yield from results.pop_ready()
+    source.raise_error()
+
+
+def raise_errors(results: Generator[Prediction | Exception]) -> Iterator[Prediction]:
+    """Yield the predictions before the first error, and raise it."""
+    with closing(results):  # at once: an error that is kept keeps this frame, and with it the thread of a live stream
+        for number, result in enumerate(results):
+            if isinstance(result, Exception):
+                raise name_text(result, number)
+            yield result
+
+
+def name_text(error: Exception, number: int) -> Exception:
+    """Return an error of a text with its position in the input."""
+    if not isinstance(error, InputError):
+        return error
+    name = f"text {number}"
+    named = error if name in str(error) else type(error)(f"{name}: {error}")
+    named.text = number
+    return named
 
 
 class TokenList:

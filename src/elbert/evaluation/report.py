@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from elbert import _html
 from elbert.errors import DataError
 from elbert.evaluation.oracles import Oracle, compute_oracles, overthinking_rate
 from elbert.evaluation.outputs import Outputs
 from elbert.exits import Policy, check_policy
+from elbert.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,33 @@ class Report:
     policies: list[PolicyScore]
     oracles: list[Oracle]
     overthinking: float | None
+
+    @property
+    def score_name(self) -> str:
+        """The metric that choices are made by."""
+        return TASKS[self.problem].score_name
+
+    def __repr__(self) -> str:
+        """The number of texts, the score at full depth and the number of policies in one line."""
+        full = f"{self.score_name} {self.by_depth[-1][self.score_name]:.4f} at full depth ({len(self.by_depth)})"
+        return f"<Report: {self.n:,} texts, {full}, {len(self.policies)} policies>"
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show: every policy, and every fixed depth."""
+        depths = len(self.by_depth)
+        rows = [
+            *((p.policy, p.metrics[self.score_name], p.mean_depth, f"{p.layer_speedup:.2f}x") for p in self.policies),
+            *(
+                (f"depth {depth} for all texts", metrics[self.score_name], depth, f"{depths / depth:.2f}x")
+                for depth, metrics in enumerate(self.by_depth, 1)
+            ),
+        ]
+        return _html.table(
+            ("policy", self.score_name, "mean depth", "layer speed-up"),
+            rows,
+            caption=f"evaluation, {self.n:,} texts",
+            note="" if self.overthinking is None else f"overthinking: {self.overthinking:.1%} of the texts",
+        )
 
 
 def evaluate(outputs: Outputs, policies: Mapping[str, Policy]) -> Report:

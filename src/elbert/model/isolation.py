@@ -17,8 +17,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from elbert._settings import check_whole
+from elbert.errors import InputError
+
 IMPORTED_BY = os.getpid()  # the process that imported elbert; a forked child has another number
 AUTOCAST_DEVICES = ("cpu", "cuda")
+MAX_THREADS = 1024  # OpenMP ends the process if it cannot start so many
 
 
 class isolated(ContextDecorator):  # noqa: N801  # used like a function
@@ -106,6 +110,28 @@ def _thread_setters() -> ThreadSetters:
 
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+def check_process(device: torch.device, process: int) -> None:
+    """Check that a model on an accelerator is used in the process that loaded it, of this number.
+
+    Raises:
+        InputError: the process was forked since.
+    """
+    if device.type != "cpu" and os.getpid() != process:
+        raise InputError(
+            f"this classifier was loaded on {device} before the process was forked, and a device "
+            "cannot be used after a fork: call Classifier.load in each process, or start processes with spawn"
+        )
+
+
+def check_threads(threads: int | None) -> int | None:
+    """Return the number of threads if it is one.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    return None if threads is None else check_whole("threads", threads, MAX_THREADS)
 
 
 def limit_threads(root: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int | None:

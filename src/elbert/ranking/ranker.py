@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elbert.classifier import Classifier, name_text
-from elbert.engine import RankedList
+from elbert._settings import check_whole
+from elbert.classifier import Classifier
+from elbert.engine import RankedList, name_text
 from elbert.errors import ElbertError, InputError
 from elbert.exits import Policy
 from elbert.prediction import RankedText
@@ -71,8 +72,8 @@ def check_top(top_k: int | None, policy: Policy) -> None:
     Raises:
         InputError: it is not a number from 1, or more than the policy keeps in order.
     """
-    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
-        raise InputError(f"top_k is {top_k!r:.40}, expected a whole number from 1")
+    if top_k is not None:
+        check_whole("top_k", top_k)
     for rule in policy.list_rules:
         if top_k is not None and top_k > rule.top:
             raise InputError(f"top_k is {top_k}, and {policy} keeps the {rule.top} highest: use a larger top in it")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from elbert._display import suggest
 from elbert._progress import is_interactive
 from elbert.errors import InputError
 from elbert.training.options import PRESETS, ExitOptions
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import HfArgumentParser, TrainingArguments
 
 DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
     "eval_strategy": "epoch",
@@ -31,20 +31,25 @@ DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
 }
 
 
+def make_parser() -> HfArgumentParser:
+    """Return the parser of every flag of transformers' TrainingArguments."""
+    from transformers import HfArgumentParser, TrainingArguments
+
+    return HfArgumentParser(
+        TrainingArguments,  # type: ignore[arg-type]  # transformers expects a NewType that no class has
+        prog="elbert train",
+        allow_abbrev=False,
+        exit_on_error=False,  # its usage is 200 lines long
+    )
+
+
 def parse_arguments(output: str, preset: Mapping[str, Any], flags: Sequence[str]) -> TrainingArguments:
     """Return transformers' arguments: our defaults, overridden by the preset, overridden by flags.
 
     Raises:
         InputError: a flag is unknown to transformers too, or its value is not accepted.
     """
-    from transformers import HfArgumentParser, TrainingArguments
-
-    parser = HfArgumentParser(
-        TrainingArguments,  # type: ignore[arg-type]  # transformers expects a NewType that no class has
-        prog="elbert train",
-        allow_abbrev=False,
-        exit_on_error=False,  # its usage is 200 lines long
-    )
+    parser = make_parser()
     has_fp16 = any(flag.partition("=")[0] == "--fp16" for flag in flags)
     parser.set_defaults(**{**DEFAULTS, **machine_defaults(has_fp16=has_fp16), **preset})
     try:
@@ -80,10 +85,10 @@ def make_arguments(output: str, preset: str, options: Mapping[str, Any]) -> tupl
     theirs = {option.name for option in fields(TrainingArguments) if option.init} - {"output_dir"}
     for name in options:
         if name not in ours | theirs:
-            close = difflib.get_close_matches(name, [*ours, *theirs])
-            hint = f", closest to {' or '.join(close)}" if close else ""
+            closest = suggest(name, {known: known for known in (*ours, *theirs)})
             raise InputError(
-                f"unknown option {name!r:.80}{hint}; expected an exit option or one of transformers' TrainingArguments"
+                f"unknown option {name!r:.80}{closest}; expected an exit option or one of transformers' "
+                "TrainingArguments"
             )
     chosen = {name: value for name, value in options.items() if name in theirs}
     values: dict[str, Any] = {

@@ -10,10 +10,22 @@ from typing import Any
 from elbert._task_titles import TITLES
 from elbert.cli.flags import output_folder
 from elbert.cli.inputs import add_column_options, choose_columns
-from elbert.training.arguments import parse_arguments
+from elbert.training.arguments import make_parser, parse_arguments
 from elbert.training.options import HELD_OUT, PRESETS, ExitOptions
 
 TAKES_MORE = True  # every flag of transformers' TrainingArguments
+
+
+def list_more_flags() -> list[str]:
+    """Return the flags that are transformers'.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+    """
+    from elbert._optional import require
+
+    require("transformers", "train")
+    return list(make_parser()._option_string_actions)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
