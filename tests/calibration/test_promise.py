@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from mapie.risk_control.fwer_control import control_fwer
-from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
 from populations import population
 
 from elbert.calibration import certify, compute_losses, compute_p_value, min_texts, order_candidates
@@ -120,6 +118,9 @@ def test_drawn_trials_are_trials(whole):
 @pytest.mark.parametrize("error", [0.01, 0.1])
 def test_mapie_certifies_the_same(whole, risk, error):
     """MAPIE's learn-then-test, with its own p-values for binary losses and its own fixed-sequence testing."""
+    from mapie.risk_control.fwer_control import control_fwer
+    from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value
+
     rng = np.random.default_rng(3)
     ordered = [FULL, *sorted(FIXED, key=lambda p: true_risk(whole, p, "harmful-flip"))]
     for n in (1000, 2500):

@@ -194,11 +194,11 @@ FACTORIES = {
 }
 
 
-@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
-def test_tensors_are_created_with_an_explicit_device_and_type(file):
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if ast.unparse(node.func.value) == "torch" and node.func.attr in FACTORIES:
-            named = {keyword.arg for keyword in node.keywords}
-            assert None in named or {"device", "dtype"} <= named, f"line {node.lineno}: {ast.unparse(node)}"
+def test_tensors_are_created_with_an_explicit_device_and_type():
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr in FACTORIES and ast.unparse(node.func.value) == "torch":
+                named = {keyword.arg for keyword in node.keywords}
+                assert None in named or {"device", "dtype"} <= named, f"{file}:{node.lineno}: {ast.unparse(node)}"

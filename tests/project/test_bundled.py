@@ -56,7 +56,7 @@ def test_its_default_point_is_one_of_three():
     assert bundle.default == "safe"
 
 
-@pytest.fixture(scope="module", params=["validation", "test"])
+@pytest.fixture(scope="module", params=["validation", pytest.param("test", marks=pytest.mark.slow)])
 def outputs(request) -> tuple[str, Outputs]:
     classifier = elbert.Classifier.load(dtype="float32")
     examples = list(read_examples(str(SST2 / f"{request.param}.parquet")))

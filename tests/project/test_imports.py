@@ -1,9 +1,8 @@
 """Imports point down, and no two files import each other, directly or through others (ARCHITECTURE.md)."""
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "elbert"
 LAYERS = (  # an import leads to a lower layer, or stays in its own package
@@ -74,6 +73,7 @@ def is_allowed(package: str, other: str) -> bool:
     return other in ("errors", package) or LAYER[other] < LAYER[package]
 
 
+@cache
 def imported_modules(module: str) -> set[str]:
     """The modules of elbert that a module imports. ``elbert.__version__`` is in the public face and counts for none."""
     names = imported_names(MODULES[module].read_text())
@@ -98,12 +98,12 @@ def find_cycle(edges: dict[str, set[str]]) -> list[str]:
     return next((cycle for node in sorted(edges) if (cycle := visit(node, []))), [])
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - FACES))
-def test_imports_point_down(module):
-    package = package_of(module)
-    assert package in LAYER, f"{package} is a new package: give it a layer here and in ARCHITECTURE.md"
-    wrong = [other for other in imported_modules(module) if not is_allowed(package, package_of(other))]
-    assert not wrong, f"{package} (layer {LAYER[package]}) imports {', '.join(wrong)}"
+def test_imports_point_down():
+    for module in sorted(MODULES.keys() - FACES):
+        package = package_of(module)
+        assert package in LAYER, f"{package} is a new package: give it a layer here and in ARCHITECTURE.md"
+        wrong = [other for other in imported_modules(module) if not is_allowed(package, package_of(other))]
+        assert not wrong, f"{module} (layer {LAYER[package]}) imports {', '.join(wrong)}"
 
 
 def test_the_face_imports_higher_packages_only_when_they_are_used():

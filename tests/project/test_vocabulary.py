@@ -72,19 +72,18 @@ def relative(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("file", PYTHON, ids=relative)
-def test_python_uses_plain_words(file):
-    if file == HERE:
-        return
-    names, prose = words_of_python(file.read_text())
-    assert not names & BANNED_NAMES, f"identifiers: {sorted(names & BANNED_NAMES)}"
-    assert not prose & BANNED, f"docstrings, comments or messages: {sorted(prose & BANNED)}"
+def test_python_uses_plain_words():
+    found = {}
+    for file in [file for file in PYTHON if file != HERE]:
+        names, prose = words_of_python(file.read_text())
+        if wrong := (names & BANNED_NAMES) | (prose & BANNED):  # of identifiers; of docstrings, comments, messages
+            found[relative(file)] = sorted(wrong)
+    assert not found
 
 
-@pytest.mark.parametrize("file", TEXTS, ids=relative)
-def test_documents_and_pages_use_plain_words(file):
-    found = set(split_identifier(file.read_text(encoding="utf-8"))) & BANNED
-    assert not found, sorted(found)
+def test_documents_and_pages_use_plain_words():
+    words = {relative(file): set(split_identifier(file.read_text(encoding="utf-8"))) for file in TEXTS}
+    assert not {file: sorted(found & BANNED) for file, found in words.items() if found & BANNED}
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -21,7 +21,7 @@ def tiny(tmp_path_factory):
     return write_bundle(tmp_path_factory.mktemp("ending") / "tiny")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_server_stopped_under_load_answers_every_accepted_request(how):
     with serving("--dtype", "float32", "--threads", 1, "--max-concurrent-requests", 64) as server:
         answers, under_way = asyncio.run(stopped_under_load(server, how))
@@ -70,7 +70,7 @@ async def stopped_at_work(server):
         return before.status, after, [(await answer).status for answer in waiting]
 
 
-def test_a_port_can_be_had_again_after_kill_9(tiny):
+def test_a_port_can_be_had_again_after_kill_9_and_a_server_without_load_ends_at_once(tiny):
     port = free_port()
     with serving("--model-id", tiny, port=port) as server:
         server.ask(post("/predict", {"inputs": "a film"}))
@@ -79,10 +79,6 @@ def test_a_port_can_be_had_again_after_kill_9(tiny):
     with serving("--model-id", tiny, port=port) as again:
         (answer,) = again.ask(post("/predict", {"inputs": "a film"}))
         assert answer.status == 200
-
-
-def test_a_server_without_load_ends_at_once(tiny):
-    with serving("--model-id", tiny) as server:
-        server.terminate()
-        assert eventually(lambda: server.process.poll() is not None)
-        assert server.ended() == 0
+        again.terminate()
+        assert eventually(lambda: again.process.poll() is not None)
+        assert again.ended() == 0

@@ -1,7 +1,7 @@
 """The simulation finds faults: three that are planted, each within the episodes that `make test` runs."""
 
 import pytest
-from episodes import TEST_SEEDS, find_violation
+from episodes import SEEDS_OF_FAULTS, find_violation
 
 from elbert.engine.engine import Deadlines
 from elbert.engine.scheduler import Scheduler
@@ -59,7 +59,7 @@ def ignore_deadlines(monkeypatch):
 )
 def test_a_planted_fault_is_caught(monkeypatch, plant, message):
     plant(monkeypatch)
-    seed, violation = next(filter(None, map(find_violation, TEST_SEEDS)), (None, None))
+    seed, violation = next(filter(None, map(find_violation, SEEDS_OF_FAULTS)), (None, None))
     assert seed is not None, "the fault was not found"
     with pytest.raises(AssertionError, match=message):
         raise violation
