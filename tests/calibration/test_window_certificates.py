@@ -13,6 +13,8 @@ from elbert.errors import BundleError
 from elbert.evaluation import split_indices
 from elbert.evaluation.document_outputs import collect_documents
 from elbert.evaluation.targets import resolve_targets
+from elbert.export import export
+from elbert.serving.explorer import describe_model
 from tiny import texts, write_bundle
 
 pytest.importorskip("scipy")
@@ -63,8 +65,8 @@ def test_the_certificate_and_the_conditions_name_the_windows(folder):
         in str(points["whole"].certificate)
     )
     assert points["whole"].measured["goal"].endswith("long texts read as windows(mean)")
-    assert points["rows"].row_certificate == points["rows"].certificate
-    assert points["whole"].row_certificate is None  # shadow traffic compares rows
+    assert points["rows"].text_certificate == points["rows"].certificate
+    assert points["whole"].text_certificate == points["whole"].certificate
 
 
 def test_entries_without_the_field_are_of_cut_texts():
@@ -156,3 +158,32 @@ def test_a_stop_that_loses_too_much_alone_is_refused(folder):
     with pytest.raises(InputError, match=r"windows\(mean, depth\(1\)\) is settled too early: .* a higher risk"):
         classifier.calibrate(TEXTS, name="eager", long=eager, risk=0.06, error=0.1, output=folder.parent / "new")
     assert not (folder.parent / "new").exists()
+
+
+NOTE = "calibrated with long texts read as windows(mean) (here cut)"
+
+
+def test_an_exported_file_has_a_note_where_its_point_holds_for_windows(folder, tmp_path, capsys):
+    onnx = pytest.importorskip("onnx")
+
+    def read(policy, **options):
+        file = export(folder, policy, tmp_path / "model.onnx", **options)
+        return {fact.key: fact.value for fact in onnx.load(file).metadata_props}
+
+    assert read("rows")["operating_point"] == "rows" and "note" not in read("rows")
+    assert NOTE in read("whole")["note"]
+    assert "certificate" in read(None)["note"]  # the default, whose windows have a policy of their own
+    assert "operating_point" not in read("entropy(0.3)")
+    assert "in float32 (here int8)" in read("rows", dtype="int8")["note"]
+    command = ["export", "--model", str(folder), "--output", str(tmp_path / "model.onnx")]
+    assert main([*command, "--policy", "rows"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*command, "--policy", "whole"]) == 0
+    assert NOTE in capsys.readouterr().err
+
+
+def test_the_explorer_and_explanations_know_which_points_hold_for_windows(folder):
+    classifier = load(folder, "rows")
+    points = describe_model(classifier)["points"]
+    assert points["rows"]["mismatch"] is None
+    assert NOTE in points["whole"]["mismatch"] and LONG in points["stopped"]["mismatch"]

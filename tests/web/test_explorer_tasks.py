@@ -5,7 +5,9 @@ from explorer_server import run_models
 
 from browser import check_accessibility, wait_until
 from elbert import Classifier
-from elbert.exits import POLICIES
+from elbert.bundle import Certificate, Conditions, OperatingPoint, files_hash
+from elbert.bundle.operating_points import write_points
+from elbert.exits import POLICIES, policy
 from taggers import write_tagger
 from tiny import write_bundle
 
@@ -28,11 +30,26 @@ CONTRASTS = """() => {
 }"""
 
 
+def write_windows_point(folder):
+    """A model with a point that is certified for texts in windows, and one for cut texts."""
+    write_bundle(folder)
+    weights = files_hash([folder / "model.safetensors"])
+    certificate = Certificate("inconsistency", 0.1, 0.05, 100, 0, 0.01)
+    points = {}
+    for name, long in (("pages", "windows(mean)"), ("cut", "cut")):
+        conditions = Conditions(weights, ("float32",), 64, "0" * 64, "2026-01-01", long)
+        chosen = policy("entropy(0.4)" if name == "pages" else "entropy(0.3)")
+        points[name] = OperatingPoint(chosen, {"layer_speedup": 2.0}, certificate, conditions)
+    write_points(folder / "exits.json", points, None)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     root = tmp_path_factory.mktemp("tasks")
     scores = {"labels": ("value",), "problem_type": "regression", "num_labels": 1, "label_deviation": 1.5}
     folders = {"tags": write_tagger(root / "tags"), "scores": write_bundle(root / "scores", **scores)}
+    folders["pages"] = write_windows_point(root / "pages")
     return {name: Classifier.load(folder, dtype="float32", threads=1) for name, folder in folders.items()}
 
 
@@ -145,3 +162,15 @@ def test_pages_have_no_serious_finding(opened, address, models, axe, tmp_path, n
         ]
     else:
         assert "%" not in page.text_content("#numbers") + page.text_content("#chart")
+
+
+def test_a_point_for_windows_promises_nothing_for_the_texts_of_the_page(opened, address):
+    page = open_model(opened, address, "pages")
+    assert page.inner_text("#points button >> nth=0").startswith("pages not for this page")
+    assert page.inner_text("#points button >> nth=1") == "cut 2.0× certified"
+    page.click("#points button >> nth=0")
+    about = page.inner_text("#point-about")
+    assert "with long texts read as windows(mean) (here cut)" in about
+    assert "confidence" not in about
+    page.click("#points button >> nth=1")
+    assert "with 95 % confidence" in page.inner_text("#point-about")

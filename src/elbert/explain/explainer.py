@@ -69,7 +69,7 @@ def explain(
     weights = attention_of(classifier.bundle.folder, config, tokens) if attention and is_pooled else None
     words = [] if is_pooled else trace_words(classifier, str(text), tokens)
     steps = describe_depths(outputs, words, weights, config)
-    points = {name: point.policy for name, point in classifier.bundle.points.items()}
+    points = {name: point.policy for name, point in classifier.bundle.text_points.items()}
     return Explanation(
         text=text if isinstance(text, str) else text[0],
         text_pair=None if isinstance(text, str) else text[1],

@@ -149,7 +149,7 @@ def survey(
         model=classifier.bundle.folder.name,
         dtype=classifier.dtype,
         policy=str(chosen),
-        point=next((name for name, point in classifier.bundle.points.items() if point.policy == chosen), None),
+        point=next((name for name, point in classifier.bundle.text_points.items() if point.policy == chosen), None),
         problem=config.problem,
         labels=config.labels,
         n=len(texts),

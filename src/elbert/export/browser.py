@@ -117,7 +117,7 @@ def write_page(
     tokenizer, settings = read_page_tokenizer(bundle)
     page_dials: Dials = "fixed" if dials == "fixed" else "required"
     proto = add_trace_output(
-        build_checked_model(bundle.folder, chosen, dtype=dtype, dials=page_dials, extra_outputs=True)
+        build_checked_model(bundle.folder, policy, dtype=dtype, dials=page_dials, extra_outputs=True)
     )
     contents = {
         MODEL: proto.SerializeToString(),
@@ -190,6 +190,7 @@ def build_page_data(
         "reasons": json.loads(facts["reasons"]),
         "depths": int(facts["depths"]),
         "policy": facts["policy"],
+        "note": facts.get("note"),
         "problem": facts["problem_type"],
         "multi_label": task.multi_label,
         "content": task.content,

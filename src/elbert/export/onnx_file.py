@@ -21,6 +21,7 @@ from elbert.export.graph import BOOL, FLOAT, INT64, Graph
 from elbert.export.layers import Mask, Model
 from elbert.export.loop import early_exit_loop, fixed_depth_loop
 from elbert.export.quantization import FORMS, Dtype
+from elbert.inference.documents import CUT
 from elbert.model import ModelConfig
 from elbert.model.weights import load_weights
 
@@ -42,8 +43,9 @@ def build_model(
     dtype: Dtype = "float32",
     dials: Dials = "fixed",
     extra_outputs: bool = False,
+    facts: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """Build the ONNX model from float32 weights, by their names on disk.
+    """Build the ONNX model from float32 weights, by their names on disk; ``facts`` are further metadata.
 
     Raises:
         InputError: the model has more than one layer or head to share, or an unusual activation.
@@ -71,7 +73,7 @@ def build_model(
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=FORMAT,
     )
-    onnx.helper.set_model_props(proto, build_metadata(config, policy, dtype))
+    onnx.helper.set_model_props(proto, build_metadata(config, policy, dtype) | dict(facts or {}))
     return proto
 
 
@@ -104,6 +106,20 @@ def build_metadata(config: ModelConfig, policy: Policy, dtype: Dtype) -> dict[st
     }
 
 
+def describe_point(bundle: Bundle, policy: Policy, dtype: Dtype) -> dict[str, str]:
+    """The metadata of the operating point with this policy: its name, and as ``note`` its conditions that do not hold.
+
+    A file reads no windows: what is longer than the model is cut before it.
+    """
+    name = next((name for name, point in bundle.points.items() if point.policy is policy), None)
+    if name is None:
+        return {}
+    note = None
+    if bundle.points[name].conditions is not None:
+        note = bundle.describe_mismatch(name, dtype, bundle.load_tokeniser().max_length, CUT)
+    return {"operating_point": name} | ({} if note is None else {"note": note})
+
+
 def export(
     model: Classifier | str | Path | None,
     policy: str | Policy | None,
@@ -119,7 +135,8 @@ def export(
     point's name, or None for the model's own. Inputs ``input_ids``, ``attention_mask``, ``token_type_ids`` ``[batch,
     tokens]`` int64; output ``logits [batch, classes]`` float32, each row's at its exit depth; with
     ``extra_outputs`` also ``depth [batch]`` (from 1) and ``reason [batch]`` int64, an index into the names that the
-    file's metadata hold under ``reasons``. A token classifier has ``logits [batch, tokens, classes]``, and if its
+    file's metadata hold under ``reasons``. An operating point whose conditions the file does not meet, such as one for
+    long texts in windows, has a ``note`` there. A token classifier has ``logits [batch, tokens, classes]``, and if its
     policy reads words the input ``word_starts [batch, tokens]`` int64, 1 at the first token of each word. With
     ``dials`` the policy's numbers are inputs too (scalars).
 
@@ -160,6 +177,9 @@ def build_checked_model(
     task = bundle.config.task
     check_policy(chosen, bundle.config.depths, task.content, per_token=task.per_token)
     weights = load_weights(bundle.folder, bundle.config)
-    proto = build_model(weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs)
+    facts = describe_point(bundle, chosen, dtype)
+    proto = build_model(
+        weights, bundle.config, chosen, dtype=dtype, dials=dials, extra_outputs=extra_outputs, facts=facts
+    )
     checker.check_model(proto, full_check=True)
     return proto

@@ -11,6 +11,7 @@ from elbert.classifier import Classifier
 from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.exits.trace import read_entropy
+from elbert.inference.documents import CUT
 from elbert.tasks import Task
 from elbert.tokenization.tokens import Text
 
@@ -32,7 +33,7 @@ class Evaluation:
 
 def describe_model(classifier: Classifier) -> dict[str, Any]:
     """Return ``/explorer/model.json``: the model, and its operating points with their measurements."""
-    bundle = classifier.bundle
+    bundle, length = classifier.bundle, classifier.tokeniser.max_length
     return {
         "model": model_name(bundle.folder.parts),
         "labels": list(classifier.labels),
@@ -46,6 +47,8 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
                 "policy": str(point.policy),
                 "measured": dict(point.measured),
                 "certificate": None if point.certificate is None else point.certificate.to_dict(),
+                # The page shows the depths of one row: a text that is cut.
+                "mismatch": bundle.describe_mismatch(name, classifier.dtype, length, CUT),
             }
             for name, point in bundle.text_points.items()
         },

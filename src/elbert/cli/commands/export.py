@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from elbert.cli.flags import output_file, output_folder
 from elbert.cli.inputs import add_column_options
+from elbert.cli.streams import print_note
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         result |= write_model(arguments)
     if arguments.page:
         result |= write_browser_page(arguments)
+    if result:
+        print_point_note(arguments)
     if arguments.report:
         report = build_report(arguments)
         result["precisions"] = {dtype: dataclasses.asdict(line) for dtype, line in report.items()}
@@ -106,6 +109,17 @@ def write_model(arguments: argparse.Namespace) -> dict[str, object]:
     if not arguments.json:
         sys.stdout.write(f"{path}: {size / 1e6:.1f} MB, {arguments.dtype}\n")
     return {"output": str(path), "size": size, "dtype": arguments.dtype}
+
+
+def print_point_note(arguments: argparse.Namespace) -> None:
+    """Print which conditions of the operating point what was written does not meet, if any."""
+    from elbert.bundle import Bundle
+    from elbert.export.onnx_file import describe_point
+
+    bundle = Bundle.open(arguments.model)
+    facts = describe_point(bundle, bundle.resolve_policy(arguments.policy), arguments.dtype)
+    if "note" in facts:
+        print_note(facts["note"])
 
 
 def write_browser_page(arguments: argparse.Namespace) -> dict[str, object]:

@@ -30,6 +30,7 @@ export function chooseStart(about) {
 
 /* What is known of an operating point, in words. */
 function describePoint(point) {
+  if (point.mismatch) return `Note: ${point.mismatch}.`;
   const [accuracy, full] = ["accuracy", "accuracy_full"].map((name) => find(point.measured, name));
   const measured = accuracy
     ? `Measured: accuracy ${formatPercent(accuracy)} %${full ? `, ${formatPercent(full)} % at full depth` : ""}. `
@@ -57,6 +58,7 @@ export function mountPolicyForm(about, changed) {
 
   const buttons = Object.entries({ ...points, [full]: parsePolicy(full) }).map(([name, one]) => {
     const measured = find(about.points[name]?.measured, "layer_speedup");
+    const mismatch = about.points[name]?.mismatch;
     const button = h(
       "button",
       {
@@ -66,8 +68,9 @@ export function mountPolicyForm(about, changed) {
         onclick: () => set(one),
       },
       name,
-      measured ? h("span", { class: "muted" }, ` ${measured.toFixed(1)}×`) : null,
-      about.points[name]?.certificate ? h("span", { class: "certified" }, " certified") : null,
+      measured && !mismatch ? h("span", { class: "muted" }, ` ${measured.toFixed(1)}×`) : null,
+      about.points[name]?.certificate && !mismatch ? h("span", { class: "certified" }, " certified") : null,
+      mismatch ? h("span", { class: "muted" }, " not for this page") : null,
     );
     return { button, spec: printPolicy(one) };
   });

@@ -6,8 +6,8 @@ import { FORMS } from "./answer_forms.js";
 
 let about = null;
 
-/* {model, name, models, labels, depths, multi_label, default, points: {name: {policy, measured, certificate}}} of the
-   model that the page's address names, else of the server's first one. */
+/* {model, name, models, labels, depths, multi_label, default, points: {name: {policy, measured, certificate, mismatch}}}
+   of the model that the page's address names, else of the server's first one. */
 export async function fetchModel() {
   about = await fetchJson(`explorer/model.json${location.search}`);
   return about;

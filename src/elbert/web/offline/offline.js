@@ -221,6 +221,8 @@ function start() {
   thread = startModelThread(about, about.worker, handlers);
   dials = mountDialInputs(about, debounce(30, classify));
   const typed = debounce(150, classify);
+  byId("note").textContent = about.note ? `Note: ${about.note}.` : "";
+  byId("note").hidden = !about.note;
   byId("policy").hidden = !about.dials.length;
   byId("copies").replaceChildren(createCopyButton("Copy the spec", () => byId("policy-now").textContent));
   byId("bench").classList.toggle("still", !about.dials.length);
