@@ -241,6 +241,7 @@ def test_exit_flags_win_over_the_preset():
     every = {
         "weighting": "learned", "last_share": 0.4, "weight_floor": 0.5, "weight_rate": 0.5, "weight_schedule": "same",
         "distillation": 0.5, "temperature": 2.0, "pooling": "mean", "exit_heads": 2, "patience": 3,
+        "head_start": "random",
     }  # fmt: skip
     assert vars(options(*[p for k, v in every.items() for p in (f"--{k.replace('_', '-')}", str(v))])) == every
 

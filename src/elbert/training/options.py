@@ -42,6 +42,12 @@ class ExitOptions:
     exit_heads: int | None = option(
         None, int, "number of exit heads: 1 for all depths, or k for as many blocks of depths (an ablation)"
     )
+    head_start: str = option(
+        "fitted",
+        str,
+        "start of a new exit head: a linear fit of the labels on the encoder's states, or random weights",
+        ("fitted", "random"),
+    )
     patience: int = option(5, int, "evaluations in a row that are not better before training stops early (0: never)")
 
     def __post_init__(self) -> None:
@@ -83,6 +89,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "distillation": 0.0,
             "pooling": "cls",
             "exit_heads": 1,
+            "head_start": "random",
             "patience": 0,
         },
         {

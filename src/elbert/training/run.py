@@ -50,6 +50,7 @@ from elbert.training.features import Collator, Features, hold_out, load_features
 from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
+from elbert.training.starting_head import start_heads
 from elbert.training.trainer import ElbertTrainer, Rehearsal, use_fast_forms
 
 DEFAULT_MAX_LENGTH = 128  # tokens, or what the model takes if that is less
@@ -108,11 +109,11 @@ def train(
         "train_dataset": load_features(train_data, tokeniser, labels, task, "train", columns),
         "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation", columns),
     }
-    if has_new_head:
-        console.print(f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}")
+    if resume is None:  # else the weights are the checkpoint's
+        cast(torch.nn.Module, network).to(arguments.device)
+        rows, collator = features["train_dataset"], Collator(tokeniser.pad_id)
+        print_lines(console, start_heads(network, has_new_head, bundle, labels, rows, collator, task, options))
     describe_outputs(network.config, task, features["train_dataset"])
-    if has_new_head and task.needs_standard_deviation:
-        start_at_mean(network, features["train_dataset"])
     chosen = fill_arguments(
         arguments, width=network.config.hidden_size, rows=len(features["train_dataset"]), labels=len(labels)
     )
@@ -269,18 +270,6 @@ def describe_outputs(config: Any, task: Task, train: Any) -> None:
         config.aggregation_strategy = "first"  # only the first piece of a word has a label
     if task.needs_standard_deviation:
         config.label_deviation = measure_deviation(train)
-
-
-def start_at_mean(network: PreTrainedModel, train: Sequence[Features]) -> None:
-    """Set the bias of new exit heads to the mean label, so that the first outputs are near the labels.
-
-    From 0 the distance of all labels is the first and largest gradient, at every depth in the same direction; it
-    saturates the pooler, and a shared head learns nothing but the mean (STS-B: Spearman 0.2 against 0.9).
-    """
-    mean = float(np.mean([row["labels"] for row in train]))
-    for module in network.modules():
-        if isinstance(module, torch.nn.Linear) and module.out_features == 1:
-            torch.nn.init.constant_(module.bias, mean)
 
 
 def load_starting_model(

@@ -1,0 +1,191 @@
+"""How a new exit head starts: fitted to what the encoder gives before training, instead of at random.
+
+One head reads all depths, and a pooler from another task, or a random one, keeps little of what a depth knows: the
+states of [CLS] have a large common part and small differences. Training at a low rate does not mend that on few rows
+(Banking77, 500 rows: 17 % from the pooler of the bundled model, whose frozen states give a linear map 38 %). So the
+pooler starts as the map that standardises the states (Krähenbühl et al., ICLR 2016, data-dependent initialisation), and
+the classifier as the linear map that fits the labels best on all depths (Kumar et al., ICLR 2022: linear probing before
+fine-tuning). How much the map is held back is chosen on a part of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from elbert.bundle import Bundle
+from elbert.model.families import Backbone
+from elbert.tasks import Task
+from elbert.training.features import Collator, Features
+from elbert.training.options import ExitOptions
+
+ROWS = 2_000  # of the training data at most: the states of all depths of 2,000 rows fit into memory
+SCALE = 0.5  # of a standardised state: tanh is nearly linear there
+OPEN = 1.0  # added where the activation is ReLU, which then cuts what is two standard deviations below the mean
+HELD_OUT = 0.2  # share of the rows that choose how much the map is held back
+DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)  # factors of the squared weights in the loss; a map of larger weights trains worse
+ITERATIONS = 100
+BATCH = 32  # rows
+
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+def start_heads(
+    network: PreTrainedModel,
+    is_new: bool,
+    bundle: Bundle,
+    labels: Sequence[str],
+    train: Sequence[Features],
+    collator: Collator,
+    task: Task,
+    options: ExitOptions,
+) -> Iterator[str]:
+    """Set the weights of new exit heads of a network, on its device, and yield lines that say how they start.
+
+    ``bundle`` is what the network was loaded from, ``labels`` are its present ones. Heads are also new where they had
+    as many labels, but others. A head that is not fitted is random, except that its outputs start at the mean label
+    where labels are values.
+    """
+    if is_new:
+        yield f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}"
+    if not is_new and tuple(labels) == bundle.config.labels:
+        return
+    backbone = bundle.config.backbone
+    if options.head_start == "fitted" and not task.per_token:
+        rows = fit_heads(network, find_heads(network, backbone), backbone.head.activation, train, collator, task)
+        yield f"it starts as a linear fit of {rows:,} rows' labels on the encoder's states (--head_start)"
+    elif is_new and task.needs_standard_deviation:
+        start_at_mean(network, train)
+
+
+def start_at_mean(network: nn.Module, train: Sequence[Features]) -> None:
+    """Set the bias of new exit heads to the mean label, so that the first outputs are near the labels.
+
+    From 0 the distance of all labels is the first and largest gradient, at every depth in the same direction; it
+    saturates the pooler, and a shared head learns nothing but the mean (STS-B: Spearman 0.2 against 0.9).
+    """
+    mean = float(np.mean([row["labels"] for row in train]))
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and module.out_features == 1:
+            nn.init.constant_(module.bias, mean)
+
+
+def fit_heads(
+    network: nn.Module,
+    heads: Sequence[tuple[nn.Linear, nn.Linear]],
+    activation: str,
+    train: Sequence[Features],
+    collator: Collator,
+    task: Task,
+) -> int:
+    """Fit poolers and classifiers, and return the number of rows used."""
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:ROWS].tolist()
+    rows = sorted((train[i] for i in order), key=lambda row: len(row["input_ids"]))
+    batches = (collator(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
+    states, labels = read_states(network, [pooler for pooler, _ in heads], batches)
+    for (pooler, classifier), inputs in zip(heads, states, strict=True):
+        with torch.no_grad():
+            standardise(pooler, inputs, OPEN if activation == "relu" else 0.0)
+            pooled = ACTIVATIONS[activation](pooler(inputs))
+        fit_classifier(classifier, pooled, labels, task)
+    return len(rows)
+
+
+def find_heads(network: nn.Module, backbone: Backbone) -> list[tuple[nn.Linear, nn.Linear]]:
+    """Return pooler and classifier of each exit head, from the shallowest block of depths to the deepest."""
+    parts = [(head.pooler, head.classifier) for head in getattr(network, "earlier_heads", ())]
+    parts.append((network.get_submodule(backbone.head.pooler), network.get_submodule(backbone.head.classifier)))
+    return parts
+
+
+def read_states(
+    network: nn.Module, poolers: Sequence[nn.Module], batches: Iterable[Mapping[str, Tensor]]
+) -> tuple[list[Tensor], Tensor]:
+    """Return what each pooler reads, ``[depths, rows, width]``, and the labels."""
+    device = next(network.parameters()).device
+    latest: dict[
+        nn.Module, Tensor
+    ] = {}  # by pooler: transformers calls it for the last depth before all depths are read
+    hooks = [
+        pooler.register_forward_pre_hook(lambda module, inputs: latest.update({module: inputs[0].float()}))
+        for pooler in poolers
+    ]
+    labels, found = [], [list[Tensor]() for _ in poolers]
+    try:
+        with evaluating(network):
+            for batch in batches:
+                inputs = {name: value.to(device) for name, value in batch.items()}
+                network(**inputs)
+                labels.append(inputs["labels"])
+                for pooler, parts in zip(poolers, found, strict=True):
+                    parts.append(latest[pooler].reshape(-1, len(labels[-1]), latest[pooler].shape[-1]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [torch.cat(parts, 1) for parts in found], torch.cat(labels)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Dropout and gradients are off inside the block."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+
+
+def standardise(pooler: nn.Linear, states: Tensor, shift: float) -> None:
+    """Make the pooler the map ``SCALE * (x - mean) / deviation + shift``; states are ``[depths, rows, width]``."""
+    flat = states.flatten(0, 1)
+    mean, deviation = flat.mean(0), flat.std(0, correction=0)
+    scale = SCALE / deviation.clamp_min(1e-3 * float(deviation.max()) + 1e-12)  # a constant state stays one
+    pooler.weight.copy_(torch.diag(scale))
+    pooler.bias.copy_(shift - mean * scale)
+
+
+def fit_classifier(classifier: nn.Linear, pooled: Tensor, labels: Tensor, task: Task) -> None:
+    """Fit the classifier on all depths; ``pooled`` is ``[depths, rows, width]``."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)).to(labels.device)
+    held = max(1, int(HELD_OUT * len(labels)))
+    some, classes = order[held:], classifier.out_features
+    other = pooled[:, order[:held]], labels[order[:held]]
+    decay = DECAYS[0]
+    if len(some):
+        losses = {
+            each: float(mean_loss(*fit(pooled[:, some], labels[some], classes, task, each), *other, task))
+            for each in DECAYS
+        }
+        decay = min(losses, key=losses.__getitem__)
+    weight, bias = fit(pooled, labels, classes, task, decay)
+    with torch.no_grad():
+        classifier.weight.copy_(weight)
+        classifier.bias.copy_(bias)
+
+
+def fit(pooled: Tensor, labels: Tensor, classes: int, task: Task, decay: float) -> tuple[Tensor, Tensor]:
+    """Return weight ``[classes, width]`` and bias ``[classes]`` of the linear map with the lowest loss."""
+    weight = pooled.new_zeros(classes, pooled.shape[-1], requires_grad=True)
+    bias = pooled.new_zeros(classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = mean_loss(weight, bias, pooled, labels, task) + decay * (weight**2).sum()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's method has no type annotations
+        return float(loss.detach())
+
+    optimizer.step(step)  # type: ignore[no-untyped-call]  # as above
+    return weight.detach(), bias.detach()
+
+
+def mean_loss(weight: Tensor, bias: Tensor, pooled: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """Return the task's loss of a linear map, its mean over depths."""
+    return task.losses(nn.functional.linear(pooled, weight, bias), labels).mean()
