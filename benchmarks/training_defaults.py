@@ -2,11 +2,13 @@
 
     python benchmarks/training_defaults.py --data-dir DIR [--sets trec6 cr] [--rows 500 1500] [--threads 1]
     python benchmarks/training_defaults.py --data-dir DIR --sets trec6 --rows 500 --option learning_rate=2e-4
+    python benchmarks/training_defaults.py --data-dir DIR --model models/base-mini --sets stsb --rows 1500
 
 ``DIR/SET`` has ``train.parquet``, ``labels.json`` and ``test.parquet``, or ``folds.json``, whose first fold is then the
-test. The rows are the first of a fixed random order. Nothing but model and data is set: a tenth of the rows is held
-out to choose the checkpoint, while the SVM trains on all of them. ``--option`` changes a setting. Every run adds a line
-to the results; the last one of a set, a size and its options counts.
+test, or ``validation.parquet``. Without ``labels.json`` labels are numbers: scores are Spearman's, and the plain
+baseline is the cosine of TF-IDF. The rows are the first of a fixed random order. Nothing but model and data is set: a
+tenth of the rows is held out to choose the checkpoint, while the SVM trains on all of them. ``--option`` changes a
+setting. Every run adds a line to the results; the last one of a model, a set, a size and its options counts.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -26,6 +29,9 @@ from sklearn.svm import LinearSVC
 
 import elbert
 from elbert.evaluation import collect
+from elbert.evaluation.sweep import Trials
+from elbert.exits import fixed_depth
+from elbert.tasks.regression import spearman
 
 RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
 SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
@@ -36,6 +42,7 @@ def main() -> None:
     """Run every set and size, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--model", default="bundled", help="a folder, or bundled")
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--rows", nargs="+", type=int, default=(500, 1500))
     parser.add_argument("--threads", type=int, default=1)
@@ -46,44 +53,61 @@ def main() -> None:
     options = dict(option.split("=", 1) for option in arguments.option)
     for rows in arguments.rows:
         for name in arguments.sets:
-            result = measure(arguments.data_dir / name, rows, {key: float(value) for key, value in options.items()})
+            settings = {key: parse_value(value) for key, value in options.items()}
+            result = measure(arguments.model, arguments.data_dir / name, rows, settings)
             with arguments.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(result, flush=True)
 
 
-def measure(folder: Path, rows: int, options: dict[str, Any]) -> dict[str, Any]:
+def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dict[str, Any]:
     """Train on the first rows, and score both on the test."""
     train, test = read_parts(folder, rows)
-    names = json.loads((folder / "labels.json").read_text("utf-8"))
+    labels = folder / "labels.json"
+    names = json.loads(labels.read_text("utf-8")) if labels.exists() else None
+    problem = "single-label" if names else "regression"
     began, processor = time.perf_counter(), time.process_time()
-    classifier = elbert.train("bundled", train=as_columns(train), labels=names, verbose=True, **options)
+    classifier = elbert.train(
+        model, train=as_columns(train), labels=names, problem=problem, verbose=True, output=None, **options
+    )
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     record = json.loads((classifier.bundle.folder / "training.json").read_text("utf-8"))
     truth = [row["label"] for row in test]
-    by_depth = collect(classifier, texts_of(test), truth).find_right().mean(0).tolist()
+    outputs = collect(classifier, texts_of(test), truth)
+    trials = Trials(outputs)
+    by_depth = [trials.score(fixed_depth(depth)) for depth in range(1, outputs.depths + 1)]
     return {
+        "model": Path(model).name,
         "set": folder.name,
         "rows": rows,
         "options": options,
         "test_rows": len(test),
-        "majority": round(max(Counter(truth).values()) / len(truth), 4),
-        "svm": round(score_svm(train, test), 4),
+        "majority": round(max(Counter(truth).values()) / len(truth), 4) if names else None,
+        "svm": round(score_svm(train, test) if names else score_cosines(train, test), 4),
         "full_depth": round(by_depth[-1], 4),
         "by_depth": [round(score, 4) for score in by_depth],
-        "validation": round(record["metrics"]["eval_accuracy"], 4),
+        "validation": round(record["metrics"][f"eval_{outputs.task.score_name}"], 4),
         "steps": record["steps"],
         "seconds": round(seconds),
         "processor_seconds": round(processor),
     }
 
 
+def parse_value(text: str) -> float | str:
+    """The value of an option: a number, or else a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def read_parts(folder: Path, rows: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """``rows`` training rows, and the test rows, both in a fixed random order."""
     table = pq.read_table(folder / "train.parquet").to_pylist()
     order = list(range(len(table)))
-    if (folder / "test.parquet").exists():
-        test = pq.read_table(folder / "test.parquet").to_pylist()
+    official = [file for name in ("test", "validation") if (file := folder / f"{name}.parquet").exists()]
+    if official:
+        test = pq.read_table(official[0]).to_pylist()
     else:
         fold = json.loads((folder / "folds.json").read_text("utf-8"))["folds"][0]
         order, test = sorted(set(order) - set(fold)), [table[i] for i in fold]
@@ -108,6 +132,13 @@ def score_svm(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> float:
     table = TfidfVectorizer(ngram_range=(1, 2))
     svm = LinearSVC(C=0.5, random_state=0).fit(table.fit_transform(joined[0]), [row["label"] for row in train])
     return float(svm.score(table.transform(joined[1]), [row["label"] for row in test]))
+
+
+def score_cosines(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> float:
+    """Spearman's correlation of the labels with the cosine of both texts' TF-IDF of words and pairs of words."""
+    table = TfidfVectorizer(ngram_range=(1, 2)).fit([row[name] for row in train for name in ("text", "text_pair")])
+    one, other = (table.transform([row[name] for row in test]) for name in ("text", "text_pair"))
+    return spearman(np.asarray(one.multiply(other).sum(1)).ravel(), np.array([row["label"] for row in test]))
 
 
 if __name__ == "__main__":
