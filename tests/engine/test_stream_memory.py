@@ -15,7 +15,7 @@ def measure_growth(number, form):
     return int(done.stdout)
 
 
-@pytest.mark.parametrize(("number", "form"), [(200, "words"), (40, "one word")])
+@pytest.mark.parametrize(("number", "form"), [pytest.param(200, "words", marks=pytest.mark.slow), (40, "one word")])
 def test_long_documents_take_little_memory(number, form):
     assert measure_growth(number, form) < MOST
 

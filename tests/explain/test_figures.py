@@ -35,8 +35,16 @@ def svg_words(path):
     return " ".join(node.text or "" for node in ET.parse(path).iter() if node.tag.endswith("text"))
 
 
-@pytest.mark.parametrize("kind", ["two", "many", "multi", "shallow"])
-@pytest.mark.parametrize("spec", ["window(entropy=0.1, size=3)", "entropy(0.5)", "divergence(1, 0.05)", "full"])
+KINDS = ["two", "many", "multi", "shallow"]
+SPECS = ["window(entropy=0.1, size=3)", "divergence(1, 0.05)", "entropy(0.5)", "full"]
+PAIRS = [  # each once; make slow has every pair
+    pytest.param(kind, spec, marks=[] if i == j else pytest.mark.slow)
+    for i, kind in enumerate(KINDS)
+    for j, spec in enumerate(SPECS)
+]
+
+
+@pytest.mark.parametrize(("kind", "spec"), PAIRS)
 def test_one_text(classifiers, tmp_path, kind, spec):
     subject = explain(classifiers[kind], NASTY, spec, attention=False, rounds=0)
     before = dict(matplotlib.rcParams)

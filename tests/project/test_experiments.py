@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 HERE = ROOT / "experiments"
 sys.path.insert(0, str(HERE))  # experiments are scripts: their folder is their root
 
-from lab import goals, pooling, report, selection  # noqa: E402
+from lab import figures, goals, pooling, report, selection  # noqa: E402
 from lab.fit import TASK  # noqa: E402
 from lab.parts import PARTS, check, cut, key, prepare  # noqa: E402
 from lab.places import Places, claim_folder  # noqa: E402
@@ -343,30 +343,19 @@ def test_training_study(here, capsys):
     assert "all sets" in capsys.readouterr().out
 
 
-STUDY = ["--sets", "trec6", "rte", "--seeds", 0, 1, "--alone-seeds", 0, "--families", *FAMILIES]
-
-
-@pytest.fixture(scope="module")
-def studied_once(sources, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("studied")
-    places = Places(sources / "data", folder / "work", folder / "results")
-    with pytest.MonkeyPatch.context() as patched:
-        for name in ("trec6", "rte"):
-            patched.setitem(SETS, name, replace(SETS[name], **SMALL))
-        call("exit_study", places, *STUDY, *base(places))
-    return places
+STUDY = ["--seeds", 0, 1, "--alone-seeds", 0, "--families", *FAMILIES]
 
 
 @pytest.fixture
-def studied(studied_once, tmp_path):
-    """An exit study of two sets and seeds, to do with as one likes."""
-    for folder in ("work", "results"):
-        shutil.copytree(studied_once.work.parent / folder, tmp_path / folder)
-    here = Places(studied_once.data, tmp_path / "work", tmp_path / "results")
-    return here, [*STUDY, *base(here)]
+def studied(here, request):
+    """An exit study of these sets and of two seeds."""
+    words = ["--sets", *request.param, *STUDY, *base(here)]
+    call("exit_study", here, *words)
+    return here, words
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studied", [("trec6", "rte")], indirect=True)
 def test_exit_study_to_results(studied, capsys):
     here, words = studied
     study = here.records.read("exit_study")
@@ -408,6 +397,7 @@ def test_exit_study_to_results(studied, capsys):
     assert all(page.read_text() == text for page, text in written.items())
 
 
+@pytest.mark.parametrize("studied", [("trec6",)], indirect=True)
 def test_no_test_text_influences_the_choices(studied):
     here, words = studied
     before = chosen_by(here)
@@ -440,6 +430,14 @@ def chosen_by(places):
 
 def test_the_pages_in_the_repository_are_those_of_the_records(tmp_path, monkeypatch):
     monkeypatch.undo()  # the sets in their real sizes
+    whole, drawn = figures.save, []
+
+    def save_first(figure, path):  # pages are compared here, not pictures
+        drawn.append(path)
+        if len(drawn) == 1:
+            whole(figure, path)
+
+    monkeypatch.setattr(figures, "save", save_first)
     results = HERE / "results"
     shutil.copytree(results, tmp_path / "results")
     places = Places(tmp_path / "none", tmp_path / "none", tmp_path / "results")
