@@ -152,8 +152,10 @@ class DocumentTrials:
     def __init__(self, outputs: DocumentOutputs) -> None:
         self.outputs = outputs
         self._replay = outputs.rows.replay()
+        self._places = outputs.places
+        self._several = np.flatnonzero(outputs.sizes > 1)  # most texts have one window, where nothing is to be stopped
         self._latest: tuple[Policy, ReplayedDocuments] | None = None
-        self._latest_over: tuple[bytes, Replay] | None = None  # by the depths of all rows: policies alike share them
+        self._latest_over: tuple[bytes, Replay] | None = None  # by the depths of their rows: policies alike share them
         self.full = combine_windows(outputs, outputs.rows.probabilities[:, -1], outputs.sizes)
 
     def run(self, policy: Policy) -> ReplayedDocuments:
@@ -167,17 +169,19 @@ class DocumentTrials:
         depth = self._replay.exits(policy).astype(np.int64)
         answers = outputs.rows.probabilities[np.arange(len(depth)), depth - 1]
         read = outputs.sizes
-        if rules := outputs.windows.find_rules(policy):
-            if self._latest_over is None or self._latest_over[0] != depth.tobytes():
-                steps = accumulate(answers[outputs.places], outputs.windows.policy_combination, task)
+        places, several = self._places, self._several
+        rules = outputs.windows.find_rules(policy)
+        if rules and len(several):
+            key = depth[places[several]].tobytes()
+            if self._latest_over is None or self._latest_over[0] != key:
+                steps = accumulate(answers[places[several]], outputs.windows.policy_combination, task)
                 over = Replay(steps, multi_label=task.multi_label, content=task.content, scale=outputs.rows.scale)
-                self._latest_over = depth.tobytes(), over
+                self._latest_over = key, over
+            read = read.copy()
             for rule in rules:
-                read = np.minimum(read, self._latest_over[1].fires(rule))
-        is_read = np.arange(outputs.places.shape[1]) < read[:, None]
-        return ReplayedDocuments(
-            combine_windows(outputs, answers, read), read, np.where(is_read, depth[outputs.places], 0)
-        )
+                read[several] = np.minimum(read[several], self._latest_over[1].fires(rule))
+        is_read = np.arange(places.shape[1]) < read[:, None]
+        return ReplayedDocuments(combine_windows(outputs, answers, read), read, np.where(is_read, depth[places], 0))
 
     def mean_depth(self, policy: Policy) -> float:
         """Layers a window, over all windows of all texts."""
