@@ -100,9 +100,9 @@ def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Te
 def text_vectors(states: States) -> Tensor:
     """What [CLS] learns, ``[rows, width]``: the tokens' mean of the last layer and of two thirds of the layers.
 
-    The last layer was trained to tell sentences of unlike meaning apart, and has lost what else a text says. A linear map
-    on 500 rows reads from the last one, the middle one and both, %: TREC-6 78.0, 86.7, 84.0; CR 76.7, 78.3, 80.7; SUBJ
-    90.7, 92.0, 91.3; Banking77 77.7, 62.7, 75.7.
+    The last layer was trained to separate sentences of unlike meaning, and has lost what else a text says. A linear
+    map on 500 rows reads from the last one, the middle one and both, %: TREC-6 78.0, 86.7, 84.0; CR 76.7, 78.3, 80.7;
+    SUBJ 90.7, 92.0, 91.3; Banking77 77.7, 62.7, 75.7.
     """
     last, middle = (states[place].float().mean(1) for place in (-1, round((len(states) - 1) * 2 / 3)))
     return (last + middle * (last.std() / middle.std())) / 2
