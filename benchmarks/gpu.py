@@ -115,7 +115,7 @@ def check_correctness(run: Run) -> dict[str, Any]:
     folders = {"bundled": folder_of("bundled", run.cache), "two groups": build_grouped(run.cache)}
     for name, folder in folders.items():
         reference = Classifier.load(folder, "full", dtype="float32", device="cpu")
-        batches = odd_batches(reference, 24 if run.is_toy else reference.tokeniser.max_length)
+        batches = odd_batches(reference, *((24, 12) if run.is_toy else (reference.tokeniser.max_length, 70)))
         expected = [trace_of(reference, tokens) for tokens in batches]
         for dtype in ("float32",) if run.device == "cpu" else ("float32", "bfloat16"):
             classifier = Classifier.load(folder, "full", dtype=dtype, device=run.device)
@@ -148,13 +148,19 @@ def build_grouped(cache: Path) -> Path:
     return folder
 
 
-def odd_batches(classifier: Classifier, longest: int) -> list[list[Tokens]]:
-    """One row, one token, the longest text, a mixture, and more rows than a batch takes."""
+def odd_batches(classifier: Classifier, longest: int, more: int) -> list[list[Tokens]]:
+    """One row, one token, the longest text, a mixture, and a mixture with ``more`` rows."""
     encode = classifier.tokeniser.encode
     long = texts_of(longest + 10, 1, seed=3)
     lengths = [words for words in (1, 2, 3, 7, 8, 9, 31, 33, 64, 100) if words <= longest]
     mixed = [text for words in lengths for text in texts_of(words, 3, seed=words)]
-    return [encode(["good"]), encode([""]), encode(long), encode(mixed), encode([*long, *mixed, "", *texts_of(20, 70)])]
+    return [
+        encode(["good"]),
+        encode([""]),
+        encode(long),
+        encode(mixed),
+        encode([*long, *mixed, "", *texts_of(20, more)]),
+    ]
 
 
 def trace_of(classifier: Classifier, tokens: Sequence[Tokens]) -> np.ndarray[Any, Any]:

@@ -80,12 +80,23 @@ def test_models_of_this_library_are_called_albert(tmp_path):
     assert found["id2label"] == {"0": "negative", "1": "positive"}
 
 
-@pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
-def test_the_trace_holds_every_depth(spec):
-    classifier = Classifier.load(dtype="float32", threads=1)
+@pytest.fixture(scope="module")
+def classifier():
+    """The bundled model."""
+    return Classifier.load(dtype="float32", threads=1)
+
+
+@pytest.fixture(scope="module")
+def known(classifier):
+    """Tokens of six sentences, and their logits at every depth."""
     tokens = classifier.tokeniser.encode(SENTENCES[:6])
-    logits = all_logits(classifier.backend, tokens)
-    proto = add_trace_output(build_checked_model(None, spec, extra_outputs=True))
+    return tokens, all_logits(classifier.backend, tokens)
+
+
+@pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
+def test_the_trace_holds_every_depth(classifier, known, spec):
+    tokens, logits = known
+    proto = add_trace_output(build_checked_model(classifier, spec, extra_outputs=True))
     outputs = [output.name for output in proto.graph.output]
     if not read(spec).signals:
         assert outputs == ["logits", "depth", "reason"]
@@ -99,18 +110,17 @@ def test_the_trace_holds_every_depth(spec):
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
-def test_dials_that_never_let_a_text_leave(spec):
+def test_dials_that_never_let_a_text_leave(classifier, spec):
     inputs = describe_dials(read(spec))
-    proto = add_trace_output(build_checked_model(None, spec, dials="required", extra_outputs=True))
+    proto = add_trace_output(build_checked_model(classifier, spec, dials="required", extra_outputs=True))
     assert {i["name"] for i in inputs} == {i.name for i in proto.graph.input} - set(padded_names())
-    tokens = Classifier.load(threads=1).tokeniser.encode(SENTENCES[:4])
+    tokens = classifier.tokeniser.encode(SENTENCES[:4])
     never = {i["name"]: np.array(i["never"], np.int64 if i["whole"] else np.float32) for i in inputs}
     _, depth, *_ = session_of(proto).run(None, pad_batch(tokens) | never)
     assert (depth == 12).all()
     own = {i["name"]: np.array(i["value"], np.int64 if i["whole"] else np.float32) for i in inputs}
     _, depth, *_ = session_of(proto).run(None, pad_batch(tokens) | own)
-    found = Classifier.load(threads=1, dtype="float32").predict(SENTENCES[:4], spec)
-    assert depth.tolist() == [one.depth for one in found]
+    assert depth.tolist() == [one.depth for one in classifier.predict(SENTENCES[:4], spec)]
 
 
 def padded_names():

@@ -127,7 +127,11 @@ def albert_tokenizer(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=["bundled", "albert", "albert with accents", "spiece.model"])
+# The same tokenizer as spiece.model, converted by another library.
+ALBERT_FILE = pytest.param("albert", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["bundled", ALBERT_FILE, "albert with accents", "spiece.model"])
 def pair(request, albert_tokenizer, tmp_path_factory):
     if request.param == "bundled":
         return Pair(bundled_model())

@@ -54,7 +54,7 @@ def loaded(server, rate, seed, seconds=SECONDS, **more):
     return answers, by_status
 
 
-@pytest.mark.parametrize("times", [0.5, 1, 2, 5])
+@pytest.mark.parametrize("times", [0.5, *(pytest.param(times, marks=pytest.mark.slow) for times in (1, 2)), 5])
 def test_everybody_is_answered_once_and_right_or_refused_at_once(server, capacity, right, times):
     before = counted(server)
     # Five times as many for so long that those in progress are few of them, also on a slow machine.

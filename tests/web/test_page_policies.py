@@ -138,8 +138,14 @@ def near(spec, probabilities, multi_label, sends_entropy):
     return False
 
 
-@pytest.mark.parametrize("multi_label", [False, True], ids=["one answer", "multi-label"])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+DRAWN = [  # every kind once, both tasks twice; make slow has all
+    pytest.param(kind, multi_label, id=f"{kind.__name__}-{name}", marks=[] if number % 2 == kept else pytest.mark.slow)
+    for number, kind in enumerate(KINDS)
+    for multi_label, name, kept in ((False, "one answer", 1), (True, "multi-label", 0))
+]
+
+
+@pytest.mark.parametrize(("kind", "multi_label"), DRAWN)
 def test_the_same_depth_for_the_same_reason(v8, kind, multi_label):
     rng = np.random.default_rng(KINDS.index(kind) * 2 + multi_label)
     cases, expected = [], []
