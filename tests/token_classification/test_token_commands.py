@@ -8,6 +8,7 @@ import pytest
 
 from elbert import Classifier
 from elbert.cli.main import main
+from elbert.errors import DataError
 from elbert.evaluation import load_outputs
 from elbert.tasks import TokenClassification
 from tiny import write_bundle
@@ -173,3 +174,35 @@ def test_spans_equal_seqeval_on_random_tags():
     assert measured["f1"] == pytest.approx(seqeval.f1_score(*named))
     assert measured["precision"] == pytest.approx(seqeval.precision_score(*named))
     assert measured["recall"] == pytest.approx(seqeval.recall_score(*named))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "compare"])
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("a.txt", "a film\nthe movie\n", "no tags; expected the columns tokens and tags"),
+        ("a.jsonl", '{"text": "a film"}\n', "no tags; expected the columns tokens and tags"),
+        ("a.jsonl", '{"tokens": ["a", "film"]}\n', "no tags; expected the columns tokens and tags"),
+        ("a.csv", "text,label\na film,O\n", "tags are 'O', expected a list with a tag for each word"),
+        ("a.jsonl", '{"tokens": ["a", "film"], "tags": ["O"]}\n', "1 tags for 2 tokens"),
+        ("a.conll", "", "no labelled texts"),
+    ],
+)
+def test_data_without_tags_is_one_line_that_names_what_is_expected(
+    folder, tmp_path, capsys, command, name, content, part
+):
+    (tmp_path / name).write_text(content)
+    more = {"calibrate": ("--name", "x", "--max-drop", 1), "compare": ("--output", tmp_path / "out")}.get(command, ())
+    capsys.readouterr()
+    if command == "calibrate" and part.startswith("no "):  # it can do without labels; then the texts are too few
+        part = "text"
+    assert run(command, "--model", folder / "model", "--data", tmp_path / name, *more) == 2
+    err = capsys.readouterr().err
+    assert part in err and err.count("\n") == 1
+
+
+def test_python_data_without_tags_names_what_is_expected(folder):
+    classifier = Classifier.load(folder / "model", dtype="float32", threads=1)
+    for data in ({"text": ["a film"]}, {"tokens": [["a", "film"]]}, ["a film"]):
+        with pytest.raises(DataError, match="no tags; expected the columns tokens and tags"):
+            classifier.evaluate(data, policies=["full"])

@@ -104,12 +104,17 @@ def read_data(
         DataError: the file cannot be used, or has no texts.
     """
     from elbert.data import is_missing, read_examples
+    from elbert.evaluation.labelled_data import NO_TAGS
 
     skipped, skip_bad, columns = SkippedRows(), arguments.skip_bad, choose_columns(arguments)
     skip = skipped.skip if skip_bad else None
-    examples = list(read_examples(file, skip_bad=skip, columns=columns, needs_labels=needs_labels))
+    per_token = classifier.bundle.config.task.per_token
+    needs_column = needs_labels and not per_token  # that of tags has another name
+    examples = list(read_examples(file, skip_bad=skip, columns=columns, needs_labels=needs_column))
     examples = keep_usable(examples, skipped if skip_bad else None, classifier, is_cut=is_cut)
     if examples and all(is_missing(example.label) for example in examples):
+        if needs_labels and per_token:
+            raise DataError(f"{file}: {NO_TAGS}")
         skipped.report(f"{len(examples)} texts read")
         return examples, None
     kept, labels = read_targets(examples, skipped if skip_bad else None, classifier)

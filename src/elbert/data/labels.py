@@ -115,7 +115,10 @@ class LabelSet:
         """
         text = parse_label(label, self._exact)
         if isinstance(text, list):
-            raise InputError(f"expected one label, got the list {text!r:.60}; lists are for multi-label models")
+            raise InputError(
+                f"expected one label, got the list {text!r:.60}; "
+                "lists are for multi-label models, and as tags for token classifiers"
+            )
         if not text:
             raise InputError("no label; expected one label, a name or an index")
         return self._find(text)

@@ -15,6 +15,7 @@ from elbert.evaluation.outputs import Outputs, collect
 from elbert.evaluation.targets import Targets, read_targets
 from elbert.inference import Windows
 
+NO_TAGS = "no tags; expected the columns tokens and tags, lists of the same length (jsonl, parquet or conll)"
 Collected = TypeVar("Collected", Outputs, DocumentOutputs)
 
 
@@ -33,10 +34,14 @@ def read_data(
         BadRow: a row has no text, or has no valid label where others have one.
         DataError, InputError: the data cannot be used, or has no texts.
     """
-    examples = list(iterate_examples(data, labels, source=source, columns=columns, needs_labels=needs_labels))
+    per_token = classifier.bundle.config.task.per_token
+    needs_column = needs_labels and not per_token  # that of tags has another name
+    examples = list(iterate_examples(data, labels, source=source, columns=columns, needs_labels=needs_column))
     if not examples:
         raise DataError(f"{source} has no texts")
     if all(is_missing(example.label) for example in examples):
+        if needs_labels and per_token:
+            raise DataError(f"{source}: {NO_TAGS}")
         return examples, None
     return read_targets(examples, classifier.labels, classifier.bundle.config.task)
 

@@ -83,7 +83,10 @@ class TokenClassification(SingleLabel):
         if isinstance(label, np.ndarray):
             label = label.tolist()
         if not isinstance(label, list | tuple):
-            raise InputError(f"tags are {label!r:.80}, expected a list with a tag for each word, in a column 'tags'")
+            raise InputError(
+                f"tags are {label!r:.80}, expected a list with a tag for each word, in a column 'tags' "
+                "(jsonl, parquet or conll)"
+            )
         return [known.read_class(tag) for tag in label]
 
     def stack_targets(self, targets: Sequence[Target]) -> NDArray[Any]:
