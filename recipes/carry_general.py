@@ -28,7 +28,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-from transformers import AlbertForSequenceClassification
+from transformers import AlbertForSequenceClassification, AlbertModel
 
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
@@ -166,24 +166,27 @@ class Rate:
 
 
 def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: Path) -> None:
-    """The model's folder in float16 with its log, whole: the folder has its name when all of it is written."""
+    """The encoder's folder in float16 with its log, whole: the folder has its name when all of it is written.
+
+    The classifier learned nothing, so it is left out: training on labels starts a new one.
+    """
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    halves = {name: value.half() for name, value in model.state_dict().items()}
-    copy = Student(model.config).half()
-    copy.load_state_dict(halves)
-    save(copy, temporary, tokenizer, shard=SHARD)
+    encoder = AlbertModel(model.config).half()
+    encoder.load_state_dict({name: value.half() for name, value in model.albert.state_dict().items()})
+    save(encoder, temporary, tokenizer, shard=SHARD)
     (temporary / "carried.json").write_text(json.dumps(log, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
 
 def load(model: Student, folder: Path) -> None:
-    """Take the weights of an earlier state, in one file or several."""
+    """Take the encoder's weights of an earlier state or of a classifier, in one file or several."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise SystemExit(f"{folder}: no weights (*.safetensors) to continue from")
-    model.load_state_dict({name: value.float() for file in files for name, value in load_file(file).items()})
+    weights = {name.removeprefix("albert."): value.float() for file in files for name, value in load_file(file).items()}
+    model.albert.load_state_dict({name: weights[name] for name in model.albert.state_dict() if name in weights})
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AlbertConfig, AlbertForSequenceClassification
+from transformers import AlbertConfig, AlbertForSequenceClassification, PreTrainedModel
 
 from teacher import Teacher, copy_tokenizer
 
@@ -108,9 +108,7 @@ def apart(student: Tensor, target: Tensor) -> Tensor:
     return nn.functional.mse_loss(student, target) / variance
 
 
-def save(
-    model: AlbertForSequenceClassification, output: Path, tokenizer: Path | None = None, *, shard: str = "5GB"
-) -> None:
+def save(model: PreTrainedModel, output: Path, tokenizer: Path | None = None, *, shard: str = "5GB") -> None:
     """Write the model, in files of at most ``shard``, with the tokenizer of a folder, by default MiniLM's package."""
     model.save_pretrained(output, max_shard_size=shard)
     copy_tokenizer(output, tokenizer)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
-from elbert import Classifier
+import elbert
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 VOCABULARY = 120
@@ -74,7 +74,9 @@ def test_a_base_learns_and_a_later_run_continues(packed, tmp_path, monkeypatch, 
     weights = {k: v for f in (tmp_path / "out" / "base").glob("*.safetensors") for k, v in load_file(f).items()}
     assert {value.dtype for value in weights.values()} == {torch.float16}
     assert (tmp_path / "out" / "before-fall").is_dir()
-    assert len(Classifier.load(tmp_path / "out" / "base", device="cpu").predict(["w1 w2 w3"])) == 1
+    some = {"texts": ["w1 w2", "w3 w4"] * 10, "labels": ["a", "b"] * 10}
+    trained = elbert.train(tmp_path / "out" / "base", train=(some["texts"], some["labels"]), max_steps=1, use_cpu=True)
+    assert len(trained.predict(["w1 w2 w3"])) == 1
 
     carry(packed, tmp_path / "more", "--minutes", 0, "--resume", tmp_path / "out" / "base", monkeypatch=monkeypatch)
     again = {k: v for f in (tmp_path / "more" / "base").glob("*.safetensors") for k, v in load_file(f).items()}
