@@ -109,6 +109,7 @@ def test_torchrun_launches_it_unchanged(folder, tmp_path):
     assert_learned_alike(tmp_path / "two", folder / "one")
 
 
+@pytest.mark.slow
 def test_t_survives_resuming_in_two_processes(folder, by_torchrun, tmp_path):
     """Half a run in two processes, and the other half in two new ones, end where a whole run does, t on both ranks."""
     shutil.copytree(folder / "two" / HALF, tmp_path / "two" / HALF)
