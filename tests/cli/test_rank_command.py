@@ -129,3 +129,9 @@ def test_calibration_on_lists(capsys, tmp_path):
     assert status == 2 and "for rank only" in error
     status, _, error = call(capsys, "calibrate", *options, "--max-drop", 1)
     assert status == 2 and "--max-drop does not fit lists" in error
+
+
+def test_an_empty_file_of_lists_is_noted(capsys, folder, tmp_path):
+    (tmp_path / "none.jsonl").write_text("")
+    assert main(["rank", "--model", str(folder), "--input", str(tmp_path / "none.jsonl")]) == 0
+    assert capsys.readouterr() == ("", f"elbert: {tmp_path / 'none.jsonl'}: no lists, nothing to rank\n")

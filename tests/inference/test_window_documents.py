@@ -207,7 +207,7 @@ def test_an_error_of_one_window_is_that_of_its_text(classifier, monkeypatch):
         ("single", 3, "expected cut, windows, or"),
         ("single", "windows(mean, patience)", "patience"),
         ("single", "windows(mean, settled(2, 0.1))", "does not fit"),
-        ("single", "windows(mean, depth(99))", "accepted is"),
+        ("single", "windows(mean, depth(99))", "counts windows, at most 64; accepted is"),
         ("values", "windows(vote)", "a vote needs labels"),
     ],
 )

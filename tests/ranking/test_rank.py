@@ -219,7 +219,7 @@ def test_a_point_is_chosen_certified_and_used(tmp_path):
     [
         ({"top_k": 0, "risk": 0.1}, "top_k is 0"),
         ({"top_k": 2}, "expected one goal"),
-        ({"top_k": 2, "risk": 0.01}, "cannot certify"),
+        ({"top_k": 2, "risk": 0.01}, "give more lists"),
         ({"top_k": 2, "speedup": 6.0}, "no list-wise policy"),
     ],
 )

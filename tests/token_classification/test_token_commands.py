@@ -206,3 +206,11 @@ def test_python_data_without_tags_names_what_is_expected(folder):
     for data in ({"text": ["a film"]}, {"tokens": [["a", "film"]]}, ["a film"]):
         with pytest.raises(DataError, match="no tags; expected the columns tokens and tags"):
             classifier.evaluate(data, policies=["full"])
+
+
+def test_training_data_without_tags_is_named(folder, tmp_path, capsys):
+    (tmp_path / "none.conll").write_text("")
+    capsys.readouterr()
+    arguments = ("train", "--task", "token-classification", "--model", folder / "start", "--output", tmp_path / "out")
+    assert run(*arguments, "--train", tmp_path / "none.conll") == 2
+    assert f"{tmp_path / 'none.conll'}: no tags found; expected" in capsys.readouterr().err

@@ -170,8 +170,8 @@ def compute_p_value(flips: int, n: int, risk: float) -> float:
     return float(require("scipy.stats", "train").binom.cdf(flips, n, risk))
 
 
-def check_enough(n: int, risk: float, error: float) -> None:
-    """Check that a sample of this size can certify a policy at all.
+def check_enough(n: int, risk: float, error: float, units: str = "texts") -> None:
+    """Check that a sample of this size can certify a policy at all; ``units`` is what it consists of.
 
     Raises:
         InputError: risk or error is not a probability, or there are too few texts.
@@ -182,8 +182,8 @@ def check_enough(n: int, risk: float, error: float) -> None:
     needed = min_texts(risk, error)
     if n < needed:
         raise InputError(
-            f"{n} texts cannot certify a risk of {risk:g} with error {error:g}, even if none of them has a loss: "
-            f"at least {needed} are needed for calibration alone; give more texts, or a higher risk or error"
+            f"{n} {units} cannot certify a risk of {risk:g} with error {error:g}, even if none of them has a loss: "
+            f"at least {needed} are needed for calibration alone; give more {units}, or a higher risk or error"
         )
 
 

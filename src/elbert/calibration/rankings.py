@@ -55,7 +55,7 @@ def calibrate_ranking(
     if (risk is None) == (speedup is None):
         raise InputError("expected one goal for rankings: risk or speedup")
     if risk is not None:
-        check_enough(len(measured), risk, error)
+        check_enough(len(measured), risk, error, "lists")
         policy, certificate = certify_ranking(order_policies(tuning, top), measured, top, risk, error)
         goal = f"the fastest policy certified to change the top {top} of at most {risk:g} of lists, error {error:g}"
     else:

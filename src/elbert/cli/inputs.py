@@ -119,7 +119,7 @@ def read_data(
         return examples, None
     kept, labels = read_targets(examples, skipped if skip_bad else None, classifier)
     if not kept:
-        raise DataError(f"{file}: no labelled texts to evaluate")
+        raise DataError(f"{file}: no {'labelled ' if needs_labels else ''}texts to evaluate")
     skipped.report(f"{len(kept)} texts evaluated")
     return kept, labels
 

@@ -87,10 +87,12 @@ def check_policy(
     *,
     per_token: bool = False,
     is_ranked: bool = False,
+    limit: str = "this model has {} depths",
 ) -> Policy:
     """The policy, if a model of that many depths, with such outputs, can follow it.
 
-    ``is_ranked``: for the rows of a list that is ranked, whose scores one rule may compare.
+    ``is_ranked``: for the rows of a list that is ranked, whose scores one rule may compare. ``limit`` is what an error
+    names as the reason why there are so many depths.
 
     Raises:
         PolicyError: it names a depth that the model does not have, a decision costs too much, or it reads what the
@@ -110,7 +112,7 @@ def check_policy(
             if member.dials[name] > most:
                 low = next(int(dial.low) for dial in member.kind.dials if dial.name == name)
                 least, deepest = (member.kind(**{**member.dials, name: value}) for value in (low, most))
-                raise PolicyError(f"{member}: this model has {depths} depths; accepted is {least} to {deepest}")
+                raise PolicyError(f"{member}: {limit.format(depths)}; accepted is {least} to {deepest}")
     cost, most = count_values(policy, depths), max(VALUES_PER_DEPTH * depths, MIN_VALUES)
     if cost > most:
         raise PolicyError(

@@ -95,7 +95,8 @@ def parse_long(
     if options.combination == "vote" and config.task.content == "values":
         raise InputError("a vote needs labels, and this model gives values: use mean or maximum")
     if options.policy is not None:
-        check_policy(options.policy, MAX_STEPS, config.task.content)
+        limit = "a policy over windows counts windows, at most {}"
+        check_policy(options.policy, MAX_STEPS, config.task.content, limit=limit)
     return options
 
 

@@ -18,7 +18,7 @@ from elbert.cli.flags import (
     output_file,
 )
 from elbert.cli.inputs import SkippedRows, report_truncated
-from elbert.cli.streams import open_output, open_stdin_copy
+from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,10 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     is_single = arguments.query is not None
     lists = read_lists(arguments, skipped)
     classifier = load_classifier(arguments, "full" if arguments.policy else None)
-    total = truncated = 0
+    total = truncated = count = 0
     with open_output(arguments.output) as out:
         is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
         for one, ranking in rank(arguments, classifier, lists, skipped):
+            count += 1
             total, truncated = total + len(one.texts), truncated + sum(text.truncated for text in ranking)
             if is_table:
                 write_table(out, one, ranking)
@@ -77,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.input == "-":
                 out.flush()
     skipped.report("the others ranked")
+    if not count and not skipped.count:
+        print_note(f"{'standard input' if arguments.input == '-' else arguments.input}: no lists, nothing to rank")
     report_truncated(truncated, total)
     return 0
 

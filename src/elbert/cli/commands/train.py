@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = task.read_names(arguments.train, columns=columns)
+        labels = task.read_names(arguments.train, str(arguments.train), columns)
     trainer_arguments = parse_arguments(str(arguments.output), trainer_preset, extra or [])
     metrics = train(
         arguments.model,
