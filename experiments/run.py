@@ -37,7 +37,7 @@ def main(argv: list[str] | None) -> None:
     which = reader.add_mutually_exclusive_group(required=True)
     which.add_argument("--set", metavar="SET")
     which.add_argument("--data", type=Path, metavar="FOLDER", help="a set of one's own, as a folder")
-    reader.add_argument("--variant", default="equal", metavar="WAY")
+    reader.add_argument("--variant", metavar="WAY", help="default: equal; with --data equal+fitted, as `elbert train`")
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--keep-model", action="store_true", help="also of seeds other than 0, whose model is kept")
     reader.add_argument("--outputs", action="store_true", help="make it again where its outputs are not here")
@@ -51,7 +51,8 @@ def main(argv: list[str] | None) -> None:
     else:
         here = own_places(here, arguments.data)
         data = [with_training(describe_folder(arguments.data), arguments.epochs, arguments.rate)]
-    (run,) = command.build_runs(data, [arguments.variant], [arguments.seed], start, here)
+    way = arguments.variant or ("equal" if arguments.data is None else "equal+fitted")
+    (run,) = command.build_runs(data, [way], [arguments.seed], start, here)
     make_or_skip(run, arguments)
     if arguments.data is not None:
         linear = measure_baselines(here, [run.prepared])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -21,7 +21,8 @@ from elbert.training.arguments import parse_arguments
 from elbert.training.depth_report import DepthReport
 from elbert.training.features import Collator, load_features
 from elbert.training.metrics import build_metrics
-from elbert.training.run import load_starting_model, save
+from elbert.training.run import load_starting_model, print_lines, save
+from elbert.training.starting_head import start_heads
 from elbert.training.trainer import ElbertTrainer, use_fast_forms
 from lab.parts import Prepared
 from lab.variants import Variant, keep_gradients_apart
@@ -69,15 +70,19 @@ def fit(
         part: load_features(str(prepared.file(part)), tokeniser, prepared.labels, TASK)
         for part in ("train", "stopping")
     }
+    collator = Collator(tokeniser.pad_id)
+    cast(nn.Module, network).to(arguments.device)
+    console, rows = Console(stderr=True), features["train"]
+    print_lines(console, start_heads(network, True, bundle, prepared.labels, rows, collator, TASK, variant.options))
     trainer = ElbertTrainer(
         objective=objective,
         model=network,
         args=arguments,
         train_dataset=features["train"],
         eval_dataset=features["stopping"],
-        data_collator=Collator(tokeniser.pad_id),
+        data_collator=collator,
         compute_metrics=build_metrics(TASK),
-        callbacks=[DepthReport(objective, Console(stderr=True)), clock],
+        callbacks=[DepthReport(objective, console), clock],
     )
     trainer.remove_callback(PrinterCallback)
     begun = time.perf_counter()

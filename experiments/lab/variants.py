@@ -112,7 +112,12 @@ WEIGHTINGS: dict[str, tuple[type[ExitObjective], dict[str, Any]]] = {
     "centred": (Centred, {"weighting": "equal"}),
     "own": (ExitObjective, {"weighting": "equal"}),
 }
-CHANGES: dict[str, dict[str, Any]] = {"distilled": {"distillation": 0.5}, "mean": {"pooling": "mean"}}
+CHANGES: dict[str, dict[str, Any]] = {
+    "distilled": {"distillation": 0.5},
+    "mean": {"pooling": "mean"},
+    "fitted": {"head_start": "fitted"},
+}
+USUAL: dict[str, Any] = {"head_start": "random"}  # what the published runs have
 PLAIN = re.compile(r"plain-(L|\d+)")
 
 
@@ -137,6 +142,8 @@ class Variant:
         options = asdict(self.options)
         if self.options.weighting != "last-heavy":
             del options["last_share"]  # not read, and runs from before it was an option are no others
+        if self.options.head_start == USUAL["head_start"]:
+            del options["head_start"]  # as above
         return {"objective": self.objective.__name__, "own_gradients": self.own_gradients, **options}
 
 
@@ -150,7 +157,7 @@ def parse_variant(name: str, depths: int) -> Variant:
         k = depths if plain[1] == "L" else int(plain[1])
         if not 1 <= k <= depths:
             raise InputError(f"{name}: the base has {depths} depths, so plain-1 to plain-{depths}")
-        return Variant(f"plain-{k}", LastOnly, ExitOptions(), k)
+        return Variant(f"plain-{k}", LastOnly, ExitOptions(**USUAL), k)
     weighting, *changes = name.split("+")
     if weighting not in WEIGHTINGS or any(change not in CHANGES for change in changes):
         raise InputError(
@@ -162,7 +169,7 @@ def parse_variant(name: str, depths: int) -> Variant:
         raise InputError(f"{name}: centred weights do not combine with distillation")
     for change in changes:
         options = options | CHANGES[change]
-    return Variant(name, objective, ExitOptions(**options), own_gradients=weighting == "own")
+    return Variant(name, objective, ExitOptions(**(USUAL | options)), own_gradients=weighting == "own")
 
 
 def shallower(depths: int, speedups: tuple[float, ...], slack: float) -> list[int]:
