@@ -25,7 +25,7 @@ from lab.command import build_parser, build_places, print_line, run_command
 from lab.data_folder import describe_folder
 from lab.linear import measure_baselines
 from lab.places import Places, write_text
-from lab.runs import Run
+from lab.runs import GENERAL_BASE, Run
 from lab.set_table import build_set_table
 from lab.sets import with_training
 from lab.tables import percent
@@ -45,6 +45,8 @@ def main(argv: list[str] | None) -> None:
     command.add_base(reader)
     command.add_machine(reader)
     arguments = reader.parse_args(argv)
+    if arguments.data is not None and arguments.base is None and GENERAL_BASE.exists():
+        arguments.base = GENERAL_BASE
     here, start = build_places(arguments), command.open_base(arguments)
     if arguments.data is None:
         data = command.select_sets(arguments, [arguments.set])

@@ -51,7 +51,12 @@ def run_command(main: Callable[[list[str] | None], None]) -> None:
 
 def add_base(reader: argparse.ArgumentParser) -> None:
     """What a run starts from."""
-    reader.add_argument("--base", type=Path, metavar="DIR", help="folder of the encoder (default: the bundled model)")
+    reader.add_argument(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="folder of the encoder (default: the bundled model; with --data models/base)",
+    )
     reader.add_argument("--saw", nargs="*", metavar="SET", help="sets that the base was trained on with their labels")
     reader.add_argument("--epochs", type=float, help="instead of the table's, for every set")
     reader.add_argument("--rate", type=float, help="instead of the table's, for every set")

@@ -22,10 +22,11 @@ from elbert.evaluation import Outputs, collect, load_outputs, read_targets
 from elbert.evaluation.report import depth_metrics
 from lab.fit import Machine, fit
 from lab.parts import Prepared
-from lab.places import Places, claim_folder, public_path
+from lab.places import ROOT, Places, claim_folder, public_path
 from lab.variants import Variant
 
-BUNDLED_SAW = ("sst2", "mr")  # trained on SST-2, whose sentences are MR's
+GENERAL_BASE = ROOT / "models" / "base"
+BUNDLED_SAW = ("sst2", "mr")  # trained on SST-2, whose sentences are MR's; the general base was carried over from it
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Base:
         bundle = Bundle.open(where)
         bundled = where.resolve() == bundled_model().resolve()
         name = "bundled" if bundled else re.sub(r"\W+", "_", where.resolve().name)
-        seen = tuple(saw) if saw is not None else BUNDLED_SAW if bundled else ()
+        has_seen = bundled or where.resolve() == GENERAL_BASE
+        seen = tuple(saw) if saw is not None else BUNDLED_SAW if has_seen else ()
         config = bundle.config
         return cls(where, name, bundle.weights_hash, config.depths, config.num_hidden_groups, seen)
 
