@@ -12,17 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from elbert.bundle import Bundle
 from elbert.model.families import Backbone
 from elbert.tasks import Task
 from elbert.training.features import Collator, Features
 from elbert.training.options import ExitOptions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ROWS = 2_000  # of the training data at most: the states of all depths of 2,000 rows fit into memory
 SCALE = 0.5  # of a standardised state: tanh is nearly linear there
@@ -84,7 +87,7 @@ def fit_heads(
     task: Task,
 ) -> int:
     """Fit poolers and classifiers, and return the number of rows used."""
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:ROWS].tolist()
+    order = draw_order(len(train))[:ROWS].tolist()
     rows = sorted((train[i] for i in order), key=lambda row: len(row["input_ids"]))
     batches = (collator(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
     states, labels = read_states(network, [pooler for pooler, _ in heads], batches)
@@ -151,9 +154,14 @@ def standardise(pooler: nn.Linear, states: Tensor, shift: float) -> None:
     pooler.bias.copy_(shift - mean * scale)
 
 
+def draw_order(rows: int) -> Tensor:
+    """Return the numbers of rows in a random order, the same in every process."""
+    return torch.randperm(rows, generator=torch.Generator("cpu").manual_seed(0), device="cpu", dtype=torch.int64)
+
+
 def fit_classifier(classifier: nn.Linear, pooled: Tensor, labels: Tensor, task: Task) -> None:
     """Fit the classifier on all depths; ``pooled`` is ``[depths, rows, width]``."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)).to(labels.device)
+    order = draw_order(len(labels)).to(labels.device)
     held = max(1, int(HELD_OUT * len(labels)))
     some, classes = order[held:], classifier.out_features
     other = pooled[:, order[:held]], labels[order[:held]]
