@@ -244,6 +244,8 @@ class Classifier(ClassifierMethods):
         Raises:
             InputError, PolicyError: as for :meth:`predict`.
         """
+        if self.bundle.config.task.per_token:
+            raise InputError("predict_proba has one row for each text, and this model tags words: use predict")
         rows = [list(prediction.scores.values()) for prediction in self.predict(texts, policy, long=long)]
         return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
 

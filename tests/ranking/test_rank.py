@@ -9,6 +9,7 @@ import pytest
 
 from elbert import BundleError, Classifier, InputError, PolicyError
 from elbert.bundle import Certificate
+from elbert.explain import explain
 from elbert.ranking import rank_lists
 from elbert.ranking.ranking_outputs import collect_rankings
 from ranking_lists import make_lists, write_ranker
@@ -210,6 +211,8 @@ def test_a_point_is_chosen_certified_and_used(tmp_path):
     assert again.rank(QUERY, TEXTS, 2, "top") == classifier.rank(QUERY, TEXTS, 2, point.policy)
     assert point.measured["n"] == 30 and point.measured["chosen_on"]["n"] == 30
     assert "top" not in again.bundle.text_points and again.evaluate([(QUERY, t) for t in TEXTS], [1.0, 2, 3, 4, 5])
+    explained = explain(again, (QUERY, TEXTS[0]), attention=False, rounds=0)
+    assert "top" not in {rival.policy for rival in explained.rivals}  # it has no place beside one text
     faster = classifier.calibrate_ranking(lists, name="fast", top_k=2, speedup=1.2)
     assert faster.measured["chosen_on"]["layer_speedup"] >= 1.2 and faster.certificate is None
 
@@ -241,3 +244,14 @@ def test_sigmoids_of_large_scores_are_numbers():
 def test_long_texts_are_cut(ranker):
     (long, *_) = ranker.rank(QUERY, [" ".join(texts(1, longest=40) * 90)])
     assert long.truncated
+
+
+@pytest.mark.parametrize("item", ["q", ("q",), ("q", ["a"], 3), {"query": "q", "texts": ["a"]}, None, 5])
+def test_what_is_no_list_is_named_by_its_place(ranker, item):
+    lists = [("the film", TEXTS), item]
+    found = ranker.rank_each(lists)
+    assert len(next(found)) == len(TEXTS)
+    with pytest.raises(InputError, match=r"expected a list as \(query, texts\), got"):
+        next(found)
+    with pytest.raises(InputError, match=r"list 1: expected a list as \(query, texts\), got"):
+        collect_rankings(ranker, lists)

@@ -103,3 +103,9 @@ def test_a_text_is_cut_on_request(classifier):
     assert cut.truncated and cut.windows is None and len(cut.words) < len(whole.words)
     assert whole == classifier.predict([text])[0]
     assert whole.windows == whole.windows_read > 1
+
+
+@pytest.mark.parametrize("long", [None, "windows", "cut"])
+def test_words_have_no_row_of_probabilities(classifier, long):
+    with pytest.raises(InputError, match="this model tags words: use predict"):
+        classifier.predict_proba(["a film"], long=long)

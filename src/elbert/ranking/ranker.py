@@ -148,14 +148,14 @@ class ListReader:
         characters = 0
         while len(rows) < BLOCK and characters < BLOCK_CHARACTERS and not self.has_ended:
             try:
-                query, texts = next(self._source)
+                item = next(self._source)
             except StopIteration:
                 self.has_ended = True
                 break
             except Exception as error:
                 self.error, self.has_ended = error, True
                 break
-            rows += self._read_list(query, texts)
+            rows += self._read_list(item)
             characters += sum(map(count_characters, self.lists[-1].texts))
         return rows
 
@@ -168,11 +168,11 @@ class ListReader:
         for identity in identities:
             del self.by_text[identity]
 
-    def _read_list(self, query: Any, texts: Any) -> Sequence[Tokens]:
+    def _read_list(self, item: Any) -> Sequence[Tokens]:
         one = ListInProgress([], self._num_read, RankedList(self._rules[0]) if self._rules else None)
         self.lists.append(one)
         try:
-            one.texts = check_list(query, texts)
+            query, one.texts = check_list(item)
             rows = encode_list(self._classifier, query, one.texts)
         except ElbertError as error:
             one.error = error
@@ -197,12 +197,15 @@ def encode_list(classifier: Classifier, query: str, texts: Sequence[str]) -> lis
     return rows
 
 
-def check_list(query: Any, texts: Any) -> list[str]:
-    """Return the texts of a list.
+def check_list(item: Any) -> tuple[str, list[str]]:
+    """Return the query and the texts of a list.
 
     Raises:
-        InputError: the query or a text is no string, the texts are one string, or there are none.
+        InputError: it is no pair, the query or a text is no string, the texts are one string, or there are none.
     """
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise InputError(f"expected a list as (query, texts), got {type(item).__name__} {item!r:.60}")
+    query, texts = item
     if not isinstance(query, str):
         raise InputError(f"the query is {type(query).__name__}, expected a string")
     checked = list(check_texts(texts))
@@ -211,4 +214,4 @@ def check_list(query: Any, texts: Any) -> list[str]:
     for number, text in enumerate(checked):
         if not isinstance(text, str):
             raise InputError(f"text {number} is {type(text).__name__}, expected a string")
-    return checked
+    return query, checked

@@ -154,9 +154,9 @@ def collect_rankings(classifier: Classifier, lists: Sequence[tuple[Any, Any]]) -
     config = classifier.bundle.config
     check_ranker(config)
     tokens, sizes = list[Tokens](), list[int]()
-    for number, (query, texts) in enumerate(lists):
+    for number, item in enumerate(lists):
         try:
-            rows = encode_list(classifier, query, check_list(query, texts))
+            rows = encode_list(classifier, *check_list(item))
         except ElbertError as error:
             raise type(error)(f"list {number}: {error}") from error
         tokens += rows
