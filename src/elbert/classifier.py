@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from elbert import _html
+from elbert._progress import count_each, show_progress
 from elbert._settings import check_whole
 from elbert.bundle import Bundle, ConditionsCheck, bundled_model
 from elbert.classifier_methods import ClassifierMethods
@@ -171,8 +173,6 @@ class Classifier(ClassifierMethods):
 
     def _repr_html_(self) -> str:
         """Return the summary that notebooks show."""
-        from elbert import _html
-
         rows = [
             ("model", self._folder),
             *self.bundle.describe(),
@@ -217,8 +217,6 @@ class Classifier(ClassifierMethods):
         predictions = self.stream(texts, policy, trace=trace, long=long)
         if not isinstance(texts, Sized) or len(texts) < LONG:
             return Predictions(predictions)
-        from elbert._progress import count_each, show_progress
-
         with show_progress("predict", len(texts)) as advance:
             return Predictions(count_each(predictions, advance))
 
