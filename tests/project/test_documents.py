@@ -41,6 +41,7 @@ def reader(tmp_path, monkeypatch):
     """A folder with what a reader has: the examples, data files, and tiny models under the names that pages use."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples", "examples")
+    os.symlink(ROOT / "models", "models")
     for name in ("albert/albert-base-v2", "my-pairs"):
         write_bundle(Path(name))
     write_ranker(Path("my-ranker"))

@@ -77,7 +77,7 @@ class DepthReport(TrainerCallback):
         loss = self.objective.take_mean_loss()  # in every process, because they are averaged
         if not state.is_world_process_zero or "eval_area" not in metrics or self.has_ended:
             return
-        shown = "" if loss is None else f"; loss {loss:.3f} (mean of the depths)"
+        shown = "" if loss is None else f"; loss {loss:.3g} (mean of the depths)"
         epochs = f"epoch {state.epoch or 0:.3g} of {args.num_train_epochs:g}" if args.max_steps < 1 else ""
         where = epochs or f"step {state.global_step} of {state.max_steps}"
         self._print(f"{where}: {describe_scores(metrics, self.objective.task)}{shown}{self._time_left(state)}")
