@@ -86,7 +86,7 @@ def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dic
         "svm": round(score_svm(train, test) if names else score_cosines(train, test), 4),
         "full_depth": round(by_depth[-1], 4),
         "by_depth": [round(score, 4) for score in by_depth],
-        "validation": round(record["metrics"][f"eval_{outputs.task.score_name}"], 4),
+        "validation": round(record["metrics"][f"eval_depth_{outputs.depths}"], 4),
         "steps": record["steps"],
         "seconds": round(seconds),
         "processor_seconds": round(processor),
