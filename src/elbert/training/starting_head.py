@@ -33,6 +33,7 @@ OPEN = 1.0  # added where the activation is ReLU, which then cuts what is two st
 HELD_OUT = 0.2  # share of the rows that choose how much the map is held back
 DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)  # factors of the squared weights in the loss; a map of larger weights trains worse
 ITERATIONS = 100
+RANDOM = 0.02  # standard deviation of the random part of the weights, the usual one of a new head
 BATCH = 32  # rows
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
@@ -174,7 +175,8 @@ def fit_classifier(classifier: nn.Linear, pooled: Tensor, labels: Tensor, task: 
         decay = min(losses, key=losses.__getitem__)
     weight, bias = fit(pooled, labels, classes, task, decay)
     with torch.no_grad():
-        classifier.weight.copy_(weight)
+        # Labels that no linear map predicts leave a map near 0, through which hardly a gradient reaches the encoder.
+        classifier.weight.normal_(std=RANDOM).add_(weight)
         classifier.bias.copy_(bias)
 
 
