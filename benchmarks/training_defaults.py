@@ -32,6 +32,7 @@ from elbert.evaluation import collect
 from elbert.evaluation.sweep import Trials
 from elbert.exits import fixed_depth
 from elbert.tasks.regression import spearman
+from elbert.training.defaults import choose_rate
 
 RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
 SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
@@ -81,6 +82,8 @@ def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dic
         "set": folder.name,
         "rows": rows,
         "options": options,
+        "rate": options.get("learning_rate", choose_rate(classifier.bundle.config.hidden_size)),
+        "head": options.get("head_start", "fitted"),
         "test_rows": len(test),
         "majority": round(max(Counter(truth).values()) / len(truth), 4) if names else None,
         "svm": round(score_svm(train, test) if names else score_cosines(train, test), 4),

@@ -3,8 +3,8 @@
 Unlike ``carry_over.py`` no task has a part in it: the teacher was not fine-tuned, and the texts are a packed corpus's
 sentences, parts of sentences, passages and pairs. The tokens of depth 2k learn what MiniLM's layer k gives; [CLS] of
 every depth learns the mean of the tokens of MiniLM's last layer and of one in its middle, so that one head can read it
-everywhere. In the first
-``--local`` of the run each pair of depths learns from the teacher's own states instead, all pairs at once.
+everywhere; that of a pair also learns how alike MiniLM finds both segments alone. In the first ``--local`` of the run
+each pair of depths learns from the teacher's own states instead, all pairs at once.
 
     python recipes/pack.py --teacher --corpus CORPUS/*.parquet --output WORK/packed
     python recipes/carry_general.py --packed WORK/packed --minutes 60 --output DIR
@@ -21,6 +21,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -33,16 +34,18 @@ from transformers import AlbertForSequenceClassification, AlbertModel
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
 from student import WIDTH, apart, every_depth, save, student_from
-from teacher import Teacher
+from teacher import Teacher, mean_over
 from together import Together
 
 WARM_UP = 200  # steps
 CLIP = 1.0
 WHOLE = 0.5  # weight of what [CLS] learns beside what the tokens learn
 EMBEDDING = 0.2  # weight of what the embedding learns
+LIKENESS = 0.5  # weight of what [CLS] of a pair learns
 SHARD = "12MB"  # of a file of weights
 SAVE_SECONDS = 60.0
 LOG_STEPS = 50
+VARIANCE = 0.1  # of the cosines: neighbours, foreign and altered sentences
 CLS, SEP = 101, 102
 
 
@@ -84,7 +87,7 @@ States = tuple[Tensor, ...]
 """What the teacher has after its embedding and each layer, ``[rows, tokens, width]`` each."""
 
 
-def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Tensor:
+def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor, likeness: Likeness | None = None) -> Tensor:
     """Tokens against the teacher's layers, [CLS] of every depth against the teacher's vector of the whole text.
 
     Rows ``[rows, tokens]`` are of one length, without padding. One target for [CLS] at all depths, because one exit
@@ -94,7 +97,40 @@ def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Te
     tokens = torch.stack([apart(hidden[2 * k][:, 1:], states[k][:, 1:]) for k in range(1, len(states))]).mean()
     texts = text_vectors(states)
     whole = torch.stack([apart(h[:, 0], texts) for h in hidden[1:]]).mean()
-    return tokens + WHOLE * whole + EMBEDDING * apart(hidden[0], states[0])
+    pairs = 0.0 if likeness is None else LIKENESS * likeness(torch.stack([h[:, 0] for h in hidden[1:]]))
+    return tokens + WHOLE * whole + EMBEDDING * apart(hidden[0], states[0]) + pairs
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the teacher finds both segments of some rows: the cosine of its vectors of each segment alone.
+
+    MiniLM never saw pairs in one row, so its states of a pair do not say how the segments relate.
+    """
+
+    rows: Tensor  # [rows of pairs], places in the batch
+    cosines: Tensor  # [rows of pairs]
+    reader: nn.Linear  # from [CLS]; learned beside the model, and left out of it
+
+    def __call__(self, cls: Tensor) -> Tensor:
+        """The loss of ``[depths, rows, width]``: squared error over the variance of cosines in a corpus."""
+        found = self.reader(cls[:, self.rows].float()).squeeze(-1)
+        return nn.functional.mse_loss(found, self.cosines.expand_as(found)) / VARIANCE
+
+
+def compare_segments(teacher: Teacher, ids: Tensor, types: Tensor, reader: nn.Linear) -> Likeness | None:
+    """The likeness of the rows that have two segments; None if no row has."""
+    rows = types.any(1).nonzero().squeeze(1)
+    if not len(rows):
+        return None
+    segments = []
+    for row, first in zip(ids[rows], (types[rows] == 0).sum(1).tolist(), strict=True):
+        segments += [row[:first], torch.cat((row[:1], row[first:]))]  # both begin with [CLS] and end with [SEP]
+    alone = nn.utils.rnn.pad_sequence(segments, batch_first=True)
+    lengths = torch.tensor([len(segment) for segment in segments], device=ids.device)
+    mask = torch.arange(alone.shape[1], device=ids.device) < lengths[:, None]
+    vectors = mean_over(teacher.bert(alone, attention_mask=mask.long()).last_hidden_state.float(), mask)
+    return Likeness(rows, nn.functional.cosine_similarity(vectors[::2], vectors[1::2]), reader)
 
 
 def text_vectors(states: States) -> Tensor:
@@ -108,7 +144,7 @@ def text_vectors(states: States) -> Tensor:
     return (last + middle * (last.std() / middle.std())) / 2
 
 
-def local_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Tensor:
+def local_loss(model: Student, states: States, ids: Tensor, types: Tensor, _: Likeness | None = None) -> Tensor:
     """The shared layer, applied twice to the teacher's state before each of its layers, against the state after it.
 
     All layers of the teacher at once: what is learned at one depth does not wait for the depths before it.
@@ -123,8 +159,9 @@ def local_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Te
 
 def backward(
     model: Student,
+    reader: nn.Linear,
     teacher: Teacher,
-    find_loss: Callable[[Student, States, Tensor, Tensor], Tensor],
+    find_loss: Callable[[Student, States, Tensor, Tensor, Likeness | None], Tensor],
     batch: tuple[Tensor, Tensor],
     share: float,
 ) -> Tensor:
@@ -134,7 +171,8 @@ def backward(
     with torch.autocast(device.type, torch.bfloat16):
         with torch.no_grad():
             outputs = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True)
-        loss = find_loss(model, outputs.hidden_states, ids, types) * share
+            likeness = compare_segments(teacher, ids, types, reader)
+        loss = find_loss(model, outputs.hidden_states, ids, types, likeness) * share
     loss.backward()
     return loss.detach()
 
@@ -213,8 +251,9 @@ def carry(args: argparse.Namespace, together: Together) -> None:
     ).train()
     if args.resume:
         load(model, args.resume)
-    teacher.to(args.device), model.to(args.device)
-    parameters = list(model.parameters())
+    reader = nn.Linear(teacher.bert.config.hidden_size, 1)
+    teacher.to(args.device), model.to(args.device), reader.to(args.device)
+    parameters = [*model.parameters(), *reader.parameters()]
     together.take_firsts([parameter.data for parameter in parameters])
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     dataset = Batches(corpus, args.longest, args.tokens, args.seed * 1000 + together.rank * 100)
@@ -231,7 +270,7 @@ def carry(args: argparse.Namespace, together: Together) -> None:
             group["lr"] = now
         find_loss = local_loss if rate.done < args.local else whole_loss
         drawn = [next(batches) for _ in range(args.batches)]
-        total = sum(backward(model, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
+        total = sum(backward(model, reader, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
         tokens += sum(ids.numel() for ids, _ in drawn) * together.size
         together.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         nn.utils.clip_grad_norm_(parameters, CLIP)

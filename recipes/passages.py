@@ -16,8 +16,8 @@ FEWEST = 3  # tokens of a sentence that is used
 STRETCH = 40  # sentences of a document that are taken at a time, so that a batch has many authors
 # How often a row is a part of a sentence, a passage, two neighbours, a sentence with a foreign one, and a sentence with
 # an altered copy of itself; else it is one sentence.
-PART, PASSAGE, NEXT, FOREIGN, COPY = 0.2, 0.3, 0.12, 0.08, 0.08
-DROPPED = 0.15  # of the words of an altered copy; as many change places
+PART, PASSAGE, NEXT, FOREIGN, COPY = 0.15, 0.2, 0.15, 0.1, 0.2
+DROPPED = (0.05, 0.6)  # of the words of an altered copy, drawn evenly; as many of the others change places
 
 Ids = NDArray[np.int64]
 Row = tuple[Ids, Ids]
@@ -111,10 +111,10 @@ class Passages:
 
     def _alter(self, ids: Ids) -> Ids:
         """The sentence with some words dropped and some in other places."""
-        words = self._words(ids)
-        kept = [word for word in words if self.rng.random() >= DROPPED] or words
+        words, dropped = self._words(ids), self.rng.uniform(*DROPPED)
+        kept = [word for word in words if self.rng.random() >= dropped] or words
         order = np.arange(len(kept)) + np.where(
-            self.rng.random(len(kept)) < DROPPED, self.rng.normal(0, 4, len(kept)), 0
+            self.rng.random(len(kept)) < dropped, self.rng.normal(0, 4, len(kept)), 0
         )
         return np.concatenate([kept[i] for i in np.argsort(order, kind="stable")])
 
