@@ -4,14 +4,12 @@ import base64
 import hashlib
 import re
 
+import numpy as np
 import pytest
 from explorer_server import JSON, Client, run_explorer
 
-from elbert.errors import InputError
 from elbert.exits import policy
 from elbert.serving.explorer import Evaluation, max_texts, model_name
-from elbert.serving.http import explorer_application
-from elbert.serving.service import Service
 
 MAX_INPUTS = 32
 
@@ -157,20 +155,10 @@ def test_the_page_decides_over_it_as_python_does(v8, client, evaluation):
         assert v8(find_exits, table, spec) == [list(pair) for pair in zip(depth.tolist(), reason)]
 
 
-def test_labelled_texts_need_right_and_wrong_answers(tmp_path, evaluation):
-    from elbert import Classifier
-    from tiny import write_bundle
-
-    folder = write_bundle(tmp_path / "m", labels=("value",), problem_type="regression", num_labels=1)
-    service = Service(Classifier.load(folder))
-    explorer_application(service)
-    with pytest.raises(InputError, match="counts right and wrong answers"):
-        explorer_application(service, evaluation)
-
-
 def test_names_and_limits(classifier):
     assert model_name(("/", "home", "models--org--name", "snapshots", "0123")) == "org/name"
     assert model_name(("/", "home", "mine")) == "mine"
-    assert max_texts(classifier, 2000) == 2000
-    assert max_texts(classifier, 10**9) == 4_000_000 // 24
+    labels = np.zeros(9, int)
+    assert max_texts(classifier, 2000, labels) == 2000
+    assert max_texts(classifier, 10**9, labels) == 4_000_000 // 24
     assert Evaluation([], None).total is None

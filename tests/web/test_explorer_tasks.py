@@ -1,15 +1,25 @@
 """The explorer, and pages of explanations, for tags of words and for values."""
 
+import csv
+import io
+import json
+import random
+
+import numpy as np
 import pytest
-from explorer_server import run_models
+from explorer_server import run_explorer, run_models
 
 from browser import check_accessibility, wait_until
 from elbert import Classifier
 from elbert.bundle import Certificate, Conditions, OperatingPoint, files_hash
 from elbert.bundle.operating_points import write_points
+from elbert.cli.commands import explore
+from elbert.cli.main import parser
+from elbert.evaluation import collect
+from elbert.evaluation.report import score_policy
 from elbert.exits import POLICIES, policy
-from taggers import write_tagger
-from tiny import write_bundle
+from taggers import TAGS, write_tagger
+from tiny import texts, write_bundle
 
 TEXT = "the film good. Love journey! warm a unknown movie plot, i"
 # The contrast of every text in the table of tags with the page.
@@ -174,3 +184,124 @@ def test_a_point_for_windows_promises_nothing_for_the_texts_of_the_page(opened, 
     assert "confidence" not in about
     page.click("#points button >> nth=1")
     assert "with 95 % confidence" in page.inner_text("#point-about")
+
+
+def collect_labelled(classifier, file, rows):
+    """What ``elbert explore --data`` collects of a jsonl file."""
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return explore.collect_evaluation(parser().parse_args(["explore", "--data", str(file)]), classifier)
+
+
+def compare_with_python(page, evaluation, specs, format_score):
+    """The tiles and the histogram are what ``elbert evaluate`` measures."""
+    outputs = evaluation.outputs
+    for spec in specs:
+        page.fill("#spec", spec)
+        expected = score_policy(outputs, spec, policy(spec))
+        cells = page.locator("#tiles strong").all_inner_texts()
+        assert cells[:2] == [format_score(expected.metrics[outputs.task.score_name]), f"{expected.mean_depth:.2f}"]
+        rows = page.locator("#histogram tbody tr").all_text_contents()
+        assert len(rows) == outputs.depths
+    page.evaluate("document.querySelector('#histogram details').open = true")
+    rows = page.locator("#histogram tbody tr").all_inner_texts()
+    exits = outputs.replay().exits(policy(specs[-1]))
+    assert [sum(map(int, row.split("\t")[1:])) for row in rows] == [(exits == d).sum() for d in range(1, 7)]
+
+
+def find_worst(page):
+    """The texts of the list of the worst answers."""
+    page.click("#hard-kinds button[data-kind=wrong]")
+    return page.locator("#hard .quote").all_inner_texts()
+
+
+def save_outputs(page, change, file):
+    """The model's outputs, changed: those of another model."""
+    page.evaluate("document.querySelector('#compare details').open = true")
+    with page.expect_download() as saving:
+        page.click("text=Save this model's outputs")
+    saved = json.loads(saving.value.path().read_text())
+    change(saved)
+    file.write_text(json.dumps(saved))
+    page.set_input_files("#compare-file", file)
+
+
+def test_labelled_texts_of_tags(opened, models, tmp_path):
+    rng, classifier = random.Random(1), models["tags"]
+    some = [f"{text} {i}" for i, text in enumerate(texts(30, seed=4, longest=9))]
+    rows = []
+    for text, tags in zip(some, collect(classifier, some, None).probabilities[:, 2], strict=True):
+        named = [TAGS[tag] if rng.random() < 0.6 else rng.choice(TAGS) for tag in tags[: len(text.split())]]
+        rows.append({"tokens": text.split(), "tags": named})
+    evaluation = collect_labelled(classifier, tmp_path / "tags.jsonl", rows)
+    outputs = evaluation.outputs
+    with run_explorer(classifier, evaluation) as address:
+        page = opened(address)
+        page.wait_for_selector("#hard li")
+        specs = ["full", "entropy(0.8)", "patience(1)", "depth(3)"]
+        compare_with_python(page, evaluation, specs, lambda score: f"{100 * score:.1f} %")
+        assert page.inner_text("#curve-heading") == "Span F1 against depth"
+        counts = (outputs.probabilities[:, -1] != outputs.labels).sum(1)
+        order = sorted(np.flatnonzero(counts), key=lambda i: -counts[i])
+        worst = find_worst(page)
+        assert [counts[evaluation.texts.index(text)] for text in worst] == [counts[i] for i in order[:12]]
+        i = evaluation.texts.index(worst[0])
+        assert f"{counts[i]} of {len(some[i].split())} words wrong" in page.inner_text("#hard li >> nth=0")
+        page.select_option("#hard-label", label="I-place")
+        page.click("#hard-kinds button[data-kind=all]")
+        with page.expect_download() as saving:
+            page.click("#hard-save")
+        saved = list(csv.DictReader(io.StringIO(saving.value.path().read_bytes().decode(), newline="")))
+        assert [row["text"] for row in saved] == [" ".join(r["tokens"]) for r in rows if "I-place" in r["tags"]]
+        page.click("#hard li button >> nth=0")  # its trace is requested
+        page.wait_for_selector("#verdict:not([hidden])")
+        exits = outputs.replay().exits(policy("depth(3)"))
+        assert f"at depth {exits[0]} of 6" in page.inner_text("#where")
+        page.fill("#compare-spec", "full")
+        wait_until(page, "document.querySelector('#compare-result tbody') !== null")
+        differ = outputs.task.differ(outputs.probabilities[:, 2], outputs.probabilities[:, -1]).sum()
+        assert f"They answer {differ} texts of 30 differently. Texts whose spans" in page.inner_text("#compare-result")
+        page.fill("#spec", "full")
+        save_outputs(page, lambda saved: saved["tags"][3][5].reverse(), tmp_path / "other.json")
+        wait_until(page, "document.getElementById('compare-result').textContent.includes('other.json')")
+        save_outputs(page, lambda saved: saved["tags"][3][5].pop(), tmp_path / "short.json")
+        wait_until(page, "document.getElementById('compare-error').textContent.includes('lacks the answers')")
+
+
+def test_labelled_texts_of_values(opened, models, tmp_path):
+    rng, classifier = random.Random(2), models["scores"]
+    some = [f"{text} {i}" for i, text in enumerate(texts(30, seed=5, longest=9))]
+    values = [answer.score for answer in classifier.predict(some)]
+    rows = [{"text": text, "label": value + rng.gauss(0, 0.2)} for text, value in zip(some, values, strict=True)]
+    evaluation = collect_labelled(classifier, tmp_path / "values.jsonl", rows)
+    outputs = evaluation.outputs
+    with run_explorer(classifier, evaluation) as address:
+        page = opened(address)
+        page.wait_for_selector("#hard li")
+        specs = ["full", "settled(1, 0.13)", "stable(3, 0.2)", "settled(1, 0.02) | depth(4)"]
+        compare_with_python(page, evaluation, specs, lambda score: f"{score:.3f}")
+        assert page.is_hidden("#hard-label")
+        assert page.locator("#hard-kinds button[data-kind=overthought]").count() == 0
+        errors = np.abs(outputs.probabilities[:, -1, 0] - outputs.labels)
+        assert find_worst(page) == [some[i] for i in np.argsort(-errors)[:12]]
+        worst = int(errors.argmax())
+        assert f"{errors[worst]:.3f} from the label {outputs.labels[worst]:.3f}" in page.inner_text("#hard li >> nth=0")
+        before = len(opened.requests)
+        page.click("#hard li button >> nth=0")
+        page.wait_for_selector("#verdict:not([hidden])")
+        assert f"Its label is {outputs.labels[worst]:.3f}." in page.inner_text("#beside")
+        assert f"at depth {outputs.replay().exits(policy(specs[-1]))[worst]} of 6" in page.inner_text("#where")
+        assert len(opened.requests) == before
+        page.fill("#compare-spec", "depth(1)")
+        wait_until(page, "document.querySelector('#compare-result tbody') !== null")
+        assert "elbert compare tests" in page.inner_text("#compare-result")
+        for part in ("#tiles", "#curve", "#compare-result", "#hard"):
+            assert "%" not in page.text_content(part)
+        page.fill("#spec", "full")
+        page.fill("#compare-spec", "full")
+
+        def change(saved):
+            saved["probabilities"][3][5][0] += 1
+
+        save_outputs(page, change, tmp_path / "other.json")
+        wait_until(page, "document.getElementById('compare-result').textContent.includes('other.json')")
+        assert "They answer 1 text of 30 differently" in page.inner_text("#compare-result")

@@ -1,21 +1,23 @@
-"""Data of the explorer page: the model, and labelled texts with the probabilities of every depth."""
+"""Data of the explorer page: the model, and labelled texts with the answers of every depth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from elbert import __version__
 from elbert.classifier import Classifier
-from elbert.errors import InputError
 from elbert.evaluation import Outputs
 from elbert.exits.trace import read_entropy
 from elbert.inference.documents import CUT
-from elbert.tasks import Task
+from elbert.tasks import AnswerKind
+from elbert.tasks.spans import NO_TAG
 from elbert.tokenization.tokens import Text
 
-MAX_NUMBERS = 4_000_000  # probabilities that a page can hold
+MAX_NUMBERS = 4_000_000  # probabilities, or tags, that a page can hold
 
 
 @dataclass(frozen=True)
@@ -63,35 +65,59 @@ def model_name(parts: Sequence[str]) -> str:
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    """Return ``/explorer/evaluation.json``: the texts, their labels, and probabilities ``[texts, depths, labels]``."""
+    """Return ``/explorer/evaluation.json``: the texts, their labels, and the answers of every depth."""
     outputs = evaluation.outputs
     return {
         "name": evaluation.name,
         "of": evaluation.total or len(outputs),
+        "answers": outputs.task.answer_kind,
         "labels": list(outputs.label_names),
         "depths": outputs.depths,
-        "multi_label": outputs.multi_label,
         "texts": [text if isinstance(text, str) else list(text) for text in evaluation.texts],
+        **ANSWERS[outputs.task.answer_kind](outputs),
+    }
+
+
+def describe_classes(outputs: Outputs) -> dict[str, Any]:
+    """Probabilities ``[texts, depths, labels]``, and the entropy, so that the page decides exactly as Python does."""
+    return {
         "label": outputs.labels.astype(int).tolist(),
         "probabilities": outputs.probabilities.tolist(),
-        # By numpy: the page then decides exactly as Python does.
         "entropy": read_entropy(outputs.probabilities, outputs.multi_label).tolist(),
     }
 
 
-def check_comparable(task: Task) -> None:
-    """Check that policies can be compared on labelled texts in the page.
-
-    Raises:
-        InputError: the answers of the task are not right or wrong.
-    """
-    if not task.is_graded:
-        raise InputError(
-            f"the page counts right and wrong answers of labelled texts, and {task.title} has none: "
-            "leave --data out, and compare policies with elbert compare"
-        )
+def describe_values(outputs: Outputs) -> dict[str, Any]:
+    """Values ``[texts, depths, 1]``, and the difference up to which they count as the same."""
+    return {
+        "label": outputs.labels.tolist(),
+        "probabilities": outputs.probabilities.tolist(),
+        "unit": outputs.scale,
+        "tolerance": outputs.task.tolerance * outputs.scale,
+    }
 
 
-def max_texts(classifier: Classifier, limit: int) -> int:
-    """Return how many texts a page can hold: ``limit``, or fewer where a model has many depths and labels."""
-    return max(1, min(limit, MAX_NUMBERS // (classifier.depths * len(classifier.labels))))
+def describe_tags(outputs: Outputs) -> dict[str, Any]:
+    """Indices of tags ``[texts, depths, words]``, -1 of words without one, and signals ``[texts, depths]``."""
+    words = (outputs.labels != NO_TAG).sum(1).tolist()
+    return {
+        "label": [row[:count].tolist() for row, count in zip(outputs.labels, words, strict=True)],
+        "tags": [rows[:, :count].tolist() for rows, count in zip(outputs.probabilities, words, strict=True)],
+        "signals": {name: values.tolist() for name, values in (outputs.signals or {}).items()},
+    }
+
+
+ANSWERS: dict[AnswerKind, Callable[[Outputs], dict[str, Any]]] = {
+    "class": describe_classes,
+    "labels": describe_classes,
+    "value": describe_values,
+    "tags": describe_tags,
+}
+
+
+def max_texts(classifier: Classifier, limit: int, labels: NDArray[Any]) -> int:
+    """Return how many texts a page can hold: ``limit``, or fewer of many depths with many labels or words."""
+    width = len(classifier.labels)
+    if classifier.bundle.config.task.per_token:
+        width = max(1, int((labels != NO_TAG).sum(1).mean()))
+    return max(1, min(limit, MAX_NUMBERS // (classifier.depths * width)))

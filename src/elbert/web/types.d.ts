@@ -163,33 +163,51 @@ interface Answer {
   index: number;
 }
 
-/** Labelled texts with their probabilities at every depth, as the server sends them. */
+/** Labelled texts with their answers at every depth, as the server sends them. */
 interface Evaluation {
+  /** Task.answer_kind */
+  answers: string;
   labels: string[];
   depths: number;
-  multi_label: boolean;
   texts: (string | [string, string])[];
   label: any[];
-  probabilities: Step[][];
+  probabilities?: Step[][];
   entropy?: number[][];
+  /** Of values: the unit of signals, and how far answers may be apart and count as the same. */
+  unit?: number;
+  tolerance?: number;
+  /** Of tags: [text][depth][word], and each signal [text][depth]. */
+  tags?: number[][][];
+  signals?: Record<string, (number | null)[][]>;
 }
 
-/** What is computed once for an evaluation. */
+/** What is computed once for an evaluation; errors, right and parts of a text are by depth (policy/task_scores.js). */
 interface PreparedEvaluation {
   depths: number;
-  texts: { signals: Signals; answers: (string | number)[]; right: boolean[]; settled: number }[];
+  texts: {
+    signals: Signals;
+    answers: (string | number)[];
+    errors: number[];
+    right: boolean[] | null;
+    parts: any[];
+    settled: number;
+  }[];
   /** Of all texts, one text after the other. */
   signals: Signals;
+  score(parts: any[]): number;
+  areSame(a: string | number, b: string | number): boolean;
+  slack: number;
   fixed: number[];
   full: number;
 }
 
+/** rightAt counts nothing for values, which are not right or wrong. */
 interface PolicyScore {
-  accuracy: number;
+  score: number;
   meanDepth: number;
   speedup: number;
+  exitsAt: number[];
   rightAt: number[];
-  wrongAt: number[];
   reasons: Map<string, number>;
   harmed: number;
   helped: number;
@@ -197,7 +215,7 @@ interface PolicyScore {
 
 interface PolicyPoint {
   spec: string;
-  accuracy: number;
+  score: number;
   meanDepth: number;
 }
 

@@ -83,11 +83,10 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
         return None
     from pathlib import Path
 
-    from elbert.serving.explorer import Evaluation, check_comparable, max_texts
+    from elbert.serving.explorer import Evaluation, max_texts
 
-    check_comparable(classifier.bundle.config.task)  # before the file is read
     examples, labels = read_labelled(arguments, classifier)
-    most, total = max_texts(classifier, MAX_TEXTS), len(examples)
+    most, total = max_texts(classifier, MAX_TEXTS, labels.values), len(examples)
     sample = sorted(random.Random(0).sample(range(total), min(most, total)))
     if len(sample) < total:
         sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {total:,} texts\n")

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
 
-from elbert.serving.explorer import Evaluation, check_comparable, model_name
+from elbert.serving.explorer import Evaluation, model_name
 from elbert.serving.http.api_keys import ApiKeys, read_api_keys
 from elbert.serving.http.errors import to_routing_error
 from elbert.serving.http.handlers import ClassifyHandlers, Endpoint, Handler
@@ -96,13 +96,7 @@ def application(
 
 
 def explorer_application(service: Service, evaluation: Evaluation | None = None) -> Starlette:
-    """Return the application of ``elbert explore``: for this machine only, with labelled texts.
-
-    Raises:
-        InputError: there are labelled texts, and the model's answers are not right or wrong.
-    """
-    if evaluation is not None:
-        check_comparable(service.classifier.bundle.config.task)
+    """Return the application of ``elbert explore``: for this machine only, with labelled texts."""
     settings = HttpSettings(model_id=model_name(service.classifier.bundle.folder.parts))
     return application(service, settings, loopback_only=True, evaluation=evaluation)
 

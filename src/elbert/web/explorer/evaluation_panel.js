@@ -1,24 +1,27 @@
-/* The labelled texts: the policy's accuracy and cost on them, other policies beside it, and which texts are hard. */
+/* The labelled texts: the policy's score and cost on them, other policies beside it, and which texts are hard. */
 
 import { findLook, fixedDepth, listFamilies } from "../policy/families.js";
 import { findFront, listHardTexts, prepareEvaluation, scorePolicy, sweepFamily } from "../policy/replays.js";
 import { printPolicy } from "../policy/specs.js";
 import { TABLE } from "../policy/table.js";
 import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
-import { byId, formatCount, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+import { byId, formatCount, formatFactor, formatPlural, h } from "../shared/dom.js";
 import { mountHardTexts } from "./hard_texts.js";
+import { LABELLED_FORMS } from "./labelled_forms.js";
 import { mountSideBySide } from "./side_by_side.js";
 
 /* table: the evaluation; points: operating points by name, as policies; pick(index) when a text is chosen. Returns
    {show(policy) → score, fronts, sweep(done), text(index), some() → indices}. */
 export function mountEvaluation(table, points, pick) {
   const prepared = prepareEvaluation(table);
+  const form = LABELLED_FORMS[table.answers];
   const fronts = [];
   const n = table.texts.length;
   let policy = null;
   let chart = null;
   let histogram = null;
   byId("evaluation").hidden = false;
+  byId("curve-heading").textContent = `${form.score.name} against depth`;
   byId("evaluation-about").textContent =
     `${formatPlural(n, "text")}${table.of > n ? `, a random sample of ${formatCount(table.of)}` : ""}${
       table.name ? ` of ${table.name}` : ""
@@ -29,12 +32,12 @@ export function mountEvaluation(table, points, pick) {
   }
 
   function tiles(found) {
-    const apart = 100 * (found.accuracy - prepared.full);
+    const apart = found.score - prepared.full;
     const cells = [
       [
-        "Accuracy",
-        `${formatPercent(found.accuracy)} %`,
-        `${apart >= 0 ? "+" : "−"}${Math.abs(apart).toFixed(1)} points against full depth`,
+        form.score.name,
+        form.score.format(found.score),
+        `${apart >= 0 ? "+" : "−"}${form.score.formatDifference(Math.abs(apart))} against full depth`,
       ],
       ["Mean depth", found.meanDepth.toFixed(2), `of ${prepared.depths}`],
       ["Layer speed-up", formatFactor(found.speedup), "fewer layers than full depth"],
@@ -56,9 +59,9 @@ export function mountEvaluation(table, points, pick) {
     );
   }
 
-  const pointOf = (p) => ({ x: p.meanDepth, y: p.accuracy, label: p.spec, value: p.spec });
+  const pointOf = (p) => ({ x: p.meanDepth, y: p.score, label: p.spec, value: p.spec });
   function series(found) {
-    const fixed = prepared.fixed.map((accuracy, m) => pointOf({ meanDepth: m + 1, accuracy, spec: fixedDepth(m + 1) }));
+    const fixed = prepared.fixed.map((score, m) => pointOf({ meanDepth: m + 1, score, spec: fixedDepth(m + 1) }));
     const here = {
       name: "this policy",
       kind: "points",
@@ -83,11 +86,11 @@ export function mountEvaluation(table, points, pick) {
   function draw(found) {
     if (!chart) {
       chart = createCurveChart(byId("curve"), {
-        title: "Accuracy against mean depth",
+        title: `${form.score.name} against mean depth`,
         describe: () =>
-          `Policies over ${formatCount(n)} texts: accuracy against mean depth, one curve per family of policies. Full depth: ${formatPercent(prepared.full)} percent.`,
+          `Policies over ${formatCount(n)} texts: ${form.score.name} against mean depth, one curve per family of policies. Full depth: ${form.score.format(prepared.full)}.`,
         x: { label: "Mean depth", low: 1, high: prepared.depths },
-        y: { label: "Accuracy, %", format: (value) => formatPercent(value) },
+        y: form.score.axis,
         marks: createSpeedupMarks(prepared.depths),
         references: [{ y: prepared.full, label: "full depth" }],
         series: series(found),
@@ -99,19 +102,14 @@ export function mountEvaluation(table, points, pick) {
         label: "Depth",
         height: 320,
         columns: prepared.fixed.map((_, m) => String(m + 1)),
-        stacks: stacks(found),
+        stacks: form.listStacks(found),
         describe: () => `How many of ${formatCount(n)} texts exit at each depth.`,
       });
       return;
     }
     chart.update(series(found));
-    histogram.update(stacks(found));
+    histogram.update(form.listStacks(found));
   }
-
-  const stacks = (found) => [
-    { name: "right", color: "-right", values: found.rightAt },
-    { name: "wrong", color: "-wrong", values: found.wrongAt },
-  ];
 
   function show(next) {
     policy = next;
@@ -139,17 +137,24 @@ export function mountEvaluation(table, points, pick) {
 
   const hard = mountHardTexts(table, prepared, pick);
   const sideBySide = mountSideBySide(table, prepared, points, { differ: hard.setDifferent, open: hard.showDifferent });
-  return { show, fronts, sweep, text: (i) => view(table, i), some: () => listHardTexts(prepared, "late").slice(0, 4) };
+  return {
+    show,
+    fronts,
+    sweep,
+    text: (i) => readText(table, i),
+    some: () => listHardTexts(prepared, "late").slice(0, 4),
+  };
 }
 
-function view(table, i) {
+/* steps: what the trace of the text has; undefined for tags, whose trace is requested. */
+function readText(table, i) {
   const text = table.texts[i];
   const [first, second] = Array.isArray(text) ? text : [text, ""];
   return {
     text: first,
     pair: second,
-    steps: table.probabilities[i],
+    steps: table.probabilities?.[i],
     entropy: table.entropy?.[i],
-    truth: table.label[i],
+    truth: LABELLED_FORMS[table.answers].nameTruth(table, i),
   };
 }

@@ -42,7 +42,7 @@ async function start() {
   });
 
   function verdict(view) {
-    const { exit, labels } = view;
+    const { exit } = view;
     const depths = view.steps.length;
     const answer = view.form.answer(view, exit.depth);
     const saved = depths - exit.depth;
@@ -56,7 +56,7 @@ async function start() {
     const beside = [];
     if (saved) beside.push(view.form.describeLast(view));
     if (view.form.hasWords) beside.push(`At the exit: ${view.form.describe(view, exit.depth)}.`);
-    if (state.text.truth !== undefined) beside.push(`Its label is ${truthName(state.text.truth, labels)}.`);
+    if (state.text.truth !== undefined) beside.push(`Its label is ${state.text.truth}.`);
     if (state.text.truncated) beside.push(`Only the first ${state.text.tokens} tokens were read.`);
     byId("beside").textContent = beside.join(" ");
     for (const id of ["verdict", "down"]) byId(id).hidden = false;
@@ -73,9 +73,6 @@ async function start() {
     announce("");
     remember();
   }
-
-  const truthName = (truth, labels) =>
-    Array.isArray(truth) ? labels.filter((_, c) => truth[c]).join(", ") || "no label" : labels[truth];
 
   function show(fresh) {
     let specs = listExamples(state.about.depths);
@@ -113,10 +110,11 @@ async function start() {
     show(!isTyped);
   }
 
-  /* A text of the loaded evaluation: its trace needs no request. */
+  /* A text of the loaded evaluation: its trace needs no request, but for tags. */
   function loadHard(i) {
     const text = state.evaluation.text(i);
-    form.set(text, text.text, text.pair);
+    if (text.steps) form.set(text, text.text, text.pair);
+    else form.ask(text.text, text.pair);
     byId("verdict").scrollIntoView({
       block: "start",
       behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",

@@ -5,10 +5,12 @@ import { findExit, listRules } from "../policy/rules.js";
 import { printPolicy } from "../policy/specs.js";
 import { byId, debounce, formatCount, h } from "../shared/dom.js";
 import { formatCsv, saveFile } from "../shared/downloads.js";
+import { LABELLED_FORMS } from "./labelled_forms.js";
 
 const PAGE = 12;
 const ALL = "all";
 const DIFFER = "differ";
+/* By kind of list: title and explanation; those of a task with other words are in its form. */
 const KINDS = {
   late: ["Settle late", "Texts whose answer keeps changing longest, latest first."],
   wrong: ["Wrong", "Texts that the last depth gets wrong, most confident first."],
@@ -17,26 +19,25 @@ const KINDS = {
   [ALL]: ["All", "All texts, in the order of the file."],
 };
 
-/* The name of an answer or a true label of a table, in which several labels are one string of 0 and 1. */
-export function nameAnswer({ labels, multi_label: multiLabel }, answer) {
-  if (!multiLabel) return labels[answer];
-  const bits = [...answer].map((bit) => bit === "1" || bit === true || bit === 1);
-  return labels.filter((_, c) => bits[c]).join(", ") || "no label";
-}
-
 const join = (text) => (Array.isArray(text) ? text.join(" / ") : text);
 
 /* pick(index) when a text is chosen. Returns {setPolicy(policy), setDifferent(indices), open(kind)}. */
 export function mountHardTexts(table, prepared, pick) {
+  const form = LABELLED_FORMS[table.answers];
+  const kinds = Object.fromEntries(
+    Object.entries({ ...KINDS, wrong: form.wrong ?? KINDS.wrong }).filter(
+      ([key]) => form.isGraded || key !== "overthought",
+    ),
+  );
   const lists = { [ALL]: table.texts.map((_, i) => i), [DIFFER]: [] };
-  for (const kind of Object.keys(KINDS)) lists[kind] ??= listHardTexts(prepared, kind);
+  for (const key of Object.keys(kinds)) lists[key] ??= listHardTexts(prepared, key);
   const lower = table.texts.map((text) => join(text).toLowerCase());
   let kind = "late";
   let shown = PAGE;
   let policy = null;
 
-  const counts = Object.fromEntries(Object.keys(KINDS).map((key) => [key, h("span", { class: "muted" })]));
-  const buttons = Object.entries(KINDS).map(([key, [title]]) =>
+  const counts = Object.fromEntries(Object.keys(kinds).map((key) => [key, h("span", { class: "muted" })]));
+  const buttons = Object.entries(kinds).map(([key, [title]]) =>
     h(
       "button",
       { type: "button", class: "button small", "data-kind": key, onclick: () => choose(key) },
@@ -50,6 +51,7 @@ export function mountHardTexts(table, prepared, pick) {
     h("option", { value: "" }, "any"),
     ...table.labels.map((label, c) => h("option", { value: c }, label)),
   );
+  byId("hard-label").parentElement.hidden = !form.hasLabel;
   byId("hard-search").addEventListener(
     "input",
     debounce(120, () => choose(kind)),
@@ -72,19 +74,20 @@ export function mountHardTexts(table, prepared, pick) {
   function select() {
     const words = byId("hard-search").value.trim().toLowerCase();
     const label = byId("hard-label").value;
-    const hasLabel = (i) => (table.multi_label ? table.label[i][Number(label)] : table.label[i] === Number(label));
-    return lists[kind].filter((i) => lower[i].includes(words) && (!label || hasLabel(i)));
+    return lists[kind].filter(
+      (i) => lower[i].includes(words) && (!label || form.hasLabel(table.label[i], Number(label))),
+    );
   }
 
   function fill() {
     const found = select();
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
-    for (const key of Object.keys(KINDS)) counts[key].textContent = formatCount(lists[key].length);
+    for (const key of Object.keys(kinds)) counts[key].textContent = formatCount(lists[key].length);
     buttons.find((one) => one.dataset.kind === DIFFER).hidden = !lists[DIFFER].length;
     const isFiltered = found.length < lists[kind].length;
     byId("hard-about").textContent = !lists[kind].length
       ? "None."
-      : `${KINDS[kind][1]}${isFiltered ? ` ${formatCount(found.length)} of ${formatCount(lists[kind].length)} match.` : ""}`;
+      : `${kinds[kind][1]}${isFiltered ? ` ${formatCount(found.length)} of ${formatCount(lists[kind].length)} match.` : ""}`;
     byId("hard").replaceChildren(...found.slice(0, shown).map(item));
     byId("hard-more").hidden = found.length <= shown;
     byId("hard-save").disabled = !found.length;
@@ -95,10 +98,8 @@ export function mountHardTexts(table, prepared, pick) {
     const strip = h(
       "span",
       { class: "strip", "aria-hidden": "true" },
-      found.right.map((right) => h("span", { class: right ? "hit" : "miss" })),
+      found.right?.map((right) => h("span", { class: right ? "hit" : "miss" })),
     );
-    const last = nameAnswer(table, found.answers.at(-1));
-    const verdict = found.right.at(-1) ? `${last}, right` : `${last} instead of ${nameAnswer(table, table.label[i])}`;
     return h(
       "li",
       {},
@@ -109,8 +110,8 @@ export function mountHardTexts(table, prepared, pick) {
         h(
           "span",
           { class: "facts" },
-          strip,
-          h("span", { class: "muted" }, `${verdict}; settled at depth ${found.settled}`),
+          found.right && strip,
+          h("span", { class: "muted" }, `${form.describeLast(table, i, found)}; settled at depth ${found.settled}`),
         ),
       ),
     );
@@ -123,11 +124,11 @@ export function mountHardTexts(table, prepared, pick) {
     const names = ["text", ...(isPair ? ["text_pair"] : []), "label", "answer", "exit_depth", "reason"];
     const rows = select().map((i) => {
       const [text, pair] = [table.texts[i]].flat();
-      const { signals, answers } = prepared.texts[i];
+      const { signals, settled } = prepared.texts[i];
       const { depth, reason } = findExit(signals, rules);
-      const answer = nameAnswer(table, answers[depth - 1]);
-      const more = [nameAnswer(table, answers.at(-1)), prepared.texts[i].settled, printPolicy(policy)];
-      return [text, ...(isPair ? [pair] : []), nameAnswer(table, table.label[i]), answer, depth, reason, ...more];
+      const [answer, last] = [depth, prepared.depths].map((at) => form.nameAnswer(table, i, at));
+      const more = [last, settled, printPolicy(policy)];
+      return [text, ...(isPair ? [pair] : []), form.nameTruth(table, i), answer, depth, reason, ...more];
     });
     saveFile(`${kind}.csv`, "text/csv", formatCsv([...names, "answer_last", "settled", "policy"], rows));
   }

@@ -4,9 +4,10 @@ import { prepareEvaluation, scorePolicy } from "../policy/replays.js";
 import { findExit, listRules } from "../policy/rules.js";
 import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
 import { TABLE } from "../policy/table.js";
-import { byId, createTable, debounce, formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+import { TASK_SCORES } from "../policy/task_scores.js";
+import { byId, createTable, debounce, formatFactor, formatPlural, h } from "../shared/dom.js";
 import { saveFile } from "../shared/downloads.js";
-import { nameAnswer } from "./hard_texts.js";
+import { LABELLED_FORMS } from "./labelled_forms.js";
 
 const OWN = "this model";
 
@@ -22,6 +23,17 @@ function computeMcNemar(b, c) {
   return Math.min(1, 2 * tail);
 }
 
+/* Whether chance alone makes such a difference; alone: the numbers of texts on which A and B alone are right. */
+function describeChance({ isGraded, tested }, alone) {
+  if (!isGraded) return "Whether chance alone makes such a difference is what elbert compare tests.";
+  const p = computeMcNemar(alone[0], alone[1]);
+  const chance =
+    p < 0.05
+      ? "a difference that chance alone rarely makes"
+      : "a difference that chance alone makes often: do not choose by it";
+  return `${tested}: McNemar's exact test gives p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}, ${chance}.`;
+}
+
 /* Another model's outputs for the texts of `table`; an error has one line for the reader. */
 function readOutputs(content, table) {
   let other;
@@ -31,19 +43,19 @@ function readOutputs(content, table) {
     throw new Error("this is not JSON; choose a file that another explorer saved here");
   }
   const same = (name) => JSON.stringify(other?.[name]) === JSON.stringify(table[name]);
-  if (!Array.isArray(other?.probabilities) || !same("labels") || !same("multi_label"))
+  if (!same("answers") || !same("labels"))
     throw new Error(`expected outputs with the labels ${table.labels.join(", ")}`);
   if (!same("texts") || !same("label")) throw new Error("expected outputs for the same texts, in the same order");
-  const isStep = (step) => Array.isArray(step) && step.length === table.labels.length && step.every(Number.isFinite);
-  const isTrace = (steps) => Array.isArray(steps) && steps.length === other.depths && steps.every(isStep);
-  if (!(other.depths > 0) || other.probabilities.length !== table.texts.length || !other.probabilities.every(isTrace))
-    throw new Error("a text lacks the probabilities of a depth");
+  const { isTrace } = TASK_SCORES[table.answers];
+  if (!(other.depths > 0) || !table.texts.every((_, i) => isTrace(other, table, i)))
+    throw new Error("a text lacks the answers of a depth");
   return other;
 }
 
 /* points: operating points of this model by name, as policies; differ(indices) when A and B answer texts differently;
    open() shows these texts. Returns {show(policy, score)}. */
 export function mountSideBySide(table, prepared, points, { differ, open }) {
+  const form = LABELLED_FORMS[table.answers];
   const choices = [...Object.keys(points), TABLE.roles.full];
   const spec = h("input", {
     id: "compare-spec",
@@ -137,27 +149,32 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
   function write(policy) {
     const b = { policy, score: scorePolicy(other.prepared, policy) };
     const [ofA, ofB] = [run(prepared, a.policy), run(other.prepared, policy)];
-    const indices = [...ofA.keys()].filter((i) => ofA[i].answer !== ofB[i].answer);
+    const indices = [...ofA.keys()].filter((i) => !prepared.areSame(ofA[i].answer, ofB[i].answer));
     const alone = [ofA, ofB].map((one, k) => indices.filter((i) => one[i].right && ![ofB, ofA][k][i].right).length);
-    const signed = (value, digits, unit = "") =>
-      `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}${unit}`;
+    const signed = (value, format) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${format(Math.abs(value))}`;
     const [sa, sb] = [a.score, b.score];
     const rows = [
       [
-        "Accuracy",
-        `${formatPercent(sa.accuracy)} %`,
-        `${formatPercent(sb.accuracy)} %`,
-        signed(100 * (sb.accuracy - sa.accuracy), 1, " points"),
+        form.score.name,
+        form.score.format(sa.score),
+        form.score.format(sb.score),
+        signed(sb.score - sa.score, form.score.formatDifference),
       ],
-      ["Mean depth", sa.meanDepth.toFixed(2), sb.meanDepth.toFixed(2), signed(sb.meanDepth - sa.meanDepth, 2)],
-      ["Layer speed-up", formatFactor(sa.speedup), formatFactor(sb.speedup), signed(sb.speedup - sa.speedup, 2, "×")],
-      ["Alone right on", ...alone.map((n) => formatPlural(n, "text")), signed(alone[1] - alone[0], 0)],
+      [
+        "Mean depth",
+        sa.meanDepth.toFixed(2),
+        sb.meanDepth.toFixed(2),
+        signed(sb.meanDepth - sa.meanDepth, (value) => value.toFixed(2)),
+      ],
+      [
+        "Layer speed-up",
+        formatFactor(sa.speedup),
+        formatFactor(sb.speedup),
+        signed(sb.speedup - sa.speedup, (value) => `${value.toFixed(2)}×`),
+      ],
     ];
-    const p = computeMcNemar(alone[0], alone[1]);
-    const chance =
-      p < 0.05
-        ? "a difference that chance alone rarely makes"
-        : "a difference that chance alone makes often: do not choose by it";
+    if (form.isGraded)
+      rows.push(["Alone right on", ...alone.map((n) => formatPlural(n, "text")), signed(alone[1] - alone[0], String)]);
     const describe = (letter, one, model) =>
       h("li", {}, h("strong", {}, letter), " ", h("span", { class: "spec" }, printPolicy(one.policy)), model);
     const ofModel = other.name === OWN ? "" : ` of ${other.name}`;
@@ -176,7 +193,7 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
         "p",
         { class: "hint" },
         indices.length
-          ? `They answer ${formatPlural(indices.length, "text")} of ${table.texts.length} differently. Accuracy: McNemar's exact test gives p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}, ${chance}.`
+          ? `They answer ${formatPlural(indices.length, "text")} of ${table.texts.length} differently. ${describeChance(form, alone)}`
           : "They give the same answer to every text.",
       ),
       indices.length ? button("Show these texts", open) : "",
@@ -184,12 +201,12 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
     differ(indices);
   }
 
-  /* The exit of every text: whether it is right, and its answer by name. */
+  /* The exit of every text: whether it is right, and its answer. */
   function run(evaluation, policy) {
     const rules = listRules(policy);
     return evaluation.texts.map(({ signals, answers, right }) => {
       const at = findExit(signals, rules).depth - 1;
-      return { right: right[at], answer: nameAnswer(table, answers[at]) };
+      return { right: right?.[at], answer: answers[at] };
     });
   }
 

@@ -13,7 +13,7 @@ export async function fetchModel() {
   return about;
 }
 
-/* The labelled texts with their probabilities at every depth, or null if none are loaded. */
+/* The labelled texts with their answers at every depth, or null if none are loaded. */
 export async function fetchEvaluation() {
   if (about?.evaluation === false) return null;
   return fetchJson("explorer/evaluation.json").catch(() => null);

@@ -1,39 +1,32 @@
-/* Policies over a loaded evaluation: accuracy, depth, rivals' curves, hard texts. Needs no page.
+/* Policies over a loaded evaluation: score, depth, rivals' curves, hard texts. Needs no page.
 
-   An evaluation is {labels, depths, multi_label, texts, label, probabilities[text][depth][class], entropy?[text][depth]}. */
+   An evaluation is {answers, labels, depths, texts, label}, and of each kind of answers what task_scores.js reads:
+   probabilities[text][depth][class], entropy?[text][depth]; for values unit and tolerance; for tags tags[text][depth][word]
+   and signals. */
 import { findFirst, LAST_REASON, listRules, readValues } from "./rules.js";
-import { computeSignals, findTopClass } from "./signals.js";
 import { parsePolicy } from "./specs.js";
-
-const half = Math.fround(0.5);
+import { TASK_SCORES } from "./task_scores.js";
 
 /**
- * Computed once: the signals of every text, which depths are right, and the depth from which the answer stays.
+ * Computed once: the signals of every text, how good each depth is, and the depth from which the answer stays.
  * @param {Evaluation} evaluation
  * @returns {PreparedEvaluation}
  */
 export function prepareEvaluation(evaluation) {
-  const { probabilities, label, multi_label: multiLabel, depths } = evaluation;
-  const answer = multiLabel
-    ? (step) => step.map((p) => (Math.fround(p) > half ? 1 : 0)).join("")
-    : (step) => findTopClass(step);
-  const truth = multiLabel ? label.map((bits) => bits.map((bit) => (bit ? 1 : 0)).join("")) : label;
-  const texts = probabilities.map((steps, i) => {
-    const answers = steps.map(answer);
-    const right = answers.map((a) => a === truth[i]);
-    return {
-      signals: computeSignals(steps, { multiLabel, known: { entropy: evaluation.entropy?.[i] } }),
-      answers,
-      right,
-      settled: findSettledDepth(answers),
-    };
+  const { depths, texts: all } = evaluation;
+  const kind = TASK_SCORES[evaluation.answers];
+  const areSame = (a, b) => kind.areSame(a, b, evaluation);
+  const texts = all.map((_, i) => {
+    const text = kind.readText(evaluation, i);
+    return { ...text, settled: findSettledDepth(text.answers, areSame) };
   });
-  const fixed = Array.from({ length: depths }, (_, m) => share(texts, (text) => text.right[m]));
+  const score = kind.createScore(evaluation);
+  const fixed = Array.from({ length: depths }, (_, m) => score(texts.map(({ parts }) => parts[m])));
   const signals = joinSignals(
     texts.map((text) => text.signals),
     depths,
   );
-  return { depths, texts, signals, fixed, full: fixed[depths - 1] };
+  return { depths, texts, signals, score, areSame, slack: kind.slack(evaluation), fixed, full: fixed[depths - 1] };
 }
 
 /* The signals of all texts, one text after the other: a rule is replayed over one array, which is fast. */
@@ -71,21 +64,20 @@ function findFirsts(rule, { signals, texts, depths }) {
   return firsts;
 }
 
-const share = (texts, holds) => texts.filter(holds).length / texts.length;
-
 /**
  * The depth (from 1) from which all answers are the last one.
  * @param {(string | number)[]} answers
+ * @param {(a: string | number, b: string | number) => boolean} areSame
  * @returns {number}
  */
-export function findSettledDepth(answers) {
+export function findSettledDepth(answers, areSame) {
   let depth = answers.length;
-  while (depth > 1 && answers[depth - 2] === answers[answers.length - 1]) depth--;
+  while (depth > 1 && areSame(answers[depth - 2], answers[answers.length - 1])) depth--;
   return depth;
 }
 
 /**
- * A policy over all texts: accuracy, cost, and exits by depth and reason. Policies of a sweep share most of their rules:
+ * A policy over all texts: score, cost, and exits by depth and reason. Policies of a sweep share most of their rules:
  * `replayed` holds those that were replayed before.
  * @param {PreparedEvaluation} prepared
  * @param {Policy} policy
@@ -93,15 +85,16 @@ export function findSettledDepth(answers) {
  * @returns {PolicyScore}
  */
 export function scorePolicy(prepared, policy, replayed = new Map()) {
-  const { texts, depths } = prepared;
+  const { texts, depths, slack } = prepared;
   const rules = listRules(policy).map((rule) => {
     const key = JSON.stringify([rule.conditions, rule.temperatures]);
     if (!replayed.has(key)) replayed.set(key, findFirsts(rule, prepared));
     return { reason: rule.reason, firsts: replayed.get(key) };
   });
+  const exitsAt = new Array(depths).fill(0);
   const rightAt = new Array(depths).fill(0);
-  const wrongAt = new Array(depths).fill(0);
   const reasons = new Map();
+  const parts = new Array(texts.length);
   let layers = 0;
   let harmed = 0;
   let helped = 0;
@@ -113,17 +106,19 @@ export function scorePolicy(prepared, policy, replayed = new Map()) {
       depth = rule.firsts[i];
       reason = rule.reason;
     }
-    const right = texts[i].right[depth - 1];
-    const atLast = texts[i].right[depths - 1];
-    (right ? rightAt : wrongAt)[depth - 1]++;
+    const { errors, right } = texts[i];
+    const worse = errors[depth - 1] - errors[depths - 1];
+    parts[i] = texts[i].parts[depth - 1];
+    exitsAt[depth - 1]++;
+    rightAt[depth - 1] += right?.[depth - 1] ? 1 : 0;
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     layers += depth;
-    harmed += !right && atLast ? 1 : 0;
-    helped += right && !atLast ? 1 : 0;
+    harmed += worse > slack ? 1 : 0;
+    helped += -worse > slack ? 1 : 0;
   }
   const meanDepth = layers / texts.length;
-  const accuracy = rightAt.reduce((a, b) => a + b, 0) / texts.length;
-  return { accuracy, meanDepth, speedup: depths / meanDepth, rightAt, wrongAt, reasons, harmed, helped };
+  const score = prepared.score(parts);
+  return { score, meanDepth, speedup: depths / meanDepth, exitsAt, rightAt, reasons, harmed, helped };
 }
 
 /**
@@ -135,10 +130,10 @@ export function scorePolicy(prepared, policy, replayed = new Map()) {
 export function sweepFamily(prepared, specs) {
   const replayed = new Map();
   const scored = specs.map((spec) => {
-    const { accuracy, meanDepth } = scorePolicy(prepared, parsePolicy(spec), replayed);
-    return { spec, accuracy, meanDepth };
+    const { score, meanDepth } = scorePolicy(prepared, parsePolicy(spec), replayed);
+    return { spec, score, meanDepth };
   });
-  return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.accuracy - a.accuracy);
+  return scored.sort((a, b) => a.meanDepth - b.meanDepth || b.score - a.score);
 }
 
 /**
@@ -149,8 +144,8 @@ export function sweepFamily(prepared, specs) {
 export function findFront(points) {
   let best = -Infinity;
   return points.filter((p) => {
-    const isBetter = p.accuracy > best;
-    if (isBetter) best = p.accuracy;
+    const isBetter = p.score > best;
+    if (isBetter) best = p.score;
     return isBetter;
   });
 }
@@ -165,7 +160,9 @@ export function findPointAtCost(points, meanDepth) {
   return points.filter((p) => p.meanDepth <= meanDepth + 1e-9).at(-1) ?? points[0];
 }
 
-/* Which texts are hard, hardest first, as indices. */
+const share = (values) => values.filter(Boolean).length / values.length;
+
+/* Which texts are hard, hardest first, as indices. Right and wrong are known of tasks with such answers only. */
 const HARD = {
   late: (texts) =>
     ordered(
@@ -176,20 +173,26 @@ const HARD = {
   wrong: (texts) =>
     ordered(
       texts,
-      (t) => !t.right.at(-1),
-      (t) => -t.signals.read("confidence").at(-1),
+      (t) => t.errors.at(-1) > 0,
+      (t) => -t.errors.at(-1),
+      (t) => (t.right ? -t.signals.read("confidence").at(-1) : 0),
     ),
   overthought: (texts) =>
     ordered(
       texts,
-      (t) => !t.right.at(-1) && t.right.some(Boolean),
-      (t) => -share(t.right, Boolean),
+      (t) => t.right && !t.right.at(-1) && t.right.some(Boolean),
+      (t) => -share(t.right),
     ),
 };
 
-function ordered(texts, chosen, key) {
-  const rows = texts.map((text, i) => ({ i, text })).filter(({ text }) => chosen(text));
-  return rows.sort((a, b) => key(a.text) - key(b.text) || a.i - b.i).map(({ i }) => i);
+/* Later keys are read where the earlier ones are equal. */
+function ordered(texts, chosen, ...keys) {
+  const rows = texts.flatMap((text, i) => (chosen(text) ? [[...keys.map((key) => key(text)), i]] : []));
+  const compare = (a, b) => {
+    const k = a.findIndex((value, at) => value !== b[at]); // the last is the text's place, which differs
+    return a[k] - b[k];
+  };
+  return rows.sort(compare).map((row) => row.at(-1));
 }
 
 /**

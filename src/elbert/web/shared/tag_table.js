@@ -1,10 +1,11 @@
 /* The tags of words, depth by depth: a row for each depth, each word in the colour of its tag there. */
 
+import { findSpans, splitTag } from "../policy/spans.js";
 import { h } from "./dom.js";
 import { assignColors, OTHER, selectLabels } from "./label_colors.js";
 
 /* The type of a tag: "city" of B-city and I-city; "" outside all spans. */
-export const readType = (tag) => (tag === "O" ? "" : tag.replace(/^[BIES]-/, ""));
+export const readType = (tag) => splitTag(tag)[1];
 
 /* The words of a text whose tags differ at two depths: "york O → I-city". */
 export const listChanges = (before, now) =>
@@ -13,19 +14,15 @@ export const listChanges = (before, now) =>
     .filter(([, old, tag]) => old !== tag)
     .map(([word, old, tag]) => `${word} ${old} → ${tag}`);
 
-/* The spans of a step: [{type, text}], as B- and another type begin one. */
-export function listSpans({ words }) {
-  const spans = [];
-  words.forEach(({ word, tag }, i) => {
-    const type = readType(tag);
-    const last = spans.at(-1);
-    if (!type) return;
-    if (last?.end === i && last.type === type && !/^[BS]-/.test(tag))
-      Object.assign(last, { text: `${last.text} ${word}`, end: i + 1 });
-    else spans.push({ type, text: word, end: i + 1 });
-  });
-  return spans;
-}
+/* The spans of a step: [{type, text}]. */
+export const listSpans = ({ words }) =>
+  findSpans(words.map(({ tag }) => tag)).map(({ type, start, end }) => ({
+    type,
+    text: words
+      .slice(start, end)
+      .map(({ word }) => word)
+      .join(" "),
+  }));
 
 /**
  * The colours of types, as of labels on the other pages: the class of each, and the types that have one.
