@@ -164,6 +164,42 @@ def test_ranks_are_those_of_python(v8, values):
     assert v8("(values) => $task_scores.findRanks(values)", values) == find_ranks(np.array(values)).tolist()
 
 
+BROKEN = {
+    "class": [
+        "t.probabilities[1].pop()",
+        "t.probabilities[1][2].pop()",
+        "t.probabilities[1][2][0] = null",
+        "delete t.probabilities",
+    ],
+    "value": ["t.probabilities[1][2] = [null]", "delete t.unit", "t.tolerance = 'x'"],
+    "tags": [
+        "t.tags[1].pop()",
+        "t.tags[1][2].pop()",
+        "t.tags[1][2][0] = 8",
+        "t.tags[1][2][0] = 0.5",
+        "delete t.tags",
+        "delete t.signals",
+        "delete t.signals.entropy",
+        "t.signals.gap[1].pop()",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_outputs_of_another_model_are_checked(v8, kind):
+    table = table_of(
+        {"class": outputs_of, "value": lambda _: value_outputs(), "tags": lambda _: tag_outputs()}[kind](3)
+    )
+    found = v8(
+        "(text, changes) => ['', ...changes].map((change) => { const [table, t] = [JSON.parse(text), JSON.parse(text)];"
+        " new Function('t', change)(t);"
+        " return table.texts.every((_, i) => $task_scores.TASK_SCORES[table.answers].isTrace(t, table, i)); })",
+        json.dumps(table),
+        BROKEN[kind],
+    )
+    assert found == [True, *(False for _ in BROKEN[kind])]
+
+
 def test_a_constant_correlates_with_nothing(v8_values):
     outputs = value_outputs(n=4)
     outputs.probabilities[:, 0] = 0.7

@@ -49,7 +49,7 @@ const values = {
     const ranks = findRanks(label);
     return (parts) => correlate(findRanks(parts), ranks);
   },
-  isTrace: hasOutputs,
+  isTrace: (found, table, i) => found.unit > 0 && found.tolerance >= 0 && hasOutputs(found, table, i),
 };
 
 /* Tags of words, scored by the F1 of spans. Signals come from the server; null is infinite. */
@@ -76,10 +76,14 @@ const tags = {
     const [right, found, truth] = [0, 1, 2].map((k) => sum(parts.map((counts) => counts[k])));
     return found + truth ? (2 * right) / (found + truth) : 0;
   },
-  isTrace: (found, { label }, i) =>
-    isRow(found.tags?.[i], found.depths) &&
-    found.tags[i].every((step) => isRow(step, label[i].length) && step.every(Number.isInteger)) &&
-    Object.values(found.signals ?? {}).every((signal) => isRow(signal?.[i], found.depths)),
+  isTrace(found, { label, labels, signals }, i) {
+    const isTag = (tag) => Number.isInteger(tag) && tag >= -1 && tag < labels.length;
+    return (
+      isRow(found.tags?.[i], found.depths) &&
+      found.tags[i].every((step) => isRow(step, label[i].length) && step.every(isTag)) &&
+      Object.keys(signals).every((name) => isRow(found.signals?.[name]?.[i], found.depths))
+    );
+  },
 };
 
 /* By Task.answer_kind. */
