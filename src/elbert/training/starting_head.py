@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from elbert.bundle import Bundle
+from elbert.model.config import ModelConfig
 from elbert.model.families import Backbone
 from elbert.tasks import Task
 from elbert.training.features import Collator, Features
@@ -27,12 +28,12 @@ from elbert.training.options import ExitOptions
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ROWS = 2_000  # of the training data at most: the states of all depths of 2,000 rows fit into memory
+ROWS, STATES = 2_000, 40_000_000  # of the training data at most; fewer where their states would be more numbers
 SCALE = 0.5  # of a standardised state: tanh is nearly linear there
 OPEN = 1.0  # added where the activation is ReLU, which then cuts what is two standard deviations below the mean
 HELD_OUT = 0.2  # share of the rows that choose how much the map is held back
 DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)  # factors of the squared weights in the loss; a map of larger weights trains worse
-ITERATIONS = 100
+ITERATIONS = 60
 RANDOM = 0.02  # standard deviation of the random part of the weights, the usual one of a new head
 BATCH = 32  # rows
 
@@ -59,9 +60,8 @@ def start_heads(
         yield f"the exit head is new, for {len(labels)} labels; the encoder is that of {bundle.folder.name}"
     if not is_new and tuple(labels) == bundle.config.labels:
         return
-    backbone = bundle.config.backbone
     if options.head_start == "fitted" and not task.per_token:
-        rows = fit_heads(network, find_heads(network, backbone), backbone.head.activation, train, collator, task)
+        rows = fit_heads(network, bundle.config, train, collator, task)
         yield f"it starts as a linear fit of {rows:,} rows' labels on the encoder's states (--head_start)"
     elif is_new and task.needs_standard_deviation:
         start_at_mean(network, train)
@@ -80,15 +80,12 @@ def start_at_mean(network: nn.Module, train: Sequence[Features]) -> None:
 
 
 def fit_heads(
-    network: nn.Module,
-    heads: Sequence[tuple[nn.Linear, nn.Linear]],
-    activation: str,
-    train: Sequence[Features],
-    collator: Collator,
-    task: Task,
+    network: nn.Module, config: ModelConfig, train: Sequence[Features], collator: Collator, task: Task
 ) -> int:
     """Fit poolers and classifiers, and return the number of rows used."""
-    order = draw_order(len(train))[:ROWS].tolist()
+    heads, activation = find_heads(network, config.backbone), config.backbone.head.activation
+    most = min(ROWS, max(1, STATES // (config.depths * config.hidden_size)))
+    order = draw_order(len(train))[:most].tolist()
     rows = sorted((train[i] for i in order), key=lambda row: len(row["input_ids"]))
     batches = (collator(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
     states, labels = read_states(network, [pooler for pooler, _ in heads], batches)
