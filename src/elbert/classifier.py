@@ -91,6 +91,7 @@ class Classifier(ClassifierMethods):
         self.strict = strict
         self._conditions = ConditionsCheck(bundle, dtype, tokeniser.max_length)
         self._checked_policy: Policy | None = None
+        self._compared_run: tuple[Policy, Windows | None] | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
             default.rows if max_rows is None else check_whole("max_rows", max_rows),
@@ -402,7 +403,11 @@ class Classifier(ClassifierMethods):
         Raises:
             BundleError: with ``strict``, they do not hold.
         """
+        run = self._compared_run
+        if run is not None and run[0] is policy and run[1] is windows:  # the usual case
+            return
         self._conditions.check_long(policy, CUT if windows is None else windows, strict=self.strict)
+        self._compared_run = policy, windows
 
 
 def reload_classifier(kind: type[Classifier], settings: dict[str, Any]) -> Classifier:

@@ -132,8 +132,6 @@ def test_bad_rows_are_named_in_one_line(folder, tmp_path, capsys, name, content,
 @pytest.mark.parametrize(
     "command",
     [
-        ("explain", "the film", "--output", "figure.png"),
-        ("explain", "--data", "train.conll"),
         ("explain", "the film", "--label", "O"),
         ("predict", "the film", "--policy", "tempered(entropy(0.1), 2)"),
     ],

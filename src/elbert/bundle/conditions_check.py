@@ -18,7 +18,6 @@ class ConditionsCheck:
         self._use = dtype, max_length
         self._checked: set[str] = set()  # operating points whose conditions have been compared
         self._noted: set[str] = set()  # those that were used with another ``long``
-        self._compared_run: tuple[Policy, object] | None = None
 
     def check_point(self, name: str, *, strict: bool) -> None:
         """Compare all but the way to read long texts; a name that is no operating point has no conditions.
@@ -40,13 +39,9 @@ class ConditionsCheck:
         Raises:
             BundleError: with ``strict``, they do not hold.
         """
-        run = self._compared_run
-        if run is not None and run[0] is policy and run[1] is long:  # the usual case
-            return
         for name, point in self._bundle.points.items():
             if point.policy is policy:
                 self._compare_long(name, str(long), strict)
-        self._compared_run = policy, long
 
     def _compare_long(self, name: str, long: str, strict: bool) -> None:
         if name in self._noted:
