@@ -135,3 +135,18 @@ def test_pairs_are_compared_by_what_the_teacher_gives_for_each_segment_alone(pac
             0, abs=1e-6
         )
         assert compare_segments(teacher, ids[1:], types[1:], reader) is None
+
+
+def test_two_states_are_averaged(packed, tmp_path, monkeypatch):
+    for seed in (0, 1):
+        some = ["--steps", 2, "--rate", 0.1, "--seed", seed]
+        carry(packed, tmp_path / str(seed), *some, monkeypatch=monkeypatch)
+    one, other = (tmp_path / str(seed) / "base" for seed in (0, 1))
+    monkeypatch.setattr(sys, "argv", ["average.py", str(one), str(other), str(tmp_path / "mean")])
+    runpy.run_path(str(RECIPES / "average.py"), run_name="__main__")
+    weights = [
+        {name: value.float() for file in folder.glob("*.safetensors") for name, value in load_file(file).items()}
+        for folder in (one, other, tmp_path / "mean")
+    ]
+    assert all(torch.allclose(value, (weights[0][n] + weights[1][n]) / 2, atol=1e-3) for n, value in weights[2].items())
+    assert "id2label" not in json.loads((tmp_path / "mean" / "config.json").read_text())
