@@ -79,13 +79,14 @@ def test_everybody_is_answered_once_and_right_or_refused_at_once(server, capacit
 
 @pytest.mark.parametrize("times", [0.5, 5])
 def test_accepted_requests_keep_their_deadline(server, capacity, right, times):
-    _, found = loaded(server, times * capacity, seed=2, deadline_ms=1000 * DEADLINE)
+    deadline = max(DEADLINE, 4 / capacity)  # a machine that answers a few texts a second cannot promise half of one
+    _, found = loaded(server, times * capacity, seed=2, deadline_ms=1000 * deadline)
     assert set(found) <= {200, 429}
     items = [answer.response.json()["data"][0] for answer in found[200]]
     assert {item["reason"] for item in items} <= {"last", "deadline"}
     assert all(1 <= item["depth"] <= item["depths"] for item in items)
     assert all((item["depth"] == item["depths"]) == (item["reason"] == "last") for item in items)
-    late = [answer for answer in found[200] if answer.received - answer.sent > 3 * DEADLINE]
+    late = [answer for answer in found[200] if answer.received - answer.sent > 3 * deadline]
     assert len(late) <= 0.05 * len(found[200]), "generous, for a machine that does other things too"
     assert server.comes_to_rest()
 
