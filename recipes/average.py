@@ -9,12 +9,12 @@ the output has the second one's other files, and one file of weights in float16.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 from pathlib import Path
 
 import torch
 from transformers import AlbertModel
+
+from student import save
 
 
 def average(first: Path, second: Path, output: Path) -> None:
@@ -22,13 +22,7 @@ def average(first: Path, second: Path, output: Path) -> None:
     encoder, other = (AlbertModel.from_pretrained(folder, dtype=torch.float32) for folder in (first, second))
     theirs = other.state_dict()
     encoder.load_state_dict({name: (value + theirs[name]) / 2 for name, value in encoder.state_dict().items()})
-    encoder.half().save_pretrained(output)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(second / name, output / name)
-    config = json.loads((output / "config.json").read_text())
-    for name in ("id2label", "label2id"):  # an encoder has no labels
-        config.pop(name, None)
-    (output / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    save(encoder.half(), output, second)
 
 
 def main() -> None:

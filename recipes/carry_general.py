@@ -21,7 +21,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -97,40 +96,42 @@ def whole_loss(model: Student, states: States, ids: Tensor, types: Tensor, liken
     tokens = torch.stack([apart(hidden[2 * k][:, 1:], states[k][:, 1:]) for k in range(1, len(states))]).mean()
     texts = text_vectors(states)
     whole = torch.stack([apart(h[:, 0], texts) for h in hidden[1:]]).mean()
-    pairs = 0.0 if likeness is None else LIKENESS * likeness(torch.stack([h[:, 0] for h in hidden[1:]]))
+    pairs = 0.0 if likeness is None else LIKENESS * likeness(torch.stack([h[:, 0] for h in hidden[1:]]), ids, types)
     return tokens + WHOLE * whole + EMBEDDING * apart(hidden[0], states[0]) + pairs
 
 
-@dataclass(frozen=True)
 class Likeness:
-    """How alike the teacher finds both segments of some rows: the cosine of its vectors of each segment alone.
+    """What [CLS] of a pair learns: how alike the teacher finds both segments, the cosine of its vectors of each alone.
 
-    MiniLM never saw pairs in one row, so its states of a pair do not say how the segments relate.
+    MiniLM never saw pairs in one row, so its states of a pair do not say how the segments relate. ``reader`` reads the
+    cosine from [CLS]; it learns beside the model, and is left out of it.
     """
 
-    rows: Tensor  # [rows of pairs], places in the batch
-    cosines: Tensor  # [rows of pairs]
-    reader: nn.Linear  # from [CLS]; learned beside the model, and left out of it
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher, self.reader = teacher, nn.Linear(teacher.bert.config.hidden_size, 1)
 
-    def __call__(self, cls: Tensor) -> Tensor:
-        """The loss of ``[depths, rows, width]``: squared error over the variance of cosines in a corpus."""
-        found = self.reader(cls[:, self.rows].float()).squeeze(-1)
-        return nn.functional.mse_loss(found, self.cosines.expand_as(found)) / VARIANCE
+    def __call__(self, cls: Tensor, ids: Tensor, types: Tensor) -> Tensor:
+        """The loss of [CLS] ``[depths, rows, width]`` of a batch: squared error over the cosines' variance in a corpus.
 
+        0 without pairs, with gradients of 0: every process averages the same tensors.
+        """
+        rows = types.any(1).nonzero().squeeze(1)
+        found = self.reader(cls[:, rows].float()).squeeze(-1)
+        if not len(rows):
+            return found.sum()
+        return nn.functional.mse_loss(found, self.compare(ids[rows], types[rows]).expand_as(found)) / VARIANCE
 
-def compare_segments(teacher: Teacher, ids: Tensor, types: Tensor, reader: nn.Linear) -> Likeness | None:
-    """The likeness of the rows that have two segments; None if no row has."""
-    rows = types.any(1).nonzero().squeeze(1)
-    if not len(rows):
-        return None
-    segments = []
-    for row, first in zip(ids[rows], (types[rows] == 0).sum(1).tolist(), strict=True):
-        segments += [row[:first], torch.cat((row[:1], row[first:]))]  # both begin with [CLS] and end with [SEP]
-    alone = nn.utils.rnn.pad_sequence(segments, batch_first=True)
-    lengths = torch.tensor([len(segment) for segment in segments], device=ids.device)
-    mask = torch.arange(alone.shape[1], device=ids.device) < lengths[:, None]
-    vectors = mean_over(teacher.bert(alone, attention_mask=mask.long()).last_hidden_state.float(), mask)
-    return Likeness(rows, nn.functional.cosine_similarity(vectors[::2], vectors[1::2]), reader)
+    @torch.no_grad()
+    def compare(self, ids: Tensor, types: Tensor) -> Tensor:
+        """The cosine of both segments of each row, ``[rows]``."""
+        segments = []
+        for row, first in zip(ids, (types == 0).sum(1).tolist(), strict=True):
+            segments += [row[:first], torch.cat((row[:1], row[first:]))]  # both begin with [CLS] and end with [SEP]
+        alone = nn.utils.rnn.pad_sequence(segments, batch_first=True)
+        lengths = torch.tensor([len(segment) for segment in segments], device=ids.device)
+        mask = torch.arange(alone.shape[1], device=ids.device) < lengths[:, None]
+        vectors = mean_over(self.teacher.bert(alone, attention_mask=mask.long()).last_hidden_state.float(), mask)
+        return nn.functional.cosine_similarity(vectors[::2], vectors[1::2])
 
 
 def text_vectors(states: States) -> Tensor:
@@ -144,7 +145,7 @@ def text_vectors(states: States) -> Tensor:
     return (last + middle * (last.std() / middle.std())) / 2
 
 
-def local_loss(model: Student, states: States, ids: Tensor, types: Tensor, _: Likeness | None = None) -> Tensor:
+def local_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Tensor:
     """The shared layer, applied twice to the teacher's state before each of its layers, against the state after it.
 
     All layers of the teacher at once: what is learned at one depth does not wait for the depths before it.
@@ -159,9 +160,8 @@ def local_loss(model: Student, states: States, ids: Tensor, types: Tensor, _: Li
 
 def backward(
     model: Student,
-    reader: nn.Linear,
     teacher: Teacher,
-    find_loss: Callable[[Student, States, Tensor, Tensor, Likeness | None], Tensor],
+    find_loss: Callable[[Student, States, Tensor, Tensor], Tensor],
     batch: tuple[Tensor, Tensor],
     share: float,
 ) -> Tensor:
@@ -171,8 +171,7 @@ def backward(
     with torch.autocast(device.type, torch.bfloat16):
         with torch.no_grad():
             outputs = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True)
-            likeness = compare_segments(teacher, ids, types, reader)
-        loss = find_loss(model, outputs.hidden_states, ids, types, likeness) * share
+        loss = find_loss(model, outputs.hidden_states, ids, types) * share
     loss.backward()
     return loss.detach()
 
@@ -245,15 +244,15 @@ def carry(args: argparse.Namespace, together: Together) -> None:
         teacher,
         2,
         counts.float(),
-        ["0", "1"],
+        ["LABEL_0", "LABEL_1"],  # transformers' own, which a saved encoder does not mention
         attention="eager" if args.device == "cpu" else "sdpa",
         width=min(WIDTH, teacher.bert.config.hidden_size),
     ).train()
     if args.resume:
         load(model, args.resume)
-    reader = nn.Linear(teacher.bert.config.hidden_size, 1)
-    teacher.to(args.device), model.to(args.device), reader.to(args.device)
-    parameters = [*model.parameters(), *reader.parameters()]
+    likeness = Likeness(teacher)
+    teacher.to(args.device), model.to(args.device), likeness.reader.to(args.device)
+    parameters = [*model.parameters(), *likeness.reader.parameters()]
     together.take_firsts([parameter.data for parameter in parameters])
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     dataset = Batches(corpus, args.longest, args.tokens, args.seed * 1000 + together.rank * 100)
@@ -268,9 +267,10 @@ def carry(args: argparse.Namespace, together: Together) -> None:
             kept = True
         for group in optimizer.param_groups:
             group["lr"] = now
-        find_loss = local_loss if rate.done < args.local else whole_loss
+        is_local = together.agreed(float(rate.done < args.local))  # both losses have gradients of other tensors
+        find_loss = local_loss if is_local else partial(whole_loss, likeness=likeness)
         drawn = [next(batches) for _ in range(args.batches)]
-        total = sum(backward(model, reader, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
+        total = sum(backward(model, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
         tokens += sum(ids.numel() for ids, _ in drawn) * together.size
         together.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         nn.utils.clip_grad_norm_(parameters, CLIP)

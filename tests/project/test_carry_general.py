@@ -113,28 +113,23 @@ def test_a_folder_without_weights_cannot_be_continued(packed, tmp_path, monkeypa
 
 
 def test_pairs_are_compared_by_what_the_teacher_gives_for_each_segment_alone(packed):
-    from carry_general import compare_segments
+    from carry_general import Likeness
     from teacher import Teacher
 
-    teacher = Teacher(2, packed / "teacher").eval()
+    likeness = Likeness(Teacher(2, packed / "teacher").eval())
     first, second, other = torch.tensor([7, 8, 9]), torch.tensor([30, 31]), torch.tensor([5, 6, 7, 8, 9, 10])
     cls, sep = torch.tensor([101]), torch.tensor([102])
     ids = torch.stack([torch.cat([cls, first, sep, second, sep]), torch.cat([cls, other, sep])])
     types = torch.tensor([[0, 0, 0, 0, 0, 1, 1, 1], [0] * 8])
-    reader = torch.nn.Linear(16, 1)
+    found = likeness.compare(ids[:1], types[:1])
     with torch.no_grad():
-        found = compare_segments(teacher, ids, types, reader)
-        alone = [
-            teacher.bert(torch.cat([cls, text, sep])[None]).last_hidden_state[0].mean(0) for text in (first, second)
-        ]
-        assert found.rows.tolist() == [0]
-        assert found.cosines.item() == pytest.approx(torch.cosine_similarity(*alone, dim=0).item(), abs=1e-5)
-        exact = torch.nn.Linear(16, 1)
-        exact.weight.zero_(), exact.bias.fill_(found.cosines.item())
-        assert type(found)(found.rows, found.cosines, exact)(torch.randn(12, 2, 16)).item() == pytest.approx(
-            0, abs=1e-6
-        )
-        assert compare_segments(teacher, ids[1:], types[1:], reader) is None
+        bert = likeness.teacher.bert
+        alone = [bert(torch.cat([cls, text, sep])[None]).last_hidden_state[0].mean(0) for text in (first, second)]
+        assert found.item() == pytest.approx(torch.cosine_similarity(*alone, dim=0).item(), abs=1e-5)
+        likeness.reader.weight.zero_(), likeness.reader.bias.copy_(found)
+    assert likeness(torch.randn(12, 2, 16), ids, types).item() == pytest.approx(0, abs=1e-6)
+    likeness(torch.randn(12, 1, 16), ids[1:], types[1:]).backward()  # no pair: gradients of 0, as many as with pairs
+    assert [float(parameter.grad.abs().sum()) for parameter in likeness.reader.parameters()] == [0, 0]
 
 
 def test_two_states_are_averaged(packed, tmp_path, monkeypatch):
