@@ -2,7 +2,7 @@
 
     python benchmarks/training_defaults.py --data-dir DIR [--sets trec6 cr] [--rows 500 1500] [--threads 1]
     python benchmarks/training_defaults.py --data-dir DIR --sets trec6 --rows 500 --option learning_rate=2e-4
-    python benchmarks/training_defaults.py --data-dir DIR --model models/base-mini --sets stsb --rows 1500
+    python benchmarks/training_defaults.py --data-dir DIR --model models/base --sets stsb --rows 1500
 
 ``DIR/SET`` has ``train.parquet``, ``labels.json`` and ``test.parquet``, or ``folds.json``, whose first fold is then the
 test, or ``validation.parquet``. Without ``labels.json`` labels are numbers: scores are Spearman's, and the plain
@@ -68,9 +68,7 @@ def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dic
     names = json.loads(labels.read_text("utf-8")) if labels.exists() else None
     problem = "single-label" if names else "regression"
     began, processor = time.perf_counter(), time.process_time()
-    classifier = elbert.train(
-        model, train=as_columns(train), labels=names, problem=problem, verbose=True, output=None, **options
-    )
+    classifier = elbert.train(model, train=as_columns(train), labels=names, problem=problem, verbose=True, **options)
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     record = json.loads((classifier.bundle.folder / "training.json").read_text("utf-8"))
     truth = [row["label"] for row in test]

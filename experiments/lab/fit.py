@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -71,7 +71,7 @@ def fit(
         for part in ("train", "stopping")
     }
     collator = Collator(tokeniser.pad_id)
-    cast(nn.Module, network).to(arguments.device)
+    network.to(arguments.device)
     console, rows = Console(stderr=True), features["train"]
     print_lines(console, start_heads(network, True, bundle, prepared.labels, rows, collator, TASK, variant.options))
     trainer = ElbertTrainer(

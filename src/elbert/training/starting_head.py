@@ -1,7 +1,7 @@
 """How a new exit head starts: fitted to what the encoder gives before training, instead of at random.
 
 One head reads all depths, and a pooler from another task, or a random one, keeps little of what a depth knows: the
-states of [CLS] have a large common part and small differences. Training at a low rate does not mend that on few rows
+states of [CLS] have a large common part and small differences. Training at a low rate does not correct that on few rows
 (Banking77, 500 rows: 17 % from the pooler of the bundled model, whose frozen states give a linear map 38 %). So the
 pooler starts as the map that standardises the states (Krähenbühl et al., ICLR 2016, data-dependent initialisation), and
 the classifier as the linear map that fits the labels best on all depths (Kumar et al., ICLR 2022: linear probing before
@@ -11,7 +11,6 @@ fine-tuning). How much the map is held back is chosen on a part of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,16 +108,16 @@ def read_states(
 ) -> tuple[list[Tensor], Tensor]:
     """Return what each pooler reads, ``[depths, rows, width]``, and the labels."""
     device = next(network.parameters()).device
-    latest: dict[
-        nn.Module, Tensor
-    ] = {}  # by pooler: transformers calls it for the last depth before all depths are read
+    # By pooler, the last call: transformers also calls it for the last depth, before all depths are read.
+    latest: dict[nn.Module, Tensor] = {}
     hooks = [
         pooler.register_forward_pre_hook(lambda module, inputs: latest.update({module: inputs[0].float()}))
         for pooler in poolers
     ]
     labels, found = [], [list[Tensor]() for _ in poolers]
     try:
-        with evaluating(network):
+        network.eval()  # the Trainer sets the mode of training itself
+        with torch.no_grad():
             for batch in batches:
                 inputs = {name: value.to(device) for name, value in batch.items()}
                 network(**inputs)
@@ -129,18 +128,6 @@ def read_states(
         for hook in hooks:
             hook.remove()
     return [torch.cat(parts, 1) for parts in found], torch.cat(labels)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Dropout and gradients are off inside the block."""
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(was_training)
 
 
 def standardise(pooler: nn.Linear, states: Tensor, shift: float) -> None:
