@@ -39,7 +39,11 @@ bench: .venv/benched  ## benchmarks, some hours; results go to benchmarks/result
 	$(BIN)/python benchmarks/throughput.py --shape albert-base --texts 128
 	$(BIN)/python benchmarks/throughput.py --shape albert-large --texts 32 --rounds 3 --peers transformers openvino
 	$(BIN)/python benchmarks/realised.py
+	$(BIN)/python benchmarks/limits.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/latency.py --texts 64 --rounds 3
+	$(BIN)/python benchmarks/latency.py --shape albert-base
+	$(BIN)/python benchmarks/latency.py --shape albert-base --texts 32 --rounds 3
 	$(BIN)/python benchmarks/onnx_loop.py $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/onnx_loop.py --shape albert-base --texts 64
 	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data $(DATA))

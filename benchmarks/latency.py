@@ -1,6 +1,11 @@
-"""One text at a time: latency by length, and where the time of a depth goes.
+"""Time by length, one text at a time or many, against every peer and the processor's limit; where a depth's time goes.
 
-    python benchmarks/latency.py [--shape bundled] [--rounds 5] [--peers NAME …]
+    python benchmarks/latency.py [--shape bundled] [--texts 1] [--rounds 5] [--peers NAME …] [--lengths N …]
+
+``against`` is the best peer's time at full depth divided by ours, at full depth (``full``) and with exits at a quarter
+of it (``quarter``); ``share`` is the part of the processor's multiply rate in that precision (limits.py) that our full
+depth reaches. For a processor without newer instructions, hold everybody to the same set: ``ELBERT_NATIVE=avx2
+ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` (onnxruntime has no such switch, and is left out with ``--peers``).
 
 ``parts`` are microseconds of one row's step, exit head and decision, each timed alone (so warm in the caches; within
 a run the head's weights have to be fetched again behind the layer's, and cost about twice as much).
@@ -9,6 +14,7 @@ a run the head's weights have to be fetched again behind the layer's, and cost a
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +25,7 @@ import torch
 
 from elbert import Classifier, policy
 from elbert.inference import admit, deepen, settle
+from limits import measure_limits, operations
 from machine import keep
 from peers import PEERS, Workshop
 from rounds import interleaved, repeated
@@ -29,13 +36,13 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 PRECISIONS = ("float32", "bfloat16", "int8")
 
 
-def contest(folder: Path, cache: Path, names: list[str]) -> dict[str, Callable[[list[str]], Any]]:
-    """Everybody at batch 1; ours at full depth and, by a script, at a quarter of it."""
+def contest(folder: Path, cache: Path, names: list[str], texts: int) -> dict[str, Callable[[list[str]], Any]]:
+    """Everybody, at batch 1 for one text; ours at full depth and, by a script, at a quarter of it."""
     workshop = Workshop(cache=cache, calibration=tuple(texts_of(20, 100)))
     everybody: dict[str, Callable[[list[str]], Any]] = {}
     for peer in PEERS:
         if not peer.missing() and (not names or peer.name in names):
-            everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, 1, workshop)
+            everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, min(texts, peer.batch), workshop)
     for precision in PRECISIONS:
         full = Classifier.load(folder, "full", dtype=precision)
         backend = Scripted(full.backend, [full.depths // 4])
@@ -64,30 +71,54 @@ def parts(classifier: Classifier, length: int) -> dict[str, float]:
     return {name: seconds[name] / several[name].times * 1e6 for name in jobs}  # type: ignore[attr-defined]
 
 
+def against_peers(taken: dict[str, float], operations_done: int, limits: dict[str, float]) -> dict[str, Any]:
+    """Ratios to the best peer of equal precision, and our share of the processor's rate; ``taken``: milliseconds."""
+    found: dict[str, Any] = {}
+    for precision in PRECISIONS:
+        full, quarter = (taken[f"elbert {precision}, {way}"] for way in ("full depth", "depth L/4"))
+        peers = {peer.name: taken[name] for peer in PEERS if (name := f"{peer.name} {precision}") in taken}
+        found[precision] = {"share": operations_done / full * 1e3 / limits[precision]} if precision in limits else {}
+        if peers:
+            best = min(peers, key=lambda name: peers[name])
+            found[precision] |= {"peer": best, "full": peers[best] / full, "quarter": peers[best] / quarter}
+    return found
+
+
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="bundled", choices=("bundled", "albert-base", "albert-large"))
+    parser.add_argument("--texts", type=int, default=1, help="texts of a call")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
+    parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens of a text")
     args = parser.parse_args()
-    result: dict[str, Any] = {"shape": args.shape, "rounds": args.rounds, "milliseconds": {}, "parts_us": {}}
+    limits = measure_limits()
+    result: dict[str, Any] = {"shape": args.shape, "texts": args.texts, "rounds": args.rounds, "limits": limits}
+    result |= {"milliseconds": {}, "against": {}, "parts_us": {}}
+    name = f"latency_{args.shape}" if args.texts == 1 else f"lengths_{args.shape}_{args.texts}"
+    name += f"_{forced}" if (forced := os.environ.get("ELBERT_NATIVE")) else ""
     with tempfile.TemporaryDirectory() as cache:
         folder = folder_of(args.shape, Path(cache))
-        everybody = contest(folder, Path(cache), args.peers)
-        for length in LENGTHS:
-            texts = texts_of(length - 2, 1)
+        everybody = contest(folder, Path(cache), args.peers, args.texts)
+        config = Classifier.load(folder).bundle.config
+        for length in args.lengths:
+            texts = texts_of(length - 2, args.texts)
             runs = {name: repeated(partial(go, texts)) for name, go in everybody.items()}
             seconds = interleaved(runs, args.rounds, warm=False)
             taken = {name: seconds[name] / runs[name].times * 1e3 for name in runs}  # type: ignore[attr-defined]
             result["milliseconds"][length] = taken
-            print(f"{length} tokens: " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in taken.items()), flush=True)
-        for precision in PRECISIONS:
+            found = against_peers(taken, args.texts * operations(config, length), limits)
+            result["against"][length] = found
+            print(f"{length} tokens: " + ", ".join(f"{each} {ms:.2f} ms" for each, ms in taken.items()), flush=True)
+            print(f"  best peer / ours: {found}", flush=True)
+            keep(name, result)  # as it comes
+        for precision in PRECISIONS if args.texts == 1 else ():
             classifier = Classifier.load(folder, dtype=precision)
             result["parts_us"][precision] = {length: parts(classifier, length) for length in (8, 32, 128, 512)}
             for length, found in result["parts_us"][precision].items():
                 print(f"{precision} {length} tokens: " + ", ".join(f"{n} {us:.0f} us" for n, us in found.items()))
-    print(f"kept in {keep(f'latency_{args.shape}', result)}")
+    print(f"kept in {keep(name, result)}")
 
 
 if __name__ == "__main__":

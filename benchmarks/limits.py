@@ -1,0 +1,120 @@
+"""What this processor can do at most: the rates of its multiply instructions, and of reading memory.
+
+    python benchmarks/limits.py
+
+Loops of one instruction each (limits.c), compiled for this very processor with the compiler of the build, on one core
+and on all at once; the best of several tries. The share of a limit that a model reaches is its own arithmetic divided
+by time and rate: four products of the layer and attention's two, no padding, no norm, no embedding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbert.cli.commands.env import collect_facts
+from elbert.model import ModelConfig
+from machine import keep
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 0.2  # of one try
+TRIES = 5
+RATES = {
+    "float32": ("multiply_float32",),
+    "bfloat16": ("multiply_bfloat16", "tiles_bfloat16"),
+    "int8": ("multiply_int8", "tiles_int8"),
+}
+MEMORY = 256 << 20  # bytes, more than a core's share of any cache
+Loop = Callable[[int], int]
+
+
+def compile_loops(folder: Path) -> ctypes.CDLL:
+    """The loops as a library for this processor."""
+    sys.path.insert(0, str(ROOT))
+    from hatch_build import find_compiler
+
+    library = folder / "limits.so"
+    command = [*find_compiler(), "-O3", "-march=native", "-shared", "-fPIC", str(ROOT / "benchmarks" / "limits.c")]
+    subprocess.run([*command, "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def rate(loop: Loop, threads: int) -> float:
+    """Operations (or bytes) a second of one copy of a loop or ``threads`` that run at once; 0 where it cannot run.
+
+    One is faster where cores share a unit, as some virtual ones share AMX.
+    """
+    if not loop(1):
+        return 0.0
+    loops = 1
+    while (taken := timed(loop, loops, 1)[0]) < SECONDS / 4:
+        loops *= 4
+    loops = max(1, int(loops * SECONDS / taken))
+    tries = [timed(loop, loops, at_once) for _ in range(TRIES) for at_once in {1, threads}]
+    return max(done / seconds for seconds, done in tries)
+
+
+def timed(loop: Loop, loops: int, threads: int) -> tuple[float, int]:
+    """Seconds, and what was done in them."""
+    done = [0] * threads
+
+    def work(number: int) -> None:
+        done[number] = loop(loops)
+
+    running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    begin = time.perf_counter()
+    for each in running:
+        each.start()
+    for each in running:
+        each.join()
+    return time.perf_counter() - begin, sum(done)
+
+
+def measure_limits(threads: int | None = None) -> dict[str, float]:
+    """Operations a second for each precision, the faster of vector and tile instructions, and bytes a second of memory.
+
+    A precision that the processor cannot multiply in is left out; a product in it runs as float32.
+    """
+    threads = threads or collect_facts()["torch threads"]
+    with tempfile.TemporaryDirectory() as folder:
+        library = compile_loops(Path(folder))
+        found = {}
+        for precision, names in RATES.items():
+            for name in names:
+                loop = getattr(library, name)
+                loop.argtypes, loop.restype = [ctypes.c_long], ctypes.c_long
+                found[precision] = max(found.get(precision, 0.0), rate(loop, threads))
+        data = np.ones(MEMORY // 4, np.float32)
+        library.read_floats.argtypes = [ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t]
+        library.read_floats.restype = ctypes.c_long
+        found["memory"] = rate(lambda loops: library.read_floats(loops, data.ctypes.data, data.size), threads)
+    return {name: value for name, value in found.items() if value}
+
+
+def operations(config: ModelConfig, tokens: int, depths: int | None = None) -> int:
+    """Multiplications and additions of a text of so many tokens at full depth, or at ``depths``."""
+    width, inner = config.hidden_size, config.intermediate_size
+    products = 2 * tokens * (4 * width * width + 2 * width * inner)
+    attention = 4 * tokens * tokens * width
+    return (config.depths if depths is None else depths) * (products + attention)
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    found: dict[str, Any] = measure_limits()
+    for name, value in found.items():
+        print(f"{name:<9} {value / 1e9:9.1f} {'GB/s' if name == 'memory' else 'GFLOP/s'}")
+    print(f"kept in {keep('limits', found)}")
+
+
+if __name__ == "__main__":
+    main()
