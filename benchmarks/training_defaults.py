@@ -3,12 +3,14 @@
     python benchmarks/training_defaults.py --data-dir DIR [--sets trec6 cr] [--rows 500 1500] [--threads 1]
     python benchmarks/training_defaults.py --data-dir DIR --sets trec6 --rows 500 --option learning_rate=2e-4
     python benchmarks/training_defaults.py --data-dir DIR --model models/base --sets stsb --rows 1500
+    python benchmarks/training_defaults.py --table
 
 ``DIR/SET`` has ``train.parquet``, ``labels.json`` and ``test.parquet``, or ``folds.json``, whose first fold is then the
 test, or ``validation.parquet``. Without ``labels.json`` labels are numbers: scores are Spearman's, and the plain
 baseline is the cosine of TF-IDF. The rows are the first of a fixed random order. Nothing but model and data is set: a
 tenth of the rows is held out to choose the checkpoint, while the SVM trains on all of them. ``--option`` changes a
-setting. Every run adds a line to the results; the last one of a model, a set, a size and its options counts.
+setting. Every run adds a line to the results; the last one of a model, a set, a size and its options counts, and
+``--table`` prints those of today's defaults as the documentation shows them.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 import elbert
+from elbert import Classifier
 from elbert.evaluation import collect
 from elbert.evaluation.sweep import Trials
 from elbert.exits import fixed_depth
@@ -36,13 +39,30 @@ from elbert.training.defaults import choose_rate
 
 RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
 SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
+MODELS = ("bundled", "base")
+TITLES = {
+    "sst2": "SST-2",
+    "mr": "MR",
+    "cr": "CR",
+    "imdb": "IMDB",
+    "subj": "SUBJ",
+    "trec6": "TREC-6",
+    "ag_news": "AG News",
+    "banking77": "Banking77 (77 classes)",
+    "clinc150": "CLINC150 (150 classes)",
+    "cola": "CoLA",
+    "mrpc": "MRPC (pairs)",
+    "rte": "RTE (pairs)",
+    "stsb": "STS-B (pairs, Spearman)",
+}
 HELD_BACK, MOST_TEST, SEED = 300, 500, 0  # rows before the training rows, which other studies choose settings on
 
 
 def main() -> None:
     """Run every set and size, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--table", action="store_true", help="print what is kept, and run nothing")
+    parser.add_argument("--data-dir", type=Path, help="needed for runs")
     parser.add_argument("--model", default="bundled", help="a folder, or bundled")
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--rows", nargs="+", type=int, default=(500, 1500))
@@ -50,6 +70,11 @@ def main() -> None:
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of elbert.train")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if arguments.table:
+        print(draw_table([json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]))
+        return
+    if arguments.data_dir is None:
+        parser.error("runs need --data-dir")
     torch.set_num_threads(arguments.threads)
     options = dict(option.split("=", 1) for option in arguments.option)
     for rows in arguments.rows:
@@ -59,6 +84,35 @@ def main() -> None:
             with arguments.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
             print(result, flush=True)
+
+
+def draw_table(results: list[dict[str, Any]]) -> str:
+    """A row for each set and size: the plain baseline, and full depth of the bundled model and of the base.
+
+    Results of other settings than today's defaults are passed over.
+    """
+    rate = choose_rate(Classifier.load().bundle.config.hidden_size)  # both models are of one width
+    kept: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    for result in results:
+        model = result["model"].removeprefix("models/")
+        is_default = not set(result["options"]) - {"learning_rate"} and result.get("head") == "fitted"
+        if model in MODELS and is_default and result["rate"] == rate:
+            kept.setdefault((result["set"], result["rows"]), {})[model] = result
+    lines = [
+        "| set | rows | TF-IDF | majority | bundled | best depth | `models/base` | best depth |",
+        "|---|" + "--:|" * 7,
+    ]
+    for name, title in TITLES.items():
+        for (_, rows), found in sorted((key, value) for key, value in kept.items() if key[0] == name):
+            one = next(iter(found.values()))
+            majority = "–" if one["majority"] is None else f"{100 * one['majority']:.1f}"
+            cells = [title, f"{rows:,}", f"{100 * one['svm']:.1f}", majority]
+            for model in MODELS:
+                depths = found[model]["by_depth"] if model in found else []
+                best = f"{100 * max(depths):.1f} ({depths.index(max(depths)) + 1})" if depths else "–"
+                cells += [f"{100 * depths[-1]:.1f}" if depths else "–", best]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dict[str, Any]:
