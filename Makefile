@@ -11,9 +11,9 @@ help:  ## list these words
 demo: .venv/installed  ## classify real sentences with the bundled model
 	@$(BIN)/elbert predict --input examples/reviews.txt --table
 
-# Three processes of one thread each on two cores: tests wait for servers, browsers and Ray a quarter of their time.
+# Four processes of one thread each on two cores: tests wait for servers, browsers and Ray a third of their time.
 test: .venv/developed packages  ## run all tests (minutes)
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/developed packages  ## style, types
 	$(BIN)/ruff check

@@ -2,10 +2,13 @@
 
     python benchmarks/latency.py [--shape bundled] [--texts 1] [--rounds 5] [--peers NAME …] [--lengths N …]
 
-``against`` is the best peer's time at full depth divided by ours, at full depth (``full``) and with exits at a quarter
-of it (``quarter``); ``share`` is the part of the processor's multiply rate in that precision (limits.py) that our full
-depth reaches. For a processor without newer instructions, hold everybody to the same set: ``ELBERT_NATIVE=avx2
-ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` (onnxruntime has no such switch, and is left out with ``--peers``).
+``against`` is the best peer's time at full depth divided by ours, at full depth (``full``) and where all texts exit at
+a quarter of it, after a window at every depth (``quarter``); ``multiplied`` and ``read`` are the shares of the
+processor's multiply rate in that precision, and of the rate at which it reads the layer's weights from cache
+(limits.py), that our full depth reaches.
+
+For a processor without newer instructions, hold everybody to the same set: ``ELBERT_NATIVE=avx2
+ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` (onnxruntime has no such switch: leave it out with ``--peers``).
 
 ``parts`` are microseconds of one row's step, exit head and decision, each timed alone (so warm in the caches; within
 a run the head's weights have to be fetched again behind the layer's, and cost about twice as much).
@@ -25,11 +28,12 @@ import torch
 
 from elbert import Classifier, policy
 from elbert.inference import admit, deepen, settle
-from limits import measure_limits, operations
+from elbert.model import ModelConfig
+from limits import measure_limits, operations, weights_read
 from machine import keep
 from peers import PEERS, Workshop
 from rounds import interleaved, repeated
-from scripted import POLICY, Scripted
+from scripted import NEVER, POLICY
 from shapes import folder_of, texts_of
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
@@ -37,7 +41,7 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def contest(folder: Path, cache: Path, names: list[str], texts: int) -> dict[str, Callable[[list[str]], Any]]:
-    """Everybody, at batch 1 for one text; ours at full depth and, by a script, at a quarter of it."""
+    """Everybody, at batch 1 for one text; ours at full depth, and with a window at every depth at a quarter of it."""
     workshop = Workshop(cache=cache, calibration=tuple(texts_of(20, 100)))
     everybody: dict[str, Callable[[list[str]], Any]] = {}
     for peer in PEERS:
@@ -45,10 +49,9 @@ def contest(folder: Path, cache: Path, names: list[str], texts: int) -> dict[str
             everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, min(texts, peer.batch), workshop)
     for precision in PRECISIONS:
         full = Classifier.load(folder, "full", dtype=precision)
-        backend = Scripted(full.backend, [full.depths // 4])
-        quarter = Classifier(full.bundle, full.tokeniser, backend, policy(POLICY))
+        quarter = policy(f"{NEVER} | depth({full.depths // 4})")
         everybody[f"elbert {precision}, full depth"] = full.predict
-        everybody[f"elbert {precision}, depth L/4"] = quarter.predict
+        everybody[f"elbert {precision}, depth L/4"] = partial(full.predict, policy=quarter)
     return everybody
 
 
@@ -71,13 +74,18 @@ def parts(classifier: Classifier, length: int) -> dict[str, float]:
     return {name: seconds[name] / several[name].times * 1e6 for name in jobs}  # type: ignore[attr-defined]
 
 
-def against_peers(taken: dict[str, float], operations_done: int, limits: dict[str, float]) -> dict[str, Any]:
-    """Ratios to the best peer of equal precision, and our share of the processor's rate; ``taken``: milliseconds."""
+def against_peers(
+    taken: dict[str, float], config: ModelConfig, texts: int, length: int, limits: dict[str, float]
+) -> dict[str, Any]:
+    """Ratios to the best peer of equal precision, and our shares of the processor's limits; ``taken``: milliseconds."""
     found: dict[str, Any] = {}
     for precision in PRECISIONS:
         full, quarter = (taken[f"elbert {precision}, {way}"] for way in ("full depth", "depth L/4"))
         peers = {peer.name: taken[name] for peer in PEERS if (name := f"{peer.name} {precision}") in taken}
-        found[precision] = {"share": operations_done / full * 1e3 / limits[precision]} if precision in limits else {}
+        seconds = full / 1e3
+        found[precision] = {"read": weights_read(config, precision) / seconds / limits["cache"]}
+        if precision in limits:
+            found[precision]["multiplied"] = texts * operations(config, length) / seconds / limits[precision]
         if peers:
             best = min(peers, key=lambda name: peers[name])
             found[precision] |= {"peer": best, "full": peers[best] / full, "quarter": peers[best] / quarter}
@@ -108,7 +116,7 @@ def main() -> None:
             seconds = interleaved(runs, args.rounds, warm=False)
             taken = {name: seconds[name] / runs[name].times * 1e3 for name in runs}  # type: ignore[attr-defined]
             result["milliseconds"][length] = taken
-            found = against_peers(taken, args.texts * operations(config, length), limits)
+            found = against_peers(taken, config, args.texts, length, limits)
             result["against"][length] = found
             print(f"{length} tokens: " + ", ".join(f"{each} {ms:.2f} ms" for each, ms in taken.items()), flush=True)
             print(f"  best peer / ours: {found}", flush=True)

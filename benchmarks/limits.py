@@ -33,7 +33,8 @@ RATES = {
     "bfloat16": ("multiply_bfloat16", "tiles_bfloat16"),
     "int8": ("multiply_int8", "tiles_int8"),
 }
-MEMORY = 256 << 20  # bytes, more than a core's share of any cache
+READS = {"cache": 8 << 20, "memory": 256 << 20}  # bytes: about a layer's weights, and more than any cache
+BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}  # of a weight
 Loop = Callable[[int], int]
 
 
@@ -80,7 +81,7 @@ def timed(loop: Loop, loops: int, threads: int) -> tuple[float, int]:
 
 
 def measure_limits(threads: int | None = None) -> dict[str, float]:
-    """Operations a second for each precision, the faster of vector and tile instructions, and bytes a second of memory.
+    """Operations a second for each precision, by the faster of vector and tile instructions; bytes a second of reading.
 
     A precision that the processor cannot multiply in is left out; a product in it runs as float32.
     """
@@ -93,10 +94,13 @@ def measure_limits(threads: int | None = None) -> dict[str, float]:
                 loop = getattr(library, name)
                 loop.argtypes, loop.restype = [ctypes.c_long], ctypes.c_long
                 found[precision] = max(found.get(precision, 0.0), rate(loop, threads))
-        data = np.ones(MEMORY // 4, np.float32)
         library.read_floats.argtypes = [ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t]
         library.read_floats.restype = ctypes.c_long
-        found["memory"] = rate(lambda loops: library.read_floats(loops, data.ctypes.data, data.size), threads)
+        for name, size in READS.items():
+            data = np.ones(size // 4, np.float32)
+            found[name] = rate(
+                lambda loops, data=data: library.read_floats(loops, data.ctypes.data, data.size), threads
+            )
     return {name: value for name, value in found.items() if value}
 
 
@@ -108,11 +112,17 @@ def operations(config: ModelConfig, tokens: int, depths: int | None = None) -> i
     return (config.depths if depths is None else depths) * (products + attention)
 
 
+def weights_read(config: ModelConfig, precision: str) -> int:
+    """Bytes of the layer's weights that a call at full depth reads, once for each depth, however few its tokens."""
+    width, inner = config.hidden_size, config.intermediate_size
+    return config.depths * (4 * width * width + 2 * width * inner) * BYTES[precision]
+
+
 def main() -> None:
     """Measure, print, keep."""
     found: dict[str, Any] = measure_limits()
     for name, value in found.items():
-        print(f"{name:<9} {value / 1e9:9.1f} {'GB/s' if name == 'memory' else 'GFLOP/s'}")
+        print(f"{name:<9} {value / 1e9:9.1f} {'GB/s' if name in READS else 'GFLOP/s'}")
     print(f"kept in {keep('limits', found)}")
 
 

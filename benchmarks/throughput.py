@@ -12,6 +12,7 @@ import argparse
 import random
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from elbert.data import read_examples, resolve_label
 from machine import keep
 from others import by_shrinking, by_waiting, run
 from peers import PEERS, Workshop
+from realised import serve
 from rounds import interleaved
-from scripted import POLICY, Scripted, script
+from scripted import POLICY, Scripted, script, script_policies
 from shapes import folder_of, texts_of
 
 REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
@@ -32,22 +34,26 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 Go = Callable[[Sequence[str]], Any]
 
 
-def ours(folder: Path, shape: str, precision: str) -> dict[str, tuple[Classifier, Any]]:
-    """Our ways over a folder: full depth, and exits at two operating points."""
+def ours(folder: Path, shape: str, precision: str) -> dict[str, tuple[Classifier, Any, Go]]:
+    """Our ways over a folder, at full depth and with exits: a classifier and policy that other ways of exit use too."""
     full = Classifier.load(folder, "full", dtype=precision)
+    ways: dict[str, tuple[Classifier, Any, Go]] = {"full depth": (full, None, full.predict)}
     if shape == "bundled":
-        points = {name: full.bundle.resolve_policy(name) for name in ("safe", "fast")}
-        return {"full depth": (full, None)} | {f"exits, {name}": (full, spec) for name, spec in points.items()}
-    ways: dict[str, tuple[Classifier, Any]] = {"full depth": (full, None)}
+        for name in ("safe", "fast"):
+            spec = full.bundle.resolve_policy(name)
+            ways[f"exits, {name}"] = (full, spec, partial(full.predict, policy=spec))
+        return ways
     for part in (4, 2):
-        backend = Scripted(full.backend, script(full.depths / part, full.depths))
-        ways[f"exits, depth L/{part}"] = (Classifier(full.bundle, full.tokeniser, backend, policy(POLICY)), None)
+        depths = script(full.depths / part, full.depths)
+        scripted = Classifier(full.bundle, full.tokeniser, Scripted(full.backend, depths), policy(POLICY))
+        ways[f"exits, depth L/{part}"] = (scripted, None, partial(go_scripted, full, depths))
     return ways
 
 
-def go_ours(classifier: Classifier, spec: Any) -> Go:
-    """Texts to probabilities by our classifier."""
-    return lambda texts: classifier.predict(texts, spec)
+def go_scripted(classifier: Classifier, depths: Sequence[int], texts: Sequence[str]) -> float:
+    """Texts to mean depth, each with the policy that ends it by a script."""
+    tokens = classifier.tokeniser.encode(texts)
+    return serve(classifier.backend, tokens, script_policies(tokens, depths), classifier.capacity)
 
 
 def go_others(classifier: Classifier, spec: Any, way: Any) -> Go:
@@ -73,9 +79,9 @@ def contest(folder: Path, shape: str, cache: Path, calibration: Sequence[str], n
             everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, peer.batch, workshop)
     for precision in PRECISIONS:
         ways = ours(folder, shape, precision)
-        for name, (classifier, spec) in ways.items():
-            everybody[f"elbert {precision}, {name}"] = go_ours(classifier, spec)
-        classifier, spec = list(ways.values())[1]
+        for name, (_, _, go) in ways.items():
+            everybody[f"elbert {precision}, {name}"] = go
+        classifier, spec, _ = list(ways.values())[1]
         for name, way in (("shrinking batch", by_shrinking), ("waiting batch", by_waiting)):
             everybody[f"elbert {precision}, {name}"] = go_others(classifier, spec or classifier.policy, way)
     return everybody

@@ -13,6 +13,8 @@ import pytest  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ABSENT = pytest.StashKey[list[str]]()
+FIRST = ("ray", "serving_load", "training", "benchmarks", "simulation", "web", "export", "project", "cli")
+"""Folders whose files take minutes: they start first, so that no process works on the last one while others idle."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests marked ``data`` run where the data sets lie beside the repository, and are named where they do not."""
+    """Long files first; tests marked ``data`` run where the data sets lie beside the repository, else are named."""
+    order = {folder: number for number, folder in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(FIRST)))
     if DATA.is_dir():
         return
     absent = [item for item in items if item.get_closest_marker("data")]

@@ -70,13 +70,14 @@ static void multiply_amx(int mode, const Product *w, const char *left, Long left
     const int codes = mode == CODES;
     const Long steps = w->in / unit_values(mode) / 16, panel_bytes = w->in / unit_values(mode) * 64;
     Long configured = -1;
-    for (Long from = 0; from < rows; from += 32) {
-        const Long count = rows - from < 32 ? rows - from : 32, upper = count < 16 ? count : 16, lower = count - upper;
-        if (configured != count) configure(upper, lower);
-        configured = count;
-        for (Long p = begin; p < end; p += 2) {
-            const int second = end - p > 1;
-            const char *right = (const char *)w->panels + p * panel_bytes, *at = left + from * left_stride;
+    for (Long p = begin; p < end; p += 2) {  // outside: a pair of panels stays in the first-level cache for all rows
+        const int second = end - p > 1;
+        const char *right = (const char *)w->panels + p * panel_bytes;
+        for (Long from = 0; from < rows; from += 32) {
+            const Long count = rows - from < 32 ? rows - from : 32, upper = count < 16 ? count : 16, lower = count - upper;
+            if (configured != count) configure(upper, lower);
+            configured = count;
+            const char *at = left + from * left_stride;
             (codes ? amx_raw_codes : amx_raw)(lower > 0, second, at, left_stride, right, panel_bytes, steps, upper, sums, 32);
             if (codes) finish_codes(w, sums, 32, count, p * COLUMNS, (1 + second) * COLUMNS, from_row(to, from));
             else finish_sums(w, sums, 32, count, p * COLUMNS, (1 + second) * COLUMNS, from_row(to, from));
