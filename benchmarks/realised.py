@@ -49,22 +49,24 @@ def measure(
     """Mean depths (default: six) at one capacity, against full depth in the same rounds; ``others``: their ways too."""
     deepest = classifier.depths
     number, places = texts_for(classifier, capacity), Capacity(capacity, capacity * TOKENS)
-    tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
+    every = classifier.tokeniser.encode(texts_of(TOKENS - 2, number))
     full, scripted_policy = policy("full"), policy(POLICY)
     found: dict[str, tuple[str, float]] = {}
-    contest: dict[str, Any] = {"full": lambda: serve(classifier.backend, tokens, full, places)}
+    contest: dict[str, Any] = {"full": lambda: serve(classifier.backend, every, full, places)}
+    texts = {"full": number}
     for mean in means or (1.5, 2.0, deepest / 4, deepest / 2, 0.75 * deepest, float(deepest)):
-        depths = script(mean, deepest)
+        depths, several = script(mean, deepest), round(number * deepest / mean)  # as many layers as at full depth
+        tokens = classifier.tokeniser.encode(texts_of(TOKENS - 2, several))
         policies, backend = script_policies(tokens, depths), Scripted(classifier.backend, depths)
-        ways = {"engine": lambda p=policies: serve(classifier.backend, tokens, p, places)}
+        ways = {"engine": lambda t=tokens, p=policies: serve(classifier.backend, t, p, places)}
         if others and mean == deepest / 4:
-            ways["shrink"] = lambda b=backend: run(by_shrinking, tokens, b, scripted_policy, capacity)
-            ways["wait"] = lambda b=backend: run(by_waiting, tokens, b, scripted_policy, capacity)
+            ways["shrink"] = lambda t=tokens, b=backend: run(by_shrinking, t, b, scripted_policy, capacity)
+            ways["wait"] = lambda t=tokens, b=backend: run(by_waiting, t, b, scripted_policy, capacity)
         for way, go in ways.items():
             name = f"{way} at {mean:g}"
-            contest[name] = go
+            contest[name], texts[name] = go, several
             found[name] = (way, go())
-    seconds = interleaved(contest, rounds)
+    seconds = {name: taken / texts[name] for name, taken in interleaved(contest, rounds).items()}
     return [
         {
             "capacity": capacity,
@@ -73,17 +75,20 @@ def measure(
             "layer_speedup": deepest / depth,
             "wall_speedup": seconds["full"] / seconds[name],
             "realised": seconds["full"] / seconds[name] * depth / deepest,
-            "us_per_text": seconds[name] / number * 1e6,
+            "us_per_text": seconds[name] * 1e6,
         }
         for name, (way, depth) in found.items()
     ]
 
 
 def texts_for(classifier: Classifier, capacity: int) -> int:
-    """How many texts take about :data:`SECONDS` at full depth: many times the capacity, so that ends do not count."""
+    """How many texts take about :data:`SECONDS` at full depth, or longer: many times the capacity.
+
+    At the end of a run places stay empty, which 16 times the capacity makes a few hundredths.
+    """
     config = classifier.bundle.config
     flops = 24 * config.hidden_size**2 * TOKENS * config.depths
-    return max(8 * capacity, min(4000, int(SECONDS * (1.5e11 if capacity == 1 else 4e11) / flops)))
+    return max(16 * capacity, min(4000, int(SECONDS * (1.5e11 if capacity == 1 else 4e11) / flops)))
 
 
 def main() -> None:

@@ -1,0 +1,78 @@
+"""The tables of docs/benchmarks/throughput.md, from the results that are kept.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from machine import RESULTS
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+LENGTHS = {  # results of latency.py
+    "latency_bundled": "Bundled shape, one text at a time",
+    "lengths_bundled_64": "Bundled shape, 64 texts a call",
+    "latency_albert-base": "ALBERT-base shape, one text at a time",
+    "latency_bundled_avx2": "Bundled shape, one text at a time, everybody held to AVX2",
+}
+
+
+def main() -> None:
+    """Print every table whose results are there."""
+    for name, title in LENGTHS.items():
+        if (RESULTS / f"{name}.json").exists():
+            print(f"{title}:\n\n{draw_lengths(read(name))}\n")
+    if (RESULTS / "realised.json").exists():
+        print(draw_realised(read("realised")))
+
+
+def read(name: str) -> dict[str, Any]:
+    """A kept result, without machine and versions."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["result"]
+    return found
+
+
+def draw_lengths(result: dict[str, Any]) -> str:
+    """Ratios to the best peer at full depth and at L/4, and shares of the processor's limits, by length."""
+    cells = ("full depth", "depth L/4", "multiplied, read")
+    titles = [f"{precision}, {cell}" if cell == cells[0] else cell for precision in PRECISIONS for cell in cells]
+    lines = [row(["tokens", "ms, full depth", *titles]), row(["--:"] * (2 + len(titles)))]
+    for length, against in result["against"].items():
+        taken = result["milliseconds"][length]
+        found = [length, " / ".join(f"{taken[f'elbert {precision}, full depth']:.1f}" for precision in PRECISIONS)]
+        for precision in PRECISIONS:
+            one = against[precision]
+            has_peer = "peer" in one
+            found += [
+                f"{one['full']:.2f}x {one['peer']}" if has_peer else "–",
+                f"{one['quarter']:.1f}x" if has_peer else "–",
+            ]
+            found.append(", ".join(f"{100 * one[key]:.0f} %" for key in ("multiplied", "read") if key in one))
+        lines.append(row(found))
+    return "\n".join(lines)
+
+
+def draw_realised(result: dict[str, Any]) -> str:
+    """Realised fractions by shape and capacity, at the mean depths that were measured."""
+    lines = []
+    for shape, measured in result["shapes"].items():
+        by_capacity: dict[int, list[dict[str, Any]]] = {}
+        for one in measured:
+            if one["way"] == "engine":
+                by_capacity.setdefault(one["capacity"], []).append(one)
+        depths = [f"{one['mean_depth']:.1f}" for one in by_capacity[max(by_capacity)]]  # nearest to what was requested
+        lines += [f"{shape}, {result['dtype']}:", "", row(["capacity", *depths]), row(["--:"] * (1 + len(depths)))]
+        lines += [row([str(of), *(f"{one['realised']:.2f}" for one in found)]) for of, found in by_capacity.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def row(cells: list[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
