@@ -126,8 +126,8 @@ def test_wrong_tensors_are_rejected():
 
 def test_structs_have_the_sizes_of_c():
     """A field that is added on one side only would shift those after it."""
-    assert ctypes.sizeof(bindings.ProductStruct) == 8 * 8
-    assert ctypes.sizeof(bindings.LayerStruct) == 5 * 8 + 4 * 64 + 4 * 8 + 8
+    assert ctypes.sizeof(bindings.ProductStruct) == 9 * 8
+    assert ctypes.sizeof(bindings.LayerStruct) == 5 * 8 + 4 * 72 + 4 * 8 + 8
 
 
 def test_the_default_device_is_not_used():

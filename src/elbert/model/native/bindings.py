@@ -26,6 +26,7 @@ class ProductStruct(Structure):
         ("out", LONG),
         ("panels", c_void_p),
         ("brief", c_void_p),
+        ("cut", c_void_p),
         ("bias", c_void_p),
         ("scales", c_void_p),
         ("sums", c_void_p),
@@ -116,7 +117,7 @@ EMBED_CALL = ctypes.CFUNCTYPE(c_int, POINTER(EmbeddingStruct), c_void_p, c_void_
 class VariantStruct(Structure):
     """``Variant`` of variant.h."""
 
-    _fields_ = [("step", STEP_CALL), ("embed", EMBED_CALL), ("zero", c_int), ("halves", c_int)]
+    _fields_ = [("step", STEP_CALL), ("embed", EMBED_CALL), ("zero", c_int), ("halves", c_int), ("splits", c_int)]
 
 
 # In the order of variant.h. Their sizes are compared with the library's: one that was compiled from other sources, as
@@ -144,6 +145,7 @@ class Variant:
 
     zero:   added to the codes of activations, because some processors multiply unsigned codes only
     halves: whether the processor multiplies pairs of bfloat16 numbers, so that hidden values can have that type
+    splits: whether float32 products can be sums of bfloat16 products
     """
 
     name: str
@@ -152,6 +154,7 @@ class Variant:
     run_step: Any
     run_embed: Any
     run_refill: Any = None  # where there are calls of many rows
+    splits: bool = False
 
     def hidden_dtype(self, numbers: Numbers) -> torch.dtype:
         """The type of hidden values with weights of this type."""
@@ -198,6 +201,7 @@ def list_variants() -> tuple[Variant, ...] | NoVariant:
         if library.elbert_variant_runs(index):
             place = library.elbert_variant(index)
             struct, refill = place.contents, partial(library.elbert_refill, place)
-            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), struct.step, struct.embed, refill))
+            calls = struct.step, struct.embed, refill
+            found.append(Variant(name.decode(), struct.zero, bool(struct.halves), *calls, bool(struct.splits)))
         index += 1
     return tuple(found)

@@ -288,8 +288,7 @@ static int elbert_step(const Layer *l, const Head *head, Live *live, float *logi
     if (l) {
         own = *l;
 #ifdef __AMX_TILE__
-        const int is_brief = l->qkv.brief && l->dense.brief && l->widen.brief && l->narrow.brief;
-        if (l->mode == SINGLE && is_brief && l->width % 32 == 0 && l->inner % 32 == 0) own.mode = SPLIT;
+        if (l->qkv.cut && l->dense.cut && l->widen.cut && l->narrow.cut) own.mode = SPLIT;
 #endif
         l = &own;
     }
@@ -364,4 +363,9 @@ static int elbert_step(const Layer *l, const Head *head, Live *live, float *logi
 #else
 #define HAS_HALVES 0
 #endif
-const Variant NAME(elbert) = {elbert_step, elbert_embed, ZERO, HAS_HALVES};
+#ifdef __AMX_TILE__
+#define HAS_SPLITS 1
+#else
+#define HAS_SPLITS 0
+#endif
+const Variant NAME(elbert) = {elbert_step, elbert_embed, ZERO, HAS_HALVES, HAS_SPLITS};

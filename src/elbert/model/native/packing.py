@@ -11,6 +11,7 @@ from torch import Tensor
 from elbert.model.native.bindings import Numbers, ProductStruct, Variant
 
 PANEL = 16  # columns of packed weights that lie together; widths are multiples of it
+CUT = 32  # values of the summed axis in a tile of the matrix unit
 ACTIVATIONS = {  # transformers' names, and the library's numbers for them
     "gelu_new": 1,
     "gelu_pytorch_tanh": 1,
@@ -71,7 +72,9 @@ class Packed:
         half = panels.half() if mode == SINGLE else None
         is_exact = half is not None and torch.equal(half.to(torch.float32), panels)
         brief = self.keep(half, size, torch.half) if half is not None and is_exact else None
-        return ProductStruct(summed, out, kept, brief, self.keep(bias, out), scales, sums, product.activation)
+        is_cut = brief is not None and self.variant.splits and summed % CUT == 0
+        cut = self.keep(cut_weights(weight), 2 * size, torch.int16) if is_cut else None
+        return ProductStruct(summed, out, kept, brief, cut, self.keep(bias, out), scales, sums, product.activation)
 
     def keep(self, tensor: Tensor, size: int, dtype: torch.dtype = torch.float32) -> int:
         """Return the address of a contiguous copy that lives as long as this object, at a multiple of 64 bytes."""
@@ -84,6 +87,15 @@ class Packed:
         place.copy_(tensor.detach().reshape(-1))
         self._kept.append(copy)
         return place.data_ptr()
+
+
+def cut_weights(weight: Tensor) -> Tensor:
+    """``[out, in]`` float32, all of them float16 numbers, as sums of two bfloat16 numbers in tiles of the matrix unit:
+    ``[out / 16, in / 32, 2, 16, 16, 2]``, where the last axis has value i and value i + 16 of 32."""
+    upper = (weight.view(torch.int32) & -0x10000).view(torch.float32)
+    parts = [(part.contiguous().view(torch.int32) >> 16).to(torch.int16) for part in (upper, weight - upper)]
+    panels, tiles = len(weight) // PANEL, weight.shape[1] // CUT
+    return torch.stack([part.view(panels, PANEL, tiles, 2, 16).permute(0, 2, 4, 1, 3) for part in parts], 2)
 
 
 def product_mode(numbers: Numbers, dtype: torch.dtype) -> int:

@@ -26,6 +26,7 @@ typedef struct {
     Long in, out;          // multiples of 16
     const void *panels;    // [out / 16][in / unit][16][unit]
     const uint16_t *brief; // float32 panels as float16 [out / 16][in][16] where all fit exactly, else NULL
+    const uint16_t *cut;   // the same as sums of two bfloat16 numbers [out / 16][in / 32][2][16][16][2], for SPLIT; or NULL
     const float *bias;     // [out], or NULL
     const float *scales;   // [out], of int8 weights
     const int32_t *sums;   // [out], of int8 weights: what ZERO adds to each product
@@ -102,6 +103,7 @@ typedef struct {
                  Long rows, Long tokens, Long size, int threads, char *scratch, Long scratch_bytes, Long *needed);
     int zero;    // added to the codes of the left side: some processors multiply unsigned codes only
     int halves;  // whether products of bfloat16 pairs are one instruction: HALVES can be used, and hidden values be so
+    int splits;  // whether SPLIT can be used
 } Variant;
 
 typedef struct {  // rows at some depth, and behind them rows that wait to start, which are embedded in the call
