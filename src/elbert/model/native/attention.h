@@ -98,6 +98,10 @@ INLINE void pack_values(const int half, const void *values, Long stride, Long n,
                     out[i] = (has_even && i < count ? even[i] : 0) | (uint32_t)(has_odd && i < count ? odd[i] : 0) << 16;
             } else {
                 const uint32_t *from = (const uint32_t *)values + u * stride + c;
+                if (u < n && count == 16) {
+                    memcpy(out, from, 64);
+                    continue;
+                }
                 for (Long i = 0; i < 16; i++) out[i] = u < n && i < count ? from[i] : 0;
             }
         }
@@ -125,10 +129,10 @@ INLINE Long attention_bytes(const int half, Long longest, Long d) {
     return up(4 * (wide * (d / units + 1) + wide / units * up(d, 16) + QUERIES * (wide + up(d, 16))), 64) + 192;
 }
 
-// Queries from..until of one row: qkv [n, 3 width] of the row -> out [.., width] for these queries, columns of `head`.
+// One row: qkv [n, 3 width] -> out [n, width], columns of `head`.
 // Results are bfloat16 (half) or float32; `single` asks for float32 results of bfloat16 values.
 INLINE void attend_head(const int half, const int single, const char *qkv, Long n, Long width, Long d, Long head,
-                        Long from, Long until, void *out, char *space) {
+                        void *out, char *space) {
     const Long bytes = half ? 2 : 4, per = half ? 2 : 1, depth = d / per, stride = 3 * width / per;
     const Long wide = padded_keys(n), d16 = up(d, 16);
     uint32_t *keys = (uint32_t *)space, *values = (uint32_t *)((uintptr_t)(keys + wide * depth + 15) & ~(uintptr_t)63);
@@ -138,15 +142,15 @@ INLINE void attend_head(const int half, const int single, const char *qkv, Long 
     pack_keys((const uint32_t *)(queries + width * bytes), stride, n, depth, keys);
     pack_values(half, queries + 2 * width * bytes, 3 * width, n, d, values);
     const float factor = 1 / sqrtf(d);
-    for (Long begin = from; begin < until; begin += QUERIES) {
-        const Long count = until - begin < QUERIES ? until - begin : QUERIES;
+    for (Long begin = 0; begin < n; begin += QUERIES) {
+        const Long count = n - begin < QUERIES ? n - begin : QUERIES;
         float sum[QUERIES];
         multiply_raw(half, queries + begin * stride * 4, stride * 4, count, (char *)keys, wide / 16, depth, scores, wide);
         for (Long m = 0; m < count; m++) sum[m] = soften(half, scores + m * wide, n, factor);
         multiply_raw(half, (char *)scores, wide * 4, count, (char *)values, d16 / 16, wide / per, mixed, d16);
         for (Long m = 0; m < count; m++) {
             const vf by = vset(1 / sum[m]);
-            const Long at = (begin - from + m) * width + head * d;
+            const Long at = (begin + m) * width + head * d;
             float *row = mixed + m * d16;
             for (Long i = 0; i < d16; i += LANES) vstore(row + i, vmul(vload(row + i), by));
             Long i = 0;

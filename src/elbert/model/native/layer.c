@@ -49,7 +49,7 @@ static char *lay_out(const Layer *l, Long tokens, Long qkv_tokens, Long longest,
     const Long size = bytes_of(l), codes = code_bytes(l), wide = l->mode == CODES ? 4 : size;
     const Long coded = up(tokens, 16), coded_first = up(qkv_tokens > tokens ? qkv_tokens : tokens, 16);
     s->qkv = take(&from, qkv_tokens * 3 * l->width * size);
-    s->mixed = take(&from, tokens * l->width * wide);
+    s->mixed = take(&from, (qkv_tokens > tokens ? qkv_tokens : tokens) * l->width * wide);
     s->attended = take(&from, tokens * l->width * size);
     s->wide = take(&from, tokens * l->inner * wide);
     s->sums = (float *)take(&from, tokens * l->width * 4);
@@ -93,12 +93,11 @@ INLINE const void *left_of(const Layer *l, const void *values, const uint8_t *co
 }
 INLINE Long left_bytes(const Layer *l) { return is_coded(l->mode) ? code_bytes(l) : bytes_of(l); }
 
-static void attend_rows(const Layer *l, const char *qkv, Long n, Long from, Long until, Long head, Long heads, char *out,
-                        char *space) {
+static void attend_rows(const Layer *l, const char *qkv, Long n, Long head, Long heads, char *out, char *space) {
     const Long d = l->width / l->heads;
     for (Long h = head; h < heads; h++) {
-        if (l->half) attend_head(1, l->mode == CODES, qkv, n, l->width, d, h, from, until, out, space);
-        else attend_head(0, 0, qkv, n, l->width, d, h, from, until, out, space);
+        if (l->half) attend_head(1, l->mode == CODES, qkv, n, l->width, d, h, out, space);
+        else attend_head(0, 0, qkv, n, l->width, d, h, out, space);
     }
 }
 
@@ -124,6 +123,9 @@ static void project_qkv(const Layer *l, Span *s, const char *in, char *qkv, Long
              results(l, qkv, 3 * l->width, s->scales));
 }
 
+// Bytes of a token of what attention makes.
+INLINE Long mixed_row(const Layer *l) { return l->width * (l->mode == CODES ? 4 : bytes_of(l)); }
+
 INLINE char *hidden_at(const Step *p, const char *from, Long token) {
     return (char *)from + token * p->layer->width * bytes_of(p->layer);
 }
@@ -137,42 +139,39 @@ static void run_chunk(void *what, int stage, Long task, int thread) {
     Span s;
     lay_out(l, BLOCK < count ? BLOCK : count, count, p->longest, p->own + thread * p->own_bytes, &s);
     project_qkv(l, &s, hidden_at(p, p->in, begin), s.qkv, count, 0, 3 * l->width / 16);
-    const Long row_bytes = 3 * l->width * bytes_of(l), mixed_bytes = l->width * (l->mode == CODES ? 4 : bytes_of(l));
-    if (count <= BLOCK) {
-        for (Long r = first; r < last; r++) {
-            const Long at = p->bounds[r] - begin, n = p->bounds[r + 1] - p->bounds[r];
-            attend_rows(l, s.qkv + at * row_bytes, n, 0, n, 0, l->heads, s.mixed + at * mixed_bytes, s.space);
-        }
-        project(l, &s, hidden_at(p, p->in, begin), hidden_at(p, p->out, begin), count);
-        return;
+    const Long row_bytes = 3 * l->width * bytes_of(l), mixed_bytes = mixed_row(l);
+    for (Long r = first; r < last; r++) {
+        const Long at = p->bounds[r] - begin, n = p->bounds[r + 1] - p->bounds[r];
+        attend_rows(l, s.qkv + at * row_bytes, n, 0, l->heads, s.mixed + at * mixed_bytes, s.space);
     }
-    for (Long from = 0; from < count; from += BLOCK) {  // one Long row
+    for (Long from = 0; from < count; from += BLOCK) {  // more than one for a long row
         const Long some = count - from < BLOCK ? count - from : BLOCK;
-        attend_rows(l, s.qkv, count, from, from + some, 0, l->heads, s.mixed, s.space);
         project(l, &s, hidden_at(p, p->in, begin + from), hidden_at(p, p->out, begin + from), some);
+        s.mixed += some * mixed_bytes;
     }
 }
 
-// B: blocks of tokens in two stages, for rows that are few and Long.
+// B: for rows that are few and long, in three stages: blocks of tokens, heads, blocks of tokens. A head packs the keys
+// and values of a row once, for all its queries.
 static void run_block(void *what, int stage, Long task, int thread) {
     const Step *p = what;
     const Layer *l = p->layer;
-    const Long begin = task * p->block, until = begin + p->block < p->tokens ? begin + p->block : p->tokens;
-    const Long row_bytes = 3 * l->width * bytes_of(l), mixed_bytes = l->width * (l->mode == CODES ? 4 : bytes_of(l));
+    const Long begin = task * p->block, count = p->tokens - begin < p->block ? p->tokens - begin : p->block;
+    const Long row_bytes = 3 * l->width * bytes_of(l), mixed_bytes = mixed_row(l);
+    char *mixed = p->shared + up(p->tokens * row_bytes, 64);
     Span s;
     lay_out(l, p->block, 0, p->longest, p->own + thread * p->own_bytes, &s);
-    if (stage == 0) {
-        project_qkv(l, &s, hidden_at(p, p->in, begin), p->shared + begin * row_bytes, until - begin, 0, 3 * l->width / 16);
-        return;
+    if (stage == 0)
+        project_qkv(l, &s, hidden_at(p, p->in, begin), p->shared + begin * row_bytes, count, 0, 3 * l->width / 16);
+    else if (stage == 1)
+        for (Long r = 0; r < p->rows; r++) {
+            const Long start = p->bounds[r], n = p->bounds[r + 1] - start;
+            attend_rows(l, p->shared + start * row_bytes, n, task, task + 1, mixed + start * mixed_bytes, s.space);
+        }
+    else {
+        s.mixed = mixed + begin * mixed_bytes;
+        project(l, &s, hidden_at(p, p->in, begin), hidden_at(p, p->out, begin), count);
     }
-    for (Long r = 0; r < p->rows; r++) {
-        const Long start = p->bounds[r], end = p->bounds[r + 1];
-        if (end <= begin || start >= until) continue;
-        const Long from = start > begin ? start : begin, to = end < until ? end : until;
-        attend_rows(l, p->shared + start * row_bytes, end - start, from - start, to - start, 0, l->heads,
-                    s.mixed + (from - begin) * mixed_bytes, s.space);
-    }
-    project(l, &s, hidden_at(p, p->in, begin), hidden_at(p, p->out, begin), until - begin);
 }
 
 // C: columns in four stages, for a few tokens. Task i is always the same columns, so that a thread finds its part of
@@ -192,10 +191,10 @@ static void run_columns(void *what, int stage, Long task, int thread) {
                      (third * width + from * d) / 16, (third * width + until * d) / 16,
                      results(l, s.qkv, 3 * width, s.scales));
         char *space = p->own + thread * p->own_bytes;
-        const Long row_bytes = 3 * width * bytes_of(l), mixed_bytes = width * (l->mode == CODES ? 4 : bytes_of(l));
+        const Long row_bytes = 3 * width * bytes_of(l), mixed_bytes = mixed_row(l);
         for (Long r = 0; r < p->rows; r++) {
             const Long at = p->bounds[r], count = p->bounds[r + 1] - at;
-            attend_rows(l, s.qkv + at * row_bytes, count, 0, count, from, until, s.mixed + at * mixed_bytes, space);
+            attend_rows(l, s.qkv + at * row_bytes, count, from, until, s.mixed + at * mixed_bytes, space);
         }
         return;
     }
@@ -265,12 +264,13 @@ static Long plan_layer(Step *p, Job *job, Long *chunk_rows, int threads) {
         shared_bytes = lay_out(l, tokens, tokens, longest, NULL, &s) - (char *)NULL;
         p->own_bytes = attention_bytes(l->half, longest, l->width / l->heads);
     } else if (threads > 1 && (chunks < threads || largest > tokens / threads / 2 + BLOCK)) {
-        job->stages = 2;
+        job->stages = 3;
         const Long share = up((tokens + threads - 1) / threads, 16);
         p->block = share < BLOCK ? share : BLOCK;
-        job->tasks[0] = job->tasks[1] = (tokens + p->block - 1) / p->block;
+        job->tasks[0] = job->tasks[2] = (tokens + p->block - 1) / p->block;
+        job->tasks[1] = l->heads;
         p->run = run_block;
-        shared_bytes = up(tokens * 3 * l->width * bytes_of(l), 64);
+        shared_bytes = up(tokens * 3 * l->width * bytes_of(l), 64) + up(tokens * mixed_row(l), 64);
         p->own_bytes = lay_out(l, BLOCK, BLOCK, longest, NULL, &s) - (char *)NULL;
     } else {
         job->stages = 1;
