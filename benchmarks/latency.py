@@ -8,7 +8,8 @@ processor's multiply rate in that precision, and of the rate at which it reads t
 (limits.py), that our full depth reaches.
 
 For a processor without newer instructions, hold everybody to the same set: ``ELBERT_NATIVE=avx2
-ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`` (onnxruntime has no such switch: leave it out with ``--peers``).
+ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2`` (onnxruntime has no such switch: leave
+it out with ``--peers``).
 
 ``parts`` are microseconds of one row's step, exit head and decision, each timed alone (so warm in the caches; within
 a run the head's weights have to be fetched again behind the layer's, and cost about twice as much).

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +109,8 @@ def main() -> None:
     if args.quick:
         print("not kept: a quick run shows that it works, not how fast")
     else:
-        print(f"kept in {keep('serving', result)}")
+        name = "_".join(["serving", *re.findall(r"\w+", " ".join(args.only))])  # a part does not replace the whole
+        print(f"kept in {keep(name, result)}")
 
 
 def options() -> argparse.Namespace:
