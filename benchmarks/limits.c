@@ -75,7 +75,7 @@ long multiply_int8(long loops) {
 #endif
 }
 
-/* AMX: tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 columns. Linux has to be asked for the registers once. */
+/* AMX: tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 columns. Linux has to allow the registers once. */
 #if defined(__AMX_TILE__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
