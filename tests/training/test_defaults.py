@@ -99,6 +99,7 @@ ADVICE = {
     "no exits": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 5.9, "exit head costs more time than exits save"),
     "worse than a linear classifier": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 3.0, "right for 95.0% of the validation"),
     "well": ([0.8, 0.82, 0.85, 0.86, 0.88, 0.9], 3.0, None),
+    "last depths are worse": ([0.6, 0.7, 0.86, 0.84, 0.82, 0.8], 4.0, "depth 3 is right for 86.0%, depth 6 for 80.0%"),
 }  # fmt: skip
 
 

@@ -54,6 +54,14 @@ def advise(
         )
         return
     if task.is_graded and depths > 1:
+        best = scores.index(max(scores)) + 1
+        if scores[best - 1] > full + NEAR:
+            yield (
+                f"advice: depth {best} is right for {scores[best - 1]:.1%}, depth {depths} for {full:.1%}: deeper is "
+                f'worse. --policy "{fixed_depth(best)}" uses that depth, elbert calibrate finds others; another model '
+                f"to start from, --learning_rate {rate / 2:.1g} or {2 * rate:.1g} may make the last depths better"
+            )
+            return
         close = next(depth for depth, score in enumerate(scores, 1) if score >= full - FLAT)
         if close <= max(1, int(depths * SHALLOW)):
             yield (

@@ -90,7 +90,7 @@ class Packed:
 
 
 def cut_weights(weight: Tensor) -> Tensor:
-    """``[out, in]`` float32, all of them numbers of 16 bits, as sums of two bfloat16 numbers in tiles of the matrix unit:
+    """``[out, in]`` float32, all of them numbers of 16 bits, as sums of two bfloat16 numbers, in tiles:
     ``[out / 16, in / 32, 2, 16, 16, 2]``, where the last axis has value i and value i + 16 of 32."""
     upper = (weight.view(torch.int32) & -0x10000).view(torch.float32)
     parts = [(part.contiguous().view(torch.int32) >> 16).to(torch.int16) for part in (upper, weight - upper)]
