@@ -139,3 +139,12 @@ def test_any_folder(**drawn):
 @given(**FOLDERS)
 def test_many_folders(**drawn):
     check_folder(**drawn)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("role", [{"extra_special_tokens": {"image_token": "<x>"}}, {"image_token": "<x>"}, {}])
+def test_an_added_token_that_the_model_names_is_special(family, role):
+    """So it is split as text where split_special_tokens is true."""
+    size = len(MAKERS[family]().get_vocab())
+    values = {"split_special_tokens": True, "added_tokens_decoder": {str(size): {"content": "<x>"}}} | role
+    check_folder((family, family == "albert", values, None, {}), ["a <x> film", "<x>"], [("film", " <x> ")])

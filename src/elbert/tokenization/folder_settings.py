@@ -49,6 +49,7 @@ class FolderSettings:
     named:       the special tokens with a role, by role
     extra:       the special tokens without a role
     added:       the added tokens by id, in the order of the ids
+    own:         the texts of the special tokens of this model alone, such as image_token
     """
 
     class_name: str
@@ -56,6 +57,7 @@ class FolderSettings:
     named: dict[str, AddedToken]
     extra: list[AddedToken]
     added: dict[int, AddedToken]
+    own: frozenset[str] = frozenset()
 
     def token(self, role: str, default: str) -> AddedToken:
         """Return the special token of a role."""
@@ -103,9 +105,10 @@ def read_folder_settings(folder: Path, tokenizer_json: Mapping[str, Any] | None)
             named[role] = by_text.get(token.content, token)
             values[role] = token.content
     extra = [_as_token(token, config, "extra_special_tokens") for token in _as_list(values.get("extra_special_tokens"))]
-    extra = [_as_token(token, config, "extra_special_tokens") for token in own.values()] + extra
+    of_model = [_as_token(token, config, "extra_special_tokens") for token in own.values()]
+    texts = frozenset(token.content for token in of_model)
     class_name = choose_class(folder, values.get("tokenizer_class"))
-    return FolderSettings(class_name, values, named, extra, dict(sorted(added.items())))
+    return FolderSettings(class_name, values, named, of_model + extra, dict(sorted(added.items())), texts)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def add_tokens(tokenizer: Tokenizer, settings: FolderSettings, *, only_known: bo
         if token.content not in texts and (is_known or (role in settings.named and not only_known)):
             tokens.append(token)
     tokens += [token for token in settings.extra if token.content not in texts]
-    named = {token.content for token in settings.named.values()}
+    named = {token.content for token in settings.named.values()} | settings.own
     for token in tokens:
         token.special = token.special or token.content in named
     tokenizer.add_tokens(tokens)
