@@ -32,29 +32,19 @@ from elbert.inference import admit, deepen, settle
 from elbert.model import ModelConfig
 from limits import measure_limits, operations, weights_read
 from machine import keep
-from peers import PEERS, Workshop
+from peers import PEERS, PRECISIONS, Workshop, installed_peers, prepare_peers
 from rounds import interleaved, repeated
 from scripted import NEVER, POLICY
 from shapes import folder_of, texts_of
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
-PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def contest(folder: Path, cache: Path, names: list[str], texts: int) -> dict[str, Callable[[list[str]], Any]]:
     """Everybody, at batch 1 for one text; ours at full depth, and with a window at every depth at a quarter of it."""
     workshop = Workshop(cache=cache, calibration=tuple(texts_of(20, 100)))
-    everybody: dict[str, Callable[[list[str]], Any]] = {}
-    for peer in PEERS:
-        if peer.missing() or (names and peer.name not in names):
-            continue
-        try:
-            go = peer.prepare(folder, min(texts, peer.batch), workshop)
-            go(texts_of(6, 1))
-        except Exception as error:  # of whatever kind: a peer that cannot run here, as OpenVINO's bfloat16 under AVX2
-            print(f"left out: {peer.name} {peer.precision} fails here ({type(error).__name__})")
-            continue
-        everybody[f"{peer.name} {peer.precision}"] = go
+    peers = prepare_peers(installed_peers(names), folder, workshop, batch=texts)
+    everybody: dict[str, Callable[[list[str]], Any]] = {f"{p.name} {p.precision}": go for p, go in peers.items()}
     for precision in PRECISIONS:
         full = Classifier.load(folder, "full", dtype=precision)
         quarter = policy(f"{NEVER} | depth({full.depths // 4})")

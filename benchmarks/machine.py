@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -16,6 +19,14 @@ from elbert.cli.commands.env import collect_facts
 from elbert.model.isolation import use_threads
 
 RESULTS = Path(__file__).parent / "results"
+PROJECT = Path(__file__).parents[1]
+SWITCHES = (  # variables of the environment that change what is measured
+    "ELBERT_NATIVE",
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OMP_NUM_THREADS",
+)
 
 
 class Taken:
@@ -64,6 +75,20 @@ def describe() -> dict[str, Any]:
     """Date, command, machine and versions."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": "python " + " ".join(sys.argv),
+        "command": describe_command(sys.argv, os.environ),
         "machine": collect_facts(),
     }
+
+
+def describe_command(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The command for a shell, with the variables that change what is measured."""
+    switches = [f"{name}={shlex.quote(environment[name])}" for name in SWITCHES if name in environment]
+    return " ".join([*switches, "python", shlex.join(map(shorten_path, arguments))])
+
+
+def shorten_path(argument: str) -> str:
+    """A path within the project relative to it, another one as its last two parts; what is no path as it is."""
+    path = Path(argument).resolve()
+    if path.is_relative_to(PROJECT) and path.exists():
+        return path.relative_to(PROJECT).as_posix()
+    return "/".join(path.parts[-2:]) if path.exists() or Path(argument).is_absolute() else argument

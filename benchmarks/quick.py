@@ -29,14 +29,13 @@ from elbert import Classifier, bundled_model
 from elbert.cli.commands.env import collect_facts
 from history import Comparison, Ratio, Source, append_history, better, compare, keep_ratios, read_kept
 from machine import RESULTS
-from peers import PEERS, Peer, Workshop
+from peers import PRECISIONS, Peer, Workshop, installed_peers, prepare_peers
 from realised import measure
 from rounds import interleaved, repeated
 from shapes import texts_of
 
 KEPT, HISTORY = RESULTS / "kept_ratios.json", RESULTS / "history.csv"
 REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
-PRECISIONS = ("float32", "bfloat16", "int8")
 LENGTHS = (8, 64)  # tokens of a single text
 CAPACITIES = (1, 16)
 BATCHED = "int8"  # the precision of batched texts at full depth
@@ -53,7 +52,8 @@ class Contest:
         self._workshop = Workshop(cache, tuple(texts_of(20, 100)), threads=collect_facts()["torch threads"])
         self._folder, self._peers, self._texts = bundled_model(), peers, texts
         self._full = {precision: Classifier.load(self._folder, "full", dtype=precision) for precision in PRECISIONS}
-        self._single = {peer: peer.prepare(self._folder, 1, self._workshop) for peer in peers if not is_pipeline(peer)}
+        alone = [peer for peer in peers if not is_pipeline(peer)]
+        self._single = prepare_peers(alone, self._folder, self._workshop, batch=1)
 
     def single(self, length: int, rounds: int) -> list[Ratio]:
         """One text at a time at full depth, for each precision that a peer has."""
@@ -68,11 +68,8 @@ class Contest:
     def batched(self, rounds: int) -> list[Ratio]:
         """Many texts: full depth against the best peer, and exits against ``pipeline``."""
         safe = self._full[BATCHED].bundle.resolve_policy("safe")
-        everybody: dict[Any, Go] = {
-            peer: peer.prepare(self._folder, peer.batch, self._workshop)
-            for peer in self._peers
-            if peer.precision == BATCHED or is_pipeline(peer)
-        }
+        peers = [peer for peer in self._peers if peer.precision == BATCHED or is_pipeline(peer)]
+        everybody: dict[Any, Go] = dict(prepare_peers(peers, self._folder, self._workshop))
         everybody |= {BATCHED: self._full[BATCHED].predict, "safe": partial(self._full[BATCHED].predict, policy=safe)}
         seconds = interleaved({name: partial(go, self._texts) for name, go in everybody.items()}, rounds)  # type: ignore[arg-type]
         found = self._against(seconds, "{}, batched, full depth")
@@ -107,14 +104,6 @@ class Contest:
 def is_pipeline(peer: object) -> bool:
     """Whether this is transformers as people call it, which is no peer at full depth: it neither sorts nor batches."""
     return isinstance(peer, Peer) and peer.name == "pipeline"
-
-
-def installed_peers() -> list[Peer]:
-    """Those that can take part; a line for each of the others."""
-    for peer in PEERS:
-        if missing := peer.missing():
-            print(f"skipped: {peer.name} {peer.precision} needs {', '.join(missing)} (make .venv/benched)")
-    return [peer for peer in PEERS if not peer.missing()]
 
 
 def silence_peers() -> None:

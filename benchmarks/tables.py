@@ -1,16 +1,19 @@
 """The tables of docs/benchmarks/throughput.md, from the results that are kept.
 
-python benchmarks/tables.py
+    python benchmarks/tables.py
+
+:func:`draw_table` is for the tables of other results too.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from machine import RESULTS
+from peers import PRECISIONS
 
-PRECISIONS = ("float32", "bfloat16", "int8")
 LENGTHS = {  # results of latency.py
     "latency_bundled": "Bundled shape, one text at a time",
     "lengths_bundled_64": "Bundled shape, 64 texts a call",
@@ -38,7 +41,7 @@ def draw_lengths(result: dict[str, Any]) -> str:
     """Ratios to the best peer at full depth and at L/4, and shares of the processor's limits, by length."""
     cells = ("full depth", "depth L/4", "multiplied, read")
     titles = [f"{precision}, {cell}" if cell == cells[0] else cell for precision in PRECISIONS for cell in cells]
-    lines = [row(["tokens", "ms, full depth", *titles]), row(["--:"] * (2 + len(titles)))]
+    rows = []
     for length, against in result["against"].items():
         taken = result["milliseconds"][length]
         found = [length, " / ".join(f"{taken[f'elbert {precision}, full depth']:.1f}" for precision in PRECISIONS)]
@@ -50,28 +53,28 @@ def draw_lengths(result: dict[str, Any]) -> str:
                 f"{one['quarter']:.1f}x" if has_peer else "–",
             ]
             found.append(", ".join(f"{100 * one[key]:.0f} %" for key in ("multiplied", "read") if key in one))
-        lines.append(row(found))
-    return "\n".join(lines)
+        rows.append(found)
+    return draw_table(["tokens", "ms, full depth", *titles], rows)
 
 
 def draw_realised(result: dict[str, Any]) -> str:
     """Realised fractions by shape and capacity, at the mean depths that were measured."""
-    lines = []
+    tables = []
     for shape, measured in result["shapes"].items():
         by_capacity: dict[int, list[dict[str, Any]]] = {}
         for one in measured:
             if one["way"] == "engine":
                 by_capacity.setdefault(one["capacity"], []).append(one)
         depths = [f"{one['mean_depth']:.1f}" for one in by_capacity[max(by_capacity)]]  # nearest to what was requested
-        lines += [f"{shape}, {result['dtype']}:", "", row(["capacity", *depths]), row(["--:"] * (1 + len(depths)))]
-        lines += [row([str(of), *(f"{one['realised']:.2f}" for one in found)]) for of, found in by_capacity.items()]
-        lines.append("")
-    return "\n".join(lines)
+        rows = [[str(of), *(f"{one['realised']:.2f}" for one in found)] for of, found in by_capacity.items()]
+        tables.append(f"{shape}, {result['dtype']}:\n\n{draw_table(['capacity', *depths], rows)}\n")
+    return "\n".join(tables)
 
 
-def row(cells: list[str]) -> str:
-    """A line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+def draw_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 0) -> str:
+    """A Markdown table of numbers, after ``words`` columns of words."""
+    rule = ["---"] * words + ["--:"] * (len(header) - words)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
 
 
 if __name__ == "__main__":

@@ -23,14 +23,13 @@ from elbert import Classifier, policy
 from elbert.data import read_examples, resolve_label
 from machine import keep
 from others import by_shrinking, by_waiting, run
-from peers import PEERS, Workshop
+from peers import PRECISIONS, Workshop, installed_peers, prepare_peers
 from realised import serve
 from rounds import interleaved
 from scripted import POLICY, Scripted, script, script_policies
 from shapes import folder_of, texts_of
 
 REVIEWS = Path(__file__).parents[1] / "examples" / "reviews.txt"
-PRECISIONS = ("float32", "bfloat16", "int8")
 Go = Callable[[Sequence[str]], Any]
 
 
@@ -71,12 +70,8 @@ def scores(answer: Any) -> NDArray[np.float64] | None:
 def contest(folder: Path, shape: str, cache: Path, calibration: Sequence[str], names: Sequence[str]) -> dict[str, Go]:
     """Every contestant, ready to run."""
     workshop = Workshop(cache=cache, calibration=tuple(calibration))
-    everybody: dict[str, Go] = {}
-    for peer in PEERS:
-        if peer.missing():
-            print(f"left out: {peer.name} {peer.precision} needs {', '.join(peer.missing())}")
-        elif not names or peer.name in names:
-            everybody[f"{peer.name} {peer.precision}"] = peer.prepare(folder, peer.batch, workshop)
+    peers = prepare_peers(installed_peers(names), folder, workshop)
+    everybody: dict[str, Go] = {f"{peer.name} {peer.precision}": go for peer, go in peers.items()}
     for precision in PRECISIONS:
         ways = ours(folder, shape, precision)
         for name, (_, _, go) in ways.items():

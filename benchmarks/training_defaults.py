@@ -3,14 +3,16 @@
     python benchmarks/training_defaults.py --data-dir DIR [--sets trec6 cr] [--rows 500 1500] [--threads 1]
     python benchmarks/training_defaults.py --data-dir DIR --sets trec6 --rows 500 --option learning_rate=2e-4
     python benchmarks/training_defaults.py --data-dir DIR --model models/base --sets stsb --rows 1500
+    python benchmarks/training_defaults.py --data-dir DIR --model models/base --sets stsb --rows 500 --tuned
     python benchmarks/training_defaults.py --table
 
 ``DIR/SET`` has ``train.parquet``, ``labels.json`` and ``test.parquet``, or ``folds.json``, whose first fold is then the
 test, or ``validation.parquet``. Without ``labels.json`` labels are numbers: scores are Spearman's, and the plain
 baseline is the cosine of TF-IDF. The rows are the first of a fixed random order. Nothing but model and data is set: a
 tenth of the rows is held out to choose the checkpoint, while the SVM trains on all of them. ``--option`` changes a
-setting. Every run adds a line to the results; the last one of a model, a set, a size and its options counts, and
-``--table`` prints those of today's defaults as the documentation shows them.
+setting; ``--tuned`` tries ten settings, one after another. Every run adds a line to the results; the last one of a
+model, a set, a size and its options counts, and ``--table`` prints those of today's defaults as the documentation shows
+them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import json
 import random
 import time
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from elbert.evaluation.sweep import Trials
 from elbert.exits import fixed_depth
 from elbert.tasks.regression import spearman
 from elbert.training.defaults import choose_rate
+from tables import draw_table
 
 RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
 SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
@@ -55,6 +59,18 @@ TITLES = {
     "rte": "RTE (pairs)",
     "stsb": "STS-B (pairs, Spearman)",
 }
+TUNED: tuple[dict[str, Any], ...] = (  # what a person who tunes by hand would try
+    {"learning_rate": 5e-5},
+    {"learning_rate": 2e-4},
+    {"learning_rate": 3e-4},
+    {"learning_rate": 5e-4},
+    {"num_train_epochs": 25.0},
+    {"learning_rate": 3e-4, "num_train_epochs": 25.0},
+    {"learning_rate": 3e-4, "num_train_epochs": 25.0, "head_start": "random"},
+    {"pooling": "mean"},
+    {"pooling": "mean", "learning_rate": 3e-4},
+    {"weighting": "last-heavy"},
+)
 HELD_BACK, MOST_TEST, SEED = 300, 500, 0  # rows before the training rows, which other studies choose settings on
 
 
@@ -68,25 +84,25 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=(500, 1500))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of elbert.train")
+    parser.add_argument("--tuned", action="store_true", help="each of ten settings instead of the defaults")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.table:
-        print(draw_table([json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]))
+        print(draw_cells([json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]))
         return
     if arguments.data_dir is None:
         parser.error("runs need --data-dir")
     torch.set_num_threads(arguments.threads)
     options = dict(option.split("=", 1) for option in arguments.option)
-    for rows in arguments.rows:
-        for name in arguments.sets:
-            settings = {key: parse_value(value) for key, value in options.items()}
-            result = measure(arguments.model, arguments.data_dir / name, rows, settings)
-            with arguments.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            print(result, flush=True)
+    tried = TUNED if arguments.tuned else ({key: parse_value(value) for key, value in options.items()},)
+    for rows, name, settings in product(arguments.rows, arguments.sets, tried):
+        result = measure(arguments.model, arguments.data_dir / name, rows, settings)
+        with arguments.output.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+        print(result, flush=True)
 
 
-def draw_table(results: list[dict[str, Any]]) -> str:
+def draw_cells(results: list[dict[str, Any]]) -> str:
     """A row for each set and size: the plain baseline, and full depth of the bundled model and of the base.
 
     Results of other settings than today's defaults are passed over.
@@ -98,10 +114,8 @@ def draw_table(results: list[dict[str, Any]]) -> str:
         is_default = not set(result["options"]) - {"learning_rate"} and result.get("head") == "fitted"
         if model in MODELS and is_default and result["rate"] == rate:
             kept.setdefault((result["set"], result["rows"]), {})[model] = result
-    lines = [
-        "| set | rows | TF-IDF | majority | bundled | best depth | `models/base` | best depth |",
-        "|---|" + "--:|" * 7,
-    ]
+    header = ["set", "rows", "TF-IDF", "majority", "bundled", "best depth", "`models/base`", "best depth"]
+    lines = []
     for name, title in TITLES.items():
         for (_, rows), found in sorted((key, value) for key, value in kept.items() if key[0] == name):
             one = next(iter(found.values()))
@@ -111,8 +125,8 @@ def draw_table(results: list[dict[str, Any]]) -> str:
                 depths = found[model]["by_depth"] if model in found else []
                 best = f"{100 * max(depths):.1f} ({depths.index(max(depths)) + 1})" if depths else "–"
                 cells += [f"{100 * depths[-1]:.1f}" if depths else "–", best]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            lines.append(cells)
+    return draw_table(header, lines, words=1)
 
 
 def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dict[str, Any]:

@@ -1,23 +1,27 @@
 """What people would use instead of us, over the same folder and texts, all returning probabilities.
 
-    workshop = Workshop(cache=Path("/tmp/peers"), calibration=tuple(unlabelled_texts))
-    for peer in PEERS:
-        if not peer.missing():
-            classify = peer.prepare(folder, peer.batch, workshop)  # batch 1 to measure latency
-            probabilities = classify(texts)  # [texts, classes], in the texts' order
+    workshop = Workshop(cache=folder_for_files, calibration=tuple(unlabelled_texts))
+    for peer, classify in prepare_peers(installed_peers(), folder, workshop).items():  # batch=1 to measure latency
+        probabilities = classify(texts)  # [texts, classes], in the texts' order
 
 ``peer.batch`` is the fastest of 1, 8, 32 and 64 for the bundled model on short sentences.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
 
+from elbert.model.precision import Precision
 from peers import onnx_, openvino_, transformers_
 from peers.workshop import Classify, Prepare, Workshop
 
-__all__ = ["PEERS", "Classify", "Peer", "Workshop"]
+__all__ = ["PEERS", "PRECISIONS", "Classify", "Peer", "Workshop", "installed_peers", "prepare_peers"]
+
+PRECISIONS = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,32 @@ PEERS = (
     Peer("openvino", "bfloat16", 32, openvino_.bfloat16, OPENVINO),
     Peer("openvino", "int8", 32, openvino_.int8, (*OPENVINO, "nncf")),
 )
+
+
+def installed_peers(names: Sequence[str] = ()) -> list[Peer]:
+    """Those of these names, or all, that are installed; a line for each of the others."""
+    found = []
+    for peer in PEERS:
+        if names and peer.name not in names:
+            continue
+        if missing := peer.missing():
+            print(f"left out: {peer.name} {peer.precision} needs {', '.join(missing)} (make .venv/benched)")
+        else:
+            found.append(peer)
+    return found
+
+
+def prepare_peers(
+    peers: Iterable[Peer], folder: Path, workshop: Workshop, *, batch: int | None = None
+) -> dict[Peer, Classify]:
+    """Load each peer, and return those that classify; a line for each of the others. ``batch``: rows at most."""
+    found = {}
+    for peer in peers:
+        try:
+            classify = peer.prepare(folder, min(batch or peer.batch, peer.batch), workshop)
+            classify(workshop.calibration[:1])
+        except Exception as error:  # of whatever kind: a peer that cannot run here, as OpenVINO's bfloat16 under AVX2
+            print(f"left out: {peer.name} {peer.precision} fails here ({type(error).__name__})")
+        else:
+            found[peer] = classify
+    return found

@@ -17,13 +17,26 @@ INLINE void configure(Long upper, Long lower) {
     _tile_loadconfig(&config);
 }
 
+// The sums of a block: tile 0, with a second panel 1, with more than 16 rows 2 and 3.
+INLINE void begin_sums(const int lower, const int second) {
+    _tile_zero(0);
+    if (second) _tile_zero(1);
+    if (lower) _tile_zero(2);
+    if (lower && second) _tile_zero(3);
+}
+
+// Store them in rows of stride numbers; tiles 0 and 1 have the first upper rows.
+INLINE void store_sums(const int lower, const int second, Long upper, float *sums, Long stride) {
+    _tile_stored(0, sums, stride * 4);
+    if (second) _tile_stored(1, sums + 16, stride * 4);
+    if (lower) _tile_stored(2, sums + upper * stride, stride * 4);
+    if (lower && second) _tile_stored(3, sums + upper * stride + 16, stride * 4);
+}
+
 #define AMX_BLOCK(NAME, DOT)                                                                                         \
     INLINE void NAME(const int lower, const int second, const char *left, Long left_stride, const char *right,       \
                      Long panel_bytes, Long steps, Long upper, float *sums, Long stride) {                           \
-        _tile_zero(0);                                                                                                \
-        if (second) _tile_zero(1);                                                                                    \
-        if (lower) _tile_zero(2);                                                                                     \
-        if (lower && second) _tile_zero(3);                                                                           \
+        begin_sums(lower, second);                                                                                    \
         for (Long k = 0; k < steps; k++) { /* 64 bytes of the summed axis */                                          \
             _tile_loadd(4, left + k * 64, left_stride);                                                               \
             _tile_loadd(6, right + k * 1024, 64);                                                                     \
@@ -38,10 +51,7 @@ INLINE void configure(Long upper, Long lower) {
                 if (second) DOT(3, 5, 7);                                                                             \
             }                                                                                                         \
         }                                                                                                             \
-        _tile_stored(0, sums, stride * 4);                                                                            \
-        if (second) _tile_stored(1, sums + 16, stride * 4);                                                           \
-        if (lower) _tile_stored(2, sums + upper * stride, stride * 4);                                                \
-        if (lower && second) _tile_stored(3, sums + upper * stride + 16, stride * 4);                                 \
+        store_sums(lower, second, upper, sums, stride);                                                               \
     }
 AMX_BLOCK(amx_halves, _tile_dpbf16ps)
 AMX_BLOCK(amx_codes, _tile_dpbusd)

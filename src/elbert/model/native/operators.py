@@ -227,12 +227,13 @@ class NativeLayer(Packed):
             raise ValueError(f"width {width}, inner width {inner}, {heads} heads: expected multiples of {PANEL}")
         self.dtype, self.width = variant.hidden_dtype(numbers), width
         mode = CODES if numbers == "int8" else product_mode(numbers, self.dtype)
-        products = {
-            "qkv": self.pack(qkv, (3 * width, width), mode),
-            "dense": self.pack(dense, (width, width), mode),
-            "widen": self.pack(widen, (inner, width), mode),
-            "narrow": self.pack(narrow, (width, inner), mode),
+        parts = {
+            "qkv": (qkv, (3 * width, width)),
+            "dense": (dense, (width, width)),
+            "widen": (widen, (inner, width)),
+            "narrow": (narrow, (width, inner)),
         }
+        products = {name: self.pack(*part, mode, splits=variant.splits) for name, part in parts.items()}
         self.struct = LayerStruct(
             width=width,
             inner=inner,

@@ -45,8 +45,9 @@ class Packed:
         self.variant = variant
         self._kept: list[Tensor] = []  # tensors whose memory a struct refers to
 
-    def pack(self, product: NativeProduct, shape: tuple[int, int], mode: int) -> ProductStruct:
-        """Pack weights ``shape``; more columns than the weights have are 0."""
+    def pack(self, product: NativeProduct, shape: tuple[int, int], mode: int, *, splits: bool = False) -> ProductStruct:
+        """Pack weights ``shape``; more columns than the weights have are 0. ``splits``: also as sums of two bfloat16
+        numbers, where that loses nothing."""
         out, summed = shape
         weight = product.weight.detach().to("cpu", torch.float32)
         if tuple(weight.shape) != shape:
@@ -72,7 +73,7 @@ class Packed:
         half = panels.half() if mode == SINGLE else None
         is_exact = half is not None and torch.equal(half.to(torch.float32), panels)
         brief = self.keep(half, size, torch.half) if half is not None and is_exact else None
-        is_cut = brief is not None and self.variant.splits and summed % CUT == 0
+        is_cut = brief is not None and splits and summed % CUT == 0
         cut = self.keep(cut_weights(weight), 2 * size, torch.int16) if is_cut else None
         return ProductStruct(summed, out, kept, brief, cut, self.keep(bias, out), scales, sums, product.activation)
 

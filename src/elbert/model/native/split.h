@@ -35,10 +35,7 @@ INLINE void split_row(const float *values, Long width, Long row, char *codes) {
 // kilobytes apart; the largest products come first.
 INLINE void split_block(const int lower, const int second, const char *left, Long lower_at, const char *right,
                         Long panel_bytes, Long tiles, Long upper, float *sums) {
-    _tile_zero(0);
-    if (second) _tile_zero(1);
-    if (lower) _tile_zero(2);
-    if (lower && second) _tile_zero(3);
+    begin_sums(lower, second);
     for (; tiles > 0; tiles--, left += CUTS * TILE_BYTES)
         for (int r = 0; r < RIGHT_CUTS; r++, right += TILE_BYTES) {
             _tile_loadd(6, right, 64);
@@ -53,10 +50,7 @@ INLINE void split_block(const int lower, const int second, const char *left, Lon
                 if (second) _tile_dpbf16ps(3, 5, 7);
             }
         }
-    _tile_stored(0, sums, GROUP * 4);
-    if (second) _tile_stored(1, sums + 16, GROUP * 4);
-    if (lower) _tile_stored(2, sums + upper * GROUP, GROUP * 4);
-    if (lower && second) _tile_stored(3, sums + upper * GROUP + 16, GROUP * 4);
+    store_sums(lower, second, upper, sums, GROUP);
 }
 
 static __attribute__((noinline)) void multiply_split(const Product *w, const char *left, Long rows, Long begin, Long end,
