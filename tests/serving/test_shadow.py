@@ -12,9 +12,12 @@ from troubled import Parts, reference
 
 from elbert.bundle import Certificate
 from elbert.errors import InputError
-from elbert.prediction import Prediction
+from elbert.prediction import Prediction, TokenPrediction, Word
 from elbert.serving.errors import NotReady
 from elbert.serving.shadow import ChangeWindow, Shadow
+from elbert.tasks import TASKS
+
+CLASSES = TASKS["single_label_classification"]
 
 
 def prediction(label, depth=2, **scores):
@@ -48,9 +51,9 @@ def test_the_window_slides():
     assert ChangeWindow(5).upper == 1
 
 
-def make_shadow(share=1.0, cert=None, **options):
+def make_shadow(share=1.0, cert=None, task=CLASSES, **options):
     submitted = []
-    return Shadow(share, {"safe": cert}, submitted.extend, random=Random(0), **options), submitted
+    return Shadow(share, {"safe": cert}, submitted.extend, task, random=Random(0), **options), submitted
 
 
 def test_answers_are_compared_with_full_depth():
@@ -69,16 +72,45 @@ def test_answers_are_compared_with_full_depth():
 
 
 def test_multi_label_answers_are_compared_as_sets():
-    shadow, submitted = make_shadow(multi_label=True)
+    shadow, submitted = make_shadow(task=TASKS["multi_label_classification"])
     shadow.sample("safe", reference()[0][:1], prediction("a", a=0.9, b=0.6))
     shadow.compare(submitted[0].identity, prediction("a", depth=6, a=0.9, b=0.4))
     assert shadow.points["safe"].changed == 1
 
 
+def tagged(*tags, depth=2):
+    """Words with these tags; the entities of transformers' grouping do not matter."""
+    words = tuple(Word(f"w{i}", tag, 0.9, i, i + 1) for i, tag in enumerate(tags))
+    return TokenPrediction("O", 0.9, depth, 6, "entropy", words=words)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "is_changed"),
+    [
+        (("O", "B-city", "I-city"), ("O", "B-city", "I-city"), False),
+        (("O", "I-city", "I-city"), ("O", "B-city", "I-city"), False),  # the same span
+        (("O", "B-city", "B-city"), ("O", "B-city", "I-city"), True),
+        (("O", "B-city", "I-city"), ("O", "B-name", "I-name"), True),
+        (("O", "O", "O"), ("O", "O", "B-city"), True),
+        ((), (), False),
+    ],
+)
+def test_tags_are_compared_by_their_spans(early, late, is_changed):
+    task = TASKS["token_classification"].bind(("O", "B-city", "I-city", "B-name", "I-name"))
+    shadow, submitted = make_shadow(task=task)
+    tokens = reference()[0][:1]
+    shadow.sample("safe", tokens, tagged(*early), texts=("a text",))
+    (request,) = submitted
+    assert shadow.find_source(request.identity) == ("a text", tokens[0])
+    shadow.compare(request.identity, tagged(*late, depth=6))
+    assert list(shadow.points["safe"].changes) == [is_changed]
+    assert shadow.find_source(request.identity) is None
+
+
 @pytest.mark.parametrize(("certified", "changed"), [(None, 2), (0.3, 1)])
 def test_values_differ_beyond_the_tolerance_of_the_certificate(certified, changed):
     cert = None if certified is None else replace(certificate(), tolerance=certified)
-    shadow, submitted = make_shadow(cert=cert, tolerance=0.1)
+    shadow, submitted = make_shadow(cert=cert, task=TASKS["regression"], tolerance=0.1)
     for last in (0.95, 1.1, 1.4):  # early values are 0.9
         shadow.sample("safe", reference()[0][:1], prediction("value"))
         shadow.compare(submitted[-1].identity, replace(prediction("value", depth=6), score=last))
@@ -102,11 +134,11 @@ def test_texts_that_cannot_be_submitted_are_dropped():
     def reject(requests):
         raise NotReady("not now")
 
-    shadow = Shadow(1.0, {"safe": None}, reject)
+    shadow = Shadow(1.0, {"safe": None}, reject, CLASSES)
     shadow.sample("safe", reference()[0][:1], prediction("a"))
     assert (shadow.dropped, shadow.to_dict()["waiting"]) == (1, 0)
     with pytest.raises(InputError, match="share of shadow traffic is 2"):
-        Shadow(2, {}, reject)
+        Shadow(2, {}, reject, CLASSES)
 
 
 @pytest.mark.parametrize("loss", ["inconsistency", "harmful-flip"])

@@ -103,7 +103,8 @@ class Parts:
         self.backend = self.classifier.backend
         self.worker = Worker(self._engines, self._on_step, pause=0, clock=self.clock)
         self.points = PointSelector(self.classifier, self.clock)
-        self.shadow = Shadow(share, {"safe": None}, lambda rows: self.worker.submit(rows, idle=True))
+        task = self.classifier.bundle.config.task
+        self.shadow = Shadow(share, {"safe": None}, lambda rows: self.worker.submit(rows, idle=True), task)
         self.steps = []
         self.dispatcher = Dispatcher(
             self.worker, self.classifier.bundle.config, self.points, self.shadow, NullObserver(), self.clock

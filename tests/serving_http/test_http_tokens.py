@@ -1,13 +1,12 @@
 """A server of a token classifier: Hugging Face's client, the shape of /v1/classify, and what does not fit."""
 
+import json
+
 import pytest
 from huggingface_hub import InferenceClient
-from live_server import Live
+from live_server import Held, Live, until
 
 from elbert import Classifier
-from elbert.errors import InputError
-from elbert.serving.service import Service
-from elbert.serving.settings import Settings
 from taggers import write_tagger
 
 TEXTS = ["the film was good", "i love this movie and that journey"]
@@ -21,8 +20,6 @@ def classifier(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tagging(classifier):
-    from live_server import Held
-
     held = Classifier(
         classifier.bundle, classifier.tokeniser, Held(classifier.backend), classifier.policy, max_rows=8, threads=1
     )
@@ -89,6 +86,37 @@ def test_what_does_not_fit_is_refused(tagging, path, body, why):
     assert status in (400, 422) and why in found["error"]
 
 
-def test_shadow_traffic_is_refused(classifier):
-    with pytest.raises(InputError, match="tags tokens"):
-        Service(classifier, Settings(shadow=0.1))
+@pytest.mark.parametrize("long", ["cut", "windows"])
+def test_shadow_traffic_compares_spans_with_full_depth(tmp_path, long):
+    folder = write_tagger(tmp_path / "model", seed=3, initializer_range=0.1)
+    (folder / "exits.json").write_text(
+        json.dumps({"version": 1, "default": "early", "points": {"early": {"policy": "depth(4)"}}}), encoding="utf-8"
+    )
+    early = Classifier.load(folder, "early", dtype="float32", threads=1)
+    texts = [*TEXTS, "a", "a film", "film", "the film is good. " * 40, "good movie and this journey"]
+    expected = sum(
+        spans(one) != spans(other)
+        for one, other in zip(early.predict(texts, long=long), early.predict(texts, "full", long=long), strict=True)
+    )
+    assert 0 < expected < len(texts)
+    held = Classifier(early.bundle, early.tokeniser, Held(early.backend), early.policy, max_rows=8, threads=1)
+    with Live(held, shadow=1.0, long=long) as server:
+        status, _, _ = server.call("POST", "/v1/classify", {"input": texts})
+        assert status == 200
+        until(lambda: server.counts().get('elbert_shadow_texts{point="early"}') == len(texts))
+        counts = server.counts()
+    assert counts['elbert_shadow_differing{point="early"}'] == expected
+    assert counts["elbert_shadow_dropped"] == 0
+
+
+def spans(prediction):
+    """Type, first word and last word of each span, by the rules of conlleval."""
+    found, before = [], None
+    for i, word in enumerate(prediction.words):
+        prefix, _, kind = word.tag.partition("-")
+        if prefix != "O" and (prefix == "B" or before != kind):
+            found.append([kind, i, i])
+        elif prefix != "O":
+            found[-1][-1] = i
+        before = kind if prefix != "O" else None
+    return found

@@ -210,14 +210,18 @@ class Dispatcher:
     def _build_predictions(self, exits: Exits, truncated: set[int]) -> Iterator[tuple[int, Prediction, NDArray[Any]]]:
         """Yield the identity, the prediction and the logits of each row; of token rows no logits."""
         if exits.counts is not None and self._joiner is not None:
-            rows = {i: self._rows[i] for i in exits.identity.tolist() if i in self._rows}
-            sources = {i: (row.text, row.tokens) for i, row in rows.items()}
+            sources = {i: found for i in exits.identity.tolist() if (found := self._find_source(i)) is not None}
             tagged = build_token_predictions(exits, self._config, sources, self._joiner, truncated)
             yield from ((identity, prediction, exits.logits[:0]) for identity, prediction in tagged)
             return
         predictions = build_predictions(exits, self._config, truncated)
         for (identity, prediction), logits in zip(predictions, exits.logits, strict=True):
             yield identity, prediction, logits
+
+    def _find_source(self, identity: int) -> tuple[str, Tokens] | None:
+        if row := self._rows.get(identity):
+            return row.text, row.tokens
+        return self._shadow.find_source(identity)
 
     def _fail(self, identity: int, error: ElbertError) -> None:
         if self._shadow.is_active and identity in self._shadow:
@@ -252,11 +256,13 @@ class Dispatcher:
         if not self._shadow.is_active or prediction is None or prediction.reason in (DEADLINE, *LIST_REASONS):
             return
         if row.window is None:
-            self._shadow.sample(row.choice.name, (row.tokens,), prediction)
+            self._shadow.sample(row.choice.name, (row.tokens,), prediction, texts=(row.text,) if row.text else ())
         else:
             owner = row.window.owner
             document = owner.document
-            self._shadow.sample(row.choice.name, document.windows, prediction, document.combine, owner.long)
+            self._shadow.sample(
+                row.choice.name, document.windows, prediction, document.combine, owner.long, document.texts
+            )
 
     def _deliver_window(self, row: Row, window: Window, result: TextResult, ended: float) -> None:
         """Add a window to its document; deliver the result of the document, or submit the windows that it needs."""

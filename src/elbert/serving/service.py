@@ -93,8 +93,6 @@ class Service:
             classifier, clock, settings.operating_point, settings.adaptive, target_delay=settings.target_delay
         )
         config, points = classifier.bundle.config, classifier.bundle.points
-        if settings.shadow and config.task.per_token:
-            raise InputError("shadow is for whole texts, and this model tags tokens: leave it out")
         if settings.rank_policy is not None:
             check_ranker(config)
             self._points.choose(settings.rank_policy, is_ranked=True)
@@ -102,7 +100,7 @@ class Service:
             settings.shadow,
             {c.name: points[c.name].text_certificate if c.name in points else None for c in self._points.choices},
             lambda requests: self._worker.submit(requests, idle=True),
-            multi_label=config.multi_label,
+            config.task,
             tolerance=None if config.task.is_exact else config.task.tolerance * config.scale,
             window=settings.shadow_window,
             random=runtime.create_random(),

@@ -18,6 +18,7 @@ from elbert.exits import FULL
 from elbert.prediction import Prediction
 from elbert.serving.binomial_bounds import lower_bound, probability_at_least, upper_bound
 from elbert.serving.errors import NotReady
+from elbert.tasks import Task
 from elbert.tokenization import Tokens
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ class Shadow:
         share: float,
         points: Mapping[str, Certificate | None],
         submit: Callable[[Sequence[Request]], None],
+        task: Task,
         *,
-        multi_label: bool = False,
         tolerance: float | None = None,
         window: int = 1000,
         max_waiting: int = 64,
@@ -53,7 +54,7 @@ class Shadow:
         self._share = share
         self.is_active = share > 0
         self._submit = submit
-        self._multi_label = multi_label
+        self._task = task
         self._tolerance = tolerance
         self._max_waiting = max_waiting
         self._random = Random() if random is None else random
@@ -72,10 +73,12 @@ class Shadow:
         prediction: Prediction,
         combine: Callable[[Sequence[Prediction]], Prediction] = itemgetter(0),
         long: str | None = None,
+        texts: Sequence[str] = (),
     ) -> None:
         """Perhaps run an answered text to full depth.
 
         ``rows`` are all its windows, ``combine`` makes one prediction of theirs, and ``long`` is how it is read.
+        ``texts`` are those of the rows where their tokens are classified.
         """
         if not self._share or point not in self.points or not self._is_covered(point, len(rows), long):
             return
@@ -94,7 +97,8 @@ class Shadow:
         except NotReady:
             self.dropped += 1
             return
-        early = EarlyAnswer(point, self._answer_of(prediction), prediction.score, combine, identities)
+        sources = dict(zip(identities, zip(texts, rows, strict=True), strict=True)) if texts else {}
+        early = EarlyAnswer(point, prediction, combine, identities, sources)
         self._waiting |= dict.fromkeys(identities, early)
 
     def compare(self, identity: int, prediction: Prediction | None) -> None:
@@ -108,6 +112,11 @@ class Shadow:
             self.dropped += 1
         else:
             self._record(early.point, is_changed=self._differs(early, early.combine(parts)))
+
+    def find_source(self, identity: int) -> tuple[str, Tokens] | None:
+        """Return the text and the tokens of a row that waits, where its tokens are classified."""
+        early = self._waiting.get(identity)
+        return None if early is None else early.sources.get(identity)
 
     @property
     def waiting(self) -> int:
@@ -153,28 +162,26 @@ class Shadow:
                 "broken" if window.certificate.loss == "inconsistency" else "perhaps broken, labels are needed to see",
             )
 
-    def _differs(self, early: EarlyAnswer, prediction: Prediction) -> bool:
+    def _differs(self, early: EarlyAnswer, full: Prediction) -> bool:
         if self._tolerance is None:
-            return self._answer_of(prediction) != early.answer
+            return self._task.read_answer(early.prediction) != self._task.read_answer(full)
         certificate = self.points[early.point].certificate
         certified = None if certificate is None else certificate.tolerance
-        return abs(prediction.score - early.score) > (self._tolerance if certified is None else certified)
-
-    def _answer_of(self, prediction: Prediction) -> object:
-        if self._multi_label:
-            return frozenset(label for label, score in prediction.scores.items() if score > 0.5)
-        return prediction.label
+        return abs(full.score - early.prediction.score) > (self._tolerance if certified is None else certified)
 
 
 @dataclass(frozen=True)
 class EarlyAnswer:
-    """The answer of a text that exited early, under an operating point, and of its rows those at full depth so far."""
+    """The prediction of a text that exited early, under an operating point, and those of its rows at full depth so far.
+
+    ``sources`` has the text and the tokens of its rows where tokens are classified.
+    """
 
     point: str
-    answer: object
-    score: float
+    prediction: Prediction
     combine: Callable[[Sequence[Prediction]], Prediction]
     rows: Sequence[int]
+    sources: Mapping[int, tuple[str, Tokens]]
     full: dict[int, Prediction | None] = field(default_factory=dict)
 
 

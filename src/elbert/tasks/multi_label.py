@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from elbert._optional import require
 from elbert._task_titles import MULTI_LABEL
 from elbert.data import Form, LabelSet, resolve_labels_multi
+from elbert.prediction import Prediction
 from elbert.tasks.task import Activation, AnswerKind, Floats, Target, Task, bin_errors
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class MultiLabel(Task):
     activation: ClassVar[Activation] = "sigmoid"
     answer_kind: ClassVar[AnswerKind] = "labels"
     multi_label: ClassVar[bool] = True
+
+    def read_answer(self, prediction: Prediction) -> frozenset[str]:
+        """The labels that are more probable than not."""
+        return frozenset(label for label, score in prediction.scores.items() if score > 0.5)
 
     def losses(self, exit_logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """Binary cross-entropy of every label."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_label_names
 from elbert.errors import InputError
 from elbert.exits.signals import Content
+from elbert.prediction import Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +75,10 @@ class Task(ABC):
         if self.activation == "none":
             return logits
         return logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(-1)
+
+    def read_answer(self, prediction: Prediction) -> object:
+        """What of a prediction is its answer: equal where two predictions answer alike."""
+        return prediction.label
 
     # Training
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from elbert._task_titles import TOKEN_CLASSIFICATION
 from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_tag_names
 from elbert.errors import InputError
+from elbert.prediction import Prediction, TokenPrediction
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.spans import NO_TAG, SpanCodes
 from elbert.tasks.task import AnswerKind, Floats, Target
@@ -50,6 +51,12 @@ class TokenClassification(SingleLabel):
     def codes(self) -> SpanCodes:
         """The spans of tags."""
         return SpanCodes(self.labels)
+
+    def read_answer(self, prediction: Prediction) -> tuple[int, ...]:
+        """The spans of the words' tags, as :meth:`differ` compares them."""
+        words = prediction.words if isinstance(prediction, TokenPrediction) else ()
+        tags = np.array([self.labels.index(word.tag) for word in words], np.int64)
+        return tuple(self.codes.of(tags).tolist())
 
     def select_answers(self, exit_logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """``[depths, words, classes]`` and ``[words]``: the tokens of ``[rows, tokens]`` whose label counts."""
