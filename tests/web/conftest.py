@@ -6,7 +6,9 @@ from browser import NODE_MODULES, Engine
 @pytest.fixture(scope="package")
 def v8():
     """The policy modules, which need no page: ``$signals``, ``$rules``, ``$specs`` and others."""
-    return Engine("policy/replays.js", "policy/families.js", "policy/sentences.js", "policy/members.js")
+    return Engine(
+        "policy/replays.js", "policy/chance.js", "policy/families.js", "policy/sentences.js", "policy/members.js"
+    )
 
 
 @pytest.fixture(scope="package")

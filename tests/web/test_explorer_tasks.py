@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from elbert.cli.commands import explore
 from elbert.cli.main import parser
 from elbert.evaluation import collect
 from elbert.evaluation.report import score_policy
+from elbert.evaluation.sweep import Trials
 from elbert.exits import POLICIES, policy
 from taggers import TAGS, write_tagger
 from tiny import texts, write_bundle
@@ -259,12 +262,21 @@ def test_labelled_texts_of_tags(opened, models, tmp_path):
         page.fill("#compare-spec", "full")
         wait_until(page, "document.querySelector('#compare-result tbody') !== null")
         differ = outputs.task.differ(outputs.probabilities[:, 2], outputs.probabilities[:, -1]).sum()
-        assert f"They answer {differ} texts of 30 differently. Texts whose spans" in page.inner_text("#compare-result")
+        assert f"They answer {differ} texts of 30 differently. Span F1: " in page.inner_text("#compare-result")
+        assert_chance_is_pythons(page, outputs, "depth(3)", "full")
         page.fill("#spec", "full")
         save_outputs(page, lambda saved: saved["tags"][3][5].reverse(), tmp_path / "other.json")
         wait_until(page, "document.getElementById('compare-result').textContent.includes('other.json')")
         save_outputs(page, lambda saved: saved["tags"][3][5].pop(), tmp_path / "short.json")
         wait_until(page, "document.getElementById('compare-error').textContent.includes('lacks the answers')")
+
+
+def assert_chance_is_pythons(page, outputs, ours, theirs):
+    """The p-value of the page is that of Python's test, but for the draws of both."""
+    wait_until(page, "document.getElementById('compare-result').textContent.includes('a randomization test gives p')")
+    shown = re.search(r"gives p [=<] ([0-9.]+\d)", page.inner_text("#compare-result"))[1]
+    _, p = Trials(outputs).compare(policy(ours), policy(theirs))
+    assert float(shown) == pytest.approx(p, abs=5 * math.sqrt(2 * 0.25 / 1000) * max(0.2, 2 * math.sqrt(p * (1 - p))))
 
 
 def test_labelled_texts_of_values(opened, models, tmp_path):
@@ -293,7 +305,7 @@ def test_labelled_texts_of_values(opened, models, tmp_path):
         assert len(opened.requests) == before
         page.fill("#compare-spec", "depth(1)")
         wait_until(page, "document.querySelector('#compare-result tbody') !== null")
-        assert "elbert compare tests" in page.inner_text("#compare-result")
+        assert_chance_is_pythons(page, outputs, specs[-1], "depth(1)")
         for part in ("#tiles", "#curve", "#compare-result", "#hard"):
             assert "%" not in page.text_content(part)
         page.fill("#spec", "full")

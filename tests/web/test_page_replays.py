@@ -10,6 +10,7 @@ from browser import Engine
 from elbert.evaluation import Outputs
 from elbert.evaluation.oracles import first_depth, holds_from_here
 from elbert.evaluation.report import score_policy
+from elbert.evaluation.statistics import compare_scores, mcnemar_of_counts
 from elbert.exits import policy
 from elbert.exits.signals import SIGNALS
 from elbert.serving.explorer import Evaluation, describe_evaluation
@@ -157,6 +158,43 @@ def test_spans_are_those_of_python(v8):
             expected[span["start"] : span["end"]] = 2 * ["", "a", "b"].index(span["type"]) + 2
             expected[span["start"]] += 1
         assert codes.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 5), (3, 14), (40, 21), (900, 1000)])
+def test_mcnemar_is_that_of_python(v8, b, c):
+    assert v8("(b, c) => $chance.computeMcNemar(b, c)", b, c) == pytest.approx(mcnemar_of_counts(b, c), abs=1e-9)
+
+
+SWAPS = """(table, ours, theirs, draws) => {
+  const { score, texts } = $replays.prepareEvaluation(table);
+  const at = (depth) => texts.map(({ parts }) => parts[depth - 1]);
+  const swaps = $chance.createSwapTest(score, at(ours), at(theirs), draws);
+  while (swaps.draw());
+  return swaps.p();
+}"""
+
+
+@pytest.mark.parametrize("kind", ["tags", "values"])
+@pytest.mark.parametrize(("n", "ours", "theirs"), [(8, 1, 6), (8, 5, 6), (33, 2, 3), (33, 4, 4)])
+def test_the_randomization_test_is_that_of_python(v8, kind, n, ours, theirs):
+    outputs = tag_outputs(n) if kind == "tags" else value_outputs(n)
+    draws = 4000
+    found = v8(SWAPS, table_of(outputs), ours, theirs, draws)
+    one, other = (outputs.probabilities[:, depth - 1] for depth in (ours, theirs))
+    score = outputs.task.score
+    if n == 8:  # every swap
+        observed, extreme = abs(score(one, outputs.labels) - score(other, outputs.labels)), 0
+        for bits in range(2**n):
+            swap = (bits >> np.arange(n) & 1).astype(bool).reshape(-1, *[1] * (one.ndim - 1))
+            difference = score(np.where(swap, other, one), outputs.labels) - score(
+                np.where(swap, one, other), outputs.labels
+            )
+            extreme += abs(difference) >= observed - 1e-12
+        p = extreme / 2**n
+    else:
+        _, p = compare_scores(one, other, outputs.labels, score, draws=draws)
+    assert found == pytest.approx(p, abs=5 * np.sqrt(2 * 0.25 / draws))
+    assert (found == 1) == (ours == theirs or p == 1)
 
 
 @pytest.mark.parametrize("values", [[3, 1, 1, 2.5], [0.1, 0.1], [5], [-2, 7, -2, -2, 0]])

@@ -12,12 +12,12 @@ const percent = (name) => ({
   formatDifference: (value) => `${(100 * value).toFixed(1)} points`,
 });
 
-/* One class for each text. wrong: title and words of the list of wrong answers, where they are others than of classes;
-   tested: what McNemar's test compares. */
+/* One class for each text. isGraded: whether answers are right or wrong; isShareOfTexts: whether the score is the share of
+   right ones; wrong: title and words of the list of wrong answers, where they are others than of classes. */
 const classForm = {
   isGraded: true,
   score: percent("Accuracy"),
-  tested: "Accuracy",
+  isShareOfTexts: true,
   wrong: null,
   listStacks: ({ exitsAt, rightAt }) => [
     { name: "right", color: "-right", values: rightAt },
@@ -44,6 +44,7 @@ const labelsForm = {
 const valueForm = {
   ...classForm,
   isGraded: false,
+  isShareOfTexts: false,
   score: {
     name: "Spearman's correlation",
     axis: { label: "Spearman's correlation", format: (value) => value.toFixed(3) },
@@ -73,7 +74,7 @@ function nameTags({ labels, texts }, i, found) {
 const tagsForm = {
   ...classForm,
   score: percent("Span F1"),
-  tested: "Texts whose spans are all right",
+  isShareOfTexts: false,
   wrong: ["Wrong", "Texts by the number of words that the last depth tags wrong, most first."],
   hasLabel: (label, c) => label.includes(c),
   nameTruth: (table, i) => nameTags(table, i, table.label[i]),

@@ -1,5 +1,6 @@
 /* Two policies, or two models, on the same labelled texts: A is the policy in use, B is chosen here. */
 
+import { computeMcNemar, createSwapTest, SIGNIFICANT } from "../policy/chance.js";
 import { prepareEvaluation, scorePolicy } from "../policy/replays.js";
 import { findExit, listRules } from "../policy/rules.js";
 import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
@@ -11,28 +12,12 @@ import { LABELLED_FORMS } from "./labelled_forms.js";
 
 const OWN = "this model";
 
-/* The exact p-value of McNemar's test: of b + c texts on which one alone is right, how lopsided the counts are. */
-function computeMcNemar(b, c) {
-  const n = b + c;
-  let tail = 0;
-  let logarithm = -n * Math.LN2; // of the probability of k
-  for (let k = 0; k <= Math.min(b, c); k++) {
-    tail += Math.exp(logarithm);
-    logarithm += Math.log((n - k) / (k + 1));
-  }
-  return Math.min(1, 2 * tail);
-}
+const SLICE = 12; // milliseconds of a test that the page computes at once
 
-/* Whether chance alone makes such a difference; alone: the numbers of texts on which A and B alone are right. */
-function describeChance({ isGraded, tested }, alone) {
-  if (!isGraded) return "Whether chance alone makes such a difference is what elbert compare tests.";
-  const p = computeMcNemar(alone[0], alone[1]);
-  const chance =
-    p < 0.05
-      ? "a difference that chance alone rarely makes"
-      : "a difference that chance alone makes often: do not choose by it";
-  return `${tested}: McNemar's exact test gives p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}, ${chance}.`;
-}
+const describeChance = (name, p) =>
+  `${name} gives p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`}, a difference that chance alone ${
+    p < SIGNIFICANT ? "rarely makes" : "makes often: do not choose by it"
+  }.`;
 
 /* Another model's outputs for the texts of `table`; an error has one line for the reader. */
 function readOutputs(content, table) {
@@ -178,6 +163,7 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
     const describe = (letter, one, model) =>
       h("li", {}, h("strong", {}, letter), " ", h("span", { class: "spec" }, printPolicy(one.policy)), model);
     const ofModel = other.name === OWN ? "" : ` of ${other.name}`;
+    const chance = h("span", {});
     result.replaceChildren(
       h("ul", { class: "plain" }, describe("A", a, ""), describe("B", b, ofModel)),
       h(
@@ -193,20 +179,42 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
         "p",
         { class: "hint" },
         indices.length
-          ? `They answer ${formatPlural(indices.length, "text")} of ${table.texts.length} differently. ${describeChance(form, alone)}`
+          ? `They answer ${formatPlural(indices.length, "text")} of ${table.texts.length} differently. `
           : "They give the same answer to every text.",
+        chance,
       ),
       indices.length ? button("Show these texts", open) : "",
     );
     differ(indices);
+    if (indices.length) test(ofA, ofB, alone, chance);
   }
 
-  /* The exit of every text: whether it is right, and its answer. */
+  /* Writes whether chance explains the difference, once that is known. */
+  function test(ofA, ofB, alone, chance) {
+    const { score, isShareOfTexts } = form;
+    if (isShareOfTexts) {
+      chance.textContent = `${score.name}: ${describeChance("McNemar's exact test", computeMcNemar(alone[0], alone[1]))}`;
+      return;
+    }
+    const [ours, theirs] = [ofA, ofB].map((texts) => texts.map((text) => text.parts));
+    const swaps = createSwapTest(prepared.score, ours, theirs);
+    chance.textContent = `${score.name}: a test runs …`;
+    (function proceed() {
+      if (!chance.isConnected) return; // another policy is compared
+      const end = performance.now() + SLICE;
+      let isOpen = true;
+      while (isOpen && performance.now() < end) isOpen = swaps.draw();
+      if (isOpen) setTimeout(proceed);
+      else chance.textContent = `${score.name}: ${describeChance("a randomization test", swaps.p())}`;
+    })();
+  }
+
+  /* The exit of every text: whether it is right, its answer, and its part of the score. */
   function run(evaluation, policy) {
     const rules = listRules(policy);
-    return evaluation.texts.map(({ signals, answers, right }) => {
+    return evaluation.texts.map(({ signals, answers, right, parts }) => {
       const at = findExit(signals, rules).depth - 1;
-      return { right: right?.[at], answer: answers[at] };
+      return { right: right?.[at], answer: answers[at], parts: parts[at] };
     });
   }
 
