@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from small import LABELS, arguments, record_of, rows, run, write_rows
 
 from elbert.cli.main import main
 from elbert.tasks import TASKS
-from elbert.training.advice import advise, score_linear
+from elbert.training.advice import advise, advise_length, score_linear
 from elbert.training.arguments import parse_arguments
 from elbert.training.defaults import MAX_RATE, choose_batch, choose_epochs, choose_rate, fill_arguments
 from elbert.training.options import PRESETS
@@ -110,6 +111,36 @@ def test_advice(case):
     lines = list(advise(metrics, SINGLE, TRUTH, 6, 4e-4, 0.95 if "linear" in case else 0.7))
     assert len(lines) == (expected is not None)
     assert all(line.startswith("advice: ") and expected in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("task", "areas", "expected"),
+    [
+        (SINGLE, [0.5, 0.7, 0.75], "still rose, from 70.0% to 75.0%: train longer (--num_train_epochs 6)"),
+        (SINGLE, [0.5, 0.74, 0.75], None),
+        (SINGLE, [0.5, 0.75, 0.7], None),
+        (SINGLE, [0.75], None),
+        (TASKS["regression"], [-4.0, -2.5, -2.1], "still fell, from 2.5 to 2.1: train longer"),
+        (TASKS["regression"], [-4.0, -2.5, -2.49], None),
+    ],
+)
+def test_advice_to_train_longer(task, areas, expected):
+    lines = list(advise_length([{"eval_area": area} for area in areas], task, 3.0))
+    assert len(lines) == (expected is not None)
+    assert all(line.startswith("advice: in the last epoch the mean ") and expected in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_longer"),
+    [({"num_train_epochs": 2}, True), ({"max_steps": 8}, False), ({"num_train_epochs": 1}, False)],
+)
+def test_a_run_that_still_becomes_better(tmp_path, monkeypatch, flags, is_longer):
+    scores = iter(range(20))
+    monkeypatch.setattr(
+        "elbert.training.metrics.score_depths", lambda logits, *_: np.full(logits.shape[1], next(scores) / 20)
+    )
+    _, printed = run(tmp_path, tmp_path / "out", **flags)
+    assert ("--num_train_epochs 4)" in printed) == is_longer
 
 
 def test_the_linear_classifier():

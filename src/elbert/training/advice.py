@@ -81,6 +81,24 @@ def advise(
         )
 
 
+def advise_length(history: Sequence[Mapping[str, float]], task: Task, epochs: float) -> Iterator[str]:
+    """Yield a line where the model still became better in its last epoch; ``history`` are the evaluations in order.
+
+    The mean over depths is compared, which depends less on chance than the score of one depth.
+    """
+    if len(history) < 2:
+        return
+    before, last = (each["eval_area"] for each in history[-2:])
+    if last - before <= NEAR * (1 if task.is_exact else abs(before)):
+        return
+    change = (
+        f"score over depths still rose, from {before:.1%} to {last:.1%}"
+        if task.is_exact
+        else f"squared error over depths still fell, from {-before:.3g} to {-last:.3g}"
+    )
+    yield f"advice: in the last epoch the mean {change}: train longer (--num_train_epochs {2 * epochs:g})"
+
+
 def score_linear(
     train: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]], task: Task
 ) -> float | None:

@@ -31,7 +31,7 @@ from elbert.errors import BundleError, DataError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
 from elbert.tokenization import Tokeniser
-from elbert.training.advice import advise, score_linear
+from elbert.training.advice import advise, advise_length, score_linear
 from elbert.training.checks import (
     check_arguments,
     check_batches,
@@ -202,6 +202,9 @@ def describe_end(
         yield f"for comparison: TF-IDF with a linear SVM is right for {linear:.1%} of the validation texts"
     truth = [row["labels"] for row in validation]
     yield from advise(metrics, task, truth, trainer.objective.depths, trainer.args.learning_rate, linear)
+    if trainer.state.global_step == trainer.state.max_steps and trainer.args.max_steps <= 0:
+        history = [entry for entry in trainer.state.log_history if "eval_area" in entry]
+        yield from advise_length(history, task, trainer.args.num_train_epochs)
 
 
 def claim_repository(arguments: TrainingArguments, output: Path) -> str | None:
