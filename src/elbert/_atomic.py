@@ -36,14 +36,14 @@ def open_atomic(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     try:
         special = _open_special(path, mode, encoding)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     if special is not None:
         try:
             with special:
                 yield special
         except OSError as error:
             if _is_write_error(error, None):
-                raise _write_error(path, error) from error
+                raise write_error(path, error) from error
             raise
         return
     target = Path(os.path.realpath(path))  # a symbolic link is kept; its target is replaced
@@ -53,7 +53,7 @@ def open_atomic(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     try:
         descriptor = os.open(partial, OPEN_NEW, 0o666)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     try:
         with os.fdopen(descriptor, mode, encoding=encoding) as out:
             _copy_permissions(target, partial)
@@ -64,7 +64,7 @@ def open_atomic(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if _is_write_error(error, partial):
-            raise _write_error(path, error) from error
+            raise write_error(path, error) from error
         raise
 
 
@@ -137,6 +137,7 @@ def _is_write_error(error: BaseException, partial: Path | None) -> bool:
     return ours and not isinstance(error, BrokenPipeError)
 
 
-def _write_error(path: Path, error: BaseException) -> InputError:
+def write_error(path: Path, error: BaseException) -> InputError:
+    """Return the error of a file or folder that cannot be written, with the reason of the system."""
     why = getattr(error, "strerror", None) or error
     return InputError(f"{path}: cannot be written ({why}); check the folder, its permissions and the free disk space")

@@ -1,6 +1,8 @@
 """Files that a command writes: whole or unchanged, private to one writer, and never over an input."""
 
+import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from elbert import _atomic
 from elbert._atomic import check_not_input, open_atomic
+from elbert.bundle.publishing import copy_model
 from elbert.errors import InputError
 from tiny import write_bundle
 
@@ -138,6 +141,26 @@ def test_a_descriptor_or_device_that_takes_nothing_is_named(path):
         pytest.skip("no such device here")
     with pytest.raises(InputError, match=f"{path}: cannot be written"):
         write(path, "new" * 10_000)
+
+
+def test_a_full_disk_ends_a_copy_of_a_model_with_the_reason_alone(tmp_path, monkeypatch):
+    model = write_bundle(tmp_path / "model")
+    (model / "onnx").mkdir()
+    (model / "onnx" / "model.onnx").write_bytes(b"weights")
+
+    def fail(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(source), None, os.fspath(target))
+
+    copy_model(model, tmp_path / "copy")
+    assert (tmp_path / "copy" / "onnx" / "model.onnx").read_bytes() == b"weights"
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    with pytest.raises(InputError) as caught:
+        copy_model(model, tmp_path / "second")
+    reason = (
+        f"cannot be written ({os.strerror(errno.ENOSPC)}); check the folder, its permissions and the free disk space"
+    )
+    assert str(caught.value) == f"{tmp_path / 'second'}: {reason}"
+    assert sorted(os.listdir(tmp_path)) == ["copy", "model"]
 
 
 def test_a_link_to_itself_is_one_clear_error(tmp_path):

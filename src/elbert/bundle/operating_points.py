@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from elbert._atomic import open_atomic
+from elbert._atomic import open_atomic, write_error
 from elbert._model_files import read_json
 from elbert.bundle.certificate import Certificate, Conditions
 from elbert.errors import BundleError, InputError, PolicyError
@@ -174,7 +174,7 @@ def _lock(file: Path) -> Iterator[None]:
     except Timeout as error:
         raise InputError(f"{file}: another process has locked it for {LOCK_SECONDS:.0f} s; try again later") from error
     except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror or error}); check the folder") from error
+        raise write_error(file, error) from error
     try:
         yield
     finally:

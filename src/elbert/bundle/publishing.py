@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
 
+from elbert._atomic import write_error
 from elbert.bundle.folder import bundled_model
 from elbert.errors import InputError
 
@@ -41,15 +41,24 @@ def copy_model(folder: Path, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".partial-") as partial:
             copy = Path(partial) / output.name
-            # Only the contents are copied: permissions of a read-only installation would make the copy read-only.
-            shutil.copytree(folder, copy, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(*LEFT_OUT))
-            copy.chmod(copy.stat().st_mode | stat.S_IRWXU)
+            _copy_files(folder, copy)
             if output.exists():
                 output.rmdir()  # it is empty
             copy.rename(output)
-    except (OSError, shutil.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{output}: cannot be written ({reason})") from error
+    except OSError as error:
+        raise write_error(output, error) from error
+
+
+def _copy_files(folder: Path, copy: Path) -> None:
+    """Copy a folder up to the first file that fails: ``copytree`` goes on, and its error lists every file.
+
+    Only the contents are copied: permissions of a read-only installation would make the copy read-only.
+    """
+    copy.mkdir()
+    names = [entry.name for entry in folder.iterdir()]
+    for name in sorted({*names} - shutil.ignore_patterns(*LEFT_OUT)(str(folder), names)):
+        copy_entry = _copy_files if (folder / name).is_dir() else shutil.copyfile
+        copy_entry(folder / name, copy / name)
 
 
 def list_files(folder: Path) -> list[Path]:
