@@ -15,6 +15,7 @@ from tiny import texts
 
 COMMAND = [sys.executable, "-m", "elbert.cli.main"]
 FULL_DISK = "/dev/full"
+NOT_UTF8 = "not valid UTF-8 (byte 0xff at position 0); save the file as UTF-8"
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def test_an_error_after_the_pipe_is_closed_is_printed_once(bundle_folder, tmp_pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         child.stdout.close()
         errors = child.stderr.read()
-    assert (child.returncode, errors) == (2, f"elbert: error: {rows}:1: not valid UTF-8 (byte 0xff at position 0)\n")
+    assert (child.returncode, errors) == (2, f"elbert: error: {rows}:1: {NOT_UTF8}\n")
 
 
 def test_a_line_is_answered_before_the_next_one_comes(bundle_folder):
@@ -60,7 +61,7 @@ def test_answers_before_a_bad_row_are_written(bundle_folder, tmp_path):
     command = [*COMMAND, "predict", "--input", rows, "--model", bundle_folder, "--policy", "depth(1)"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout.count("\n")) == (2, 70)
-    assert done.stderr == f"elbert: error: {rows}:71: not valid UTF-8 (byte 0xff at position 0)\n"
+    assert done.stderr == f"elbert: error: {rows}:71: {NOT_UTF8}\n"
 
 
 @pytest.mark.skipif(not os.path.exists(FULL_DISK), reason="no /dev/full here")

@@ -91,6 +91,13 @@ def test_an_end_inside_a_character_is_an_error_of_the_file(tmp_path, ending, enc
         skipping(path)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_bytes_of_another_encoding_name_the_remedy(tmp_path, ending):
+    path = write(tmp_path, f"a.{ending}", lay_out(ending, ["good", "schön"]).encode("latin-1"))
+    with pytest.raises(BadRow, match=r":\d: not valid UTF-8 .*; save the file as UTF-8"):
+        list(read_examples(path))
+
+
 def test_half_a_surrogate_pair_costs_its_row(tmp_path):
     content = "good\n\ud83c\nbad\n".encode("utf-16", errors="surrogatepass")
     assert skipping(write(tmp_path, "a.txt", content)) == (["good", "bad"], [2])

@@ -78,13 +78,14 @@ def choose_encoding(head: bytes, source: str) -> str:
 
 
 def describe_bad_byte(line: str) -> str | None:
-    """Return the first byte of a line that is not UTF-8, and its position; None if all are."""
+    """Return the first byte of a line that is not UTF-8, its position, and the remedy; None if all are."""
     if line.isascii():
         return None
     try:
         line.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"not valid UTF-8 (byte {error.object[error.start]:#04x} at position {error.start})"
+        found = f"byte {error.object[error.start]:#04x} at position {error.start}"
+        return f"not valid UTF-8 ({found}); save the file as UTF-8"
     except UnicodeEncodeError:  # a lone surrogate of UTF-16: the row's check rejects it
         return None
     return None
