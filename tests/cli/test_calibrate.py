@@ -9,6 +9,7 @@ import pytest
 from elbert.bundle import Bundle, ConditionsWarning, files_hash
 from elbert.calibration import compute_losses, compute_p_value
 from elbert.classifier import Classifier
+from elbert.cli.commands.calibrate import describe_loss
 from elbert.errors import BundleError
 from elbert.evaluation import Outputs, collect, split_indices
 from elbert.evaluation.sweep import Trials
@@ -87,6 +88,19 @@ def test_the_fastest_that_is_as_good_is_kept_with_its_figures(elbert, model, dat
     assert (conditions.dtypes, conditions.max_length) == (("float32",), 64)
     assert point.certificate is None
     assert Bundle.open(model).default is None
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "line"),
+    [
+        (-1.67, 0.33, 3.0, "lost 0.33 points (95% interval -1.67 to 3.00)"),
+        (-4.67, -2.0, 0.33, "gained 2.00 points (95% interval -0.33 to 4.67)"),
+        (-1.0, -0.5, 0.0, "gained 0.50 points (95% interval 0.00 to 1.00)"),
+        (0.0, 0.0, 0.0, "lost 0.00 points (95% interval 0.00 to 0.00)"),
+    ],
+)
+def test_a_negative_loss_is_a_gain(low, value, high, line):
+    assert describe_loss({"value": value, "low": low, "high": high, "confidence": 0.95}) == line
 
 
 def test_the_most_accurate_that_is_as_fast(elbert, model, data):

@@ -102,10 +102,17 @@ def test_a_wrong_command_line_is_one_line(elbert, bundle_folder, files, tmp_path
     assert {path: path.stat().st_mtime_ns for path in bundle_folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("spec", ["window(entropy=0.1, size=99)", "patience(6)", "entropy(0.1) | patience(40)"])
-def test_a_window_longer_than_the_model_is_noted(elbert, bundle_folder, spec):
+@pytest.mark.parametrize(
+    ("spec", "note"),
+    [
+        ("window(entropy=0.1, size=99)", "too few for one of its rules"),
+        ("patience(6)", "the 6 depths of this model are too few for its rule, which never ends a text early"),
+        ("entropy(0.1) | patience(40)", "patience(40): the 6 depths of this model are too few for its rule"),
+    ],
+)
+def test_a_rule_over_more_depths_than_the_model_has_is_noted(elbert, bundle_folder, spec, note):
     result = elbert("predict", "a film", "--policy", spec, "--model", bundle_folder)
     assert result.status == 0
-    assert "longer than the 6 depths of this model, so it never ends a text" in result.err
+    assert note in result.err
     assert result.err.count("\n") == 1
     assert not elbert("predict", "a film", "--policy", "patience(2)", "--model", bundle_folder).err

@@ -62,8 +62,8 @@ class CertifiedRisk:
 
     def __str__(self) -> str:
         return (
-            f"the fastest policy certified for a {self.loss}{describe_tolerance(self.tolerance)} of at most "
-            f"{self.risk:g} with error {self.error:g}"
+            f"the fastest policy whose risk of {self.loss}{describe_tolerance(self.tolerance)} is certified as "
+            f"at most {self.risk:g} with error {self.error:g}"
         )
 
 

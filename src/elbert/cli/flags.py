@@ -106,11 +106,12 @@ def resolve_policies(classifier: Classifier, specs: Iterable[str]) -> dict[str, 
 
 
 def note_idle(policy: Policy, depths: int) -> None:
-    """Print a note where a policy has a window that is longer than the model is deep."""
+    """Print a note where a policy has a rule over so many depths that it ends no text of this model early."""
     from elbert.exits.spec import find_idle_members
 
     for member in find_idle_members(policy, depths):
-        print_note(f"{member}: its window is longer than the {depths} depths of this model, so it never ends a text")
+        rule = "its rule" if all(rule.size >= depths for rule in member.rules) else "one of its rules"
+        print_note(f"{member}: the {depths} depths of this model are too few for {rule}, which never ends a text early")
 
 
 def check_outputs(arguments: argparse.Namespace, *outputs: Path) -> None:

@@ -244,7 +244,6 @@ def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> lis
             f"{figures['changed']:.2%}, mean depth {figures['mean_depth']:.2f}, "
             f"layer speed-up {figures['layer_speedup']:.2f}x"
         ]
-    lost = figures["points_lost"]
     score = (
         next(name.removesuffix("_full") for name in figures if name.endswith("_full"))
         if "agreement" not in figures
@@ -256,8 +255,16 @@ def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> lis
         else f"{score} {figures[score]:.2%} (full depth {figures[f'{score}_full']:.2%})"
     )
     return [
-        f"{title:<11}on {figures['n']:,} {texts}: {accuracy}, lost {lost['value']:.2f} points "
-        f"({lost['confidence']:.0%} interval {lost['low']:.2f} to {lost['high']:.2f}), "
+        f"{title:<11}on {figures['n']:,} {texts}: {accuracy}, {describe_loss(figures['points_lost'])}, "
         f"mean depth {figures['mean_depth']:.2f}, layer speed-up {figures['layer_speedup']:.2f}x"
         + (f", {figures['windows_read']:,} of {figures['windows']:,} windows read" if "windows" in figures else "")
     ]
+
+
+def describe_loss(lost: dict[str, float]) -> str:
+    """Return the points that are lost, or gained where fewer than none are lost, with their interval."""
+    value, low, high = (round(lost[name], 2) for name in ("value", "low", "high"))
+    verb = "gained" if value < 0 else "lost"
+    if verb == "gained":
+        value, low, high = -value, 0.0 - high, 0.0 - low  # 0.0 - 0.0 is not negative
+    return f"{verb} {value:.2f} points ({lost['confidence']:.0%} interval {low:.2f} to {high:.2f})"
