@@ -41,9 +41,11 @@ def test_a_prediction_has_entities_and_words(classifier):
     assert found.score == min(word.score for word in found.words)
 
 
-def test_a_text_without_words_has_no_entities(classifier):
-    for found in classifier.predict(["", "  "], "patience(2)"):
+@pytest.mark.parametrize("long", [None, "windows", "cut"])
+def test_a_text_without_words_has_no_entities(classifier, long):
+    for found in classifier.predict(["", "  "], "patience(2)", trace=True, long=long):
         assert not found.entities and not found.words and found.depth < found.depths
+        assert [(step.words, step.least_settled) for step in found.trace] == [((), None)] * found.depth
 
 
 def test_long_texts_are_read_in_windows(classifier):

@@ -18,6 +18,7 @@ from elbert.inference import Exits
 from elbert.prediction import Prediction
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text, check_text, count_characters
+from elbert.tokenization.word_pieces import NO_PIECES
 
 BLOCK = 2048  # texts read and tokenised at once: enough to sort by length, and to use all cores for tokenising
 BLOCK_CHARACTERS = 1 << 22  # of the texts of a block; the last one can exceed them
@@ -210,7 +211,7 @@ class TextReader:
         self.sources.update(
             (number, (item, row))
             for number, (item, row) in enumerate(zip(items, rows, strict=True), first)
-            if isinstance(row, Tokens) and isinstance(item, str) and len(row.pieces)
+            if isinstance(row, Tokens) and isinstance(item, str) and row.pieces is not NO_PIECES
         )
         numbered = enumerate(rows, first)
         self.truncated.update(number for number, row in numbered if isinstance(row, Tokens) and row.truncated)
