@@ -1,4 +1,4 @@
-"""The page's tokenizer gives Python's ids, type ids and cuts: for real texts, strange ones, and every character."""
+"""The page's tokenizer gives Python's ids, type ids, cuts and pieces: of real texts, strange ones, all characters."""
 
 import json
 import random
@@ -9,6 +9,7 @@ import pytest
 from browser_site import DATA, SENTENCES, real_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strange_texts import PIECES, strange
 
 from browser import Engine
 from elbert import bundled_model
@@ -18,69 +19,8 @@ from elbert.export.browser_tokenizer import KNOWN, read_page_tokenizer
 from elbert.tokenization import Tokeniser
 from tiny import train_sentencepiece
 
-ENCODER = "tokenizer/text_encoder.js"
+ENCODER, PIECES_OF = "tokenizer/text_encoder.js", "tokenizer/word_pieces.js"
 ALBERT = DATA / "albert-spiece"
-SPECIALS = (
-    "[MASK] ",
-    " [MASK]",
-    "\u3000[MASK]",
-    "[SEP]",
-    "[CLS]",
-    "[PAD]",
-    "[UNK]",
-    "<unk>",
-    "<pad>",
-    "\u2581",
-    "\u2581\u2581",
-)
-SPACES = (
-    "  ",
-    "\t",
-    "\r\n",
-    "\u00a0",
-    "\u200b",
-    "\u0085",
-    "a\u200d",
-    "x\ufe0f",
-    "\ufeff",
-    "\u202e",
-    "\u00ad",
-    "\u0000",
-    "\ufffd",
-)
-LETTERS = (
-    "ΑΣ",
-    "Σ",
-    "İ",
-    "ı",
-    "ß",
-    "\u1e9e",
-    "ﬁ",
-    "½",
-    "Å",
-    "A\u030a",
-    "e\u0301\u0327",
-    "e\u0327\u0301",
-    "\u0344",
-    "\u0130\u0307",
-)
-ABROAD = (
-    "한국",
-    "\u1112\u1161\u11ab",
-    "が",
-    "か\u3099",
-    "日本",
-    "\u2f00",
-    "\ufa10",
-    "\u0600a",
-    "1\u20e3",
-    "\u0e33",
-    "क्षि",
-)
-PICTURES = ("a🏻", "🏻", "👩\u200d👩\u200d👧", "🇫🇷", "\U0001f9d1\U0001f3fe")
-MARKS = ("``", "''", "'''", "…", "don't", "U.S.", "1,000", "2010,")
-NEW = ("\ua7f2", "\U0001fbf1", "\u0897", "\U00016d68", "a\u0897\u0301")  # newer than the library's tables
-PIECES = (*SPECIALS, *SPACES, *LETTERS, *ABROAD, *PICTURES, *MARKS, *NEW)
 
 
 class Pair:
@@ -88,20 +28,25 @@ class Pair:
 
     def __init__(self, folder, max_length=512):
         self.python = Tokeniser.load(folder, max_length)
-        self.engine = Engine(ENCODER)
+        self.taggers = {}
+        self.folder = folder
+        self.engine = Engine(ENCODER, PIECES_OF)
         text, self.settings = read_page_tokenizer(Bundle.open(folder))
         self.engine.engine.eval(
             f"const FILE = JSON.parse({json.dumps(text)});"
             "const made = new Map();"
             "const { createEncoder } = $text_encoder;"
+            "const readPieces = $word_pieces.createPieceReader(FILE);"
             "const encoder = (most) => made.get(most) ?? made.set(most, createEncoder(FILE, most)).get(most);"
         )
 
     def pages(self, texts, max_length):
         rows = [list(text) if isinstance(text, tuple) else [text] for text in texts]
         return self.engine(
-            "(rows, most) => rows.map((row) => { const { ids, typeIds, truncated } = encoder(most)(...row); "
-            "return [ids, typeIds, truncated]; })",
+            "(rows, most) => rows.map((texts) => { const row = encoder(most)(...texts); "
+            "const pieces = texts.length > 1 ? [] : readPieces(Array.from(texts[0]), row); "
+            "return [row.ids, row.typeIds, row.truncated, "
+            "pieces.map(({ position, start, end, isFirst }) => [position, start, end, isFirst])]; })",
             rows,
             max_length,
         )
@@ -109,12 +54,24 @@ class Pair:
     def differ(self, texts, max_length=512):
         """The texts that the two see differently."""
         python = self.python if max_length == 512 else Tokeniser(self.python._tokenizer, self.settings, max_length)
+        if max_length not in self.taggers:
+            self.taggers[max_length] = Tokeniser.load(self.folder, max_length, per_token=True)
         wrong = []
         for start in range(0, len(texts), 500):
             some = texts[start : start + 500]
-            own = [[row.ids, row.type_ids, row.truncated] for row in python.encode(some)]
+            alone = iter(self.taggers[max_length].encode([text for text in some if isinstance(text, str)]))
+            pieces = [list_pieces(next(alone)) if isinstance(text, str) else [] for text in some]
+            rows = python.encode(some)
+            own = [[row.ids, row.type_ids, row.truncated, one] for row, one in zip(rows, pieces)]
             wrong += [text for text, a, b in zip(some, own, self.pages(some, max_length)) if a != b]
         return wrong
+
+
+def list_pieces(row):
+    """The place of each piece, its characters, and whether it begins a word."""
+    pieces = row.pieces
+    columns = (pieces.positions, pieces.starts, pieces.ends, pieces.is_first)
+    return [list(piece) for piece in zip(*(column.tolist() for column in columns))]
 
 
 @pytest.fixture(scope="module")
@@ -151,28 +108,6 @@ def pair(request, albert_tokenizer, tmp_path_factory):
         file["pre_tokenizer"] = file["pre_tokenizer"]["pretokenizers"][1]
         (folder / "tokenizer.json").write_text(json.dumps(file), encoding="utf-8")
     return Pair(folder)
-
-
-def strange(rng):
-    """A synthetic text: any characters, whole blocks of them, marks upon marks, specials, endless words."""
-    blocks = [(0, 0x300), (0x300, 0x370), (0x590, 0x700), (0x900, 0xE80), (0x1100, 0x1200), (0x1E00, 0x2000)]
-    blocks += [(0x2000, 0x2070), (0x3000, 0x3400), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0xF900, 0x10000)]
-    blocks += [(0x1F1E6, 0x1FB00), (0x10000, 0x110000), (0xE0000, 0xE0100)]
-    kind, size = rng.randrange(5), rng.randrange(30)
-    low, high = rng.choice(blocks)
-
-    def drawn():
-        if kind == 0:
-            return chr(rng.choice([rng.randrange(0xD800), rng.randrange(0xE000, 0x110000)]))
-        if kind == 1:
-            return chr(rng.randrange(low, high))
-        if kind == 2:
-            return rng.choice("aeiou AEIOU.,!\n") + chr(rng.choice([rng.randrange(0x300, 0x370), 0x200D, 0xFE0F]))
-        return rng.choice(PIECES) + rng.choice(["", " ", "a"])
-
-    if kind == 4:
-        return "".join(rng.choice("abcdefgh-'.é漢") for _ in range(size * 20))
-    return "".join(drawn() for _ in range(size))
 
 
 def test_real_texts(pair):
@@ -230,7 +165,8 @@ def test_half_a_character_is_unknown(pair):
 
 
 def test_python_refuses_what_the_page_does_not_know():
-    known = Engine(ENCODER)("() => $text_encoder.KNOWN_PARTS")
+    known = Engine(ENCODER, PIECES_OF)("() => ({...$text_encoder.KNOWN_PARTS, decoder: $word_pieces.KNOWN_DECODERS})")
+    known["decoder"].remove("none")
     assert {kind: set(names) for kind, names in known.items()} == {
         kind: set(names) for kind, names in KNOWN.items() if kind != "post-processor"
     }

@@ -11,13 +11,14 @@ from typing import Any
 from elbert.bundle import Bundle
 from elbert.errors import InputError
 
-KNOWN: Mapping[str, frozenset[str]] = {  # as in web/tokenizer/text_encoder.js; a test compares the two
+KNOWN: Mapping[str, frozenset[str]] = {  # as in web/tokenizer; a test compares the two
     "normalizer": frozenset(
         {"BertNormalizer", "Lowercase", "NFKD", "Precompiled", "Replace", "Sequence", "StripAccents"}
     ),
     "pre-tokenizer": frozenset({"BertPreTokenizer", "Metaspace", "Sequence", "WhitespaceSplit"}),
     "model": frozenset({"Unigram", "WordPiece"}),
     "post-processor": frozenset({"TemplateProcessing"}),
+    "decoder": frozenset({"Metaspace", "WordPiece"}),  # writes pieces as text; no decoder is possible too
 }
 
 REMEDY = "use elbert predict or elbert serve"
@@ -38,7 +39,9 @@ def read_page_tokenizer(bundle: Bundle) -> tuple[str, dict[str, Any]]:
         text = (Path(place) / "tokenizer.json").read_text(encoding="utf-8")
         settings = json.loads((Path(place) / "tokenizer_config.json").read_text(encoding="utf-8"))
     content = json.loads(text)
-    for kind, part in list_parts(content):
+    config = bundle.config
+    joins_pieces = config.task.per_token and config.aggregation == "simple"
+    for kind, part in list_parts(content, joins_pieces=joins_pieces):
         if part not in KNOWN[kind]:
             raise InputError(
                 f"{bundle.folder}: its tokenizer has the {kind} {part}, which a page cannot run "
@@ -81,12 +84,14 @@ def without_type_ids(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     return {**tokenizer, "post_processor": post}
 
 
-def list_parts(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """All parts of a ``tokenizer.json`` as ``(kind, type)``."""
+def list_parts(tokenizer: Mapping[str, Any], *, joins_pieces: bool = False) -> Iterator[tuple[str, str]]:
+    """All parts of a ``tokenizer.json`` that a page runs as ``(kind, type)``; with ``joins_pieces`` the decoder too."""
     yield from list_kind("normalizer", tokenizer.get("normalizer"), "normalizers", optional=True)
     yield from list_kind("pre-tokenizer", tokenizer.get("pre_tokenizer"), "pretokenizers")
     yield from list_kind("model", tokenizer.get("model"), "")
     yield from list_kind("post-processor", tokenizer.get("post_processor"), "processors")
+    if joins_pieces:
+        yield from list_kind("decoder", tokenizer.get("decoder"), "decoders", optional=True)
 
 
 def list_kind(

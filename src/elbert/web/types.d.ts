@@ -88,6 +88,8 @@ type Policy = Member[];
 interface SignalOptions {
   /** Every label is a question of its own. */
   multiLabel?: boolean;
+  /** Every word is a question of its own. */
+  hasWords?: boolean;
   content?: "probabilities" | "values";
   /** The unit of values. */
   scale?: number;
@@ -150,6 +152,8 @@ interface View {
   multiLabel: boolean;
   /** Of each depth: probabilities, a value, or tagged words. */
   steps: any[];
+  /** The depth of the first step, if others than 1 (shared/tag_table.js). */
+  first?: number;
   signals: Signals;
   policy: Policy;
   rules: Rule[];
@@ -219,9 +223,36 @@ interface PolicyPoint {
   meanDepth: number;
 }
 
-/** Token ids of a row; `truncated` where it was cut to the longest length. */
+/** A token of a word, and how many of its characters it takes. */
+interface WordToken {
+  id: number;
+  size: number;
+}
+
+/**
+ * A token of a row with its characters, code points as in Python; special tokens of the template have none. `isAdded`: a
+ * special token that occurs in the text itself.
+ */
+interface RowToken {
+  id: number;
+  start?: number;
+  end?: number;
+  isAdded?: boolean;
+}
+
+/** A row of tokens; `truncated` where it was cut to the longest length. */
 interface EncodedRow {
   ids: number[];
   typeIds: number[];
+  tokens: RowToken[];
   truncated: boolean;
+}
+
+/** A token of a text: its place in the row, its characters, and whether it begins a word. */
+interface Piece {
+  id: number;
+  position: number;
+  start: number;
+  end: number;
+  isFirst: boolean;
 }

@@ -34,9 +34,9 @@ function textOf(bytes) {
 }
 
 /**
- * text → text, by a tokenizer.json's precompiled_charsmap.
+ * characters → changes of them (aligned_text.js), by a tokenizer.json's precompiled_charsmap.
  * @param {string} base64
- * @returns {(text: string) => string}
+ * @returns {(chars: string[]) => [string, number][]}
  */
 export function createCharsmap(base64) {
   if (typeof Intl === "undefined" || !Intl.Segmenter)
@@ -73,15 +73,33 @@ export function createCharsmap(base64) {
   }
 
   const length = (grapheme) => Array.from(grapheme, utf8).flat().length;
-  const one = (c) => mapped(c) ?? c;
 
-  function whole(grapheme) {
-    const short = grapheme.length < LONGEST && length(grapheme) < LONGEST;
-    return (short ? mapped(grapheme) : null) ?? Array.from(grapheme, one).join("");
+  /* As in the library: a part that becomes nothing is removed with the last character before it, and one at the start of
+     a text, which has none, shifts the places of all that follow. */
+  function replace(changes, part, text) {
+    const [before, now] = [Array.from(part).length, Array.from(text)];
+    changes.push(...now.map((c, i) => [c, i < before ? 0 : 1]));
+    if (now.length < before && changes.length) changes.at(-1)[1] += now.length - before;
   }
 
-  return (text) => {
-    if (/^[\0-\x0c\x0e-\x7f]*$/.test(text)) return Array.from(text, one).join(""); // every character is a grapheme
-    return Array.from(graphemes.segment(text), ({ segment }) => whole(segment)).join("");
+  function addCharacter(changes, c) {
+    const text = mapped(c);
+    if (text === null) changes.push([c, 0]);
+    else replace(changes, c, text);
+  }
+
+  function addGrapheme(changes, grapheme) {
+    const whole = grapheme.length < LONGEST && length(grapheme) < LONGEST ? mapped(grapheme) : null;
+    if (whole !== null) return replace(changes, grapheme, whole);
+    for (const c of grapheme) addCharacter(changes, c);
+  }
+
+  return (chars) => {
+    const text = chars.join("");
+    const changes = [];
+    if (/^[\0-\x0c\x0e-\x7f]*$/.test(text))
+      for (const c of chars) addCharacter(changes, c); // each is a grapheme
+    else for (const { segment } of graphemes.segment(text)) addGrapheme(changes, segment);
+    return changes;
   };
 }

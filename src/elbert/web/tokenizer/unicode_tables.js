@@ -125,8 +125,8 @@ export function normalizeText(text, form) {
 }
 
 /**
- * Character by character: a sigma at the end of a word is like any other.
- * @param {string} text
+ * Of one character: a sigma at the end of a word is like any other.
+ * @param {string} c
  * @returns {string}
  */
-export const lowerText = (text) => Array.from(text, (c) => c.toLowerCase()).join("");
+export const lowerCharacter = (c) => c.toLowerCase();

@@ -3,9 +3,9 @@
 const UNKNOWN = 10; // how much less likely than the least likely piece a character is that no piece starts with
 
 /**
- * word → ids, by the "model" of a tokenizer.json.
+ * word → tokens, by the "model" of a tokenizer.json.
  * @param {{vocab: [string, number][], unk_id: number, byte_fallback?: boolean}} settings
- * @returns {(word: string) => number[]}
+ * @returns {(word: string) => WordToken[]}
  */
 export function createUnigram({ vocab, unk_id: unknown, byte_fallback: bytes }) {
   if (bytes) throw new Error('tokenizer.json: "byte_fallback" is not supported');
@@ -47,7 +47,8 @@ export function createUnigram({ vocab, unk_id: unknown, byte_fallback: bytes }) 
       const strange = last[end] === unknown;
       end = from[end];
       while (strange && end > 0 && last[end] === unknown) end = from[end]; // unknown neighbours are one token
-      found.push(ids.get(word.slice(end, until)) ?? unknown);
+      const piece = word.slice(end, until);
+      found.push({ id: ids.get(piece) ?? unknown, size: Array.from(piece).length });
     }
     return found.reverse();
   };

@@ -1,9 +1,9 @@
 /* WordPiece: the longest piece that a word starts with, then the longest that goes on with it, to its end. */
 
 /**
- * word → ids, by the "model" of a tokenizer.json.
+ * word → tokens, by the "model" of a tokenizer.json.
  * @param {{vocab: Record<string, number>, unk_token: string, continuing_subword_prefix: string, max_input_chars_per_word: number}} settings
- * @returns {(word: string) => number[]}
+ * @returns {(word: string) => WordToken[]}
  */
 export function createWordPiece({
   vocab,
@@ -26,11 +26,13 @@ export function createWordPiece({
 
   return (word) => {
     const found = [];
-    if (Array.from(word).length > most) return [ids.get(unknown)];
+    const size = Array.from(word).length;
+    const whole = [{ id: ids.get(unknown), size }];
+    if (size > most) return whole;
     for (let start = 0; start < word.length; ) {
       const piece = pieceAt(word, start);
-      if (!piece) return [ids.get(unknown)];
-      found.push(piece.id);
+      if (!piece) return whole;
+      found.push({ id: piece.id, size: Array.from(word.slice(start, piece.end)).length });
       start = piece.end;
     }
     return found;
