@@ -1,6 +1,8 @@
 """Pages written by ``elbert export --page``, served as plain files, and the npm packages that some tests need."""
 
 import functools
+import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -8,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from browser import NODE_MODULES
+from browser import NODE_MODULES, wait_until
+from elbert.export.browser import RUNTIME_FILES
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[2] / "shared" / "data"
 SENTENCES = (HERE.parents[1] / "examples" / "reviews.txt").read_text(encoding="utf-8").splitlines()
+
+SHOWN = """() => {
+  const text = (id) => document.getElementById(id).textContent;
+  return [text("answer"), Number(text("where").match(/depth (\\d+) of/)[1]), text("why"), text("answer-score")];
+}"""
 
 
 def find_package(name):
@@ -20,6 +28,20 @@ def find_package(name):
     if not (NODE_MODULES / name / "package.json").is_file():
         pytest.skip(f"needs the npm package {name}: make node_modules/installed")
     return NODE_MODULES / name
+
+
+def write_runtime(package):
+    """A folder with files that are called as onnxruntime-web's are."""
+    (package / "dist").mkdir(parents=True)
+    for name in RUNTIME_FILES:
+        (package / "dist" / name).write_text(name)
+    return package
+
+
+def data_of(page):
+    """What Python wrote into a page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"))
+    return json.loads(found[1])
 
 
 @functools.cache
@@ -68,3 +90,11 @@ def serve_folder(folder, server=QuietHandler):
         finally:
             server.shutdown()
             thread.join()
+
+
+def classify(page, text):
+    """``[answer, depth, why, score]`` that the page shows for a text."""
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+    wait_until(page, "document.getElementById('result').getAttribute('aria-busy') === 'false'", 60)
+    return page.evaluate(SHOWN)

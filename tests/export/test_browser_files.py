@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from browser_site import SENTENCES
+from browser_site import SENTENCES, data_of, write_runtime
 from exported_twin import KINDS, all_logits
 
 from elbert import Classifier, bundled_model
@@ -21,16 +21,7 @@ from elbert.export.session import pad_batch
 @pytest.fixture
 def runtime(tmp_path):
     """Files that are called as onnxruntime-web's are."""
-    package = tmp_path / "package"
-    (package / "dist").mkdir(parents=True)
-    for name in RUNTIME_FILES:
-        (package / "dist" / name).write_text(name)
-    return package
-
-
-def data_of(page):
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"))
-    return json.loads(found[1])
+    return write_runtime(tmp_path / "package")
 
 
 def test_a_folder_with_all_that_a_page_needs(runtime, tmp_path):
@@ -43,6 +34,7 @@ def test_a_folder_with_all_that_a_page_needs(runtime, tmp_path):
     assert (about["depths"], about["labels"], about["dtype"]) == (12, ["negative", "positive"], "int8")
     assert about["reasons"] == ["entropy", "window", "last"]
     assert (about["dials"], about["traced"], about["max_length"]) == ([], True, 512)
+    assert (about["answers"], about["reads_words"]) == ("class", False)
     sizes = [(page.parent / about["files"][part]).stat().st_size for part in ("model", "tokenizer", "runtime")]
     assert (about["bytes"], about["model_bytes"]) == (sum(sizes), sizes[0])
     assert json.loads((page.parent / "tokenizer_config.json").read_text())["model_max_length"] == 512
@@ -64,13 +56,16 @@ def test_a_page_names_no_other_address_and_may_ask_none(runtime, tmp_path):
 def test_a_label_is_no_markup(bundle_folder, runtime, tmp_path):
     from elbert.export.browser import render_index
 
-    html = render_index({"labels": ["</script><img src=x onerror=alert(1)>", "<!-- policy -->"]})
+    html = render_index(
+        {"labels": ["</script><img src=x onerror=alert(1)>", "<!-- policy -->"]}, Bundle.open().config.task
+    )
     assert "<img" not in html
     assert html.count("Content-Security-Policy") == 1
 
 
 def test_models_of_this_library_are_called_albert(tmp_path):
     from elbert.export.browser import build_albert_config
+    from taggers import write_tagger
     from tiny import write_bundle
 
     folder = write_bundle(tmp_path / "mean", pooling="mean")
@@ -78,6 +73,8 @@ def test_models_of_this_library_are_called_albert(tmp_path):
     found = build_albert_config(Bundle.open(folder))
     assert (found["model_type"], found["architectures"]) == ("albert", ["AlbertForSequenceClassification"])
     assert found["id2label"] == {"0": "negative", "1": "positive"}
+    tagger = build_albert_config(Bundle.open(write_tagger(tmp_path / "tagger")))
+    assert (tagger["model_type"], tagger["architectures"]) == ("albert", ["AlbertForTokenClassification"])
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pytest
 from elbert import Classifier
 from elbert.errors import InputError
 from elbert.export import export
-from elbert.export.browser import write_page
 from elbert.export.precision_report import compare_precisions
 from elbert.export.session import Session
 from taggers import write_tagger
@@ -58,10 +57,6 @@ def test_int8_and_float16_have_the_shapes(classifier, tmp_path):
         assert np.abs(found - exact).mean() < 0.2
 
 
-def test_pages_and_reports_are_of_whole_texts(classifier, tmp_path):
-    runtime = tmp_path / "runtime" / "dist"
-    runtime.mkdir(parents=True)
+def test_reports_are_of_whole_texts(classifier):
     with pytest.raises(InputError, match="whole texts"):
         compare_precisions(classifier, ["a film"], ["O"])
-    with pytest.raises(InputError):
-        write_page(classifier.bundle.folder, "full", tmp_path / "site", runtime=runtime.parent)

@@ -51,8 +51,9 @@ def test_report(written, axe):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_page_of_an_export(written, axe):
-    about = {"problem": "", "dials": [], "traced": True, "labels": ["negative", "positive"], "depths": 12}
+@pytest.mark.parametrize("answers", ["class", "tags"])
+def test_page_of_an_export(written, axe, answers):
+    about = {"answers": answers, "dials": [], "traced": True, "labels": ["negative", "positive"], "depths": 12}
     page = written(render_page("offline/offline.html", about | {"policy": "full"}, policy_table()))
     page.evaluate("for (const part of document.querySelectorAll('main [hidden]')) part.hidden = false")
     page.fill("#text", TEXT)

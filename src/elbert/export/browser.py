@@ -22,10 +22,10 @@ from elbert.exits.encoding import policy_table
 from elbert.export.browser_tokenizer import read_page_tokenizer
 from elbert.export.dials import Dial, Dials, bind_dials
 from elbert.export.graph import FLOAT, Graph
-from elbert.export.onnx_file import build_checked_model
+from elbert.export.onnx_file import WORD_STARTS, build_checked_model
 from elbert.export.quantization import Dtype
-from elbert.tasks import TASKS
-from elbert.web import read_script, render_page
+from elbert.tasks import TASKS, Task
+from elbert.web import read_script, render_page, write_table
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -55,9 +55,14 @@ _POLICY = "<!-- policy -->"
 _INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-def render_index(about: Mapping[str, Any]) -> str:
-    """``index.html``: with styles, scripts and the worker's script inlined, and a content security policy."""
-    html = render_page("offline/offline.html", {**about, "worker": read_script(WORKER)}, policy_table())
+def render_index(about: Mapping[str, Any], task: Task) -> str:
+    """``index.html``: with styles, scripts and the worker's script inlined, and a content security policy.
+
+    The worker computes signals, so it has the table of policies too.
+    """
+    table = policy_table(task.content, per_token=task.per_token)
+    worker = write_table(table) + read_script(WORKER)
+    html = render_page("offline/offline.html", {**about, "worker": worker}, table)
     return html.replace(
         _POLICY, f'<meta http-equiv="Content-Security-Policy" content="{build_content_policy(html)}">', 1
     )
@@ -96,7 +101,7 @@ def write_page(
     ``runtime`` is the folder of the npm package onnxruntime-web. With ``dials`` the policy's numbers are sliders of the
     page and inputs without defaults of the file, because onnxruntime-web supports no defaults; without, the file is a
     drop-in for any text classifier. Beside ``logits`` it returns ``depth``, ``reason`` and ``trace [depths run, batch,
-    classes]``, the logits of each depth.
+    classes]``, the logits of each depth. The page of a token classifier cuts a text that is longer than the model.
 
     >>> write_page(None, None, "site", dtype="int8", dials="required")
 
@@ -109,8 +114,6 @@ def write_page(
     """
     target, package = Path(folder), find_runtime(Path(runtime))
     bundle = Bundle.open(model)
-    if bundle.config.task.per_token:
-        raise InputError(f"the page is for whole texts, and this model's task is {bundle.config.task.title}: --output")
     for name in (*CONTENTS, *(f"runtime/{name}" for name in RUNTIME_FILES)):
         check_not_input(target / name, bundle.folder.iterdir())
     chosen = bundle.resolve_policy(policy)
@@ -126,7 +129,7 @@ def write_page(
         "config.json": to_json_bytes(build_albert_config(bundle)),
     } | {f"runtime/{name}": (package / name).read_bytes() for name in RUNTIME_FILES}
     about = build_page_data(bundle, proto, contents, describe_dials(chosen) if page_dials == "required" else [])
-    contents["index.html"] = render_index(about).encode()
+    contents["index.html"] = render_index(about, bundle.config.task).encode()
     for name, content in contents.items():
         write_file(target / name, content)
     return target / "index.html"
@@ -135,8 +138,8 @@ def write_page(
 def add_trace_output(proto: ModelProto) -> ModelProto:
     """Add the output ``trace [depths run, batch, classes]`` to a file: the logits after every depth of the loop.
 
-    Rows that exited keep their logits. Without signals in the policy, no logits exist before the last depth, and the
-    file is returned as it is.
+    Of a token classifier it is ``[depths run, batch, tokens, classes]``. Rows that exited keep their logits. Without
+    signals in the policy, no logits exist before the last depth, and the file is returned as it is.
     """
     import onnx
 
@@ -151,8 +154,8 @@ def add_trace_output(proto: ModelProto) -> ModelProto:
     body.node.append(onnx.helper.make_node("Identity", [answers.name], [copy.name], name=copy.name))
     body.output.append(copy)
     loops[0].output.append("trace")
-    classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    proto.graph.output.append(onnx.helper.make_tensor_value_info("trace", FLOAT, ["depths", "batch", classes]))
+    shape = [dim.dim_param or dim.dim_value for dim in proto.graph.output[0].type.tensor_type.shape.dim]
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("trace", FLOAT, ["depths", *shape]))
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -193,7 +196,10 @@ def build_page_data(
         "note": facts.get("note"),
         "problem": facts["problem_type"],
         "multi_label": task.multi_label,
-        "content": task.content,
+        "answers": task.answer_kind,
+        "unit": bundle.config.scale,
+        "aggregation": bundle.config.aggregation,
+        "reads_words": any(declared.name == WORD_STARTS for declared in proto.graph.input),
         "dtype": facts["dtype"],
         "version": __version__,
         "max_length": bundle.load_tokeniser().max_length,
@@ -207,7 +213,7 @@ def build_page_data(
 
 def build_albert_config(bundle: Bundle) -> dict[str, Any]:
     """The model's ``config.json`` with the architecture that transformers.js knows; the ONNX file holds the rest."""
-    known = {"model_type": "albert", "architectures": ["AlbertForSequenceClassification"]}
+    known = {"model_type": "albert", "architectures": [f"Albert{bundle.config.task.architecture}"]}
     return read_config_file(bundle.folder) | known
 
 

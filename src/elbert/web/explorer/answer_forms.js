@@ -1,4 +1,4 @@
-/* How the answers of a task look in the explorer: a class, labels, a value, or the tags of words. */
+/* How the answers of a task look in the explorer and on offline pages: a class, labels, a value, or the tags of words. */
 
 import { findAnswer, formatShare } from "../policy/answers.js";
 import { computeSignals } from "../policy/signals.js";
@@ -6,6 +6,8 @@ import { formatPlural } from "../shared/dom.js";
 import { assignColors, OTHER, selectLabels } from "../shared/label_colors.js";
 import { colorTypes, listChanges, listSpans } from "../shared/tag_table.js";
 import { drawLabelLines, drawStacks, drawValueLine } from "./score_lanes.js";
+
+const SURE = 0.8; // the score above which a cell of an answer has its full colour
 
 const FILMS = [
   "A charming and often affecting journey.",
@@ -44,6 +46,10 @@ const classForm = {
     return { name, differs: name !== this.answer(view, view.exit.depth).name };
   },
   colorCell: (view, depth) => assignColors(view)(findAnswer(view.steps[depth - 1], view.labels, view.multiLabel).index),
+  isUnsure(view, depth) {
+    const { score } = findAnswer(view.steps[depth - 1], view.labels, view.multiLabel);
+    return score !== null && score <= SURE;
+  },
   nameColors(view) {
     const { shown, others } = selectLabels(view);
     const names = shown.map((c) => [view.labels[c], assignColors(view)(c)]);
@@ -77,6 +83,7 @@ const valueForm = {
   },
   rival: (view, depth) => ({ name: view.steps[depth - 1][0].toFixed(3), differs: false }),
   colorCell: () => OTHER,
+  isUnsure: () => false,
   nameColors: () => [],
   listColumns: () => [{ head: "Value", number: true, cell: ({ step }) => step[0].toFixed(3) }],
 };
@@ -100,12 +107,12 @@ const tagsForm = {
   hasWords: true,
   hasPairs: false,
   lane: "",
-  cells: "Tags, blue where they are those of the exit",
+  cells: "Blue: tags of the exit",
   readStep: (step) => step,
-  /* Signals come from the server: pages have no probabilities of every tag. Null is infinite. */
+  /* Signals come with the steps: pages have no probabilities of every tag. Null is infinite. */
   readSignals({ steps }) {
     const found = new Map(
-      Object.keys(steps[0].signals).map((name) => [
+      Object.keys(steps[0]?.signals ?? {}).map((name) => [
         name,
         Float32Array.from(steps, (step) => step.signals[name] ?? Infinity),
       ]),
@@ -133,6 +140,7 @@ const tagsForm = {
     return { name: count ? `${formatPlural(count, "tag")} differ` : "same tags", differs: count > 0 };
   },
   colorCell: (view, depth) => (listChanges(view.steps[view.exit.depth - 1], view.steps[depth - 1]).length ? OTHER : 1),
+  isUnsure: () => false,
   nameColors: (view) => colorTypes(view).names,
   listColumns: (view) => [
     { head: "Least settled", cell: ({ step }) => describeLeast(step).replace("least settled ", "") },

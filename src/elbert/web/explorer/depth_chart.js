@@ -6,7 +6,7 @@ import { formatGeneral } from "../policy/numbers.js";
 import { COMPARISONS, findExit, LAST_REASON, temperSignals } from "../policy/rules.js";
 import { countCovered, describeReason, describeState, findGauge, nameRule } from "../policy/sentences.js";
 import { SIGNALS } from "../policy/table.js";
-import { createTable, h, s } from "../shared/dom.js";
+import { createChips, createTable, h, s } from "../shared/dom.js";
 import { mountTagTable } from "../shared/tag_table.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -52,13 +52,7 @@ export function mountDepthChart(holder) {
     parts.settle(before);
     if (focused) parts.svg.focus({ preventScroll: true });
     listen(parts);
-    legend.replaceChildren(
-      ...view.form
-        .nameColors(view)
-        .map(([name, n]) =>
-          h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
-        ),
-    );
+    legend.replaceChildren(...createChips(view.form.nameColors(view)));
     tags.show(view.form.hasWords ? view : null);
     bars.replaceChildren(...nameBars(view));
     point(cursor, false);

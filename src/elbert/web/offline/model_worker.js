@@ -2,12 +2,13 @@
 
    in:  {kind: "load", base, about}, {kind: "classify", number, text, pair, dials, every}
    out: {kind: "progress", done}, {kind: "ready", seconds, threads}, {kind: "answer", number, …}, {kind: "every", number, …},
+        of both depth, reason, step and steps (model_texts.js),
         {kind: "wrong", message, number}, {kind: "idle"} at the end of each */
-import { createEncoder } from "../tokenizer/text_encoder.js";
+import { createTextReader, markWords } from "./model_texts.js";
 
 const ROUNDS = 5;
 const PATIENCE = 400; // milliseconds; the answer is shown already
-let encode = null;
+let texts = null;
 let session = null;
 let about = null;
 
@@ -39,22 +40,24 @@ async function load({ base, about: facts }) {
   const parts = ["tokenizer", "runtime", "model"].map((name) => fetched(at(name), arrived));
   importScripts(at("script"));
   const [tokenizer, runtime, model] = await Promise.all(parts);
-  encode = createEncoder(JSON.parse(new TextDecoder().decode(tokenizer)), about.max_length);
+  texts = createTextReader(about, JSON.parse(new TextDecoder().decode(tokenizer)));
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.wasm.wasmPaths = { mjs: at("module") };
   ort.env.wasm.wasmBinary = runtime;
   session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
-  await run(encode("a"), dialValues("value")); // the first run is slow
+  await run(texts.readInput("a"), dialValues("value")); // the first run is slow
   postMessage({ kind: "ready", seconds: (performance.now() - start) / 1000, threads: ort.env.wasm.numThreads });
 }
 
 /* Every dial at its value, or at the value that never exits. */
 const dialValues = (at) => Object.fromEntries(about.dials.map((dial) => [dial.name, dial[at]]));
 
-function feeds({ ids, typeIds }, dials) {
+function feeds(input, dials) {
+  const { ids, typeIds } = input.tokens;
   const row = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
   const found = { input_ids: row(ids), attention_mask: row(ids.map(() => 1)), token_type_ids: row(typeIds) };
+  if (about.reads_words) found.word_starts = row(markWords(input));
   for (const { name, whole } of about.dials) {
     const value = dials[name];
     found[name] = whole
@@ -64,53 +67,46 @@ function feeds({ ids, typeIds }, dials) {
   return found;
 }
 
-/* Run one text: its exit, and the logits of every depth before it. */
-async function run(tokens, dials) {
-  const inputs = feeds(tokens, dials);
+/* Run one text: the outputs of the file, and the time. */
+async function run(input, dials) {
+  const inputs = feeds(input, dials);
   const start = performance.now();
   const found = await session.run(inputs);
-  const milliseconds = performance.now() - start;
-  const width = about.labels.length;
-  const values = found.trace ? Array.from(found.trace.data) : [];
-  return {
-    milliseconds,
-    logits: Array.from(found.logits.data),
-    depth: Number(found.depth.data[0]),
-    reason: about.reasons[Number(found.reason.data[0])],
-    trace: Array.from({ length: values.length / width }, (_, m) => values.slice(m * width, (m + 1) * width)),
-  };
+  return { found, milliseconds: performance.now() - start };
 }
+
+/* The exit of a run, and the answers of every depth up to it. */
+const readRun = ({ found, milliseconds }, input) => ({
+  milliseconds,
+  depth: Number(found.depth.data[0]),
+  reason: about.reasons[Number(found.reason.data[0])],
+  ...texts.readOutputs(found.logits.data, found.trace?.data ?? new Float32Array(), input),
+});
 
 async function classify({ number, text, pair, dials, every }) {
   const start = performance.now();
-  const tokens = encode(text, pair);
+  const input = texts.readInput(text, pair);
   const tokenizing = performance.now() - start;
-  const result = await run(tokens, dials);
-  postMessage({
-    kind: "answer",
-    number,
-    ...result,
-    tokenizing,
-    tokens: tokens.ids.length,
-    truncated: tokens.truncated,
-  });
-  if (every) postMessage({ kind: "every", number, ...(await everyDepth(tokens, dials)) });
+  const result = readRun(await run(input, dials), input);
+  const { ids, truncated } = input.tokens;
+  postMessage({ kind: "answer", number, ...result, tokenizing, tokens: ids.length, truncated });
+  if (every) postMessage({ kind: "every", number, ...(await everyDepth(input, dials)) });
 }
 
 /* Time the text over every depth and with its own exit, in turn. The fastest run of each counts: other load on the
    machine only makes runs longer. */
-async function everyDepth(tokens, dials) {
+async function everyDepth(input, dials) {
   const [full, own] = [[], []];
   let deepest;
   for (
     const start = performance.now();
     full.length < ROUNDS && (!full.length || performance.now() - start < PATIENCE);
   ) {
-    deepest = await run(tokens, dialValues("never"));
+    deepest = await run(input, dialValues("never"));
     full.push(deepest.milliseconds);
-    own.push((await run(tokens, dials)).milliseconds);
+    own.push((await run(input, dials)).milliseconds);
   }
-  return { ...deepest, milliseconds: Math.min(...full), own: Math.min(...own) };
+  return { ...readRun(deepest, input), milliseconds: Math.min(...full), own: Math.min(...own) };
 }
 
 const verbs = { load, classify };

@@ -21,12 +21,17 @@ export function findTopClass(options) {
 
 const TOOLS = { f32, sum, entr, top: findTopClass };
 
+/* The signal of a text without words, by the end at which it is least settled. */
+const SETTLED = { max: 0, min: 1 };
+
 /**
- * One question with all classes as options; one with the options no and yes per label; one per output for values.
- * @param {Step} step
+ * One question with all classes as options, for a text or for each of its words; one with the options no and yes per
+ * label; one per output for values.
+ * @param {any} step
  * @param {SignalOptions} options
  */
-function toQuestions(step, { multiLabel, content, scale = 1 }) {
+function toQuestions(step, { multiLabel, content, scale = 1, hasWords }) {
+  if (hasWords) return step.map((word) => Array.from(word, f32));
   const numbers = Array.from(step, f32);
   if (content === "values") return numbers.map((value) => [f32(value / f32(scale))]);
   return multiLabel ? numbers.map((p) => [f32(1 - p), p]) : [numbers];
@@ -51,9 +56,20 @@ function atTemperatures(steps, temperatures, { multiLabel }) {
 }
 
 /**
- * The signals of one text, computed when they are first read: steps[depth][class or output]. A row's signal is that of
- * its least settled question. options.known: signals as Python computed them.
- * @param {Step[]} steps
+ * The word with the highest entropy, from step[word][class]; null without words.
+ * @param {Step[]} step
+ * @returns {number | null}
+ */
+export function findLeastSettled(step) {
+  const { script } = SIGNALS.get("entropy");
+  const entropies = toQuestions(step, { hasWords: true }).map((options) => script(options, options, TOOLS));
+  return entropies.length ? findTopClass(entropies) : null;
+}
+
+/**
+ * The signals of one text, computed when they are first read: steps[depth][class or output], or steps[depth][word][class].
+ * A row's signal is that of its least settled question. options.known: signals as Python computed them.
+ * @param {any[]} steps
  * @param {SignalOptions} [options]
  * @returns {Signals}
  */
@@ -70,6 +86,7 @@ export function computeSignals(steps, options = {}) {
     const ofRow = worst === "max" ? Math.max : Math.min;
     return Float32Array.from(questions, (now, m) => {
       if (m === 0 && first !== null) return Number(first === "inf" ? Infinity : first);
+      if (!now.length) return SETTLED[worst];
       const before = questions[m - 1] ?? now;
       return ofRow(...now.map((options, i) => script(options, before[i], TOOLS)));
     });

@@ -1,6 +1,6 @@
 /* Charts in SVG: curves over mean depth, and bars. Pointer and keyboard reach every point, and a table holds the same
    numbers. */
-import { createTable, formatCount, h, s } from "./dom.js";
+import { createChips, createTable, formatCount, h, s } from "./dom.js";
 
 let numbered = 0;
 
@@ -423,13 +423,7 @@ export function createBarChart(holder, spec) {
   draw.height = () => spec.height ?? 180;
   draw.pick = spec.pick;
   const frame = framed(holder, spec.title, spec.describe, draw);
-  const legend = h(
-    "p",
-    { class: "legend" },
-    spec.stacks.map((one) =>
-      h("span", { class: "chip" }, h("span", { class: `dot c${one.color}`, "aria-hidden": "true" }), one.name),
-    ),
-  );
+  const legend = h("p", { class: "legend" }, createChips(spec.stacks.map(({ name, color }) => [name, color])));
   if (spec.stacks.length > 1) frame.figure.append(legend);
   const table = h("details", { class: "no-print" });
   frame.figure.append(table);

@@ -53,6 +53,16 @@ export const formatCount = (n) => n.toLocaleString("en");
 export const formatPlural = (n, one, many = `${one}s`) => `${formatCount(n)} ${n === 1 ? one : many}`;
 
 /**
+ * Names beside their colours, for legends: [name, n] has the class c<n>.
+ * @param {[string, number | string][]} names
+ * @returns {any[]}
+ */
+export const createChips = (names) =>
+  names.map(([name, n]) =>
+    h("span", { class: "chip" }, h("span", { class: `dot c${n}`, "aria-hidden": "true" }), name),
+  );
+
+/**
  * Call a function once, when there have been no calls for a while.
  * @template {any[]} T
  * @param {number} milliseconds

@@ -1,7 +1,7 @@
 /* The tags of words, depth by depth: a row for each depth, each word in the colour of its tag there. */
 
 import { findSpans, splitTag } from "../policy/spans.js";
-import { h } from "./dom.js";
+import { createChips, h } from "./dom.js";
 import { assignColors, OTHER, selectLabels } from "./label_colors.js";
 
 /* The type of a tag: "city" of B-city and I-city; "" outside all spans. */
@@ -48,7 +48,8 @@ export function colorTypes({ labels, steps }) {
 }
 
 /**
- * A table that shows one text at a time: {labels, steps: [{words, least_settled}], exit: {depth, reason}}.
+ * A table that shows one text at a time: {labels, steps: [{words, least_settled}], exit: {depth, reason}, first}, where
+ * first is the depth of the first step (default: 1).
  * @returns {{element: HTMLElement, show: (view: any) => void}} show(null) hides it
  */
 export function mountTagTable() {
@@ -73,13 +74,14 @@ export function mountTagTable() {
 
   function draw(view) {
     steps = view.steps;
+    const first = view.first ?? 1;
     const { color } = colorTypes(view);
     body.replaceChildren(
       ...steps.map((step, m) =>
         h(
           "tr",
           {},
-          h("th", { scope: "row" }, m + 1),
+          h("th", { scope: "row" }, m + first),
           step.words.map(({ word, tag, score }, i) => {
             const c = color(tag);
             const isLeast = i === step.least_settled;
@@ -88,7 +90,7 @@ export function mountTagTable() {
             const notes = `${isLeast ? ", least settled" : ""}${isChanged ? ", changed" : ""}`;
             return h(
               "td",
-              { class: kind, title: `depth ${m + 1}: ${word} ${tag} ${score.toFixed(2)}${notes}` },
+              { class: kind, title: `depth ${m + first}: ${word} ${tag} ${score.toFixed(2)}${notes}` },
               h("span", { class: "word" }, word),
               h("span", { class: "tag-name" }, tag),
               notes && h("span", { class: "visually-hidden" }, notes),
@@ -106,15 +108,33 @@ export function mountTagTable() {
       if (!view) return;
       if (view.steps !== steps) draw(view);
       const { depth, reason } = view.exit;
-      const rest = steps.length - depth;
+      const run = depth - (view.first ?? 1) + 1; // rows up to the exit
+      const rest = steps.length - run;
       cut.firstChild.textContent = "exit";
       cut.lastChild.firstChild.textContent = `${reason}${rest ? ": the depths below are not computed" : ""}`;
       cut.lastChild.setAttribute("colspan", String(Math.max(steps[0].words.length, 1)));
       const rows = [...body.children].filter((row) => row !== cut);
-      rows[depth - 1].after(cut);
+      rows[run - 1].after(cut);
       rows.forEach((row, m) => {
-        row.classList.toggle("after", m >= depth);
+        row.classList.toggle("after", m >= run);
       });
+    },
+  };
+}
+
+/**
+ * The table with the colours of its types above it: all that is in the holder.
+ * @param {HTMLElement} holder
+ * @returns {{show: (view: any) => void}}
+ */
+export function mountTagDepths(holder) {
+  const legend = h("p", { class: "legend" });
+  const table = mountTagTable();
+  holder.replaceChildren(legend, table.element);
+  return {
+    show(view) {
+      legend.replaceChildren(...createChips(colorTypes(view).names));
+      table.show(view);
     },
   };
 }
