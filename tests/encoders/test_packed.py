@@ -59,7 +59,7 @@ def assert_equal(folder, rows, types=None):
     assert ours.shape == theirs.shape
     if (ours - theirs).abs().max() > 1e-5:  # a random model may magnify rounding: then not further from the truth
         truth = reference_logits(folder, rows, types, torch.float64)
-        assert (ours - truth).abs().max() <= 3 * (theirs - truth).abs().max()
+        assert (ours - truth).abs().max() <= 4 * (theirs - truth).abs().max()
         assert (ours - truth).abs().max() < 1e-4
     if len(theirs) > 1:
         assert theirs.std(dim=0).mean() > 1e-3  # depths do differ, so equality says something

@@ -76,7 +76,7 @@ def check(prediction, expected):
     label, scores, windows, depths = expected
     assert (prediction.windows, prediction.window_depths) == (windows, depths)
     assert prediction.depth == max(depths) and prediction.windows_read == len(depths)
-    assert list(prediction.scores.values()) == pytest.approx(scores, abs=2e-6)
+    assert list(prediction.scores.values()) == pytest.approx(scores, abs=5e-6)  # torch rounds by the rows of a call
     assert prediction.label == label
     assert prediction.score == prediction.scores[prediction.label]
 
@@ -170,7 +170,7 @@ def test_without_it_a_text_is_cut(classifier):
     in_windows = classifier.predict([*LONG, "a film"], long="windows")
     assert not any(prediction.truncated for prediction in in_windows)
     assert in_windows[-1].to_dict()["windows"] == 1
-    assert in_windows[-1].scores == classifier.predict(["a film"])[0].scores
+    assert in_windows[-1].scores == pytest.approx(classifier.predict(["a film"])[0].scores, abs=1e-6)
 
 
 def test_a_pair_keeps_its_shorter_text_in_every_window(classifier):
