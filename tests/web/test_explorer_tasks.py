@@ -143,7 +143,7 @@ def test_values_depth_by_depth(opened, address, models):
         "several, as below",
     ]
     page.fill("#spec", "settled(2, 0.1)")
-    assert "Change, in standard deviations of the labels" in page.text_content("#depths svg")
+    assert "Change, in standard deviations: exit < " in page.text_content("#depths svg")
     for part in ("#verdict", "#depths", "#rivals"):
         assert "%" not in page.text_content(part)
     page.fill("#spec", "entropy(0.3)")

@@ -84,7 +84,7 @@ export function createExplanationChart(holder, explanation, form) {
   function drawSignal(root, width) {
     const { name, values, threshold, top } = explanation.gauge;
     const y = (value) => place.signalTop + SIGNAL * (1 - value / top);
-    const unit = form.lane === "value" && explanation.unit !== 1 ? ", in standard deviations of the labels" : "";
+    const unit = form.lane === "value" && explanation.unit !== 1 ? ", in standard deviations" : "";
     root.append(createText(LEFT, place.signalTop - 7, name + unit, { class: "small" }));
     root.append(createLine(LEFT, y(0), width - RIGHT, y(0), "axis"));
     values.forEach((value, i) => {

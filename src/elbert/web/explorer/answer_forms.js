@@ -73,7 +73,7 @@ const valueForm = {
   ...classForm,
   lane: "Value at each depth",
   cells: "Depths",
-  nameUnit: ({ unit }) => (unit === 1 ? "" : ", in standard deviations of the labels"),
+  nameUnit: ({ unit }) => (unit === 1 ? "" : ", in standard deviations"),
   draw: drawValueLine,
   readSignals: ({ steps }, { unit }) => computeSignals(steps, { content: "values", scale: unit }),
   answer: (view, depth) => ({ name: view.steps[depth - 1][0].toFixed(3), score: "", kind: "c1" }),

@@ -163,7 +163,7 @@ function nameBars(view) {
 function picture(view, width, before) {
   const depths = view.steps.length;
   const narrow = width < 520;
-  const edge = { left: narrow ? 28 : 36, right: 4 };
+  const edge = { left: 36, right: 4 };
   const wide = (width - edge.left - edge.right) / depths;
   const left = (depth) => edge.left + (depth - 1) * wide;
   const middle = (depth) => left(depth) + wide / 2;

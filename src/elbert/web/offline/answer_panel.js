@@ -86,16 +86,16 @@ const createRow = ({ name, label, share, color, title }) => {
 function createCells(view, depths) {
   const { form, steps, exit } = view;
   const last = { ...view, exit: { ...exit, depth: steps.length } };
+  const findKind = (one, depth) => (form.hasWords ? `c${form.colorCell(one, depth)}` : form.answer(one, depth).kind);
   return Array.from({ length: depths }, (_, m) => {
     const depth = m + 1;
     if (depth > exit.depth) return h("span", { title: `depth ${depth}: saved` });
     const end = depth === exit.depth ? " exit" : "";
     if (view.first)
-      return h("span", { title: `depth ${depth}: run`, class: `ran c${form.colorCell(last, steps.length)}${end}` });
+      return h("span", { title: `depth ${depth}: run`, class: `ran ${findKind(last, steps.length)}${end}` });
     const unsure = form.isUnsure(view, depth) ? " unsure" : "";
     const about = form.hasWords ? compareTags(view, depth) : form.describe(view, depth);
-    const kind = `ran c${form.colorCell(view, depth)}${unsure}${end}`;
-    return h("span", { title: `depth ${depth}: ${about}`, class: kind });
+    return h("span", { title: `depth ${depth}: ${about}`, class: `ran ${findKind(view, depth)}${unsure}${end}` });
   });
 }
 
