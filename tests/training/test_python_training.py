@@ -49,6 +49,23 @@ def test_every_form_of_data_trains_the_same_model_as_a_file(start, tmp_path, cap
     assert capsys.readouterr() == ("", "")  # reports are for terminals and notebooks
 
 
+@pytest.mark.parametrize("reused", ["train", "dev", None])
+def test_calibration_on_a_file_of_the_training_is_noticed(start, tmp_path, reused):
+    found = {name: rows(48, seed=seed) for seed, name in enumerate(("train", "dev", "other"))}
+    files = {name: write_rows(tmp_path / f"{name}.jsonl", one) for name, one in found.items()}
+    elbert.train(start, train=files["train"], validation=files["dev"], output=tmp_path / "out", **QUICK)
+    classifier = elbert.Classifier.load(tmp_path / "out")
+    chosen = {"name": "quick", "speedup": 1.5, "policies": ["depth(1)"], "output": tmp_path / "copy"}
+    if reused is None:
+        classifier.calibrate(files["other"], **chosen)
+        return
+    with pytest.warns(elbert.ConditionsWarning, match=f"{reused}.jsonl chose this model's weights: .* other texts"):
+        classifier.calibrate(files[reused], **chosen)
+    again = elbert.Classifier.load(tmp_path / "copy")  # a copy keeps the record
+    with pytest.warns(elbert.ConditionsWarning, match="certificate does not hold"):
+        again.calibrate(files[reused], **chosen | {"output": tmp_path / "second"})
+
+
 def test_options_are_those_of_the_command(start, tmp_path):
     options = {"weighting": "learned", "weight_floor": 0.5, "num_train_epochs": 1, "max_steps": 1, "seed": 3}
     options |= {"text_column": "sentence", "label_column": "stars"}

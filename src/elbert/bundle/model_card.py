@@ -133,6 +133,16 @@ def _figures(point: OperatingPoint) -> list[str]:
     return [f"{agreement:.2%} agreement", *cells[1:]] if isinstance(agreement, float) and not cells[0] else cells
 
 
+def find_training_data(folder: Path, sha256: str) -> str | None:
+    """Return the name of a data file with this hash that the model of a folder was trained or validated on, if one is.
+
+    Files of models that elbert trained are known, data in memory is not.
+    """
+    record = _read_record(folder)
+    sources = (source for name in ("train", "validation") if isinstance(source := record.get(name), dict))
+    return next((str(source.get("name")) for source in sources if source.get("sha256") == sha256), None)
+
+
 def _read_record(folder: Path) -> dict[str, Any]:
     file = folder / TRAINING_FILE
     return read_json(file) if file.is_file() else {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from elbert.bundle import EXITS_FILE, Conditions, OperatingPoint, add_point, files_hash
-from elbert.bundle.model_card import write_card
+from elbert.bundle import EXITS_FILE, Conditions, ConditionsWarning, OperatingPoint, add_point, files_hash
+from elbert.bundle.model_card import find_training_data, write_card
 from elbert.bundle.publishing import copy_model
 from elbert.calibration.certify import check_loss
 from elbert.calibration.parts import DataPart
@@ -69,7 +70,15 @@ def store_point(
 
     ``data`` is the hash of the data, ``windows`` how long texts were read, where they were not cut. If ``folder`` is
     not that of the classifier, the model is copied there first. The earlier measurements of the same policy are kept.
+    Data that the model was trained or validated on gives a :class:`ConditionsWarning`.
     """
+    if name_of_data := find_training_data(classifier.bundle.folder, data):
+        warnings.warn(
+            f"{name_of_data} chose this model's weights: on texts that the model has learned from, the figures of "
+            f"{name!r} are too good, and a certificate does not hold; calibrate on other texts",
+            ConditionsWarning,
+            stacklevel=3,
+        )
     conditions = Conditions(
         weights=classifier.bundle.weights_hash,
         dtypes=tuple(dtypes),

@@ -23,7 +23,7 @@ from rich.console import Console
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
-from elbert.bundle import Bundle
+from elbert.bundle import Bundle, files_hash
 from elbert.bundle.model_card import TRAINING_FILE, find_license, name_model, write_card
 from elbert.bundle.publishing import open_repository, push_folder
 from elbert.data import DEFAULT_COLUMNS, Columns
@@ -90,9 +90,9 @@ def train(
     check_labels(labels, task, arguments.label_smoothing_factor)
     use_one_device(arguments, console)
     repository = claim_repository(arguments, output)
-    train_name, validation_name = describe_data(train_data), describe_data(validation_data)
+    sources = {"train": describe_data(train_data), "validation": describe_data(validation_data)}
     if isinstance(validation_data, int | float):
-        validation_name = f"{validation_data:.0%} of {train_name}, held out"
+        sources["validation"] = {"name": f"{validation_data:.0%} of {sources['train']['name']}, held out"}
         train_data, validation_data = hold_out(train_data, validation_data, columns)
     bundle = Bundle.open(model)
     tokeniser = load_training_tokeniser(bundle, max_length, task)
@@ -124,8 +124,8 @@ def train(
     record = {
         "base_model": name_model(model, bundle.folder),
         "license": find_license(bundle.folder),
-        "train": {"name": train_name, "rows": len(features["train_dataset"])},
-        "validation": {"name": validation_name, "rows": len(features["eval_dataset"])},
+        "train": {**sources["train"], "rows": len(features["train_dataset"])},
+        "validation": {**sources["validation"], "rows": len(features["eval_dataset"])},
         "max_length": tokeniser.max_length,
     }
     with report_lost_resources(output), silence_transformers():
@@ -224,12 +224,13 @@ def claim_repository(arguments: TrainingArguments, output: Path) -> str | None:
     return open_repository(name, private=arguments.hub_private_repo, token=arguments.hub_token)
 
 
-def describe_data(data: Any) -> str:
-    """Return the name of a data file, or what kind of data in memory it is."""
+def describe_data(data: Any) -> dict[str, str]:
+    """Return the name and the hash of a data file, or what kind of data in memory it is."""
     if isinstance(data, str | os.PathLike):
-        return Path(data).name
-    kind = type(data)
-    return "data in memory" if kind.__module__ == "builtins" else f"{kind.__name__} of {kind.__module__.split('.')[0]}"
+        path = Path(data)
+        return {"name": path.name} | ({"sha256": files_hash([path])} if path.is_file() else {})
+    module = type(data).__module__.split(".")[0]
+    return {"name": "data in memory" if module == "builtins" else f"{type(data).__name__} of {module}"}
 
 
 def measure_deviation(features: Sequence[Features]) -> float | None:
