@@ -134,7 +134,17 @@ def test_what_may_be_missing_is_left_out(report):
     assert shown.is_hidden("#honest-section")
     assert shown.is_hidden("#notes-section")
     assert "linear" not in shown.inner_text("#fixed")
-    assert "chose nothing" not in shown.inner_text("#summary")
+    assert "not used to choose" not in shown.inner_text("#summary")
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign(report):
+    test = {"rival": "entropy", "difference": -0.001, "low": -0.6, "high": 0.0, "p": 1.0, "verdict": "no difference"}
+    data = comparison() | {"full": 0.8801}
+    data["honest"]["rows"][0]["tests"] = [test]
+    shown = report(data)
+    assert "gives 88.0 % (0.0 points)" in shown.inner_text("#summary")
+    assert "0.00 [−0.60, 0.00]" in shown.inner_text("#honest-section")
+    assert not any(f"{sign}0.00" in shown.inner_text("body") for sign in "+−")
 
 
 def test_on_paper(report):

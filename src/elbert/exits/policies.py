@@ -59,7 +59,7 @@ Entropy = PolicyKind(
     "entropy",
     dials=(THRESHOLD,),
     rules=(Rule("entropy", (held("entropy", "<", Of("threshold")),)),),
-    summary="H < `threshold`, strictly, where H is the entropy over ln C, from 0 to 1",
+    summary="the entropy, divided by ln C and so from 0 to 1, is below `threshold`",
     citation="FastBERT; DeeBERT, in nats; ACL 2020",
     families=(family("entropy", "#d55e00", "--", "s", 3, {"threshold": spaced(300)}, is_tempered=True),),
     examples=((0.1,), (0.3,)),
@@ -95,7 +95,7 @@ PatientConfidence = PolicyKind(
     "patient_confidence",
     dials=(TIMES, THRESHOLD),
     rules=(Rule("patient_confidence", (held("entropy", "<", Of("threshold"), Of("times")),)),),
-    summary="H < `threshold` at `times` depths in a row",
+    summary="the entropy, from 0 to 1, is below `threshold` at `times` depths in a row",
     citation="PCEE-BERT, NAACL Findings 2022",
     families=(family("patient_confidence", "#5e9b2c", ":", "<", 7, {"times": Depths(1, -1), "threshold": spaced(90)}),),
     examples=((2, 0.3),),
@@ -138,7 +138,8 @@ Window = PolicyKind(
         Rule("window", (ONE_CLASS, FIRST_GAP, RISING), ("rule", "trend")),
         Rule("window", (ONE_CLASS, EVERY_GAP, STEADY), ("rule", "stable")),
     ),
-    summary="H < `entropy` (reason `entropy`), or the window rule holds over the last `size` depths (reason `window`)",
+    summary="the entropy, from 0 to 1, is below `entropy` (reason `entropy`), or the window rule holds over the last "
+    "`size` depths (reason `window`)",
     citation="ELBERT, ICASSP 2021",
     families=(
         family("window", "#0072b2", "-", "o", 0, SETTINGS, is_tempered=True),

@@ -6,7 +6,7 @@ import { findExit, listRules } from "../policy/rules.js";
 import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
 import { TABLE } from "../policy/table.js";
 import { TASK_SCORES } from "../policy/task_scores.js";
-import { byId, createTable, debounce, formatFactor, formatPlural, h } from "../shared/dom.js";
+import { byId, createTable, debounce, formatDifference, formatFactor, formatPlural, h } from "../shared/dom.js";
 import { saveFile } from "../shared/downloads.js";
 import { LABELLED_FORMS } from "./labelled_forms.js";
 
@@ -136,30 +136,33 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
     const [ofA, ofB] = [run(prepared, a.policy), run(other.prepared, policy)];
     const indices = [...ofA.keys()].filter((i) => !prepared.areSame(ofA[i].answer, ofB[i].answer));
     const alone = [ofA, ofB].map((one, k) => indices.filter((i) => one[i].right && ![ofB, ofA][k][i].right).length);
-    const signed = (value, format) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${format(Math.abs(value))}`;
     const [sa, sb] = [a.score, b.score];
     const rows = [
       [
         form.score.name,
         form.score.format(sa.score),
         form.score.format(sb.score),
-        signed(sb.score - sa.score, form.score.formatDifference),
+        formatDifference(sb.score - sa.score, form.score.formatDifference),
       ],
       [
         "Mean depth",
         sa.meanDepth.toFixed(2),
         sb.meanDepth.toFixed(2),
-        signed(sb.meanDepth - sa.meanDepth, (value) => value.toFixed(2)),
+        formatDifference(sb.meanDepth - sa.meanDepth, (value) => value.toFixed(2)),
       ],
       [
         "Layer speed-up",
         formatFactor(sa.speedup),
         formatFactor(sb.speedup),
-        signed(sb.speedup - sa.speedup, (value) => `${value.toFixed(2)}×`),
+        formatDifference(sb.speedup - sa.speedup, (value) => `${value.toFixed(2)}×`),
       ],
     ];
     if (form.isGraded)
-      rows.push(["Alone right on", ...alone.map((n) => formatPlural(n, "text")), signed(alone[1] - alone[0], String)]);
+      rows.push([
+        "Alone right on",
+        ...alone.map((n) => formatPlural(n, "text")),
+        formatDifference(alone[1] - alone[0], String),
+      ]);
     const describe = (letter, one, model) =>
       h("li", {}, h("strong", {}, letter), " ", h("span", { class: "spec" }, printPolicy(one.policy)), model);
     const ofModel = other.name === OWN ? "" : ` of ${other.name}`;

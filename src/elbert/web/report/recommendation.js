@@ -17,7 +17,7 @@ function writeModel({ model_path: path, model }) {
 }
 
 /**
- * The command that measures a policy on texts that chose nothing, and stores it as an operating point.
+ * The command that measures a policy on texts that were not used to choose it, and stores it as an operating point.
  * @param {any} data
  * @param {string} score
  * @param {string} policy

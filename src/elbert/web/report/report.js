@@ -4,7 +4,7 @@ import { findLook, fixedDepth } from "../policy/families.js";
 import { TABLE } from "../policy/table.js";
 import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
 import { createCopyButton } from "../shared/clipboard.js";
-import { byId, formatCount, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
+import { byId, formatCount, formatDifference, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
 import { showCommand, showRecommendation, writeCommand } from "./recommendation.js";
 import {
   SCORE,
@@ -86,7 +86,7 @@ function summary() {
     parts.push(
       `At a layer speed-up of ${data.speedups[at]}× the best policy tried on them (${best.family}) gives `,
       strong(`${formatPercent(best[SCORE])} %`),
-      ` (${apart >= 0 ? "+" : "−"}${Math.abs(apart).toFixed(1)} points)`,
+      ` (${formatDifference(apart, (points) => points.toFixed(1))} points)`,
       fixed ? `, and stopping every text at depth ${fixed.depth} gives ${formatPercent(fixed[SCORE])} %. ` : ". ",
     );
   }
@@ -94,7 +94,7 @@ function summary() {
     const all = data.honest.rows.flatMap((row) => row.tests);
     const of = (verdict) => all.filter((test) => test.verdict === verdict).length;
     parts.push(
-      `On texts that chose nothing, the ${ours} is better than a rival in ${of("better")} of ${all.length} comparisons and worse in ${of("worse")}; in the others no difference was found.`,
+      `On texts that were not used to choose the dials, the ${ours} is better than a rival in ${of("better")} of ${all.length} comparisons and worse in ${of("worse")}; in the others no difference was found.`,
     );
   }
   return parts;

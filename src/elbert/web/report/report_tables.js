@@ -3,7 +3,16 @@
 import { findLook } from "../policy/families.js";
 import { TABLE } from "../policy/table.js";
 import { createSymbol, paint } from "../shared/charts.js";
-import { createTable, formatCount, formatFactor, formatPercent, h, readData, s } from "../shared/dom.js";
+import {
+  createTable,
+  formatCount,
+  formatDifference,
+  formatFactor,
+  formatPercent,
+  h,
+  readData,
+  s,
+} from "../shared/dom.js";
 
 export const SCORE = readData().score; // the task's score, a key of the data
 export const SCORE_TITLE = SCORE[0].toUpperCase() + SCORE.slice(1);
@@ -67,7 +76,7 @@ export function showSpeedTable(holder, data) {
 
 const RANK = { better: "better", worse: "worse" };
 const verdictClass = (verdict) => RANK[verdict] ?? "none-found";
-const signed = (points) => `${points >= 0 ? "+" : "−"}${Math.abs(points).toFixed(2)}`;
+const signed = (points) => formatDifference(points, (size) => size.toFixed(2));
 const pValue = (p) => (p < 0.001 ? "< 0.001" : p > 0.9995 ? "1" : p.toFixed(3));
 
 /* A difference with its interval on a scale that all rows share. */
@@ -82,7 +91,7 @@ function interval(test, reach) {
   );
 }
 
-/* All families at all speed-ups on texts that chose nothing, and whether ours differs from them. */
+/* All families at all speed-ups on texts that were not used to choose, and whether ours differs from them. */
 function overview(data) {
   const names = [
     ...new Set(

@@ -53,6 +53,17 @@ export const formatCount = (n) => n.toLocaleString("en");
 export const formatPlural = (n, one, many = `${one}s`) => `${formatCount(n)} ${n === 1 ? one : many}`;
 
 /**
+ * A difference with its sign, and no sign where every digit that is shown is 0.
+ * @param {number} value
+ * @param {(size: number) => string} format
+ * @returns {string}
+ */
+export function formatDifference(value, format) {
+  const size = format(Math.abs(value));
+  return `${/[1-9]/.test(size) ? (value > 0 ? "+" : "−") : ""}${size}`;
+}
+
+/**
  * Names beside their colours, for legends: [name, n] has the class c<n>.
  * @param {[string, number | string][]} names
  * @returns {any[]}
