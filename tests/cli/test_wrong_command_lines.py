@@ -103,6 +103,19 @@ def test_a_wrong_command_line_is_one_line(elbert, bundle_folder, files, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("arguments", "has_hint"),
+    [
+        (("predict", "a film", "--output", "missing/x.jsonl"), False),
+        (("predict", "a film", "--dtype", "float64"), False),
+        (("predict", "-meh"), True),
+        (("predict", "a film", "--policy", "-x"), True),
+    ],
+)
+def test_a_wrong_value_has_no_hint_about_texts_with_dashes(elbert, arguments, has_hint):
+    assert ("texts that begin with a dash" in elbert(*arguments).err) == has_hint
+
+
+@pytest.mark.parametrize(
     ("spec", "note"),
     [
         ("window(entropy=0.1, size=99)", "too few for one of its rules"),

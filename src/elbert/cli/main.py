@@ -84,7 +84,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the error; called by argparse on wrong arguments."""
-        raise InputError(f"{message}; see {self.prog} -h{hint(self.command)}")
+        about_value = re.match(r"argument [^:]+: (?!expected|ignored)", message)  # then no text was taken for a flag
+        raise InputError(f"{message}; see {self.prog} -h{'' if about_value else hint(self.command)}")
 
 
 def is_flag(word: str) -> bool:

@@ -163,7 +163,7 @@ def print_table(measurements: Mapping[str, Measurement], classifier: Classifier,
 
     first = next(iter(measurements.values()))
     table = Table(title=f"{first.batch.texts:,} texts, {classifier.dtype}", title_justify="left")
-    table.add_column("policy", overflow="fold", min_width=16)
+    table.add_column("policy", overflow="fold", min_width=12)
     for name in ("depth", "layers", "texts/s", "batch", "p50 ms", "p99 ms", "single"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, each in measurements.items():
