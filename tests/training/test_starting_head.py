@@ -5,9 +5,14 @@ import pytest
 import torch
 from small import LABELS, rows, run, same, weights_of
 
+from elbert.bundle import Bundle
 from elbert.classifier import Classifier
 from elbert.evaluation import collect
-from elbert.training.starting_head import fit_classifier, standardise
+from elbert.tasks import find_task
+from elbert.training import starting_head
+from elbert.training.options import ExitOptions
+from elbert.training.starting_head import fit_classifier, standardise, start_heads
+from tiny import write_bundle
 from tiny_encoders import FAMILIES, write_encoder
 
 ABC = ("a", "b", "c")
@@ -42,6 +47,16 @@ def test_every_depth_starts_with_what_its_states_know(tmp_path, options):
     run(tmp_path, tmp_path / "other", seed=5, **some)
     assert same(after, weights_of(tmp_path / "other"), 0.15)  # the random part of the weights is small
     assert not same(after, weights_of(tmp_path / "other"), 0.01)
+
+
+def test_the_fit_is_named_before_it_is_computed(tmp_path, monkeypatch):
+    fitted = []
+    monkeypatch.setattr(starting_head, "fit_heads", lambda *arguments: fitted.append(arguments))
+    bundle, task = Bundle.open(write_bundle(tmp_path / "start")), find_task("single_label_classification").bind(ABC)
+    lines = start_heads(None, True, bundle, ABC, [{"input_ids": [2, 3]}] * 9, None, task, ExitOptions())
+    assert ["new" in next(lines), "linear fit of 9 rows' labels" in next(lines), fitted] == [True, True, []]
+    assert next(lines, None) is None
+    assert len(fitted) == 1
 
 
 def test_a_head_is_new_where_its_labels_are_others_or_in_another_order(tmp_path):

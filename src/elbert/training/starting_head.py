@@ -60,8 +60,9 @@ def start_heads(
     if not is_new and tuple(labels) == bundle.config.labels:
         return
     if options.head_start == "fitted" and not task.per_token:
-        rows = fit_heads(network, bundle.config, train, collator, task)
-        yield f"it starts as a linear fit of {rows:,} rows' labels on the encoder's states (--head_start)"
+        rows = draw_rows(train, bundle.config)
+        yield f"it starts as a linear fit of {len(rows):,} rows' labels on the encoder's states (--head_start)"
+        fit_heads(network, bundle.config, rows, collator, task)
     elif is_new and task.needs_standard_deviation:
         start_at_mean(network, train)
 
@@ -78,14 +79,16 @@ def start_at_mean(network: nn.Module, train: Sequence[Features]) -> None:
             nn.init.constant_(module.bias, mean)
 
 
-def fit_heads(
-    network: nn.Module, config: ModelConfig, train: Sequence[Features], collator: Collator, task: Task
-) -> int:
-    """Fit poolers and classifiers, and return the number of rows used."""
-    heads, activation = find_heads(network, config.backbone), config.backbone.head.activation
+def draw_rows(train: Sequence[Features], config: ModelConfig) -> list[Features]:
+    """Return a random sample of the training data, by length, whose states fit into memory."""
     most = min(ROWS, max(1, STATES // (config.depths * config.hidden_size)))
     order = draw_order(len(train))[:most].tolist()
-    rows = sorted((train[i] for i in order), key=lambda row: len(row["input_ids"]))
+    return sorted((train[i] for i in order), key=lambda row: len(row["input_ids"]))
+
+
+def fit_heads(network: nn.Module, config: ModelConfig, rows: list[Features], collator: Collator, task: Task) -> None:
+    """Fit poolers and classifiers to rows, which takes a pass of the model over them."""
+    heads, activation = find_heads(network, config.backbone), config.backbone.head.activation
     batches = (collator(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
     states, labels = read_states(network, [pooler for pooler, _ in heads], batches)
     for (pooler, classifier), inputs in zip(heads, states, strict=True):
@@ -93,7 +96,6 @@ def fit_heads(
             standardise(pooler, inputs, OPEN if activation == "relu" else 0.0)
             pooled = ACTIVATIONS[activation](pooler(inputs))
         fit_classifier(classifier, pooled, labels, task)
-    return len(rows)
 
 
 def find_heads(network: nn.Module, backbone: Backbone) -> list[tuple[nn.Linear, nn.Linear]]:
