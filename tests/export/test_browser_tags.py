@@ -15,6 +15,7 @@ from browser import Engine
 from elbert import Classifier
 from elbert.errors import InputError
 from elbert.export.browser import write_page
+from elbert.inference.token_predictions import TaggedPiece, group_pieces, group_words, join_words
 
 SPEC = "patience(3) | entropy(0.3)"
 MODULES = ("offline/model_texts.js", "tokenizer/text_encoder.js", "tokenizer/word_pieces.js")
@@ -121,6 +122,42 @@ def test_dials_are_those_of_the_policy(written):
         for text, one in zip(TEXTS, expected, strict=True):
             check_answer(scripts.answer(text, entropy_threshold=threshold), one)
         assert threshold < 1 or {one.depth for one in expected} == {1}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_tags_of_any_scheme_are_grouped_as_in_python(strategy):
+    labels = ["O", "B-a", "I-a", "E-a", "S-a", "B-b", "I-b", "plain", "O-x", "b-a-c"]
+    rng, engine = random.Random(0), Engine("offline/tagged_words.js")
+    for _ in range(200):
+        count = rng.randrange(12)
+        text = "".join(rng.choice("ab 😀é\t") for _ in range(2 * count))
+        chosen = [rng.randrange(len(labels)) if rng.random() < 0.7 else 1 for _ in range(count)]
+        scores = [float(np.float32(rng.uniform(0.5, 1))) for _ in chosen]
+        pieces = [
+            TaggedPiece(labels[tag], score, 2 * i, 2 * i + 2, (i,), rng.random() < 0.6)
+            for i, (tag, score) in enumerate(zip(chosen, scores, strict=True))
+        ]
+        words = join_words(pieces)
+        grouped = group_words(words, text) if strategy == "first" else group_pieces(pieces, text, Joiner())
+        found = engine(
+            "(about, text, pieces, outputs) => { const join = (chars, some) => some.map(({ start, end }) => "
+            "chars.slice(start, end).join('')).join('_'); return $tagged_words.createEntityReader(about, join)("
+            "Array.from(text), pieces, outputs); }",
+            {"labels": labels, "aggregation": strategy},
+            text,
+            [{"id": p.ids[0], "start": p.start, "end": p.end, "isFirst": p.is_first} for p in pieces],
+            [[s if c == tag else 0.0 for c in range(len(labels))] for tag, s in zip(chosen, scores, strict=True)],
+        )
+        expected = [entity.to_dict() for entity in grouped]
+        assert [one | {"score": None} for one in found] == [one | {"score": None} for one in expected]
+        assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], abs=1e-6)
+
+
+class Joiner:
+    """Writes pieces as their characters."""
+
+    def join_pieces(self, ids, parts):
+        return "_".join(parts)
 
 
 @pytest.mark.parametrize("cleanup", [True, False])
