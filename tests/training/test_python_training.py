@@ -59,7 +59,7 @@ def test_calibration_on_a_file_of_the_training_is_noticed(start, tmp_path, reuse
     if reused is None:
         classifier.calibrate(files["other"], **chosen)
         return
-    with pytest.warns(elbert.ConditionsWarning, match=f"{reused}.jsonl chose this model's weights: .* other texts"):
+    with pytest.warns(elbert.ConditionsWarning, match=f"trained or validated on {reused}.jsonl: .* other texts"):
         classifier.calibrate(files[reused], **chosen)
     again = elbert.Classifier.load(tmp_path / "copy")  # a copy keeps the record
     with pytest.warns(elbert.ConditionsWarning, match="certificate does not hold"):
