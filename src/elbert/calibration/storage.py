@@ -74,8 +74,8 @@ def store_point(
     """
     if name_of_data := find_training_data(classifier.bundle.folder, data):
         warnings.warn(
-            f"this model was trained or validated on {name_of_data}: the figures of {name!r} are too good on such texts, "
-            "and a certificate does not hold; calibrate on other texts",
+            f"this model was trained or validated on {name_of_data}: the figures of {name!r} are too good on "
+            "such texts, and a certificate does not hold; calibrate on other texts",
             ConditionsWarning,
             stacklevel=3,
         )
