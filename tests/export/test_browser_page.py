@@ -101,6 +101,7 @@ WORDS = {"window_entropy": "Entropy below", "window_size": "Window of depths"}
 
 def test_every_depth_is_shown_beside_the_exit_and_its_time(opened, dialled):
     page = opened(dialled)
+    assert "charming" in page.inner_text("#examples")  # its labels are negative and positive
     _, depth, why, _ = classify(page, "a charming and often affecting journey")
     wait_until(page, "!document.getElementById('down').hidden")
     assert page.locator("#depths .column").count() == 12

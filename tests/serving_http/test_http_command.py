@@ -23,6 +23,10 @@ def folder(tmp_path_factory):
     return write_bundle(tmp_path_factory.mktemp("served") / "tiny", points=POINTS, num_hidden_layers=12)
 
 
+ANNOUNCED = "a line says when requests are accepted"
+LOADING = re.compile(rf"^elbert: loading .+; {ANNOUNCED}\n", re.MULTILINE)
+
+
 class Process:
     """The command, while inside ``with``."""
 
@@ -56,7 +60,7 @@ class Process:
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
+        return self.process.returncode, out, LOADING.sub("", err)
 
 
 def test_it_says_where_it_is_answers_and_ends(folder):
@@ -133,7 +137,9 @@ def test_a_second_signal_ends_it_at_once():
 def test_when_the_time_is_up_it_ends_and_says_so():
     with much_to_do("--shutdown-timeout", 0.5) as server:
         assert server.process.wait(60) == 1
-        assert "--shutdown-timeout 0.5" in server.process.stderr.read()
+        lines = server.process.stderr.read()
+        assert len(LOADING.findall(lines)) == 1
+        assert "--shutdown-timeout 0.5" in lines
 
 
 def test_on_this_machine_it_answers_to_names_of_this_machine(folder):
@@ -161,6 +167,8 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
     options["preexec_fn"] = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # nohup, too, may run the tests
     with subprocess.Popen([*map(str, command), "--json-output"], start_new_session=True, **options) as server:
         try:
+            before = json.loads(server.stderr.readline())
+            assert (before["level"], before["message"]) == ("info", f"loading mine; {ANNOUNCED}")
             first = json.loads(server.stdout.readline())
             assert (first["message"], first["address"], first["model"]) == ("serving", f"unix:{path}", "mine")
 

@@ -132,6 +132,7 @@ def test_tags_depth_by_depth(opened, address, models):
 def test_values_depth_by_depth(opened, address, models):
     page = open_model(opened, address, "scores")
     classifier = models["scores"]
+    assert "address" in page.inner_text("#examples") and "charming" not in page.inner_text("#examples")
     for spec in ("settled(1, 0.13)", "settled(2, 0.1)", "stable(3, 0.2)", "settled(1, 0.02) | depth(4)", "full"):
         page.fill("#spec", spec)
         [answer] = classifier.predict([TEXT], spec)

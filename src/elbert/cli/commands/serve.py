@@ -123,9 +123,14 @@ def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
         enlarge_primitive_cache()
         # With a key, or where others can connect, what a page of another origin could read is protected otherwise.
         loopback_only = not (http.api_key or http.api_key_file) and is_loopback(place)
+        names = ", ".join(source.name for source in sources)
+        loading = f"loading {names}; a line says when requests are accepted"
+        if arguments.json_output:
+            report_json(loading, "info")
+        else:
+            print_note(loading)
         models = ModelSet(sources, service_settings(arguments), http, loopback_only=loopback_only)
         freeze_objects()
-        names = ", ".join(source.name for source in sources)
         return run_server(
             models,
             models.app,

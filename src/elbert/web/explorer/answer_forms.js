@@ -9,16 +9,24 @@ import { drawLabelLines, drawStacks, drawValueLine } from "./score_lanes.js";
 
 const SURE = 0.8; // the score above which a cell of an answer has its full colour
 
-const FILMS = [
+const OPINIONS = ["negative", "positive"]; // the labels of models for which reviews are examples
+const REVIEWS = [
   "A charming and often affecting journey.",
   "The plot is thin, but the acting is so warm that I left the cinema smiling.",
   "Not a bad film, just an unnecessary one.",
   "It starts as a delight and ends as homework.",
 ];
 
-/* One class for each text. A step is the probability of every label, as the trace of the server has it by name. */
+const MESSAGES = [
+  "Where can I change my address?",
+  "The battery lasts all day, but the screen is too dim.",
+  "How far is the moon from the earth?",
+  "Please cancel my order and send the money back.",
+];
+
+/* One class for each text. listExamples: texts to begin with, by the labels of the model. A step is the probability of every label, as the trace of the server has it by name. */
 const classForm = {
-  examples: FILMS,
+  listExamples: (labels) => (labels.every((label) => OPINIONS.includes(label.toLowerCase())) ? REVIEWS : MESSAGES),
   hasWords: false,
   hasPairs: true,
   lane: "Probabilities at each depth",
@@ -99,7 +107,7 @@ const describeCount = (count) => (count ? `${formatPlural(count, "tag")} changed
 /* A tag for each word. A step is {words: [{word, tag, score}], least_settled, signals}, as the server has it. */
 const tagsForm = {
   ...classForm,
-  examples: [
+  listExamples: () => [
     "book a table for two in new york",
     "play the last song by mozart on spotify",
     "will it rain in paris tomorrow",

@@ -126,7 +126,7 @@ async function start() {
     const here = state.evaluation?.some() ?? [];
     const choices = here.length
       ? here.map((i) => [state.evaluation.text(i).text, () => loadHard(i)])
-      : FORMS[state.about.answers].examples.map((text) => [text, () => form.ask(text)]);
+      : FORMS[state.about.answers].listExamples(state.about.labels).map((text) => [text, () => form.ask(text)]);
     byId("examples").replaceChildren(
       ...choices.map(([text, go]) =>
         h(

@@ -116,7 +116,7 @@ function start() {
   byId("model").textContent =
     `${about.model}, ${formatPlural(about.depths, "depth")}, ${labels.slice(0, 4).join(" / ")}${labels.length > 4 ? " / …" : ""}`;
   byId("examples").replaceChildren(
-    ...form.examples.map((text) =>
+    ...form.listExamples(about.labels).map((text) =>
       h(
         "li",
         {},
