@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from functools import partial
@@ -35,6 +36,7 @@ from elbert.engine import (
 )
 from elbert.errors import BundleError, ElbertError, InputError
 from elbert.exits import Policy, check_policy
+from elbert.exits.spec import describe_idle_rules
 from elbert.inference import (
     CUT,
     Exits,
@@ -91,6 +93,7 @@ class Classifier(ClassifierMethods):
         self.strict = strict
         self._conditions = ConditionsCheck(bundle, dtype, tokeniser.max_length)
         self._checked_policy: Policy | None = None
+        self._noted: set[str] = set()  # rules that this model has too few depths for
         self._compared_run: tuple[Policy, Windows | None] | None = None
         default = DEFAULT_CAPACITY[backend.device.type]
         self.capacity = Capacity(
@@ -370,9 +373,10 @@ class Classifier(ClassifierMethods):
 
         ``is_ranked``: for texts of a list that is ranked, whose scores a policy may compare.
 
+        A rule over more depths than the model has, which never ends a text early, gives a warning.
+
         Raises:
             PolicyError: the spec cannot be read, or names a depth that the model does not have.
-            InputError: the model is a regression, which has no exits.
             BundleError: with ``strict``, the conditions of the operating point do not hold.
         """
         if isinstance(policy, str):
@@ -382,6 +386,10 @@ class Classifier(ClassifierMethods):
         chosen = self.policy if policy is None else self.bundle.resolve_policy(policy)
         task = self.bundle.config.task
         check_policy(chosen, self.depths, task.content, per_token=task.per_token, is_ranked=is_ranked)
+        for line in describe_idle_rules(chosen, self.depths):
+            if line not in self._noted:  # once, whichever call names the policy
+                self._noted.add(line)
+                warnings.warn(line, stacklevel=4)
         if policy is None:
             self._checked_policy = chosen
         return chosen

@@ -390,15 +390,16 @@ def raise_list_errors(rankings: Iterator[list[RankedText] | Exception]) -> Itera
 
 
 def choose_policies(classifier: Classifier, policies: Sequence[str | Policy] | None) -> dict[str, Policy]:
-    """Return policies by name or spec; without ``policies``, the model's points and common ones."""
+    """Return policies by name or spec, checked against the model; without ``policies``, the model's points and common
+    ones, of which some may be for more depths."""
+    from elbert.exits import policy
     from elbert.exits.policies import COMMON_SPECS
 
     if isinstance(policies, str):
         raise InputError(f"policies are {policies!r:.60}, expected a list of specs or names")
-    chosen = policies
-    if chosen is None:
-        chosen = [*classifier.bundle.text_points, *COMMON_SPECS[classifier.bundle.config.task.content]]
-    return {str(policy): classifier.resolve_policy(policy) for policy in chosen}
+    named = classifier.bundle.text_points if policies is None else policies
+    common = COMMON_SPECS[classifier.bundle.config.task.content] if policies is None else ()
+    return {str(one): classifier.resolve_policy(one) for one in named} | {spec: policy(spec) for spec in common}
 
 
 def load_precisions(classifier: Classifier, dtypes: Sequence[str]) -> Mapping[str, Classifier]:

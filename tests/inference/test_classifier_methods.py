@@ -216,3 +216,15 @@ def test_a_pickle_without_its_folder_names_the_remedy(classifier, tmp_path):
     classifier.bundle.folder.rename(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="put the folder there"):
         pickle.loads(content)
+
+
+@pytest.mark.parametrize("spec", ["window(entropy=0.1, size=99)", "entropy(0.1) | patience(40)"])
+def test_a_rule_that_never_fires_is_noted_once(bundle_folder, recwarn, spec):
+    classifier = Classifier.load(bundle_folder, spec)
+    classifier.predict(["a film"])
+    classifier.predict(["a film"], spec)
+    (warning,) = recwarn
+    assert "depths of this model are too few for" in str(warning.message)
+    classifier.predict(["a film"], "patience(2)")
+    classifier.evaluate({"text": ["a film"], "label": [classifier.labels[0]]})
+    assert len(recwarn) == 1

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert._atomic import check_not_input, names_folder
-from elbert.cli.streams import print_note
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.exits import Policy
 
 TABLE_ENDINGS = (".csv", ".parquet")
 OTHER_ENDINGS = (  # of files that are no JSON lines
@@ -78,7 +75,7 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
     """Load the classifier that the shared flags describe."""
     from elbert.classifier import Classifier
 
-    classifier = Classifier.load(
+    return Classifier.load(
         arguments.model,
         policy,
         dtype=arguments.dtype,
@@ -88,30 +85,6 @@ def load_classifier(arguments: argparse.Namespace, policy: str | None = None) ->
         max_tokens=arguments.max_tokens,
         strict=arguments.strict,
     )
-    if policy is not None:
-        note_idle(classifier.policy, classifier.depths)
-    return classifier
-
-
-def resolve_policies(classifier: Classifier, specs: Iterable[str]) -> dict[str, Policy]:
-    """Return the policies of specs or operating points, checked against the model.
-
-    Raises:
-        PolicyError: a spec cannot be read, or does not fit the model.
-    """
-    policies = {spec: classifier.resolve_policy(spec) for spec in specs}
-    for policy in policies.values():
-        note_idle(policy, classifier.depths)
-    return policies
-
-
-def note_idle(policy: Policy, depths: int) -> None:
-    """Print a note where a policy has a rule over so many depths that it ends no text of this model early."""
-    from elbert.exits.spec import find_idle_members
-
-    for member in find_idle_members(policy, depths):
-        rule = "its rule" if all(rule.size >= depths for rule in member.rules) else "one of its rules"
-        print_note(f"{member}: the {depths} depths of this model are too few for {rule}, which never ends a text early")
 
 
 def check_outputs(arguments: argparse.Namespace, *outputs: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elbert._syntax import parse_expression
@@ -143,13 +143,13 @@ def count_values(policy: Policy, depths: int) -> int:
     return sum(sizes) + depths * len(tempered)
 
 
-def find_idle_members(policy: Policy, depths: int) -> list[Single]:
-    """The members of a policy that have a rule over so many depths that it never fires in a model of ``depths``."""
-    return [
-        member
-        for member, _ in policy.members
-        if not limit_depth_dials(member, depths) and any(rule.size >= depths for rule in member.rules)
-    ]
+def describe_idle_rules(policy: Policy, depths: int) -> Iterator[str]:
+    """Yield a line for each member with a rule over so many depths that it never fires in a model of ``depths``."""
+    for member, _ in policy.members:
+        is_idle = [rule.size >= depths for rule in member.rules]
+        if any(is_idle) and not limit_depth_dials(member, depths):
+            rule = "its rule" if all(is_idle) else "one of its rules"
+            yield f"{member}: the {depths} depths of this model are too few for {rule}, which never ends a text early"
 
 
 def limit_depth_dials(member: Single, depths: int) -> dict[str, int]:

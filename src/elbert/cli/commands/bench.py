@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from elbert.cli.flags import add_model_options, load_classifier, resolve_policies
+from elbert.cli.flags import add_model_options, load_classifier
 from elbert.cli.inputs import add_column_options, choose_columns
 from elbert.errors import DataError, InputError
 
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rounds < 1:
         raise InputError(f"--rounds is {arguments.rounds}, expected a whole number from 1")
     classifier = load_classifier(arguments)
-    policies = choose_policies(arguments, classifier)
+    policies = select_policies(arguments, classifier)
     if arguments.data is None:
         measurements = measure_policies(classifier, synthetic_texts(), policies, arguments.rounds)
     else:
@@ -111,14 +111,15 @@ def synthetic_texts() -> list[Text]:
     ]
 
 
-def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
+def select_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
     """Return full depth and ``--policy``; by default the model's points (on real texts) and fixed depths."""
+    from elbert.classifier_methods import choose_policies
     from elbert.exits import FULL, fixed_depth
 
     depths = classifier.depths
     fixed = [str(fixed_depth(k)) for k in sorted({-(-depths // 2), -(-depths // 4)}, reverse=True)]
     points = [] if arguments.data is None else list(classifier.bundle.text_points)
-    return resolve_policies(classifier, (str(FULL), *(arguments.policy or [*points, *fixed])))
+    return choose_policies(classifier, (str(FULL), *(arguments.policy or [*points, *fixed])))
 
 
 def measure_policies(

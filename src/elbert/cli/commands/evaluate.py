@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file, resolve_policies
+from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import add_column_options, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
-    from elbert.classifier import Classifier
     from elbert.evaluation import Outputs, Timing
     from elbert.exits import Policy
 
@@ -84,10 +83,11 @@ def load_saved(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy
 
 def run_model(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy], dict[str, Timing]]:
     """Run the model once at full depth, save ``--outputs``, and time the policies by running them."""
+    from elbert.classifier_methods import choose_policies
     from elbert.evaluation import measure_throughput
 
     classifier = load_classifier(arguments)
-    policies = choose_policies(arguments, classifier)
+    policies = choose_policies(classifier, arguments.policy)
     examples, labels = read_labelled(arguments, classifier)
     examples, outputs = run_examples(examples, labels, arguments.skip_bad, classifier)
     if arguments.outputs:
@@ -106,13 +106,3 @@ def check_outputs_path(outputs: Path) -> None:
     """
     if outputs.suffix != ".npz":
         raise InputError(f"--outputs is {outputs}, expected a name ending in .npz, by which --data recognises it")
-
-
-def choose_policies(arguments: argparse.Namespace, classifier: Classifier) -> dict[str, Policy]:
-    """Return the policies to evaluate, checked against the model."""
-    from elbert.exits.policies import COMMON_SPECS
-
-    if arguments.policy is not None:
-        return resolve_policies(classifier, arguments.policy)
-    specs = [*classifier.bundle.text_points, *COMMON_SPECS[classifier.bundle.config.task.content]]
-    return {spec: classifier.resolve_policy(spec) for spec in specs}
