@@ -127,17 +127,22 @@ def test_advice(case):
 def test_advice_to_train_longer(task, areas, expected):
     lines = list(advise_length([{"eval_area": area} for area in areas], task, 3.0))
     assert len(lines) == (expected is not None)
-    assert all(line.startswith("advice: in the last epoch the mean ") and expected in line for line in lines)
+    assert all(line.startswith("advice: at the last evaluation the mean ") and expected in line for line in lines)
 
 
 @pytest.mark.parametrize(
-    ("flags", "is_longer"),
-    [({"num_train_epochs": 2}, True), ({"max_steps": 8}, False), ({"num_train_epochs": 1}, False)],
+    ("flags", "scores", "is_longer"),
+    [
+        ({"num_train_epochs": 2}, [0.5, 0.6, 0.6], True),
+        ({"num_train_epochs": 2}, [0.6, 0.5, 0.6], False),  # the last one is of the model that is written
+        ({"num_train_epochs": 1}, [0.5, 0.9], False),
+        ({"max_steps": 8}, [0.5, 0.6, 0.6], False),
+    ],
 )
-def test_a_run_that_still_becomes_better(tmp_path, monkeypatch, flags, is_longer):
-    scores = iter(range(20))
+def test_a_run_that_still_becomes_better(tmp_path, monkeypatch, flags, scores, is_longer):
+    found = iter([0.1, *scores])  # the first is of the rehearsal
     monkeypatch.setattr(
-        "elbert.training.metrics.score_depths", lambda logits, *_: np.full(logits.shape[1], next(scores) / 20)
+        "elbert.training.metrics.score_depths", lambda logits, *_: np.full(logits.shape[1], next(found))
     )
     _, printed = run(tmp_path, tmp_path / "out", **flags)
     assert ("--num_train_epochs 4)" in printed) == is_longer

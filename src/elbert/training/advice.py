@@ -82,7 +82,7 @@ def advise(
 
 
 def advise_length(history: Sequence[Mapping[str, float]], task: Task, epochs: float) -> Iterator[str]:
-    """Yield a line where the model still became better in its last epoch; ``history`` are the evaluations in order.
+    """Yield a line where the model still became better at the end; ``history`` are the evaluations in order.
 
     The mean over depths is compared, which depends less on chance than the score of one depth.
     """
@@ -96,7 +96,7 @@ def advise_length(history: Sequence[Mapping[str, float]], task: Task, epochs: fl
         if task.is_exact
         else f"squared error over depths still fell, from {-before:.3g} to {-last:.3g}"
     )
-    yield f"advice: in the last epoch the mean {change}: train longer (--num_train_epochs {2 * epochs:g})"
+    yield f"advice: at the last evaluation the mean {change}: train longer (--num_train_epochs {2 * epochs:g})"
 
 
 def score_linear(

@@ -203,7 +203,8 @@ def describe_end(
     truth = [row["labels"] for row in validation]
     yield from advise(metrics, task, truth, trainer.objective.depths, trainer.args.learning_rate, linear)
     if trainer.state.global_step == trainer.state.max_steps and trainer.args.max_steps <= 0:
-        history = [entry for entry in trainer.state.log_history if "eval_area" in entry]
+        # The last of all evaluates the model that is written, after the last step once more.
+        history = [entry for entry in trainer.state.log_history if "eval_area" in entry][:-1]
         yield from advise_length(history, task, trainer.args.num_train_epochs)
 
 
