@@ -88,7 +88,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.table:
-        print(draw_cells([json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]))
+        results = [json.loads(line) for line in arguments.output.read_text("utf-8").splitlines()]
+        print(draw_cells(results), draw_tuned(results), sep="\n\n")
         return
     if arguments.data_dir is None:
         parser.error("runs need --data-dir")
@@ -102,18 +103,48 @@ def main() -> None:
         print(result, flush=True)
 
 
-def draw_cells(results: list[dict[str, Any]]) -> str:
-    """A row for each set and size: the plain baseline, and full depth of the bundled model and of the base.
+Cells = dict[tuple[str, int], dict[str, dict[str, Any]]]
 
-    Results of other settings than today's defaults are passed over.
-    """
+
+def select_defaults(results: list[dict[str, Any]]) -> Cells:
+    """The last results of today's defaults, by set and size, then by model."""
     rate = choose_rate(Classifier.load().bundle.config.hidden_size)  # both models are of one width
-    kept: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    kept: Cells = {}
     for result in results:
         model = result["model"].removeprefix("models/")
         is_default = not set(result["options"]) - {"learning_rate"} and result.get("head") == "fitted"
         if model in MODELS and is_default and result["rate"] == rate:
             kept.setdefault((result["set"], result["rows"]), {})[model] = result
+    return kept
+
+
+def draw_tuned(results: list[dict[str, Any]]) -> str:
+    """A row for each cell in which settings of ``TUNED`` were tried: full depth of the defaults, and of the best."""
+    defaults = select_defaults(results)
+    tried: dict[tuple[str, str, int], dict[int, float]] = {}
+    for result in results:
+        cell = result["model"].removeprefix("models/"), result["set"], result["rows"]
+        is_known = cell[0] in defaults.get(cell[1:], {})
+        if is_known and result["options"] in TUNED and result["head"] == result["options"].get("head_start", "fitted"):
+            tried.setdefault(cell, {})[TUNED.index(result["options"])] = result["full_depth"]
+    lines = []
+    for (model, name, rows), scores in sorted(tried.items()):
+        one = defaults[name, rows][model]
+        best = max(scores, key=scores.__getitem__)
+        setting = ", ".join(f"{key} {value}" for key, value in TUNED[best].items())
+        cells = (one["svm"], one["full_depth"], scores[best])
+        lines.append(
+            [f"{model}, {TITLES[name]}, {rows:,}", *(f"{100 * cell:.1f}" for cell in cells), setting, str(len(scores))]
+        )
+    return draw_table(["cell", "TF-IDF", "defaults", "best tried", "its setting", "tried"], lines, words=1)
+
+
+def draw_cells(results: list[dict[str, Any]]) -> str:
+    """A row for each set and size: the plain baseline, and full depth of the bundled model and of the base.
+
+    Results of other settings than today's defaults are passed over.
+    """
+    kept = select_defaults(results)
     header = ["set", "rows", "TF-IDF", "majority", "bundled", "best depth", "`models/base`", "best depth"]
     lines = []
     for name, title in TITLES.items():

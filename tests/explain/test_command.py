@@ -72,8 +72,7 @@ def test_one_text_piped_is_plain_and_its_columns_stand(command, monkeypatch):
 @pytest.mark.parametrize("spec", ["full", "divergence(1, 0.01)", "tempered(patience(1), 2.0)"])
 def test_every_kind_is_explained(command, kind, spec):
     status, out, err = command("a charming film", "--policy", spec, kind=kind)
-    note = "its window is longer than the 1 depths of this model" if kind == "shallow" and spec != "full" else ""
-    assert status == 0 and (note in err if note else not err)
+    assert status == 0 and not err  # with one depth (shallow) no policy could end a text earlier
     assert out.splitlines()[-1].startswith("It exited at depth ")
 
 

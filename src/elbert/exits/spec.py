@@ -147,7 +147,7 @@ def describe_idle_rules(policy: Policy, depths: int) -> Iterator[str]:
     """Yield a line for each member with a rule over so many depths that it never fires in a model of ``depths``."""
     for member, _ in policy.members:
         is_idle = [rule.size >= depths for rule in member.rules]
-        if any(is_idle) and not limit_depth_dials(member, depths):
+        if depths > 1 and any(is_idle) and not limit_depth_dials(member, depths):
             rule = "its rule" if all(is_idle) else "one of its rules"
             yield f"{member}: the {depths} depths of this model are too few for {rule}, which never ends a text early"
 

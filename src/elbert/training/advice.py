@@ -50,7 +50,8 @@ def advise(
         yield (
             f"advice: TF-IDF with a linear SVM is right for {linear:.1%} of the validation texts, this model for "
             f"{full:.1%}: with so few texts for {len(set(map(int, labels)))} labels it is the better choice here. "
-            f"Try more epochs (--num_train_epochs), --learning_rate {rate / 2:.1g}, or more labelled texts"
+            f"Try another model to start from, --weighting last-heavy, --learning_rate {3 * rate:.1g}, --pooling mean, "
+            "or more labelled texts"
         )
         return
     if task.is_graded and depths > 1:
@@ -59,7 +60,7 @@ def advise(
             yield (
                 f"advice: depth {best} is right for {scores[best - 1]:.1%}, depth {depths} for {full:.1%}: deeper is "
                 f'worse. --policy "{fixed_depth(best)}" uses that depth, elbert calibrate finds others; another model '
-                f"to start from, --learning_rate {rate / 2:.1g} or {2 * rate:.1g} may make the last depths better"
+                f"to start from, --weighting last-heavy or --learning_rate {3 * rate:.1g} may improve the last depths"
             )
             return
         close = next(depth for depth, score in enumerate(scores, 1) if score >= full - FLAT)
@@ -67,7 +68,7 @@ def advise(
             yield (
                 f"advice: depth {close} is as good as depth {depths} ({scores[close - 1]:.1%} and {full:.1%}): deeper "
                 f'is not better here. --policy "{fixed_depth(close)}" is the fastest way to use this model; more '
-                "epochs (--num_train_epochs) may make the last depths better"
+                "epochs (--num_train_epochs) may improve the last depths"
             )
             return
     mean = metrics.get("eval_exit_depth")
