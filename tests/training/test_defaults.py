@@ -8,7 +8,7 @@ from small import LABELS, arguments, record_of, rows, run, write_rows
 
 from elbert.cli.main import main
 from elbert.tasks import TASKS
-from elbert.training.advice import advise, advise_length, score_linear
+from elbert.training.advice import advise, advise_length, find_other_rate, score_linear
 from elbert.training.arguments import parse_arguments
 from elbert.training.defaults import MAX_RATE, choose_batch, choose_epochs, choose_rate, fill_arguments
 from elbert.training.options import PRESETS
@@ -146,6 +146,14 @@ def test_a_run_that_still_becomes_better(tmp_path, monkeypatch, flags, scores, i
     )
     _, printed = run(tmp_path, tmp_path / "out", **flags)
     assert ("--num_train_epochs 4)" in printed) == is_longer
+
+
+@pytest.mark.parametrize(("rate", "other"), [(1e-4, "3e-4"), (5e-5, "2e-4"), (3e-4, "1e-4"), (1e-3, "3e-4")])
+def test_the_rate_to_try_next_stays_where_models_do_not_diverge(rate, other):
+    assert f"{find_other_rate(rate):.1g}" == f"{float(other):.1g}"
+    scores = {f"eval_depth_{depth}": 0.5 for depth in range(1, 7)}
+    (line,) = advise(scores | {"eval_exit_depth": 3.0}, SINGLE, [0, 1, 2, 3] * 25, 6, rate, 0.9)
+    assert f"--learning_rate {float(other):.1g}," in line
 
 
 def test_the_linear_classifier():

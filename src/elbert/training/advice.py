@@ -11,6 +11,7 @@ from typing import Any
 from elbert._optional import require
 from elbert.exits import FULL, fixed_depth
 from elbert.tasks import Task
+from elbert.training.defaults import MAX_RATE
 
 NEAR = 0.02  # a difference that validation data shows; of the most frequent label two standard errors, if that is more
 FLAT = 0.005  # of the score at full depth: closer depths are as good
@@ -35,7 +36,7 @@ def advise(
     ``linear`` the accuracy of :func:`score_linear`.
     """
     scores = [metrics[f"eval_depth_{depth}"] for depth in range(1, depths + 1)]
-    full = scores[-1]
+    full, tried = scores[-1], f"--weighting last-heavy, --learning_rate {find_other_rate(rate):.1g}"
     majority = None if task.multi_label or task.per_token or not task.is_graded else find_majority(labels)
     if majority is not None:
         error = math.sqrt(majority * (1 - majority) / len(labels))
@@ -50,8 +51,7 @@ def advise(
         yield (
             f"advice: TF-IDF with a linear SVM is right for {linear:.1%} of the validation texts, this model for "
             f"{full:.1%}: with so few texts for {len(set(map(int, labels)))} labels it is the better choice here. "
-            f"Try another model to start from, --weighting last-heavy, --learning_rate {3 * rate:.1g}, --pooling mean, "
-            "or more labelled texts"
+            f"Try another model to start from, {tried}, --pooling mean, or more labelled texts"
         )
         return
     if task.is_graded and depths > 1:
@@ -60,7 +60,7 @@ def advise(
             yield (
                 f"advice: depth {best} is right for {scores[best - 1]:.1%}, depth {depths} for {full:.1%}: deeper is "
                 f'worse. --policy "{fixed_depth(best)}" uses that depth, elbert calibrate finds others; another model '
-                f"to start from, --weighting last-heavy or --learning_rate {3 * rate:.1g} may improve the last depths"
+                f"to start from, {tried} may improve the last depths"
             )
             return
         close = next(depth for depth, score in enumerate(scores, 1) if score >= full - FLAT)
@@ -80,6 +80,14 @@ def advise(
             "training longer (--num_train_epochs) makes the model surer, and elbert calibrate finds thresholds that "
             "fit it"
         )
+
+
+def find_other_rate(rate: float) -> float:
+    """Return the rate to try next: three times this one, which helped most on few rows, unless models diverge there.
+
+    The figures are in docs/benchmarks/training-defaults.md.
+    """
+    return 3 * rate if 3 * rate < 1.1 * MAX_RATE else rate / 3
 
 
 def advise_length(history: Sequence[Mapping[str, float]], task: Task, epochs: float) -> Iterator[str]:
