@@ -36,7 +36,10 @@ def advise(
     ``linear`` the accuracy of :func:`score_linear`.
     """
     scores = [metrics[f"eval_depth_{depth}"] for depth in range(1, depths + 1)]
-    full, tried = scores[-1], f"--weighting last-heavy, --learning_rate {find_other_rate(rate):.1g}"
+    full, tried = (
+        scores[-1],
+        f"more weight of the last depth (--weighting), --learning_rate {find_other_rate(rate):.1g}",
+    )
     majority = None if task.multi_label or task.per_token or not task.is_graded else find_majority(labels)
     if majority is not None:
         error = math.sqrt(majority * (1 - majority) / len(labels))

@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ GROUPS = {
 FLAGS = tuple(setting for setting in settings_of(*GROUPS.values()) if setting.has_flag)
 REQUIRED = ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client")
 BUNDLED = "bundled"
+SILENCE = 2.0  # seconds
 FAILED = 2  # exit status after an error
 UNFINISHED = 1  # exit status where accepted requests were cut off at the end
 
@@ -91,6 +93,18 @@ def report_machine_name(flag: str | None, name: str, report: Callable[[str], Non
 
 
 @contextmanager
+def reported_if_slow(message: str, report: Callable[[str], None], seconds: float = SILENCE) -> Iterator[None]:
+    """Report what happens where it takes longer; an error that comes before is then the only line."""
+    timer = threading.Timer(seconds, report, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def name_variables(variables: Mapping[str, str]) -> Iterator[None]:
     """Name the environment variables that settings come from in errors, which name flags."""
     try:
@@ -124,12 +138,9 @@ def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
         # With a key, or where others can connect, what a page of another origin could read is protected otherwise.
         loopback_only = not (http.api_key or http.api_key_file) and is_loopback(place)
         names = ", ".join(source.name for source in sources)
-        loading = f"loading {names}; a line says when requests are accepted"
-        if arguments.json_output:
-            report_json(loading, "info")
-        else:
-            print_note(loading)
-        models = ModelSet(sources, service_settings(arguments), http, loopback_only=loopback_only)
+        report = partial(report_json, level="info") if arguments.json_output else print_note
+        with reported_if_slow(f"loading {names}; a line says when requests are accepted", report):
+            models = ModelSet(sources, service_settings(arguments), http, loopback_only=loopback_only)
         freeze_objects()
         return run_server(
             models,
