@@ -156,7 +156,7 @@ def test_on_this_machine_it_answers_to_names_of_this_machine(folder):
 def test_loading_that_takes_long_is_not_silent(folder, is_json):
     """A server in this process, whose model is loaded slowly, until it is stopped by an error."""
     script = (
-        "import time; from elbert.cli.commands import serve; from elbert.cli.main import main; load = serve.load_model\n"
+        "import time; from elbert.cli.commands import serve; from elbert.cli.main import main\n"
         "def slow(*model):\n    time.sleep(3)\n    raise serve.InputError('enough')\n"
         f"serve.load_model = slow; raise SystemExit(main(['serve', '--port', '0', '--model-id', {str(folder)!r}, "
         f"*{['--json-output'] * is_json}]))"
