@@ -36,10 +36,8 @@ def advise(
     ``linear`` the accuracy of :func:`score_linear`.
     """
     scores = [metrics[f"eval_depth_{depth}"] for depth in range(1, depths + 1)]
-    full, tried = (
-        scores[-1],
-        f"more weight of the last depth (--weighting), --learning_rate {find_other_rate(rate):.1g}",
-    )
+    full = scores[-1]
+    tried = f"more weight of the last depth (--weighting), --learning_rate {find_other_rate(rate):.1g}"
     majority = None if task.multi_label or task.per_token or not task.is_graded else find_majority(labels)
     if majority is not None:
         error = math.sqrt(majority * (1 - majority) / len(labels))
