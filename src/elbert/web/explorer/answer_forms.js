@@ -24,7 +24,8 @@ const MESSAGES = [
   "Please cancel my order and send the money back.",
 ];
 
-/* One class for each text. listExamples: texts to begin with, by the labels of the model. A step is the probability of every label, as the trace of the server has it by name. */
+/* One class for each text. listExamples: texts to begin with, by the labels of the model. A step is the probability of
+   every label, as the trace of the server has it by name. */
 const classForm = {
   listExamples: (labels) => (labels.every((label) => OPINIONS.includes(label.toLowerCase())) ? REVIEWS : MESSAGES),
   hasWords: false,
