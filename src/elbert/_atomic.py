@@ -6,8 +6,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,6 +66,41 @@ def open_atomic(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         if _is_write_error(error, partial):
             raise write_error(path, error) from error
         raise
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together: all are complete on the disk before the first has its name.
+
+    Names may have folders. After an error none of the files is new, and folders that this call created are removed.
+
+    Raises:
+        InputError: a folder or a file cannot be written.
+    """
+    created: list[Path] = []
+    try:
+        with ExitStack() as files:
+            for name, content in contents.items():
+                _make_folder((folder / name).parent, created)
+                out = files.enter_context(open_atomic(folder / name, "wb"))
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+    except BaseException:
+        for each in reversed(created):
+            with suppress(OSError):  # another process has written there
+                each.rmdir()
+        raise
+
+
+def _make_folder(folder: Path, created: list[Path]) -> None:
+    """Create a folder and those above it, and add what is new to ``created``, the outermost first."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        try:
+            each.mkdir()
+        except OSError as error:
+            raise InputError(f"{each}: the folder cannot be created ({error.strerror}); choose another") from error
+        created.append(each)
 
 
 def names_folder(path: Path | str) -> bool:

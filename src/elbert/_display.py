@@ -42,5 +42,5 @@ def suggest(text: str, known: Mapping[str, str], most: int = 3) -> str:
 
     ``known`` maps what is compared to what is shown.
     """
-    close = [known[key] for key in get_close_matches(text[:MAX_COMPARED], known, most)]
+    close = dict.fromkeys(known[key] for key in get_close_matches(text[:MAX_COMPARED], known, most))
     return f", closest to {' or '.join(close)}" if close else ""

@@ -53,6 +53,8 @@ def test_flags_are_misspelt_in_other_ways(elbert):
     elbert("predict", "x", "--zzzzzzzz").check_error("unknown argument '--zzzzzzzz'; see elbert predict -h")
     elbert("predict", "x", "-y").check_error("unknown argument '-y'; see elbert predict -h")
     elbert("train", "--learning_rat", "1").check_error("'--learning_rat', closest to --learning_rate; see elbert train")
+    for usual, own in (("lr", "learning_rate"), ("batch-size", "per_device_train_batch_size"), ("device", "use_cpu")):
+        elbert("train", f"--{usual}", "1").check_error(f"'--{usual}', closest to --{own}; see elbert train")
     elbert("train", "--learning_rate", "1").check_error("required: --model, --train, --output")
 
 

@@ -184,6 +184,22 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     assert done.returncode == 0
 
 
+def test_train_refuses_a_wrong_column_before_it_loads_what_takes_seconds(tmp_path):
+    file = tmp_path / "reviews.csv"
+    file.write_text("review,label\ngood,yes\n")
+    watch = """
+import sys
+from elbert.cli.main import main
+status = main(sys.argv[1:])
+heavy = {"torch", "transformers", "accelerate", "sklearn"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else status)
+"""
+    arguments = ["train", "--model", "bundled", "--train", file, "--output", tmp_path / "model"]
+    done = subprocess.run([sys.executable, "-c", watch, *map(str, arguments)], capture_output=True, text=True)
+    assert done.stderr.startswith(f"elbert: error: {file}: no column named text; columns found: review, label")
+    assert (done.stderr.count("\n"), done.returncode) == (1, 2)
+
+
 PEAK = """
 import resource, sys
 from elbert.cli.main import main

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elbert import _atomic
-from elbert._atomic import check_not_input, open_atomic
+from elbert._atomic import check_not_input, open_atomic, write_files
 from elbert.bundle.publishing import copy_model
 from elbert.errors import InputError
 from tiny import write_bundle
@@ -199,6 +199,33 @@ def data(tmp_path):
     file = tmp_path / "data.jsonl"
     file.write_text('{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n' * 20)
     return file
+
+
+@pytest.mark.parametrize("full_after", range(3))
+@pytest.mark.parametrize("exists", [False, True])
+def test_files_that_belong_together_are_written_all_or_none(tmp_path, monkeypatch, full_after, exists):
+    folder, left = tmp_path / "above" / "page", full_after
+    contents = {"index.html": b"new", "onnx/model.onnx": b"new", "runtime/wasm.js": b"new"}
+    if exists:
+        write_files(folder, {"index.html": b"old"})
+    before = sorted(tmp_path.rglob("*"))
+
+    def fill_disk(descriptor, sync=os.fsync):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_disk)
+        with pytest.raises(InputError, match=f"{list(contents)[full_after]}: cannot be written"):
+            write_files(folder, contents)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not exists or (folder / "index.html").read_bytes() == b"old"
+    write_files(folder, contents)
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == set(contents)
+    assert all((folder / name).read_bytes() == b"new" for name in contents)
 
 
 @pytest.mark.parametrize("name", ["new/", "new.npz/", "", "."])

@@ -88,12 +88,11 @@ def test_live_rows_exit_as_in_the_replay(spec, bundle_folder):
     assert {p.reason for p in found} <= {*chosen.reasons, "last"}
 
 
-def test_it_is_swept_calibrated_and_drawn(tmp_path):
+def test_it_is_swept_calibrated_and_drawn():
     saved = outputs()
     compared = compare(saved, policy("doubt(0.2)"), named=["doubt", "entropy"])
     assert len(compared.swept["doubt"].policies) == 2 + 4 * 5
-    draw_comparison(compared, [tmp_path / "curves.svg"])
-    assert DOUBT.families[0].colour in (tmp_path / "curves.svg").read_text()
+    assert DOUBT.families[0].colour in draw_comparison(compared, ["svg"])["svg"].decode()
     point = calibrate(MinSpeedup(1.5), saved, {"float32": outputs(seed=1)}, family_names=["doubt"])
     assert str(point.policy).startswith("doubt(")
 

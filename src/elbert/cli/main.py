@@ -116,9 +116,16 @@ def list_flags(parser: Parser) -> list[str]:
     return [*ours, *command.list_more_flags()] if getattr(command, "TAKES_MORE", False) else ours
 
 
+def list_usual_names(parser: Parser) -> Mapping[str, str]:
+    """Return flags that other tools have for what a command does, and its own."""
+    command = import_module(f"elbert.cli.commands.{parser.command}") if parser.command in COMMANDS else None
+    return {f"--{name}": f"--{own}" for name, own in getattr(command, "USUAL_NAMES", {}).items()}
+
+
 def name_unknown(word: str, parser: Parser) -> InputError:
     """Return the error about an argument that the parser does not know, with the closest flag that it knows."""
-    closest = suggest(word, {flag: flag for flag in list_flags(parser)}, 1) if word.startswith("-") else ""
+    known = {flag: flag for flag in list_flags(parser)} | list_usual_names(parser)
+    closest = suggest(word, known, 1) if word.startswith("-") else ""
     return InputError(f"unknown argument {word!r:.80}{closest}; see {parser.prog} -h{hint(parser.command)}")
 
 

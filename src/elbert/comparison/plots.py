@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from collections.abc import Sequence
 from typing import Any
 
-from elbert._atomic import open_atomic
 from elbert._optional import require
 from elbert.comparison.comparison import Comparison
 from elbert.exits.policies import list_families
@@ -14,20 +14,19 @@ TEMPERED_DASH = (0, (1, 1))
 WIDTH, HEIGHT = 6.4, 4.2  # inches: a column and a half
 
 
-def draw_comparison(comparison: Comparison, files: list[Path]) -> None:
-    """Write the curves to PNG, SVG or PDF files, chosen by file ending; text in SVG stays text.
+def draw_comparison(comparison: Comparison, formats: Sequence[str] = ("png", "svg")) -> dict[str, bytes]:
+    """Draw the curves, and return the content of a file of each format; text in SVG stays text.
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        InputError: a file cannot be written.
     """
     matplotlib = require("matplotlib", "plots")
+    files = {name: io.BytesIO() for name in formats}
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "elbert", "font.size": 9}):
         figure = _figure(comparison)
-        for file in files:
-            with open_atomic(file, "wb") as out:
-                metadata = {"Date": None} if file.suffix == ".svg" else None
-                figure.savefig(out, format=file.suffix[1:], dpi=200, metadata=metadata)
+        for name, file in files.items():
+            figure.savefig(file, format=name, dpi=200, metadata={"Date": None} if name == "svg" else None)
+    return {name: file.getvalue() for name, file in files.items()}
 
 
 def find_style(name: str) -> tuple[str, Any, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbert import __version__
-from elbert._atomic import open_atomic
+from elbert._atomic import write_files
 from elbert.comparison.comparison import Comparison
 from elbert.comparison.plots import draw_comparison
 from elbert.comparison.report_data import build_report_data, iterate_csv
@@ -34,19 +34,19 @@ def describe_run(model: str, data: str, command: str) -> dict[str, Any]:
 def write_report(
     comparison: Comparison, config: ModelConfig | None, about: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Write report, figures and tables into a folder; return the report's content.
+    """Write report, figures and tables into a folder, all or none; return the report's content.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: the folder or a file cannot be written.
         MissingExtra: matplotlib is not installed.
     """
     values = build_report_data(comparison, config, about)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open_atomic(folder / "comparison.json") as out:
-        out.write(json.dumps(values, ensure_ascii=False) + "\n")
-    with open_atomic(folder / "policies.csv") as out:
-        out.writelines(iterate_csv(comparison))
-    draw_comparison(comparison, [folder / "curves.png", folder / "curves.svg"])
-    with open_atomic(folder / "report.html") as out:
-        out.write(render_page("report/report.html", values, policy_table(comparison.outputs.task.content)))
+    page = render_page("report/report.html", values, policy_table(comparison.outputs.task.content))
+    figures = {f"curves.{name}": content for name, content in draw_comparison(comparison).items()}
+    texts = {
+        "comparison.json": json.dumps(values, ensure_ascii=False) + "\n",
+        "policies.csv": "".join(iterate_csv(comparison)),
+        "report.html": page,
+    }
+    write_files(folder, figures | {name: text.encode() for name, text in texts.items()})
     return values

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert import __version__
-from elbert._atomic import check_not_input, open_atomic
+from elbert._atomic import check_not_input, write_files
 from elbert.bundle import Bundle
 from elbert.bundle.folder import read_config_file
 from elbert.errors import InputError
@@ -46,7 +46,7 @@ def find_runtime(package: Path) -> Path:
             return folder
     raise InputError(
         f"{package}: no onnxruntime-web found (expected {', '.join(RUNTIME_FILES)}); install it with "
-        f"npm install {PACKAGE}, and pass its folder if it is not node_modules/onnxruntime-web"
+        f"npm install {PACKAGE}; --onnxruntime-web (runtime in Python) names its folder elsewhere"
     )
 
 
@@ -96,7 +96,7 @@ def write_page(
     dtype: Dtype = "float32",
     dials: Dials = "fixed",
 ) -> Path:
-    """Write ``folder/index.html`` and the files that it needs, each atomically; return the page's path.
+    """Write ``folder/index.html`` and the files that it needs, all or none; return the page's path.
 
     ``runtime`` is the folder of the npm package onnxruntime-web. With ``dials`` the policy's numbers are sliders of the
     page and inputs without defaults of the file, because onnxruntime-web supports no defaults; without, the file is a
@@ -130,8 +130,7 @@ def write_page(
     } | {f"runtime/{name}": (package / name).read_bytes() for name in RUNTIME_FILES}
     about = build_page_data(bundle, proto, contents, describe_dials(chosen) if page_dials == "required" else [])
     contents["index.html"] = render_index(about, bundle.config.task).encode()
-    for name, content in contents.items():
-        write_file(target / name, content)
+    write_files(target, contents)
     return target / "index.html"
 
 
@@ -220,17 +219,3 @@ def build_albert_config(bundle: Bundle) -> dict[str, Any]:
 def to_json_bytes(values: Mapping[str, Any]) -> bytes:
     """Encode a JSON settings file."""
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write one file atomically, and create its folders.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: the folder cannot be created ({error.strerror}); choose another") from error
-    with open_atomic(path, "wb") as out:
-        out.write(content)

@@ -30,6 +30,19 @@ DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
     "ddp_find_unused_parameters": False,  # every depth is read, so every parameter is used
 }
 
+USUAL_NAMES = {  # names of other libraries, which errors about unknown options compare too
+    "lr": "learning_rate",
+    "epochs": "num_train_epochs",
+    "steps": "max_steps",
+    "batch": "per_device_train_batch_size",
+    "batch_size": "per_device_train_batch_size",
+    "warmup": "warmup_steps",
+    "device": "use_cpu",
+    "val": "validation",
+    "dev": "validation",
+    "early_stopping": "patience",
+}
+
 
 def make_parser() -> HfArgumentParser:
     """Return the parser of every flag of transformers' TrainingArguments."""
@@ -85,7 +98,7 @@ def make_arguments(output: str, preset: str, options: Mapping[str, Any]) -> tupl
     theirs = {option.name for option in fields(TrainingArguments) if option.init} - {"output_dir"}
     for name in options:
         if name not in ours | theirs:
-            closest = suggest(name, {known: known for known in (*ours, *theirs)})
+            closest = suggest(name, {known: known for known in (*ours, *theirs)} | USUAL_NAMES, 1)
             raise InputError(
                 f"unknown option {name!r:.80}{closest}; expected an exit option or one of transformers' "
                 "TrainingArguments"

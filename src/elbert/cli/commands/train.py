@@ -10,9 +10,10 @@ from typing import Any
 from elbert._task_titles import TITLES
 from elbert.cli.flags import output_folder
 from elbert.cli.inputs import add_column_options, choose_columns
-from elbert.training.arguments import make_parser, parse_arguments
+from elbert.training.arguments import USUAL_NAMES, make_parser, parse_arguments
 from elbert.training.options import HELD_OUT, PRESETS, ExitOptions
 
+__all__ = ["USUAL_NAMES", "add_arguments", "list_more_flags", "run"]
 TAKES_MORE = True  # every flag of transformers' TrainingArguments
 
 
@@ -86,12 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     """Train, and print the score of the written model."""
     from elbert._optional import require
-
-    for module in ("transformers", "accelerate"):
-        require(module, "train")
     from elbert.tasks import TASKS
-    from elbert.training.depth_report import describe_scores
-    from elbert.training.run import train
 
     exit_preset, trainer_preset = PRESETS[arguments.preset]
     options = ExitOptions(**(exit_preset | exit_options(arguments)))
@@ -102,7 +98,12 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = task.read_names(arguments.train, str(arguments.train), columns)
+        labels = task.read_names(arguments.train, str(arguments.train), columns)  # a wrong column fails at once
+    for module in ("transformers", "accelerate"):
+        require(module, "train")
+    from elbert.training.depth_report import describe_scores
+    from elbert.training.run import train
+
     trainer_arguments = parse_arguments(str(arguments.output), trainer_preset, extra or [])
     metrics = train(
         arguments.model,
