@@ -116,7 +116,7 @@ def list_flags(parser: Parser) -> list[str]:
     return [*ours, *command.list_more_flags()] if getattr(command, "TAKES_MORE", False) else ours
 
 
-def list_usual_names(parser: Parser) -> Mapping[str, str]:
+def list_usual_names(parser: Parser) -> dict[str, str]:
     """Return flags that other tools have for what a command does, and its own."""
     command = import_module(f"elbert.cli.commands.{parser.command}") if parser.command in COMMANDS else None
     return {f"--{name}": f"--{own}" for name, own in getattr(command, "USUAL_NAMES", {}).items()}
