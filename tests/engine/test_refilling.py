@@ -1,6 +1,7 @@
 """Native calls that fill free places themselves, against the engine's single steps, for any order, size and policy."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from elbert.inference import admit, run_refilling
 from elbert.inference.native_step import lower_all, name_task
 from elbert.inference.refilling import count_tokens_ahead
 from elbert.model import native
+from elbert.model.isolation import use_threads
 from tiny import WORDS, texts, write_bundle
 
 pytestmark = pytest.mark.skipif(
@@ -70,16 +72,16 @@ def refuse(*_):
     raise MemoryError("no memory")
 
 
-def requests_of(classifier, specs, seed=0):
-    tokens = classifier.tokeniser.encode(texts(NUMBER, seed=seed))
-    policies = [policy(specs[i % len(specs)]) for i in range(NUMBER)]
+def requests_of(classifier, specs, seed=0, number=NUMBER, **of_texts):
+    tokens = classifier.tokeniser.encode(texts(number, seed=seed, **of_texts))
+    policies = [policy(specs[i % len(specs)]) for i in range(number)]
     return [Request(i, row, own) for i, (row, own) in enumerate(zip(tokens, policies))]
 
 
-@pytest.mark.parametrize("work", [5e10, 8e6], ids=["all ahead", "few ahead"])
-def test_equals_single_steps(classifier, work, monkeypatch):
+@pytest.mark.parametrize("ahead", [4, 0.3], ids=["all ahead", "few ahead"])
+def test_equals_single_steps(classifier, ahead, monkeypatch):
     specs = SPECS[classifier.bundle.config.task.content]
-    monkeypatch.setattr("elbert.inference.refilling.REFILL_WORK", work)
+    monkeypatch.setattr("elbert.inference.refilling.AHEAD", ahead)
 
     @settings(max_examples=20, deadline=None)
     @given(
@@ -107,22 +109,71 @@ def test_equals_single_steps(classifier, work, monkeypatch):
     check()
 
 
+@pytest.mark.parametrize("seconds", [60, 1e-9], ids=["no limit", "a layer a call"])
+def test_threads_with_places_of_their_own_equal_single_steps(classifier, seconds, monkeypatch):
+    """Rows that wait for places, threads that each have a part of them, and calls whose time is over before the end."""
+    specs = SPECS[classifier.bundle.config.task.content]
+    monkeypatch.setattr("elbert.engine.engine.run_refilling", partial(run_refilling, seconds=seconds))
+    calls = []
+    run = native.Refill.run
+    monkeypatch.setattr(native.Refill, "run", lambda call, *parts: calls.append(call) or run(call, *parts))
+
+    @settings(max_examples=20, deadline=None)
+    @given(
+        seed=st.integers(0, 1000),
+        threads=st.integers(2, 4),
+        rows=st.integers(1, 12),
+        tokens=st.sampled_from([100, 300, 600]),
+        refill=st.sampled_from([0, 0.125, 0.5]),
+        number=st.integers(1, 60),
+        arrivals=st.lists(st.integers(0, 30), max_size=4),
+        chosen=st.lists(st.sampled_from(specs), min_size=1, max_size=3),
+    )
+    def check(seed, threads, rows, tokens, refill, number, arrivals, chosen):
+        requests, found = requests_of(classifier, chosen, seed, number, longest=40), []
+        for layers in (6, 1):
+            engine = Engine(classifier.backend, Capacity(rows, tokens), refill=refill, layers=layers)
+            with use_threads(threads):
+                results, errors = serve(engine, requests, arrivals)
+            assert not errors
+            found.append(results)
+        assert_same(*found)
+
+    check()
+    assert calls
+    assert seconds == 60 or any(call.waiting for call in calls)
+
+
+def test_a_share_has_room_for_rows_of_any_length(classifier):
+    """A row that is longer than the places takes a layer alone, beside those of other threads."""
+    tokens = classifier.tokeniser.encode([" ".join([WORDS[number % len(WORDS)]] * 400) for number in range(9)])
+    policies, backend = [policy("full")] * 9, classifier.backend
+    for rows, places in ((8, 256), (4, 300), (40, 100)):
+        with use_threads(2):
+            remaining, exits, started = run_refilling(
+                None, tokens, range(9), policies, backend, native.Places(rows, places, 0), drain=True, keep_trace=False
+            )
+        assert (remaining, started) == (None, 9)
+        assert sorted(exits.identity.tolist()) == list(range(9))
+
+
 def test_a_call_ends_when_places_are_free(classifier):
     """All rows have started then; those that have not exited go on in another call."""
     backend, places = classifier.backend, native.Places(4, 100, 0.5)
     tokens = classifier.tokeniser.encode(texts(NUMBER, longest=8))
     policies = [policy("depth(2)" if number % 2 else "full") for number in range(NUMBER)]
-    remaining, exits = run_refilling(
+    remaining, exits, started = run_refilling(
         None, tokens, range(NUMBER), policies, backend, places, drain=False, keep_trace=False
     )
+    assert started == NUMBER
     assert sorted(exits.identity.tolist() + remaining.identity.tolist()) == list(range(NUMBER))
     assert 1 <= len(remaining) <= 2
     depth = remaining.trace.depth.tolist()
     assert 0 < min(depth) <= max(depth) < 6
-    again, none = run_refilling(remaining, [], [], [], backend, places, drain=False, keep_trace=False)
+    again, none, _ = run_refilling(remaining, [], [], [], backend, places, drain=False, keep_trace=False)
     assert none is None
     assert again.trace.depth.tolist() == depth
-    none, rest = run_refilling(remaining, [], [], [], backend, places, drain=True, keep_trace=False)
+    none, rest, _ = run_refilling(remaining, [], [], [], backend, places, drain=True, keep_trace=False)
     assert none is None
     assert rest.identity.tolist() == remaining.identity.tolist()
 
@@ -166,7 +217,7 @@ def test_backends_that_do_not_fill_places(tmp_path):
         assert not Classifier.load(folder).backend.can_refill
     backend = Classifier.load(write_bundle(tmp_path / "one", **NATIVE_SIZES)).backend
     assert backend.can_refill
-    assert count_tokens_ahead(backend, native.Places(1, 10**9, 0)) == 0  # a full layer is work enough for a call
+    assert count_tokens_ahead(backend, native.Places(1, 10, 0)) > 10
     backend._native.embedding.variant = replace(backend._native.embedding.variant, run_refill=None)
     assert not backend.can_refill
 
@@ -188,6 +239,7 @@ def test_wrong_arrays_are_refused(classifier):
         "trace": rows.trace.probabilities,
         "task": name_task(config),
         "drain": True,
+        "seconds": 60,
         "keep_trace": False,
         "scale": config.scale,
     }

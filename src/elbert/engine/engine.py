@@ -194,7 +194,8 @@ class Engine:
                 self._enqueue(rows)
             return None
         self.last_call = None
-        staying, exits = result
+        staying, exits, count = result
+        self._scheduler.put_back(started[count:])
         if staying is not None:
             self._enqueue(staying)
         return NOTHING if exits is None else check_outputs(exits)

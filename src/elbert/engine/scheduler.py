@@ -128,11 +128,10 @@ class Scheduler:
         return started
 
     def put_back(self, identities: Iterable[int]) -> None:
-        """Rows that :meth:`start_ahead` returned wait again."""
-        for identity in identities:
-            length = self._live.pop(identity)
-            self._live_tokens -= length
-            self._queue.put(identity, length)
+        """The last of the rows that :meth:`start_ahead` returned wait again."""
+        rows = [(identity, self._live.pop(identity)) for identity in identities]
+        self._live_tokens -= sum(length for _, length in rows)
+        self._queue.put_back(rows)
 
     def enqueue(self, weights_key: Hashable, identities: Sequence[int], *, is_urgent: bool = False) -> None:
         """Add live rows to the pool of the weights that they need next; urgent rows go to its front."""
@@ -239,6 +238,9 @@ class Queue(Protocol):
     def take(self) -> tuple[int, int]:
         """Remove and return the next row."""
 
+    def put_back(self, rows: Sequence[tuple[int, int]]) -> None:
+        """The last rows that were taken, in that order, go next."""
+
     def drop(self, identities: Collection[int]) -> None:
         """Remove these rows, where present."""
 
@@ -263,6 +265,10 @@ class ArrivalQueue:
     def take(self) -> tuple[int, int]:
         """Remove and return the oldest row."""
         return self._rows.popleft()
+
+    def put_back(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Rows go before all others."""
+        self._rows.extendleft(reversed(rows))
 
     def drop(self, identities: Collection[int]) -> None:
         """Remove these rows, where present."""
@@ -314,6 +320,11 @@ class DeadlineQueue:
         self._now = max(self._now, place) + length / len(self._sizes)
         self._remove_from_flow(flow)
         return identity, length
+
+    def put_back(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Rows go before all others: only rows without deadlines are taken ahead."""
+        for place, (identity, length) in enumerate(rows, -len(rows)):
+            heappush(self._rows, (-NEVER, place, identity, length))
 
     def drop(self, identities: Collection[int]) -> None:
         """Remove these rows, where present."""
@@ -374,6 +385,12 @@ class SweepQueue:
         heappop(self._this)
         self._last_length = length
         return identity, length
+
+    def put_back(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Rows go back into this sweep, which returns to the longest of them."""
+        for place, (identity, length) in enumerate(rows, -len(rows)):
+            heappush(self._this, (-length, place, identity))
+            self._last_length = max(self._last_length, length)
 
     def drop(self, identities: Collection[int]) -> None:
         """Remove these rows, where present."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from elbert.exits import STAY, Policy
-from elbert.inference.native_step import count_work, lower_all, name_task
+from elbert.inference.native_step import lower_all, name_task
 from elbert.inference.rows import Rows, concatenate, start_text_trace
 from elbert.inference.step import Exits, build_exits, name_reasons
 from elbert.model import Backend, Layout
@@ -19,16 +19,13 @@ from elbert.model.backend import as_refilling
 from elbert.model.native import Places, Refill
 from elbert.tokenization import Tokens
 
-REFILL_WORK = 5e10  # multiply-adds of a call if every row goes to full depth, some 0.2 to 1 s: it cannot be interrupted
+AHEAD = 4  # times the places' tokens that a call may take of waiting rows: most are done before its time is over
+SECONDS = 0.25  # of a call, and a layer more: it cannot be interrupted
 
 
 def count_tokens_ahead(backend: Backend, places: Places) -> int:
-    """The most tokens of waiting rows that a call may take; 0 where the backend, or the size of a layer's rows, needs
-    calls of single steps."""
-    if as_refilling(backend) is None:
-        return 0
-    config = backend.config
-    return max(0, int(REFILL_WORK / (count_work(config) * config.depths)) - places.tokens)
+    """The most tokens of waiting rows that a call may take; 0 where the backend needs calls of single steps."""
+    return 0 if as_refilling(backend) is None else AHEAD * places.tokens
 
 
 def run_refilling(
@@ -41,11 +38,13 @@ def run_refilling(
     *,
     drain: bool,
     keep_trace: bool,
-) -> tuple[Rows | None, Exits | None] | None:
-    """Start all texts ``tokens``, with these identities and policies, as places are free beside ``rows``.
+    seconds: float = SECONDS,
+) -> tuple[Rows | None, Exits | None, int] | None:
+    """Start texts ``tokens``, with these identities and policies, as places are free beside ``rows``.
 
-    Returns the rows that remain, if any, and those that exit, if any; none remain with ``drain``. ``rows`` are not
-    changed. None where the backend, or the policy of a row, needs the general path.
+    Returns the rows that have started and not exited, if any, those that exit, if any, and the number of texts that
+    have started: all of them, unless ``seconds`` are over. With ``drain`` all exit, unless they are over. ``rows`` are
+    not changed. None where the backend, or the policy of a row, needs the general path.
     """
     config = backend.config
     all_policies = (*(rows.policies if rows is not None else ()), *policies)
@@ -70,6 +69,7 @@ def run_refilling(
         trace.probabilities,
         name_task(config),
         drain=drain,
+        seconds=seconds,
         keep_trace=keep_trace,
         scale=config.scale,
     )
@@ -80,10 +80,10 @@ def run_refilling(
     exits = (
         build_exits(done, index, name_reasons(all_policies, call.decision, index), call.logits) if len(index) else None
     )
-    remaining = call.remaining
+    remaining, started = call.remaining, len(tokens) - call.waiting
     if not len(remaining):
-        return None, exits
+        return None, exits, started
     layout = Layout(lengths[remaining], backend.device)
     hidden[layout.tokens : layout.size] = 0
     kept = tuple(all_policies[row] for row in remaining.tolist())
-    return Rows(numbers[remaining], kept, hidden[: layout.size], layout, trace.keep(remaining)), exits
+    return Rows(numbers[remaining], kept, hidden[: layout.size], layout, trace.keep(remaining)), exits, started

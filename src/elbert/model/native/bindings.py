@@ -97,11 +97,14 @@ class RefillStruct(Structure):
     _fields_ = [
         *[(name, LONG) for name in ("rows", "items", "max_rows", "max_tokens")],
         ("refill", c_double),
-        *[(name, LONG) for name in ("drain", "depths", "classes", "task", "keep_trace")],
+        ("drain", LONG),
+        ("seconds", c_double),
+        *[(name, LONG) for name in ("depths", "classes", "task", "keep_trace")],
         ("scale", c_float),
         *[(name, c_void_p) for name in ("policies", "lengths", "from_depth", "ids", "types", "hidden")],
         *[(name, c_void_p) for name in ("depth", "decision", "trace", "logits", "remaining", "out")],
         ("count", LONG),
+        ("started", LONG),
     ]
 
 

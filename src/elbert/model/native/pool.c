@@ -141,7 +141,7 @@ void elbert_run(const Job *job, int threads) {
         run_alone(job);
         return;
     }
-    if (pool.alone > 0) {
+    if (pool.alone > 0 && !job->is_long) {
         pool.alone--;
         pthread_mutex_unlock(&pool.lock);
         run_alone(job);
@@ -166,11 +166,11 @@ void elbert_run(const Job *job, int threads) {
     const double begin = now();
     while (atomic_load(&pool.joined)) rest(&spins);
     waited += now() - begin;
-    if (waited > LATE) {
+    if (waited > LATE && !job->is_long) {
         pool.next_alone = pool.next_alone ? pool.next_alone * 2 : 16;
         if (pool.next_alone > MOST_ALONE) pool.next_alone = MOST_ALONE;
         pool.alone = pool.next_alone;
-    } else if (pool.next_alone > 1)
+    } else if (pool.next_alone > 1 && !job->is_long)
         pool.next_alone -= pool.next_alone / 16 + 1;
     pthread_mutex_unlock(&pool.lock);
 }

@@ -14,6 +14,7 @@ typedef struct {
     void (*run)(void *what, int stage, Long task, int thread);
     void (*after)(void *what, int stage);  // by the thread that ends a stage's last task; may be NULL
     void *what;
+    int is_long;  // tasks are long and any thread may do them: a late one says nothing about the cores
 } Job;
 
 // Run a job on up to `threads` threads, this one included. Returns when all tasks are done.

@@ -1,11 +1,16 @@
 // Many rows in one call: places that rows free are filled with rows that wait. Compiled once, for every variant.
 //
-// Which rows start, and when, is the rule of engine/scheduler.py for one call at a time.
+// Which rows start, and when, is the rule of engine/scheduler.py for one call at a time. Where more rows wait than there
+// are places, every thread has a share of the places, and no layer is shared: a thread whose core is taken away delays
+// its own rows only. What is left when all have started is one batch, whose layers all threads share.
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
+#include "pool.h"
 #include "variant.h"
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, SHARE_TOKENS = 128 };  // places of a thread's share at least: two blocks of a layer
 
 typedef struct {  // the rows of the next step, in order; arrays are in scratch memory
     Long rows, tokens;
@@ -79,71 +84,242 @@ static void remove_exits(Refill *r, Batch *b, Long token_bytes) {
     }
 }
 
-static int has_free_places(const Refill *r, const Batch *b) {
-    const double most = 1 - r->refill;
-    const int is_full = b->rows >= r->max_rows || b->tokens >= r->max_tokens;
-    return b->rows == 0 || (!is_full && b->rows <= most * r->max_rows && b->tokens <= most * r->max_tokens);
+typedef struct {  // places of one thread, or of all together
+    Batch batch;
+    Long rows, tokens;        // that its arrays can hold
+    Long max_rows, max_tokens;
+    int threads, code;
+    char *own;                // scratch memory of its calls
+    Long own_bytes, needed;
+} Share;
+
+typedef struct {
+    const Variant *variant;
+    const Embedding *embedding;
+    const Layer *layer;
+    const Head *head;
+    Refill *r;
+    Long all, total, longest; // rows, their tokens, and the tokens of the longest
+    Long token_bytes;
+    Long *before;             // [items + 1]: the tokens before each row that waits
+    atomic_llong next;        // the first row that waits
+    atomic_int has_failed;
+    double until;             // the time at which no more is begun
+    Share *shares;
+} Work;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-static int has_place(const Refill *r, const Batch *b, Long length) {
-    return b->rows == 0 || (b->rows < r->max_rows && b->tokens + length <= r->max_tokens);
+static int has_free_places(const Work *w, const Share *s) {
+    const Batch *b = &s->batch;
+    const double most = 1 - w->r->refill;
+    const int is_full = b->rows >= s->max_rows || b->tokens >= s->max_tokens;
+    return b->rows == 0 || (!is_full && b->rows <= most * s->max_rows && b->tokens <= most * s->max_tokens);
+}
+
+// Take rows that wait, as many as there are places for, and embed them.
+static int start_rows(Work *w, Share *s) {
+    const Refill *r = w->r;
+    Batch *b = &s->batch;
+    long long next = atomic_load(&w->next), end;
+    do {
+        Long rows = b->rows, tokens = b->tokens;
+        for (end = next; end < w->all; end++) {
+            if (rows && (rows >= s->max_rows || tokens + r->lengths[end] > s->max_tokens)) break;
+            rows++;
+            tokens += r->lengths[end];
+        }
+        if (end == next) return OK;
+    } while (!atomic_compare_exchange_weak(&w->next, &next, end));
+    const Long rows = b->rows, tokens = b->tokens, count = end - next, from = w->before[next - r->rows];
+    for (Long i = next; i < end; i++) add_row(r, b, i, 0);
+    const Long some = b->tokens - tokens;
+    int64_t *bounds = b->bounds + rows;  // of the new rows, from 0 while they are embedded
+    for (Long i = 0; i <= count; i++) bounds[i] -= tokens;
+    const int code = w->variant->embed(w->embedding, r->ids + from, r->types + from, b->hidden + tokens * w->token_bytes,
+                                       bounds, count, some, some, s->threads, s->own, s->own_bytes, &s->needed);
+    for (Long i = 0; i <= count; i++) bounds[i] += tokens;
+    return code;
+}
+
+static int step_rows(Work *w, Share *s) {
+    const Refill *r = w->r;
+    Batch *b = &s->batch;
+    Live live = {r->depths, r->classes, r->task,  r->keep_trace, r->scale, b->policies,
+                 b->depth,  b->trace,   b->logits, b->decision,   0,        r->depths, 0};
+    const int code = w->variant->step(w->layer, w->head, &live, NULL, b->hidden, b->other, b->bounds, b->rows, b->tokens,
+                                      b->tokens, s->threads, s->own, s->own_bytes, &s->needed);
+    if (code) return code;
+    char *deeper = b->other;
+    b->other = b->hidden;
+    b->hidden = deeper;
+    remove_exits(w->r, b, w->token_bytes);
+    return OK;
+}
+
+// Go on until all rows have started and places are free; with `drain` until all have exited; or, after one layer, until
+// time is over.
+static void advance(Work *w, Share *s, int drain) {
+    const Batch *b = &s->batch;
+    do {
+        if (has_free_places(w, s)) s->code = start_rows(w, s);
+        const int has_started = atomic_load(&w->next) >= w->all;
+        if (s->code || b->rows == 0 || (has_started && !drain && has_free_places(w, s))) break;
+        s->code = step_rows(w, s);
+    } while (!s->code && !atomic_load(&w->has_failed) && now() < w->until);
+    if (s->code) atomic_store(&w->has_failed, 1);
+}
+
+// The scratch memory of the calls of a share, and some to spare, where its arrays are full and one row is the longest: a
+// call that ends for lack of memory has to begin again.
+static Long guess_needed(const Work *w, Share *s) {
+    const Refill *r = w->r;
+    Batch *b = &s->batch;
+    const Long rest = s->tokens - w->longest, rows = rest < s->rows - 1 ? rest + 1 : s->rows;
+    Long needed = 0;
+    b->bounds[0] = 0;
+    for (Long i = 0; i < rows; i++) {
+        b->bounds[i + 1] = w->longest + (i ? rest * i / (rows - 1) : 0);
+        b->depth[i] = 0;
+    }
+    const Long tokens = b->bounds[rows];
+    Live live = {r->depths, r->classes, r->task,   r->keep_trace, r->scale, b->policies,
+                 b->depth,  b->trace,   b->logits, b->decision,   0,        r->depths, 0};
+    w->variant->step(w->layer, w->head, &live, NULL, b->hidden, b->other, b->bounds, rows, tokens, tokens, s->threads, NULL,
+                     0, &needed);
+    return (needed + needed / 4) / ALIGN * ALIGN + 2 * ALIGN;
+}
+
+static void run_share(void *what, int stage, Long task, int thread) {
+    Work *w = what;
+    advance(w, &w->shares[task], 0);
+}
+
+// Move the rows of the other shares behind those of the first.
+static void join_shares(Work *w, int count) {
+    const Long values = w->r->depths * w->r->classes;
+    Batch *b = &w->shares[0].batch;
+    for (int k = 1; k < count; k++) {
+        const Batch *from = &w->shares[k].batch;
+        memcpy(b->numbers + b->rows, from->numbers, from->rows * sizeof(Long));
+        memcpy(b->policies + b->rows, from->policies, from->rows * sizeof(Policy *));
+        memcpy(b->depth + b->rows, from->depth, from->rows * sizeof(int64_t));
+        memcpy(b->trace + b->rows * values, from->trace, from->rows * values * 4);
+        memcpy(b->hidden + b->tokens * w->token_bytes, from->hidden, from->tokens * w->token_bytes);
+        for (Long i = 1; i <= from->rows; i++) b->bounds[b->rows + i] = b->tokens + from->bounds[i];
+        b->rows += from->rows;
+        b->tokens += from->tokens;
+    }
+}
+
+// The places and memory of each share, and the rows at some depth that it begins with, `first` [count + 1] and their
+// `tokens`. The first share has memory for the rows of all.
+static char *lay_out_shares(Work *w, int count, const Long *first, const Long *tokens, char *from) {
+    const Refill *r = w->r;
+    Long rows = 0, all = 0;
+    w->before = cut(&from, (r->items + 1) * sizeof(Long));
+    for (int k = count - 1; k >= 0; k--) {
+        Share *s = &w->shares[k];
+        *s = (Share){.max_rows = (r->max_rows + count - 1) / count, .max_tokens = r->max_tokens / count, .threads = 1};
+        const Long own_rows = first[k + 1] - first[k], own_tokens = tokens[k + 1] - tokens[k];
+        s->rows = own_rows > s->max_rows ? own_rows : s->max_rows;
+        s->tokens = s->max_tokens > w->longest ? s->max_tokens : w->longest;
+        if (own_tokens > s->tokens) s->tokens = own_tokens;
+        rows += s->rows;
+        all += s->tokens;
+        if (k == 0) s->rows = rows, s->tokens = all;
+        if (s->rows > w->all) s->rows = w->all;
+        if (s->tokens > w->total) s->tokens = w->total;
+        from = lay_out(r, s->rows, s->tokens, w->token_bytes, from, &s->batch);
+    }
+    return from;
 }
 
 EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer *l, const Head *h, Refill *r,
                          int threads, char *scratch, Long scratch_bytes, Long *needed) {
-    const Long all = r->rows + r->items, token_bytes = l->width * (l->half ? 2 : 4);
-    Long most_rows = r->max_rows > r->rows ? r->max_rows : r->rows, most_tokens = r->max_tokens, present = 0, total = 0;
-    for (Long i = 0; i < all; i++) {
+    Share shares[MAX_THREADS];
+    Long first[MAX_THREADS + 1] = {0}, tokens[MAX_THREADS + 1] = {0}, present = 0;
+    Work w = {.variant = variant, .embedding = e, .layer = l, .head = h, .r = r, .all = r->rows + r->items,
+              .token_bytes = l->width * (l->half ? 2 : 4), .shares = shares};
+    for (Long i = 0; i < w.all; i++) {
         if (r->lengths[i] < 1) return BAD_BOUNDS;
-        if (r->lengths[i] > most_tokens) most_tokens = r->lengths[i];
-        total += r->lengths[i];
-        if (i < r->rows) present = total;
+        if (r->lengths[i] > w.longest) w.longest = r->lengths[i];
+        w.total += r->lengths[i];
+        if (i < r->rows) present = w.total;
     }
-    if (present > most_tokens) most_tokens = present;
-    if (total < most_tokens) most_tokens = total;
-    if (all < most_rows) most_rows = all;
-    Batch b = {0};
-    const Long used = (Long)(uintptr_t)lay_out(r, most_rows, most_tokens, token_bytes, NULL, &b) + ALIGN;
+    r->count = r->started = 0;
+    if (!w.all) return OK;
+    const int waits = w.all > r->max_rows || w.total > r->max_tokens;
+    const int can_part = threads > 1 && threads <= MAX_THREADS && r->max_rows >= 2 * threads &&
+                         r->max_tokens >= (Long)SHARE_TOKENS * threads;
+    const int count = waits && can_part ? threads : 1;
+    for (Long i = 0, k = 1, sum = 0; k <= count; k++) {
+        while (i < r->rows && sum * count < present * k) sum += r->lengths[i++];
+        first[k] = i;
+        tokens[k] = sum;
+    }
+    const Long used = (Long)(uintptr_t)lay_out_shares(&w, count, first, tokens, NULL) + ALIGN;
     *needed = used;
     if (used > scratch_bytes) return NO_MEMORY;
-    char *own = lay_out(r, most_rows, most_tokens, token_bytes, scratch + -(uintptr_t)scratch % ALIGN, &b);
-    const Long own_bytes = scratch + scratch_bytes - own;
-    Long next = r->rows, taken = 0, inner = 0;  // the first row that waits, and the tokens of those before it
+    char *own = lay_out_shares(&w, count, first, tokens, scratch + -(uintptr_t)scratch % ALIGN);
+    const Long own_bytes = scratch + scratch_bytes - own, part = own_bytes / count / ALIGN * ALIGN;
+    Long inner = 0;
+    for (int k = 0; k < count; k++) {
+        const Long guessed = count * guess_needed(&w, &shares[k]);
+        if (guessed > inner) inner = guessed;
+    }
+    shares[0].threads = threads;
+    const Long together = guess_needed(&w, &shares[0]);
+    shares[0].threads = 1;
+    if (together > inner) inner = together;
+    *needed = used + inner;
+    if (*needed > scratch_bytes) return NO_MEMORY;
+    w.before[0] = 0;
+    for (Long i = 0; i < r->items; i++) w.before[i + 1] = w.before[i] + r->lengths[r->rows + i];
+    for (int k = 0; k < count; k++) {
+        Share *s = &shares[k];
+        s->own = own + k * part;
+        s->own_bytes = part;
+        s->batch.rows = s->batch.tokens = s->batch.bounds[0] = 0;
+        for (Long i = first[k]; i < first[k + 1]; i++) add_row(r, &s->batch, i, r->from_depth[i]);
+        if (s->batch.tokens)
+            memcpy(s->batch.hidden, (const char *)r->hidden + tokens[k] * w.token_bytes, s->batch.tokens * w.token_bytes);
+    }
+    atomic_init(&w.next, r->rows);
+    atomic_init(&w.has_failed, 0);
+    w.until = now() + r->seconds;
     int code = OK;
-    b.bounds[0] = 0;
-    for (Long i = 0; i < r->rows; i++) add_row(r, &b, i, r->from_depth[i]);
-    if (present) memcpy(b.hidden, r->hidden, present * token_bytes);
-    for (;;) {
-        const Long rows = b.rows, tokens = b.tokens;
-        if (has_free_places(r, &b))
-            while (next < all && has_place(r, &b, r->lengths[next])) add_row(r, &b, next++, 0);
-        if (b.rows > rows) {
-            const Long count = b.rows - rows, some = b.tokens - tokens;
-            int64_t *bounds = b.bounds + rows;  // of the new rows, from 0 while they are embedded
-            for (Long i = 0; i <= count; i++) bounds[i] -= tokens;
-            code = variant->embed(e, r->ids + taken, r->types + taken, b.hidden + tokens * token_bytes, bounds, count,
-                                  some, some, threads, own, own_bytes, &inner);
-            for (Long i = 0; i <= count; i++) bounds[i] += tokens;
-            taken += some;
+    if (count > 1) {
+        const Job job = {.stages = 1, .tasks = {count}, .run = run_share, .what = &w, .is_long = 1};
+        elbert_run(&job, threads);
+        for (int k = 0; k < count; k++) {
+            if (shares[k].code && code != NO_MEMORY) code = shares[k].code;
+            if (count * (shares[k].needed + 2 * ALIGN) > inner) inner = count * (shares[k].needed + 2 * ALIGN);
         }
-        if (code || b.rows == 0 || (next == all && !r->drain && has_free_places(r, &b))) break;
-        Live live = {r->depths, r->classes, r->task,  r->keep_trace, r->scale, b.policies,
-                     b.depth,   b.trace,    b.logits, b.decision,    0,        r->depths, 0};
-        code = variant->step(l, h, &live, NULL, b.hidden, b.other, b.bounds, b.rows, b.tokens, b.tokens, threads, own,
-                             own_bytes, &inner);
-        if (code) break;
-        char *deeper = b.other;
-        b.other = b.hidden;
-        b.hidden = deeper;
-        remove_exits(r, &b, token_bytes);
+    }
+    Share *s = &shares[0];
+    if (!code) {
+        join_shares(&w, count);
+        s->max_rows = r->max_rows;
+        s->max_tokens = r->max_tokens;
+        s->threads = threads;
+        s->own_bytes = own_bytes;
+        if (count == 1 || now() < w.until) advance(&w, s, (int)r->drain);
+        code = s->code;
+        if (s->needed > inner) inner = s->needed;
     }
     if (code == NO_MEMORY) *needed = used + inner;
     if (code) return code;
-    for (Long i = 0; i < b.rows; i++) {
-        write_row(r, &b, i, STAY);
-        r->remaining[i] = b.numbers[i];
+    for (Long i = 0; i < s->batch.rows; i++) {
+        write_row(r, &s->batch, i, STAY);
+        r->remaining[i] = s->batch.numbers[i];
     }
-    r->count = b.rows;
-    memcpy(r->out, b.hidden, b.tokens * token_bytes);
+    r->count = s->batch.rows;
+    r->started = atomic_load(&w.next) - r->rows;
+    memcpy(r->out, s->batch.hidden, s->batch.tokens * w.token_bytes);
     return OK;
 }

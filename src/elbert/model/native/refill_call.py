@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.model.native.bindings import RefillStruct
-from elbert.model.native.live_rows import TASKS, NativePolicy
+from elbert.model.native.live_rows import STAY, TASKS, NativePolicy
 from elbert.model.native.operators import SCRATCH, NativeEmbedding, NativeHead, NativeLayer, check_tensor
 
 
@@ -35,10 +35,12 @@ class Refill:
     depth:    ``[started]`` int64, their depths
     trace:    ``[rows, depths, classes]`` float32, with what they have so far; the call adds to it
     drain:    whether the call goes on until all rows exit; else it ends when all have started and places are free
+    seconds:  after which no layer begins, whatever is left
 
     After the call, ``depth [rows]`` and ``decision [rows]``, as of :class:`Live`; ``logits [rows, classes]`` of rows
-    that exit; ``remaining`` has the rows that do not, in their order in :attr:`hidden`. The rule by which rows start is
-    that of the engine's scheduler for one call at a time.
+    that exit; ``remaining`` has the rows that have started and do not, in their order in what :meth:`run` returns;
+    ``waiting`` is the number of rows, the last ones, that have not started. The rule by which rows start is that of the
+    engine's scheduler for one call at a time; where rows wait for places, each thread has a part of the places.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Refill:
         task: str,
         *,
         drain: bool,
+        seconds: float,
         keep_trace: bool,
         scale: float,
     ) -> None:
@@ -75,8 +78,9 @@ class Refill:
             raise ValueError(f"expected policies for {self.depths} depths")
         self.started, self._from, self.trace = hidden, depth, trace
         self.tokens = int(lengths.sum()), int(lengths[:started].sum())
-        self.size = min(max(places.tokens, int(lengths.max(initial=0)), self.tokens[1]), self.tokens[0])
-        self.depth, self.decision, self._remaining = np.empty((3, rows), np.int64)
+        longest = int(lengths.max(initial=0)) * torch.get_num_threads()  # each thread may have a row of any length
+        self.size = min(max(places.tokens, longest, self.tokens[1]), self.tokens[0])
+        self.depth, self.decision, self._remaining = np.full((3, rows), STAY, np.int64)
         self.logits = np.empty((rows, self.classes), np.float32)
         addresses = np.array([policy.address for policy in policies], np.int64)
         self._kept = policies, addresses, lengths, ids, type_ids
@@ -86,7 +90,7 @@ class Refill:
         outputs = [torch.from_numpy(array).data_ptr() for array in written]
         self.struct = RefillStruct(
             *(started, rows - started, places.rows, places.tokens, places.refill),
-            *(drain, self.depths, self.classes, TASKS.index(task), keep_trace, scale),
+            *(drain, seconds, self.depths, self.classes, TASKS.index(task), keep_trace, scale),
             *inputs,
             None if hidden is None else hidden.data_ptr(),
             *outputs,
@@ -115,3 +119,8 @@ class Refill:
     def remaining(self) -> NDArray[Any]:
         """The numbers of the rows that have not exited, in order."""
         return self._remaining[: int(self.struct.count)]
+
+    @property
+    def waiting(self) -> int:
+        """The number of rows that have not started: the last ones."""
+        return int(self.struct.items - self.struct.started)

@@ -111,6 +111,7 @@ typedef struct {  // rows at some depth, and behind them rows that wait to start
     Long max_rows, max_tokens;      // that share a step; a longer row takes a step alone
     double refill;                  // the share of places that must be free before rows start
     Long drain;                     // whether the call goes on until all rows exit; else until places are free
+    double seconds;                 // after which no layer begins, whatever is left
     Long depths, classes, task, keep_trace;  // as in Live, as are the next two and `trace`
     float scale;
     const Policy *const *policies;  // [rows + items]
@@ -120,7 +121,7 @@ typedef struct {  // rows at some depth, and behind them rows that wait to start
     const void *hidden;             // [tokens of rows][width]
     int64_t *depth, *decision;      // [rows + items]: where a row is at the end, and why it exits, or STAY
     float *trace, *logits;          // [rows + items][depths][classes], with what rows have so far; [rows + items][classes]
-    int64_t *remaining;             // [count]: rows that have not exited, in their order; all have started
+    int64_t *remaining;             // [count]: rows that have started and not exited, in their order
     void *out;                      // [tokens of remaining][width]
-    Long count;
+    Long count, started;            // `started`: of the rows that waited
 } Refill;
