@@ -1,8 +1,8 @@
 // Many rows in one call: places that rows free are filled with rows that wait. Compiled once, for every variant.
 //
-// Which rows start, and when, is the rule of engine/scheduler.py for one call at a time. Where more rows wait than there
-// are places, every thread has a share of the places, and no layer is shared: a thread whose core is taken away delays
-// its own rows only. What is left when all have started is one batch, whose layers all threads share.
+// Which rows start, and when, is the rule of engine/scheduler.py for one call at a time. Where there are enough rows, every
+// thread has a share of the places, and no layer is shared: a thread whose core is taken away delays its own rows only.
+// What is left in the end is one batch, whose layers all threads share.
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -104,6 +104,7 @@ typedef struct {
     Long *before;             // [items + 1]: the tokens before each row that waits
     atomic_llong next;        // the first row that waits
     atomic_int has_failed;
+    atomic_int is_ending;     // a share has few rows and none wait: the rest is for all threads together
     double until;             // the time at which no more is begun
     Share *shares;
 } Work;
@@ -161,17 +162,25 @@ static int step_rows(Work *w, Share *s) {
     return OK;
 }
 
-// Go on until all rows have started and places are free; with `drain` until all have exited; or, after one layer, until
-// time is over.
-static void advance(Work *w, Share *s, int drain) {
-    const Batch *b = &s->batch;
+// Whether a share, or all rows together, are done: all rows have started and places are free; with `drain` a share has too
+// few rows for a thread of its own.
+static int is_done(Work *w, const Share *s, int is_part) {
+    if (s->batch.rows == 0) return 1;
+    if (atomic_load(&w->next) < w->all) return 0;
+    if (!w->r->drain) return has_free_places(w, s);
+    if (is_part && s->batch.tokens < SHARE_TOKENS) atomic_store(&w->is_ending, 1);
+    return is_part && atomic_load(&w->is_ending);
+}
+
+// Start rows, and make layer after layer, until it is done or, after one layer, time is over.
+static void advance(Work *w, Share *s, int is_part) {
     do {
         if (has_free_places(w, s)) s->code = start_rows(w, s);
-        const int has_started = atomic_load(&w->next) >= w->all;
-        if (s->code || b->rows == 0 || (has_started && !drain && has_free_places(w, s))) break;
+        if (s->code || is_done(w, s, is_part)) break;
         s->code = step_rows(w, s);
     } while (!s->code && !atomic_load(&w->has_failed) && now() < w->until);
     if (s->code) atomic_store(&w->has_failed, 1);
+    if (is_part && s->batch.rows == 0) atomic_store(&w->is_ending, 1);
 }
 
 // The scratch memory of the calls of a share, and some to spare, where its arrays are full and one row is the longest: a
@@ -196,7 +205,7 @@ static Long guess_needed(const Work *w, Share *s) {
 
 static void run_share(void *what, int stage, Long task, int thread) {
     Work *w = what;
-    advance(w, &w->shares[task], 0);
+    advance(w, &w->shares[task], 1);
 }
 
 // Move the rows of the other shares behind those of the first.
@@ -225,6 +234,8 @@ static char *lay_out_shares(Work *w, int count, const Long *first, const Long *t
     for (int k = count - 1; k >= 0; k--) {
         Share *s = &w->shares[k];
         *s = (Share){.max_rows = (r->max_rows + count - 1) / count, .max_tokens = r->max_tokens / count, .threads = 1};
+        const Long even = w->total / count + w->longest / 2;  // where no row has to wait for a place
+        if (count > 1 && s->max_tokens > even) s->max_tokens = even;
         const Long own_rows = first[k + 1] - first[k], own_tokens = tokens[k + 1] - tokens[k];
         s->rows = own_rows > s->max_rows ? own_rows : s->max_rows;
         s->tokens = s->max_tokens > w->longest ? s->max_tokens : w->longest;
@@ -254,9 +265,10 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     r->count = r->started = 0;
     if (!w.all) return OK;
     const int waits = w.all > r->max_rows || w.total > r->max_tokens;
-    const int can_part = threads > 1 && threads <= MAX_THREADS && r->max_rows >= 2 * threads &&
-                         r->max_tokens >= (Long)SHARE_TOKENS * threads;
-    const int count = waits && can_part ? threads : 1;
+    const Long most = w.total < r->max_tokens ? w.total : r->max_tokens;
+    const int can_part = threads > 1 && threads <= MAX_THREADS && r->max_rows >= 2 * threads && w.all >= 2 * threads &&
+                         most >= (Long)SHARE_TOKENS * threads;
+    const int count = (waits || r->drain) && can_part ? threads : 1;
     for (Long i = 0, k = 1, sum = 0; k <= count; k++) {
         while (i < r->rows && sum * count < present * k) sum += r->lengths[i++];
         first[k] = i;
@@ -291,6 +303,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     }
     atomic_init(&w.next, r->rows);
     atomic_init(&w.has_failed, 0);
+    atomic_init(&w.is_ending, 0);
     w.until = now() + r->seconds;
     int code = OK;
     if (count > 1) {
@@ -308,7 +321,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
         s->max_tokens = r->max_tokens;
         s->threads = threads;
         s->own_bytes = own_bytes;
-        if (count == 1 || now() < w.until) advance(&w, s, (int)r->drain);
+        if (count == 1 || now() < w.until) advance(&w, s, 0);
         code = s->code;
         if (s->needed > inner) inner = s->needed;
     }

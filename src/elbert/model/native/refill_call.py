@@ -40,7 +40,7 @@ class Refill:
     After the call, ``depth [rows]`` and ``decision [rows]``, as of :class:`Live`; ``logits [rows, classes]`` of rows
     that exit; ``remaining`` has the rows that have started and do not, in their order in what :meth:`run` returns;
     ``waiting`` is the number of rows, the last ones, that have not started. The rule by which rows start is that of the
-    engine's scheduler for one call at a time; where rows wait for places, each thread has a part of the places.
+    engine's scheduler for one call at a time; where there are enough rows, each thread has a part of the places.
     """
 
     def __init__(
