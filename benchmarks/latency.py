@@ -98,12 +98,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens of a text")
+    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
     args = parser.parse_args()
     limits = measure_limits()
     result: dict[str, Any] = {"shape": args.shape, "texts": args.texts, "rounds": args.rounds, "limits": limits}
     result |= {"milliseconds": {}, "against": {}, "parts_us": {}}
     name = f"latency_{args.shape}" if args.texts == 1 else f"lengths_{args.shape}_{args.texts}"
-    name += f"_{forced}" if (forced := os.environ.get("ELBERT_NATIVE")) else ""
+    name += "".join(f"_{word}" for word in (os.environ.get("ELBERT_NATIVE"), args.processor) if word)
     with tempfile.TemporaryDirectory() as cache:
         folder = folder_of(args.shape, Path(cache))
         everybody = contest(folder, Path(cache), args.peers, args.texts)

@@ -1,5 +1,5 @@
 /* The page of a data set: the exits of all texts by depth, and at a chosen depth the confusion between labels. */
-import { byId, formatPlural, h, readData, s } from "../shared/dom.js";
+import { byId, findTicks, formatPlural, h, readData, s } from "../shared/dom.js";
 import {
   addTableHead,
   createBox,
@@ -86,12 +86,8 @@ function addGrid(root, width, y, texts) {
   }
 }
 
-function findTicks(most) {
-  const raw = Math.max(1, most / 4),
-    power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
-  return Array.from({ length: Math.floor(most / step) + 1 }, (_, i) => i * step);
-}
+/* Some whole numbers between two. */
+const findWholeTicks = (low, high) => (high > low ? findTicks(low, high, Math.min(4, high - low)) : [low]);
 
 function drawExits(width) {
   const most = Math.max(...survey.exits, ...survey.settled, 1),
@@ -104,7 +100,7 @@ function drawExits(width) {
     role: "img",
     "aria-label": `Histogram of exits over ${survey.depths} depths; the numbers are in the table below.`,
   });
-  addGrid(root, width, y, findTicks(most));
+  addGrid(root, width, y, findWholeTicks(0, most));
   columns = [];
   const every = Math.ceil(22 / column);
   survey.exits.forEach((n, i) => {
@@ -141,7 +137,7 @@ function drawLengths(width) {
     role: "img",
     "aria-label": `Mean exit depth by length. ${label}.`,
   });
-  addGrid(root, width, y, findTicks(survey.depths));
+  addGrid(root, width, y, findWholeTicks(0, survey.depths));
   const middles = survey.lengths.map((b) => [x((b.shortest + b.longest) / 2), b]);
   for (const [at, b] of middles) root.append(createBox(at - 3, y(b.high), 6, y(b.low) - y(b.high), "bar faint"));
   root.append(
@@ -158,7 +154,7 @@ function drawLengths(width) {
     );
     root.append(dot);
   }
-  for (const tokens of findTicks(longest).filter((t) => t >= shortest))
+  for (const tokens of findWholeTicks(shortest, longest))
     root.append(createText(x(tokens), bottom + 16, tokens, { "text-anchor": "middle" }));
   root.append(
     createText(LEFT + (width - LEFT - RIGHT) / 2, bottom + 32, "tokens", { "text-anchor": "middle", class: "small" }),

@@ -1,6 +1,6 @@
 /* Charts in SVG: curves over mean depth, and bars. Pointer and keyboard reach every point, and a table holds the same
    numbers. */
-import { createChips, createTable, formatCount, h, s } from "./dom.js";
+import { createChips, createTable, findTicks, formatCount, h, s } from "./dom.js";
 
 let numbered = 0;
 
@@ -60,16 +60,6 @@ export function paint(element, color) {
   else
     element.style.color = `light-dark(color-mix(in oklab, ${color} 82%, black), color-mix(in oklab, ${color} 62%, white))`;
   return element;
-}
-
-/* Round numbers between two values, about so many. */
-function ticks(low, high, about) {
-  const raw = (high - low) / Math.max(about, 1);
-  const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw * 0.999);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
-  return found;
 }
 
 /* A frame that draws its chart again when its width changes; draw(svg, width, height) returns {groups}. */
@@ -307,7 +297,7 @@ function drawCurves(svg, width, height, spec, shown) {
   const y = (value) => height - edge.bottom - ((value - low) / (high - low || 1)) * (height - edge.top - edge.bottom);
   const bottom = height - edge.bottom;
 
-  for (const value of ticks(low, high, height / 60)) {
+  for (const value of findTicks(low, high, height / 60)) {
     svg.append(
       s("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: y(value), y2: y(value) }),
       s("text", { x: edge.left - 8, y: y(value) + 4, "text-anchor": "end" }, spec.y.format(value)),

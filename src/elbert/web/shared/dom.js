@@ -63,6 +63,16 @@ export function formatDifference(value, format) {
   return `${/[1-9]/.test(size) ? (value > 0 ? "+" : "−") : ""}${size}`;
 }
 
+/* Round numbers between two values, about so many. */
+export function findTicks(low, high, about) {
+  const raw = (high - low) / Math.max(about, 1);
+  const size = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw * 0.999);
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+  return found;
+}
+
 /**
  * Names beside their colours, for legends: [name, n] has the class c<n>.
  * @param {[string, number | string][]} names
