@@ -14,7 +14,7 @@ from elbert.engine import ArrivalQueue, Capacity, Engine, Request, SweepQueue
 from elbert.exits import policy
 from elbert.inference import admit, run_refilling
 from elbert.inference.native_step import lower_all, name_task
-from elbert.inference.refilling import count_tokens_ahead
+from elbert.inference.refilling import find_room_ahead
 from elbert.model import native
 from elbert.model.isolation import use_threads
 from tiny import WORDS, texts, write_bundle
@@ -100,7 +100,7 @@ def test_equals_single_steps(classifier, ahead, monkeypatch):
             queue = SweepQueue() if sweep else ArrivalQueue()
             options = {"queue": queue, "refill": refill, "keep_trace": keep_trace, "layers": layers}
             engine = Engine(classifier.backend, Capacity(rows, tokens), **options)
-            assert bool(engine._tokens_ahead) == (layers > 1)
+            assert (engine._room_ahead is not None) == (layers > 1)
             results, errors = serve(engine, requests, arrivals)
             assert not errors
             found.append(results)
@@ -184,7 +184,7 @@ def test_what_fails_goes_by_single_steps(classifier, monkeypatch):
     requests = requests_of(classifier, specs)
     expected, _ = serve(Engine(classifier.backend, Capacity(3, 60)), requests)
     # A text is ahead at a time, so that rows are in progress when a call fails.
-    monkeypatch.setattr("elbert.engine.engine.count_tokens_ahead", lambda *_: 1)
+    monkeypatch.setattr("elbert.engine.engine.find_room_ahead", lambda *_: (1, 1))
     for calls in (0, 3):
         engine, real = Engine(classifier.backend, Capacity(3, 60), layers=6), native.Refill.run
         with monkeypatch.context() as patch:
@@ -217,7 +217,7 @@ def test_backends_that_do_not_fill_places(tmp_path):
         assert not Classifier.load(folder).backend.can_refill
     backend = Classifier.load(write_bundle(tmp_path / "one", **NATIVE_SIZES)).backend
     assert backend.can_refill
-    assert count_tokens_ahead(backend, native.Places(1, 10, 0)) > 10
+    assert find_room_ahead(backend, native.Places(2, 10, 0)) == (8, 40)
     backend._native.embedding.variant = replace(backend._native.embedding.variant, run_refill=None)
     assert not backend.can_refill
 

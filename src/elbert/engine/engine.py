@@ -22,9 +22,9 @@ from elbert.inference import (
     Rows,
     admit,
     check_tokens,
-    count_tokens_ahead,
     deepen,
     exit_here,
+    find_room_ahead,
     group_by_weights,
     run_refilling,
     settle,
@@ -75,7 +75,7 @@ class Engine:
         self._cancelled: set[int] = set()
         self._lists: RankedLists | None = None  # until a row belongs to one
         self._places = Places(capacity.rows, capacity.tokens, refill)
-        self._tokens_ahead = count_tokens_ahead(backend, self._places) if layers > 1 and self._lanes == 1 else 0
+        self._room_ahead = find_room_ahead(backend, self._places) if layers > 1 and self._lanes == 1 else None
         self.last_call: LayerCall | None = None
 
     def __len__(self) -> int:
@@ -127,9 +127,9 @@ class Engine:
         """Make one layer call: start new rows, deepen a batch, and return the rows that exit or fail."""
         self.drop_cancelled()
         if (
-            self._tokens_ahead
+            self._room_ahead
             and not (self._deadlines or self._lists)
-            and (refilled := self._run_refilling()) is not None
+            and (refilled := self._run_refilling(self._room_ahead)) is not None
         ):
             return self._complete(refilled)
         started, failures = self._admit()
@@ -169,9 +169,12 @@ class Engine:
         self._forget(removable)
         self._cancelled -= removable
 
-    def _run_refilling(self) -> StepResult | None:
-        """Make a call that fills free places itself; None, and nothing is changed, where rows need single steps."""
-        call, started = self._scheduler.next_call(), self._scheduler.start_ahead(self._tokens_ahead)
+    def _run_refilling(self, room: tuple[int, int]) -> StepResult | None:
+        """Make a call that fills free places itself, with as many waiting rows and tokens as there is ``room`` for.
+
+        None, and nothing is changed, where rows need single steps.
+        """
+        call, started = self._scheduler.next_call(), self._scheduler.start_ahead(*room)
         rows = self._pools.take(call[0], len(call[1])) if call is not None else None
         requests = Requests(map(self._requests.__getitem__, started))
         try:
@@ -188,7 +191,7 @@ class Engine:
         except Exception:
             result = None  # calls of single steps find the rows that fail
         if result is None:
-            self._tokens_ahead = 0
+            self._room_ahead = None
             self._scheduler.put_back(started)
             if rows is not None:
                 self._enqueue(rows)

@@ -116,10 +116,10 @@ class Scheduler:
             started.append(identity)
         return started
 
-    def start_ahead(self, tokens: int) -> list[int]:
-        """Start waiting rows of up to so many tokens, at least one, for a call that fills free places itself."""
+    def start_ahead(self, rows: int, tokens: int) -> list[int]:
+        """Start so many waiting rows, of so many tokens, at least one row, for a call that fills free places itself."""
         started, total = list[int](), 0
-        while len(self._queue) and (not started or total + self._queue.peek()[1] <= tokens):
+        while len(self._queue) and (not started or (len(started) < rows and total + self._queue.peek()[1] <= tokens)):
             identity, length = self._queue.take()
             self._live[identity] = length
             total += length

@@ -12,7 +12,7 @@ from elbert.inference.documents import (
     has_one_label,
     parse_long,
 )
-from elbert.inference.refilling import count_tokens_ahead, run_refilling
+from elbert.inference.refilling import find_room_ahead, run_refilling
 from elbert.inference.rows import Rows, admit, check_tokens
 from elbert.inference.step import (
     DEADLINE,
@@ -45,10 +45,10 @@ __all__ = [
     "build_predictions",
     "build_token_predictions",
     "check_tokens",
-    "count_tokens_ahead",
     "deepen",
     "exit_here",
     "find_best",
+    "find_room_ahead",
     "group_by_weights",
     "has_one_label",
     "parse_long",

@@ -19,13 +19,14 @@ from elbert.model.backend import as_refilling
 from elbert.model.native import Places, Refill
 from elbert.tokenization import Tokens
 
-AHEAD = 4  # times the places' tokens that a call may take of waiting rows: most are done before its time is over
+AHEAD = 4  # times the places that a call may take of waiting rows: most are done before its time is over
 SECONDS = 0.25  # of a call, and a layer more: it cannot be interrupted
 
 
-def count_tokens_ahead(backend: Backend, places: Places) -> int:
-    """The most tokens of waiting rows that a call may take; 0 where the backend needs calls of single steps."""
-    return 0 if as_refilling(backend) is None else AHEAD * places.tokens
+def find_room_ahead(backend: Backend, places: Places) -> tuple[int, int] | None:
+    """The most waiting rows that a call may take, and their tokens; None where the backend needs calls of single
+    steps."""
+    return None if as_refilling(backend) is None else (AHEAD * places.rows, AHEAD * places.tokens)
 
 
 def run_refilling(
