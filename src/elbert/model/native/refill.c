@@ -268,7 +268,8 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     const Long most = w.total < r->max_tokens ? w.total : r->max_tokens;
     const int can_part = threads > 1 && threads <= MAX_THREADS && r->max_rows >= 2 * threads && w.all >= 2 * threads &&
                          most >= (Long)SHARE_TOKENS * threads;
-    const int count = (waits || r->drain) && can_part ? threads : 1;
+    const int is_long = waits || (r->drain && w.total >= 4 * (Long)SHARE_TOKENS * threads);  // so that parting pays
+    const int count = is_long && can_part ? threads : 1;
     for (Long i = 0, k = 1, sum = 0; k <= count; k++) {
         while (i < r->rows && sum * count < present * k) sum += r->lengths[i++];
         first[k] = i;
