@@ -1,12 +1,13 @@
 """Throughput and latency where cores are shared: busy neighbours, one core, half a core, four processes of ours.
 
-    python benchmarks/contention.py [--seconds 6] [--quick] [--only NAME …]
+    python benchmarks/contention.py [--seconds 6] [--rounds 3] [--quick] [--only NAME …]
 
 Every condition is measured in a process of its own, which starts within the condition: batches (texts a second),
 single texts (median, p99 and longest answer) and, with the packages of the serve extra, a server under closed-loop
 load. The fair share is what the processor's time allows: busy processes take turns with one thread of ours on each
 core. Where no cgroup can be written, the quota of half a core is imitated on one core by stopping the process for half
-of every 100 ms. Results go to results/contention.json. About four minutes.
+of every 100 ms. Rounds go through all conditions: each share is of what the process alone reaches in the same round,
+and medians count. Results go to results/contention.json. Some three minutes a round.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from serving_peers.figures import quantile
@@ -54,6 +56,7 @@ def main() -> None:
     """Measure every condition, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each of batches, single texts, server")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[], help="beginnings of the conditions' names")
     parser.add_argument("--quick", action="store_true", help="half a second each, which is not kept")
     parser.add_argument("--work", type=float, help=argparse.SUPPRESS)
@@ -63,16 +66,24 @@ def main() -> None:
         return
     seconds = 0.5 if args.quick else args.seconds
     chosen = [c for c in conditions() if not args.only or c.name == "alone" or c.name.startswith(tuple(args.only))]
-    load, rows = os.getloadavg()[0], dict[str, Any]()
+    load, rounds = os.getloadavg()[0], list[dict[str, Any]]()
+    for _ in range(1 if args.quick else args.rounds):
+        rows = dict[str, Any]()
+        for condition in chosen:
+            rows[condition.name] = row = measure(condition, seconds)
+            row["of_fair_share"] = row["texts_per_second"] / (rows["alone"]["texts_per_second"] * condition.share)
+            print_row(condition, row)
+        rounds.append(rows)
+    rows = {condition.name: middle([each[condition.name] for each in rounds]) for condition in chosen}
+    print("medians:")
     for condition in chosen:
-        rows[condition.name] = measure(condition, seconds)
-        print_row(condition, rows[condition.name], rows["alone"])
+        print_row(condition, rows[condition.name])
     if args.quick:
         print("not kept: a quick run shows that it works, not how fast")
     else:
         from machine import keep  # here, because it imports torch, which the processes that wait do not need
 
-        result = {"seconds": seconds, "cores": len(CPUS), "load_before": load, "rows": rows}
+        result = {"seconds": seconds, "cores": len(CPUS), "load_before": load, "rows": rows, "rounds": rounds}
         print(f"kept in {keep('contention', result)}")
 
 
@@ -124,10 +135,17 @@ def percentiles(ordered: Sequence[float]) -> dict[str, float]:
     }
 
 
-def print_row(condition: Condition, row: dict[str, Any], alone: dict[str, Any]) -> None:
+def middle(rows: Sequence[Any]) -> Any:
+    """The medians of every number of several rounds."""
+    if isinstance(rows[0], dict):
+        return {key: middle([row[key] for row in rows]) for key in rows[0]}
+    return median(rows) if isinstance(rows[0], float) else rows[0]
+
+
+def print_row(condition: Condition, row: dict[str, Any]) -> None:
     """A condition's lines; throughput as a multiple of the fair share, and the longest answer of the median."""
-    fair = row["texts_per_second"] / (alone["texts_per_second"] * condition.share)
-    print(f"{condition.name:26} {row['texts_per_second']:7.0f} texts/s ({fair:.2f} of the fair share)", end="")
+    print(f"{condition.name:26} {row['texts_per_second']:7.0f} texts/s", end="")
+    print(f" ({row['of_fair_share']:.2f} of the fair share)", end="")
     for name in ("single", "served"):
         if found := row.get(name):
             print(
@@ -140,10 +158,13 @@ def print_row(condition: Condition, row: dict[str, Any], alone: dict[str, Any]) 
 
 @contextmanager
 def started(command: Sequence[str], cpus: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own, on the first ``cpus`` processors, which ends with the block."""
+    """A process in a group of its own, on the first ``cpus`` processors, which ends with the block.
+
+    All are in one session: Linux (``sched_autogroup``) divides time between sessions first, and then between threads.
+    """
     pinned = ["taskset", "--cpu-list", ",".join(map(str, CPUS[:cpus]))] if cpus else []
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([*pinned, *command], cwd=HERE, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen([*pinned, *command], cwd=HERE, process_group=0, **pipes) as process:  # type: ignore[call-overload]
         try:
             yield process
         finally:
