@@ -13,6 +13,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define COLUMNS 16  // of a panel, in every variant
+// sum += left * right by one instruction in place. With the intrinsics gcc 12 copies every sum of a tile to another register
+// and to memory at each step, which takes half of the time.
+#define ACCUMULATE(instruction, kind, sum, left, right) \
+    __asm__(instruction " %2, %1, %0" : "+" kind(sum) : kind(left), kind(right))
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -64,11 +68,17 @@ INLINE void vstore_codes(uint8_t *p, vf v, int zero) {  // rounded, |v| <= 127, 
 }
 #ifdef __AVX512BF16__
 #define HALF_DOT 1
-#define dot_half(sum, left, right) _mm512_dpbf16_ps(sum, (__m512bh)(left), (__m512bh)(right))
+INLINE vf dot_half(vf sum, vi left, vi right) {
+    ACCUMULATE("vdpbf16ps", "v", sum, left, right);
+    return sum;
+}
 #endif
 #ifdef __AVX512VNNI__
 #define ZERO 128
-#define dot_int8(sum, left, right) _mm512_dpbusd_epi32(sum, left, right)
+INLINE vi dot_int8(vi sum, vi left, vi right) {
+    ACCUMULATE("vpdpbusd", "v", sum, left, right);
+    return sum;
+}
 #else
 #define ZERO 0
 INLINE vi dot_int8(vi sum, vi left, vi right) {  // int16 products of int8 pairs; |left|, |right| <= 127 cannot saturate
@@ -142,7 +152,10 @@ INLINE void vstore_codes(uint8_t *p, vf v, int zero) {
 }
 #ifdef __AVXVNNI__
 #define ZERO 128
-#define dot_int8(sum, left, right) _mm256_dpbusd_avx_epi32(sum, left, right)
+INLINE vi dot_int8(vi sum, vi left, vi right) {
+    ACCUMULATE("%{vex%} vpdpbusd", "x", sum, left, right);
+    return sum;
+}
 #else
 #define ZERO 0
 INLINE vi dot_int8(vi sum, vi left, vi right) {
