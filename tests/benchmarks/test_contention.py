@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))  # benchmarks are scripts: their folder is their root
 
 import contention  # noqa: E402
-from contention import Condition, conditions, measure, print_row, started, stopped_by_turns  # noqa: E402
+from contention import Condition, conditions, measure, middle, print_row, started, stopped_by_turns  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="taskset and cgroups are Linux's")
 COUNT = """
@@ -44,9 +44,21 @@ def test_a_condition_comes_about_and_ends(counted, condition, capsys):
     assert row["single"]["answers"] == 2 * condition.processes
     assert row["single"]["longest_ms"] >= row["single"]["p50_ms"] > 0
     assert set(row["threads"]) == {condition.cpus or len(contention.CPUS)}
-    print_row(condition, row, row)
-    assert "of the fair share" in capsys.readouterr().out
+    print_row(condition, row | {"of_fair_share": 0.5})
+    assert "(0.50 of the fair share)" in capsys.readouterr().out
     assert not list(contention.CGROUP.glob("**/elbert-benchmark-*"))
+
+
+def test_rounds_have_medians():
+    rounds = [{"rate": float(n), "single": {"p50_ms": n / 2, "answers": n}, "threads": [2]} for n in (9, 1, 4)]
+    assert middle(rounds) == {"rate": 4.0, "single": {"p50_ms": 2.0, "answers": 9}, "threads": [2]}
+
+
+def test_busy_processes_share_the_session_of_ours():
+    """Linux divides time between sessions before it divides it between threads."""
+    with started([sys.executable, "-c", "while True: pass"]) as process:
+        assert os.getsid(process.pid) == os.getsid(0)
+        assert os.getpgid(process.pid) == process.pid
 
 
 def test_a_quota_is_imitated_by_stops():

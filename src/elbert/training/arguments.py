@@ -40,7 +40,6 @@ USUAL_NAMES = {  # names of other libraries, which errors about unknown options 
     "device": "use_cpu",
     "val": "validation",
     "dev": "validation",
-    "early_stopping": "patience",
 }
 
 
