@@ -116,7 +116,14 @@ def test_threads_with_places_of_their_own_equal_single_steps(classifier, seconds
     monkeypatch.setattr("elbert.engine.engine.run_refilling", partial(run_refilling, seconds=seconds))
     calls = []
     run = native.Refill.run
-    monkeypatch.setattr(native.Refill, "run", lambda call, *parts: calls.append(call) or run(call, *parts))
+
+    def run_checked(call, *parts):
+        out = run(call, *parts)
+        calls.append(call)
+        assert call._kept[2][call.remaining].sum() <= len(out)  # else memory behind it was written
+        return out
+
+    monkeypatch.setattr(native.Refill, "run", run_checked)
 
     @settings(max_examples=20, deadline=None)
     @given(
@@ -130,7 +137,7 @@ def test_threads_with_places_of_their_own_equal_single_steps(classifier, seconds
         chosen=st.lists(st.sampled_from(specs), min_size=1, max_size=3),
     )
     def check(seed, threads, rows, tokens, refill, number, arrivals, chosen):
-        requests, found = requests_of(classifier, chosen, seed, number, longest=40), []
+        requests, found = requests_of(classifier, chosen, seed, number, longest=120), []
         for layers in (6, 1):
             engine = Engine(classifier.backend, Capacity(rows, tokens), refill=refill, layers=layers)
             with use_threads(threads):

@@ -78,8 +78,9 @@ class Refill:
             raise ValueError(f"expected policies for {self.depths} depths")
         self.started, self._from, self.trace = hidden, depth, trace
         self.tokens = int(lengths.sum()), int(lengths[:started].sum())
-        longest = int(lengths.max(initial=0)) * torch.get_num_threads()  # each thread may have a row of any length
-        self.size = min(max(places.tokens, longest, self.tokens[1]), self.tokens[0])
+        # Each thread has a part of the places, or of the rows at some depth, which ends at a whole row.
+        beyond = int(lengths.max(initial=0)) * torch.get_num_threads()
+        self.size = min(max(places.tokens, self.tokens[1]) + beyond, self.tokens[0])
         self.depth, self.decision, self._remaining = np.full((3, rows), STAY, np.int64)
         self.logits = np.empty((rows, self.classes), np.float32)
         addresses = np.array([policy.address for policy in policies], np.int64)
