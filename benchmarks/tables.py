@@ -19,9 +19,7 @@ LENGTHS = {  # results of latency.py
     "lengths_bundled_64": "Bundled shape, 64 texts a call",
     "latency_albert-base": "ALBERT-base shape, one text at a time",
     "latency_bundled_avx2": "Bundled shape, one text at a time, everybody held to AVX2",
-    "latency_bundled_vnni": "Bundled shape, one text at a time, without AMX",
     "lengths_bundled_64_vnni": "Bundled shape, 64 texts a call, without AMX",
-    "lengths_albert-base_16_vnni": "ALBERT-base shape, 16 texts a call, without AMX",
 }
 
 

@@ -152,7 +152,7 @@ def test_threads_with_places_of_their_own_equal_single_steps(classifier, seconds
 
 
 def test_a_share_has_room_for_rows_of_any_length(classifier):
-    """A row that is longer than the places takes a layer alone, beside those of other threads."""
+    """Rows of the most tokens that the model reads, of which few fit into the places."""
     tokens = classifier.tokeniser.encode([" ".join([WORDS[number % len(WORDS)]] * 400) for number in range(9)])
     policies, backend = [policy("full")] * 9, classifier.backend
     for rows, places in ((8, 256), (4, 300), (40, 100)):

@@ -42,7 +42,7 @@ static struct {
     Shared shared;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-static double now(void) {
+double elbert_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec + t.tv_nsec * 1e-9;
@@ -61,9 +61,9 @@ static double work(Shared *s, int thread) {
         for (;;) {
             const Long task = atomic_fetch_add(&s->next[stage], 1);
             if (task >= tasks) break;
-            const double begin = now();
+            const double begin = elbert_now();
             s->job->run(s->job->what, stage, task, thread);
-            const double taken = now() - begin;
+            const double taken = elbert_now() - begin;
             if (taken > longest) longest = taken;
             if (atomic_fetch_add(&s->done[stage], 1) + 1 == tasks) {
                 if (s->job->after) s->job->after(s->job->what, stage);
@@ -75,9 +75,9 @@ static double work(Shared *s, int thread) {
         double begin = 0;
         while (atomic_load(&s->ready) <= stage) {
             rest(&spins);
-            if (spins == SPINS) begin = now();
+            if (spins == SPINS) begin = elbert_now();
         }
-        if (begin) waited += now() - begin;
+        if (begin) waited += elbert_now() - begin;
     }
     return waited > 2 * longest ? waited - 2 * longest : 0;
 }
@@ -163,9 +163,9 @@ void elbert_run(const Job *job, int threads) {
     double waited = work(s, 0);
     atomic_fetch_add(&pool.number, 1);  // even: closed
     int spins = 0;
-    const double begin = now();
+    const double begin = elbert_now();
     while (atomic_load(&pool.joined)) rest(&spins);
-    waited += now() - begin;
+    waited += elbert_now() - begin;
     if (waited > LATE && !job->is_long) {
         pool.next_alone = pool.next_alone ? pool.next_alone * 2 : 16;
         if (pool.next_alone > MOST_ALONE) pool.next_alone = MOST_ALONE;

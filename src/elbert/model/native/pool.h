@@ -17,5 +17,7 @@ typedef struct {
     int is_long;  // tasks are long and any thread may do them: a late one says nothing about the cores
 } Job;
 
+double elbert_now(void);  // seconds of a clock that only rises
+
 // Run a job on up to `threads` threads, this one included. Returns when all tasks are done.
 void elbert_run(const Job *job, int threads);

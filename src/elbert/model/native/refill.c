@@ -5,7 +5,6 @@
 // What is left in the end is one batch, whose layers all threads share.
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "pool.h"
 #include "variant.h"
@@ -109,12 +108,6 @@ typedef struct {
     Share *shares;
 } Work;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec * 1e-9;
-}
-
 static int has_free_places(const Work *w, const Share *s) {
     const Batch *b = &s->batch;
     const double most = 1 - w->r->refill;
@@ -147,11 +140,15 @@ static int start_rows(Work *w, Share *s) {
     return code;
 }
 
+static Live live_rows(const Refill *r, const Batch *b) {
+    return (Live){r->depths, r->classes, r->task,   r->keep_trace, r->scale, b->policies,
+                  b->depth,  b->trace,   b->logits, b->decision,   0,        r->depths, 0};
+}
+
 static int step_rows(Work *w, Share *s) {
     const Refill *r = w->r;
     Batch *b = &s->batch;
-    Live live = {r->depths, r->classes, r->task,  r->keep_trace, r->scale, b->policies,
-                 b->depth,  b->trace,   b->logits, b->decision,   0,        r->depths, 0};
+    Live live = live_rows(r, b);
     const int code = w->variant->step(w->layer, w->head, &live, NULL, b->hidden, b->other, b->bounds, b->rows, b->tokens,
                                       b->tokens, s->threads, s->own, s->own_bytes, &s->needed);
     if (code) return code;
@@ -178,7 +175,7 @@ static void advance(Work *w, Share *s, int is_part) {
         if (has_free_places(w, s)) s->code = start_rows(w, s);
         if (s->code || is_done(w, s, is_part)) break;
         s->code = step_rows(w, s);
-    } while (!s->code && !atomic_load(&w->has_failed) && now() < w->until);
+    } while (!s->code && !atomic_load(&w->has_failed) && elbert_now() < w->until);
     if (s->code) atomic_store(&w->has_failed, 1);
     if (is_part && s->batch.rows == 0) atomic_store(&w->is_ending, 1);
 }
@@ -196,8 +193,7 @@ static Long guess_needed(const Work *w, Share *s) {
         b->depth[i] = 0;
     }
     const Long tokens = b->bounds[rows];
-    Live live = {r->depths, r->classes, r->task,   r->keep_trace, r->scale, b->policies,
-                 b->depth,  b->trace,   b->logits, b->decision,   0,        r->depths, 0};
+    Live live = live_rows(r, b);
     w->variant->step(w->layer, w->head, &live, NULL, b->hidden, b->other, b->bounds, rows, tokens, tokens, s->threads, NULL,
                      0, &needed);
     return (needed + needed / 4) / ALIGN * ALIGN + 2 * ALIGN;
@@ -305,7 +301,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
     atomic_init(&w.next, r->rows);
     atomic_init(&w.has_failed, 0);
     atomic_init(&w.is_ending, 0);
-    w.until = now() + r->seconds;
+    w.until = elbert_now() + r->seconds;
     int code = OK;
     if (count > 1) {
         const Job job = {.stages = 1, .tasks = {count}, .run = run_share, .what = &w, .is_long = 1};
@@ -322,7 +318,7 @@ EXPORT int elbert_refill(const Variant *variant, const Embedding *e, const Layer
         s->max_tokens = r->max_tokens;
         s->threads = threads;
         s->own_bytes = own_bytes;
-        if (count == 1 || now() < w.until) advance(&w, s, 0);
+        if (count == 1 || elbert_now() < w.until) advance(&w, s, 0);
         code = s->code;
         if (s->needed > inner) inner = s->needed;
     }
