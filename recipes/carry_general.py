@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import AlbertForSequenceClassification, AlbertModel
 
+from labelled import LabelledTexts, label_loss
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
 from student import WIDTH, apart, every_depth, save, student_from
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--fall", type=float, default=0.25, help="share of the run in which the rate falls")
     parser.add_argument("--local", type=float, default=0.0, help="share of the run in which depths learn apart")
     parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--task", type=Path, help="parquet of text and label, with labels.json beside it")
+    parser.add_argument("--task-share", type=float, default=0.2, help="of the steps")
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16", help="of products")
     parser.add_argument("--tokens", type=int, default=2048, help="of a batch, whose rows are of one length")
     parser.add_argument("--batches", type=int, default=1, help="of a step")
     parser.add_argument("--longest", type=int, default=256, help="tokens of a row")
@@ -158,22 +162,35 @@ def local_loss(model: Student, states: States, ids: Tensor, types: Tensor) -> Te
     return torch.stack(tokens).mean() + EMBEDDING * apart(embedded, states[0])
 
 
-def backward(
+def teacher_loss(
     model: Student,
+    ids: Tensor,
+    types: Tensor,
+    *,
     teacher: Teacher,
     find_loss: Callable[[Student, States, Tensor, Tensor], Tensor],
-    batch: tuple[Tensor, Tensor],
-    share: float,
 ) -> Tensor:
-    """Add the gradients of a batch, times ``share``, and return its loss times ``share``."""
-    device = model.device
-    ids, types = (part.to(device, non_blocking=True) for part in batch)
-    with torch.autocast(device.type, torch.bfloat16):
-        with torch.no_grad():
-            outputs = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True)
-        loss = find_loss(model, outputs.hidden_states, ids, types) * share
-    loss.backward()
-    return loss.detach()
+    """The loss of a batch against what the teacher gives for it."""
+    with torch.no_grad():
+        outputs = teacher.bert(input_ids=ids, token_type_ids=types, output_hidden_states=True)
+    return find_loss(model, outputs.hidden_states, ids, types)
+
+
+def backward(
+    model: Student,
+    find_loss: Callable[[Student, Tensor, Tensor], Tensor],
+    batches: list[tuple[Tensor, Tensor]],
+    halves: bool,
+) -> Tensor:
+    """Add the gradients of the batches' mean loss, and return it."""
+    device, total = model.device, torch.zeros((), device=model.device)
+    for batch in batches:
+        first, second = (part.to(device, non_blocking=True) for part in batch)
+        with torch.autocast(device.type, torch.bfloat16, enabled=halves):
+            loss = find_loss(model, first, second) / len(batches)
+        loss.backward()
+        total += loss.detach()
+    return total
 
 
 class Rate:
@@ -202,16 +219,16 @@ class Rate:
         return self.done >= self.falls_from
 
 
-def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: Path) -> None:
-    """The encoder's folder in float16 with its log, whole: the folder has its name when all of it is written.
+def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: Path, *, whole: bool = False) -> None:
+    """The encoder's folder in float16 with its log: the folder has its name when all of it is written.
 
-    The classifier learned nothing, so it is left out: training on labels starts a new one.
+    Without a task the classifier learned nothing. So it is left out unless ``whole``: training on labels starts one.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    encoder = AlbertModel(model.config).half()
-    encoder.load_state_dict({name: value.half() for name, value in model.albert.state_dict().items()})
-    save(encoder, temporary, tokenizer, shard=SHARD)
+    kept, made = (model, Student(model.config)) if whole else (model.albert, AlbertModel(model.config))
+    made.half().load_state_dict({name: value.half() for name, value in kept.state_dict().items()})
+    save(made, temporary, tokenizer, shard=SHARD)
     (temporary / "carried.json").write_text(json.dumps(log, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
@@ -224,6 +241,9 @@ def load(model: Student, folder: Path) -> None:
         raise SystemExit(f"{folder}: no weights (*.safetensors) to continue from")
     weights = {name.removeprefix("albert."): value.float() for file in files for name, value in load_file(file).items()}
     model.albert.load_state_dict({name: weights[name] for name in model.albert.state_dict() if name in weights})
+    head = {name: weights.get(f"classifier.{name}") for name in ("weight", "bias")}
+    if head["weight"] is not None and head["weight"].shape == model.classifier.weight.shape:
+        model.classifier.load_state_dict(head)
 
 
 def main() -> None:
@@ -232,35 +252,60 @@ def main() -> None:
         carry(args, together)
 
 
+def make_models(args: argparse.Namespace, corpus: PackedCorpus, names: list[str]) -> tuple[Teacher, Student]:
+    """The teacher, and the student in its starting state or that of an earlier run."""
+    counts = torch.bincount(torch.from_numpy(corpus.tokens[:5_000_000].astype("int64")), minlength=len(corpus.begins))
+    teacher = Teacher(len(names), args.packed / "teacher").eval().requires_grad_(False)
+    model = student_from(
+        teacher,
+        len(names),
+        counts.float(),
+        names,
+        attention="eager" if args.device == "cpu" else "sdpa",
+        width=min(WIDTH, teacher.bert.config.hidden_size),
+    ).train()
+    if args.resume:
+        load(model, args.resume)
+    return teacher, model
+
+
+class Log:
+    """What a run prints and keeps every :data:`LOG_STEPS` steps: the last loss, and that of the last step of labels."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, float]] = []
+        self.losses: dict[str, float] = {}
+        self.begun = time.monotonic()
+
+    def add(self, step: int, tokens: int, rate: float) -> None:
+        """Keep and print an entry."""
+        seconds = max(time.monotonic() - self.begun, 1e-9)
+        losses = {name: round(loss, 4) for name, loss in self.losses.items()}
+        self.entries.append({"step": step, "tokens": tokens, **losses, "seconds": round(seconds)})
+        print(self.entries[-1], f"rate {rate:.1e}", f"{tokens / seconds:.0f} tokens/s", flush=True)
+
+
 def carry(args: argparse.Namespace, together: Together) -> None:
     """All of it, in one of the processes."""
     rate = Rate(args)
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     corpus, folder = PackedCorpus.read(args.packed), args.packed / "teacher"
-    teacher = Teacher(2, folder).eval().requires_grad_(False)
-    counts = torch.bincount(torch.from_numpy(corpus.tokens[:5_000_000].astype("int64")), minlength=len(corpus.begins))
-    model = student_from(
-        teacher,
-        2,
-        counts.float(),
-        ["LABEL_0", "LABEL_1"],  # transformers' own, which a saved encoder does not mention
-        attention="eager" if args.device == "cpu" else "sdpa",
-        width=min(WIDTH, teacher.bert.config.hidden_size),
-    ).train()
-    if args.resume:
-        load(model, args.resume)
+    task = LabelledTexts.read(args.task, folder, args.longest) if args.task else None
+    names = task.names if task else ["LABEL_0", "LABEL_1"]  # transformers' own, which a saved encoder does not mention
+    teacher, model = make_models(args, corpus, names)
     likeness = Likeness(teacher)
     teacher.to(args.device), model.to(args.device), likeness.reader.to(args.device)
     parameters = [*model.parameters(), *likeness.reader.parameters()]
     together.take_firsts([parameter.data for parameter in parameters])
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    dataset = Batches(corpus, args.longest, args.tokens, args.seed * 1000 + together.rank * 100)
+    seed = args.seed * 1000 + together.rank * 100
+    dataset, labelled = Batches(corpus, args.longest, args.tokens, seed), task and task.batches(args.tokens, seed)
     is_parallel = {"prefetch_factor": 8} if args.workers else {}
     batches = iter(DataLoader(dataset, None, num_workers=args.workers, pin_memory=args.device != "cpu", **is_parallel))
-    log: list[dict[str, float]] = []
-    write = partial(keep, model, log, tokenizer=folder)
-    tokens, running, kept, saved, step = 0, 0.0, False, time.monotonic(), 0
+    log = Log()
+    write = partial(keep, model, log.entries, tokenizer=folder)
+    tokens, kept, saved, step = 0, False, time.monotonic(), 0
     while (now := together.agreed(rate(step))) > 0.0:
         if together.first and rate.is_falling and not kept:
             write(args.output / "before-fall")
@@ -268,9 +313,13 @@ def carry(args: argparse.Namespace, together: Together) -> None:
         for group in optimizer.param_groups:
             group["lr"] = now
         is_local = together.agreed(float(rate.done < args.local))  # both losses have gradients of other tensors
-        find_loss = local_loss if is_local else partial(whole_loss, likeness=likeness)
-        drawn = [next(batches) for _ in range(args.batches)]
-        total = sum(backward(model, teacher, find_loss, batch, 1 / args.batches) for batch in drawn)
+        # Every share-th step, by the count of steps, so that all processes agree.
+        is_task = labelled is not None and int((step + 1) * args.task_share) > int(step * args.task_share)
+        compare = local_loss if is_local else partial(whole_loss, likeness=likeness)
+        drawn = [next(labelled if is_task and labelled else batches) for _ in range(args.batches)]
+        find_loss = label_loss if is_task else partial(teacher_loss, teacher=teacher, find_loss=compare)
+        total = backward(model, find_loss, drawn, args.precision == "bfloat16")
+        log.losses["task_loss" if is_task else "loss"] = float(total)
         tokens += sum(ids.numel() for ids, _ in drawn) * together.size
         together.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         nn.utils.clip_grad_norm_(parameters, CLIP)
@@ -279,15 +328,15 @@ def carry(args: argparse.Namespace, together: Together) -> None:
         step += 1
         if not together.first or (step > 1 and step % LOG_STEPS and rate(step) > 0):
             continue
-        running, seconds = float(total), max(time.monotonic() - rate.begun, 1e-9)
-        log.append({"step": step, "tokens": tokens, "loss": round(running, 4), "seconds": round(seconds)})
-        print(log[-1], f"rate {now:.1e}", f"{tokens / seconds:.0f} tokens/s", flush=True)
+        log.add(step, tokens, now)
         if time.monotonic() - saved > SAVE_SECONDS:
             write(args.output / "latest")
             saved = time.monotonic()
     if together.first:
         write(args.output / "base")
-        print(f"end: {tokens:,} tokens in {step} steps, loss {running:.4f}")
+        if task:
+            write(args.output / "classifier", whole=True)
+        print(f"end: {tokens:,} tokens in {step} steps, loss {log.losses.get('loss', 0.0):.4f}")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 PART = 12_000_000  # tokens of a file: about 18 MB
+ALIKE = "neighbours.npy"  # the file of sentences that are alike
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class PackedCorpus:
     documents: ``[documents + 1]``: the first sentence of each document, and the end
     sources:   ``[documents]``: the file that a document is from
     begins:    ``[vocabulary]`` bool: whether a token begins a word
+    alike:     ``[pairs, 2]``: numbers of sentences that are alike in meaning (``neighbours.py``); without them, none
     """
 
     tokens: NDArray[np.uint16]
@@ -31,6 +33,11 @@ class PackedCorpus:
     documents: NDArray[np.int64]
     sources: NDArray[np.int64]
     begins: NDArray[np.bool_]
+    alike: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+    def sentence(self, number: int) -> NDArray[np.uint16]:
+        """The tokens of a sentence."""
+        return self.tokens[self.sentences[number] : self.sentences[number + 1]]
 
     def document_starts(self) -> NDArray[np.int64]:
         """``[documents + 1]``: where each document begins in ``tokens``, and the end."""
@@ -46,7 +53,7 @@ class PackedCorpus:
         files = sorted(folder.glob("part-*.npz"))
         if not files:
             raise SystemExit(f"{folder}: no packed corpus (part-00.npz); make it with recipes/pack.py")
-        parts = [np.load(file) for file in files]
+        parts, alike = [np.load(file) for file in files], folder / ALIKE
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0].files}
         return PackedCorpus(
             joined["tokens"],
@@ -54,6 +61,7 @@ class PackedCorpus:
             np.concatenate(([0], np.cumsum(joined["document_lengths"], dtype=np.int64))),
             joined["sources"].astype(np.int64),
             np.load(folder / "words.npy"),
+            *([np.load(alike)] if alike.exists() else []),
         )
 
 

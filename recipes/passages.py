@@ -17,6 +17,7 @@ STRETCH = 40  # sentences of a document that are taken at a time, so that a batc
 # How often a row is a part of a sentence, a passage, two neighbours, a sentence with a foreign one, and a sentence with
 # an altered copy of itself; else it is one sentence.
 PART, PASSAGE, NEXT, FOREIGN, COPY = 0.15, 0.2, 0.15, 0.1, 0.2
+ALIKE = 0.35  # pairs of sentences that are alike, where the corpus has them, for every other row
 DROPPED = (0.05, 0.6)  # of the words of an altered copy, drawn evenly; as many of the others change places
 
 Ids = NDArray[np.int64]
@@ -44,7 +45,18 @@ class Passages:
     def rows(self) -> Iterator[Row]:
         """Without end."""
         while True:
-            yield from self.of_document()
+            count = 0
+            for row in self.of_document():
+                yield row
+                count += 1
+            for _ in range(self.rng.binomial(count, ALIKE) if len(self.corpus.alike) else 0):
+                yield self.of_alike()
+
+    def of_alike(self) -> Row:
+        """A pair of sentences that are alike, either one first."""
+        pair = self.rng.permutation(self.corpus.alike[int(self.rng.integers(len(self.corpus.alike)))])
+        first, second = (self.corpus.sentence(int(number)).astype(np.int64) for number in pair)
+        return self._join(first, second)
 
     def of_document(self) -> Iterator[Row]:
         """The rows of a stretch of one document, in its order, each sentence in at most one."""

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
     isinstance(native.load(), native.NoVariant), reason=f"no native code: {getattr(native.load(), 'reason', '')}"
 )
 NATIVE_SIZES = {"embedding_size": 16}  # native code has widths of 16
+LONGEST = 320  # tokens that the model reads: more than a thread's share of the places
 KINDS = {
     "classes": {},
     "labels": {"labels": ("a", "b", "c"), "problem_type": "multi_label_classification"},
@@ -37,7 +38,8 @@ NUMBER = 14
 
 @pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS.keys())
 def classifier(request, tmp_path_factory):
-    return Classifier.load(write_bundle(tmp_path_factory.mktemp("model"), seed=1, **NATIVE_SIZES, **request.param))
+    sizes = {**NATIVE_SIZES, "max_position_embeddings": LONGEST, **request.param}
+    return Classifier.load(write_bundle(tmp_path_factory.mktemp("model"), seed=1, **sizes))
 
 
 def serve(engine, requests, arrivals=()):
@@ -133,11 +135,12 @@ def test_threads_with_places_of_their_own_equal_single_steps(classifier, seconds
         tokens=st.sampled_from([100, 300, 600]),
         refill=st.sampled_from([0, 0.125, 0.5]),
         number=st.integers(1, 60),
+        longest=st.sampled_from([20, 120, LONGEST]),
         arrivals=st.lists(st.integers(0, 30), max_size=4),
         chosen=st.lists(st.sampled_from(specs), min_size=1, max_size=3),
     )
-    def check(seed, threads, rows, tokens, refill, number, arrivals, chosen):
-        requests, found = requests_of(classifier, chosen, seed, number, longest=120), []
+    def check(seed, threads, rows, tokens, refill, number, longest, arrivals, chosen):
+        requests, found = requests_of(classifier, chosen, seed, number, longest=longest), []
         for layers in (6, 1):
             engine = Engine(classifier.backend, Capacity(rows, tokens), refill=refill, layers=layers)
             with use_threads(threads):

@@ -1,11 +1,14 @@
 """Carrying a teacher over into a base, at toy size: packed texts in, float16 weights in small files out, and again."""
 
+import itertools
 import json
 import runpy
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -104,6 +107,71 @@ def test_depths_that_learn_apart_learn_the_teachers_next_state(packed):
 
         assert loss.item() == pytest.approx(0.2 * apart(embedded, hidden[0]).item(), abs=1e-5)
         assert whole_loss(model, tuple(hidden), ids, types).item() > loss.item()
+
+
+def test_labels_of_a_task_are_learned_beside_the_teacher(packed, tmp_path, monkeypatch):
+    rows = [("w7 w8 w9 w10", 0), ("w40 w41 w42 w43", 1)] * 40
+    table = pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    (tmp_path / "labels.json").write_text('["low", "high"]')
+    task = ["--task", tmp_path / "train.parquet", "--task-share", 0.5, "--precision", "float32"]
+    carry(packed, tmp_path / "out", "--steps", 160, "--rate", 0.01, *task, monkeypatch=monkeypatch)
+    log = json.loads((tmp_path / "out" / "base" / "carried.json").read_text())
+    assert log[-1]["task_loss"] < 0.1
+    assert log[-1]["loss"] < log[0]["loss"]
+    found = elbert.Classifier.load(tmp_path / "out" / "classifier").predict(["w7 w8 w9 w10", "w40 w41 w42 w43"])
+    assert [one.label for one in found] == ["low", "high"]
+    # It continues with the head that it has learned.
+    carry(
+        packed,
+        tmp_path / "more",
+        "--minutes",
+        0,
+        "--resume",
+        tmp_path / "out" / "classifier",
+        *task,
+        monkeypatch=monkeypatch,
+    )
+    one, other = (load_file(tmp_path / name / "classifier" / "model.safetensors") for name in ("out", "more"))
+    assert all(torch.equal(other[name], value) for name, value in one.items())
+
+
+def test_labelled_texts_come_in_batches_of_one_length_with_their_labels(packed, tmp_path):
+    from labelled import LabelledTexts
+
+    texts = [" ".join(f"w{i}" for i in range(7, 8 + length)) for length in (1, 2, 3, 9)]
+    pq.write_table(pa.table({"text": texts, "label": [0, 1, 2, 3]}), tmp_path / "train.parquet")
+    (tmp_path / "labels.json").write_text('["a", "b", "c", "d"]')
+    task = LabelledTexts.read(tmp_path / "train.parquet", packed / "teacher", 6)
+    lengths = {0: 4, 1: 5, 2: 6, 3: 6}  # with [CLS] and [SEP], cut to 6
+    for ids, labels in itertools.islice(task.batches(24, 0), 20):
+        assert 24 <= ids.numel() < 24 + ids.shape[1]
+        assert all(lengths[label] == ids.shape[1] for label in labels.tolist())
+
+
+def test_sentences_are_paired_with_near_ones_that_are_not_the_same(packed):
+    from neighbours import draw_sentences, find_neighbours, pair
+    from packed_corpus import PackedCorpus
+
+    rng = np.random.default_rng(0)
+    vectors = torch.nn.functional.normalize(torch.randn(300, 8), dim=-1)
+    vectors[1] = vectors[0]  # a copy
+    partners = pair(vectors, rng)
+    ranks = (vectors @ vectors.T).argsort(descending=True).argsort()[np.arange(300), partners]
+    assert ranks.min() >= 1
+    assert ranks.max() <= 65
+    assert (ranks <= 8).float().mean() > 0.4, "ranks are even on a logarithmic scale"
+    assert partners[0] != 1
+    assert partners[1] != 0
+    assert pair(torch.ones(3, 8) / 8**0.5, rng).tolist() == [-1, -1, -1], "all are the same"
+
+    numbers = draw_sentences(PackedCorpus.read(packed), 30, rng)
+    assert len(set(numbers.tolist())) == len(numbers)
+    count = find_neighbours(packed, 30, 0)
+    corpus = PackedCorpus.read(packed)
+    assert corpus.alike.shape == (count, 2)
+    assert count > 30
+    assert (corpus.alike[:, 0] != corpus.alike[:, 1]).all()
 
 
 def test_a_folder_without_weights_cannot_be_continued(packed, tmp_path, monkeypatch):

@@ -88,6 +88,20 @@ def test_rows_have_one_or_two_segments_that_fit(corpus, recipes):
     assert len(kinds) == 3, "one segment, two segments, two segments about the same sentence"
 
 
+def test_pairs_that_are_alike_are_added_where_the_corpus_has_them(corpus, recipes, tmp_path):
+    from packed_corpus import PackedCorpus
+
+    np.save(tmp_path / "packed" / "neighbours.npy", np.array([[0, 100]]))
+    numbered = [ids[ids >= FIRST].tolist() for ids, _ in draw(PackedCorpus.read(tmp_path / "packed"), 2000)]
+    pairs = Counter(tuple(numbers) for numbers in numbered if len(numbers) == 2)
+    first, second = FIRST, FIRST + 135  # sentence 100 of the corpus is numbered 135
+    share = (pairs[first, second] + pairs[second, first]) / len(numbered)
+    assert 0.2 < share < 0.32
+    assert 0.4 < pairs[first, second] / (pairs[first, second] + pairs[second, first]) < 0.6
+    plain = Counter(tuple(ids[ids >= FIRST].tolist()) for ids, _ in draw(corpus, 2000))
+    assert not plain[first, second], "the corpus read before has none"
+
+
 def test_each_sentence_is_in_at_most_one_row_of_its_stretch_and_in_order(corpus, recipes):
     from passages import Border, Passages
 

@@ -1,0 +1,57 @@
+"""The labels of a task beside what a base learns: every depth classifies its texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AlbertForSequenceClassification
+
+from student import every_depth
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """The texts of a task as token numbers, their labels, and the labels' names, in order."""
+
+    rows: list[list[int]]
+    labels: list[int]
+    names: list[str]
+
+    @staticmethod
+    def read(file: Path, tokenizer: Path, longest: int) -> LabelledTexts:
+        """Read columns ``text`` and ``label`` and ``labels.json`` beside; texts are cut to ``longest`` tokens."""
+        import pyarrow.parquet as pq
+
+        encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+        encoder.no_padding()
+        encoder.enable_truncation(longest)
+        columns = pq.read_table(file, columns=["text", "label"]).to_pydict()
+        rows = [encoding.ids for encoding in encoder.encode_batch(columns["text"])]
+        return LabelledTexts(rows, columns["label"], json.loads((file.parent / "labels.json").read_text("utf-8")))
+
+    def batches(self, tokens: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``(ids [rows, tokens of a row], labels [rows])`` without end: rows of exactly one length, nothing padded."""
+        rng = np.random.default_rng(seed)
+        waiting: dict[int, list[int]] = {}
+        while True:
+            for number in rng.permutation(len(self.rows)).tolist():
+                same = waiting.setdefault(len(self.rows[number]), [])
+                same.append(number)
+                if len(same) * len(self.rows[number]) >= tokens:
+                    del waiting[len(self.rows[number])]
+                    yield torch.tensor([self.rows[i] for i in same]), torch.tensor([self.labels[i] for i in same])
+
+
+def label_loss(model: AlbertForSequenceClassification, ids: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of the labels, mean over all depths, as ``equal`` weights of ``elbert train``."""
+    hidden = every_depth(model, ids, torch.ones_like(ids), torch.zeros_like(ids))[1:]
+    pooled = torch.tanh(model.albert.pooler(torch.stack([each[:, 0] for each in hidden])))
+    logits = model.classifier(nn.functional.dropout(pooled, 0.1, model.training)).float()
+    return nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(len(hidden)))
