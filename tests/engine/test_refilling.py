@@ -34,6 +34,7 @@ SPECS = {
     "values": ["full", "depth(3)", "settled(1, 0.5)", "stable(3, 1.5)"],
 }
 NUMBER = 14
+run_whole = partial(run_refilling, seconds=60)  # a slow machine does not end a call early
 
 
 @pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS.keys())
@@ -160,7 +161,7 @@ def test_a_share_has_room_for_rows_of_any_length(classifier):
     policies, backend = [policy("full")] * 9, classifier.backend
     for rows, places in ((8, 256), (4, 300), (40, 100)):
         with use_threads(2):
-            remaining, exits, started = run_refilling(
+            remaining, exits, started = run_whole(
                 None, tokens, range(9), policies, backend, native.Places(rows, places, 0), drain=True, keep_trace=False
             )
         assert (remaining, started) == (None, 9)
@@ -172,7 +173,7 @@ def test_a_call_ends_when_places_are_free(classifier):
     backend, places = classifier.backend, native.Places(4, 100, 0.5)
     tokens = classifier.tokeniser.encode(texts(NUMBER, longest=8))
     policies = [policy("depth(2)" if number % 2 else "full") for number in range(NUMBER)]
-    remaining, exits, started = run_refilling(
+    remaining, exits, started = run_whole(
         None, tokens, range(NUMBER), policies, backend, places, drain=False, keep_trace=False
     )
     assert started == NUMBER
@@ -180,10 +181,10 @@ def test_a_call_ends_when_places_are_free(classifier):
     assert 1 <= len(remaining) <= 2
     depth = remaining.trace.depth.tolist()
     assert 0 < min(depth) <= max(depth) < 6
-    again, none, _ = run_refilling(remaining, [], [], [], backend, places, drain=False, keep_trace=False)
+    again, none, _ = run_whole(remaining, [], [], [], backend, places, drain=False, keep_trace=False)
     assert none is None
     assert again.trace.depth.tolist() == depth
-    none, rest, _ = run_refilling(remaining, [], [], [], backend, places, drain=True, keep_trace=False)
+    none, rest, _ = run_whole(remaining, [], [], [], backend, places, drain=True, keep_trace=False)
     assert none is None
     assert rest.identity.tolist() == remaining.identity.tolist()
 
