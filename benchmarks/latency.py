@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,15 @@ from shapes import folder_of, texts_of
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 
 
-def contest(folder: Path, cache: Path, names: list[str], texts: int) -> dict[str, Callable[[list[str]], Any]]:
+def contest(
+    folder: Path, cache: Path, names: list[str], texts: int, precisions: Sequence[str]
+) -> dict[str, Callable[[list[str]], Any]]:
     """Everybody, at batch 1 for one text; ours at full depth, and with a window at every depth at a quarter of it."""
     workshop = Workshop(cache=cache, calibration=tuple(texts_of(20, 100)))
-    peers = prepare_peers(installed_peers(names), folder, workshop, batch=texts)
+    chosen = [peer for peer in installed_peers(names) if peer.precision in precisions]
+    peers = prepare_peers(chosen, folder, workshop, batch=texts)
     everybody: dict[str, Callable[[list[str]], Any]] = {f"{p.name} {p.precision}": go for p, go in peers.items()}
-    for precision in PRECISIONS:
+    for precision in precisions:
         full = Classifier.load(folder, "full", dtype=precision)
         quarter = policy(f"{NEVER} | depth({full.depths // 4})")
         everybody[f"elbert {precision}, full depth"] = full.predict
@@ -77,7 +80,7 @@ def against_peers(
 ) -> dict[str, Any]:
     """Ratios to the best peer of equal precision, and our shares of the processor's limits; ``taken``: milliseconds."""
     found: dict[str, Any] = {}
-    for precision in PRECISIONS:
+    for precision in (one for one in PRECISIONS if f"elbert {one}, full depth" in taken):
         full, quarter = (taken[f"elbert {precision}, {way}"] for way in ("full depth", "depth L/4"))
         peers = {peer.name: taken[name] for peer in PEERS if (name := f"{peer.name} {precision}") in taken}
         seconds = full / 1e3
@@ -98,6 +101,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens of a text")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        default=PRECISIONS,
+        help="of products: leave out those that the processor emulates",
+    )
     parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
     args = parser.parse_args()
     limits = measure_limits()
@@ -107,7 +117,7 @@ def main() -> None:
     name += "".join(f"_{word}" for word in (os.environ.get("ELBERT_NATIVE"), args.processor) if word)
     with tempfile.TemporaryDirectory() as cache:
         folder = folder_of(args.shape, Path(cache))
-        everybody = contest(folder, Path(cache), args.peers, args.texts)
+        everybody = contest(folder, Path(cache), args.peers, args.texts, args.precisions)
         config = Classifier.load(folder).bundle.config
         for length in args.lengths:
             texts = texts_of(length - 2, args.texts)
@@ -120,7 +130,7 @@ def main() -> None:
             print(f"{length} tokens: " + ", ".join(f"{each} {ms:.2f} ms" for each, ms in taken.items()), flush=True)
             print(f"  best peer / ours: {found}", flush=True)
             keep(name, result)  # as it comes
-        for precision in PRECISIONS if args.texts == 1 else ():
+        for precision in args.precisions if args.texts == 1 else ():
             classifier = Classifier.load(folder, dtype=precision)
             result["parts_us"][precision] = {length: parts(classifier, length) for length in (8, 32, 128, 512)}
             for length, found in result["parts_us"][precision].items():

@@ -41,12 +41,14 @@ def read(name: str) -> dict[str, Any]:
 def draw_lengths(result: dict[str, Any]) -> str:
     """Ratios to the best peer at full depth and at L/4, and shares of the processor's limits, by length."""
     cells = ("full depth", "depth L/4", "multiplied, read")
-    titles = [f"{precision}, {cell}" if cell == cells[0] else cell for precision in PRECISIONS for cell in cells]
+    (first, *_) = result["against"].values()
+    precisions = [precision for precision in PRECISIONS if precision in first]
+    titles = [f"{precision}, {cell}" if cell == cells[0] else cell for precision in precisions for cell in cells]
     rows = []
     for length, against in result["against"].items():
         taken = result["milliseconds"][length]
-        found = [length, " / ".join(f"{taken[f'elbert {precision}, full depth']:.1f}" for precision in PRECISIONS)]
-        for precision in PRECISIONS:
+        found = [length, " / ".join(f"{taken[f'elbert {precision}, full depth']:.1f}" for precision in precisions)]
+        for precision in precisions:
             one = against[precision]
             has_peer = "peer" in one
             found += [
