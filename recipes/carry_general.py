@@ -21,6 +21,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,7 @@ SAVE_SECONDS = 60.0
 LOG_STEPS = 50
 VARIANCE = 0.1  # of the cosines: neighbours, foreign and altered sentences
 CLS, SEP = 101, 102
+NO_NAMES = ["LABEL_0", "LABEL_1"]  # transformers' own, which a saved encoder does not mention
 
 
 def parser() -> argparse.ArgumentParser:
@@ -226,7 +228,10 @@ def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: P
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    kept, made = (model, Student(model.config)) if whole else (model.albert, AlbertModel(model.config))
+    config = deepcopy(model.config)
+    if not whole:
+        config.id2label, config.label2id = dict(enumerate(NO_NAMES)), {name: i for i, name in enumerate(NO_NAMES)}
+    kept, made = (model, Student(config)) if whole else (model.albert, AlbertModel(config))
     made.half().load_state_dict({name: value.half() for name, value in kept.state_dict().items()})
     save(made, temporary, tokenizer, shard=SHARD)
     (temporary / "carried.json").write_text(json.dumps(log, indent=1))
@@ -292,7 +297,7 @@ def carry(args: argparse.Namespace, together: Together) -> None:
     torch.set_num_threads(args.threads or torch.get_num_threads())
     corpus, folder = PackedCorpus.read(args.packed), args.packed / "teacher"
     task = LabelledTexts.read(args.task, folder, args.longest) if args.task else None
-    names = task.names if task else ["LABEL_0", "LABEL_1"]  # transformers' own, which a saved encoder does not mention
+    names = task.names if task else NO_NAMES
     teacher, model = make_models(args, corpus, names)
     likeness = Likeness(teacher)
     teacher.to(args.device), model.to(args.device), likeness.reader.to(args.device)

@@ -119,6 +119,7 @@ def test_labels_of_a_task_are_learned_beside_the_teacher(packed, tmp_path, monke
     log = json.loads((tmp_path / "out" / "base" / "carried.json").read_text())
     assert log[-1]["task_loss"] < 0.1
     assert log[-1]["loss"] < log[0]["loss"]
+    assert "id2label" not in json.loads((tmp_path / "out" / "base" / "config.json").read_text()), "a base has no labels"
     found = elbert.Classifier.load(tmp_path / "out" / "classifier").predict(["w7 w8 w9 w10", "w40 w41 w42 w43"])
     assert [one.label for one in found] == ["low", "high"]
     # It continues with the head that it has learned.
@@ -200,16 +201,19 @@ def test_pairs_are_compared_by_what_the_teacher_gives_for_each_segment_alone(pac
     assert [float(parameter.grad.abs().sum()) for parameter in likeness.reader.parameters()] == [0, 0]
 
 
-def test_two_states_are_averaged(packed, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [None, 0.25])
+def test_two_states_are_averaged(packed, tmp_path, monkeypatch, share):
     for seed in (0, 1):
         some = ["--steps", 2, "--rate", 0.1, "--seed", seed]
         carry(packed, tmp_path / str(seed), *some, monkeypatch=monkeypatch)
     one, other = (tmp_path / str(seed) / "base" for seed in (0, 1))
-    monkeypatch.setattr(sys, "argv", ["average.py", str(one), str(other), str(tmp_path / "mean")])
+    option = [] if share is None else ["--share", str(share)]
+    monkeypatch.setattr(sys, "argv", ["average.py", str(one), str(other), str(tmp_path / "mean"), *option])
     runpy.run_path(str(RECIPES / "average.py"), run_name="__main__")
     weights = [
         {name: value.float() for file in folder.glob("*.safetensors") for name, value in load_file(file).items()}
         for folder in (one, other, tmp_path / "mean")
     ]
-    assert all(torch.allclose(value, (weights[0][n] + weights[1][n]) / 2, atol=1e-3) for n, value in weights[2].items())
+    expected = {name: torch.lerp(value, weights[1][name], share or 0.5) for name, value in weights[0].items()}
+    assert all(torch.allclose(value, expected[name], atol=1e-3) for name, value in weights[2].items())
     assert "id2label" not in json.loads((tmp_path / "mean" / "config.json").read_text())
