@@ -1,5 +1,6 @@
 """One process of a distributed run: ``elbert train``, with its learned parameters written to a file."""
 
+import atexit
 import json
 import os
 import sys
@@ -26,6 +27,13 @@ def save_with_record(*arguments, whole=run.save):
     whole(*arguments)
 
 
+def record_left():
+    """After what training does at the end of the process: handlers run in the opposite order."""
+    if not torch.distributed.is_initialized():
+        (Path(sys.argv[1]) / f"left{os.environ['RANK']}").touch()
+
+
+atexit.register(record_left)
 run.ExitObjective, run.save = Kept, save_with_record
 status = main(sys.argv[2:])
 Path(sys.argv[1], f"t{os.environ['RANK']}.json").write_text(json.dumps(kept[0].t.tolist()))

@@ -92,6 +92,8 @@ def test_two_processes_equal_one(folder, by_torchrun):
     assert not same(weights_of(folder / "two"), weights_of(folder / "start"), tolerance=1e-3)
     # One process tells, and the same one writes.
     assert [f.name for f in folder.glob("saved*")] == ["saved0"]
+    # Both leave their group, whose threads would otherwise abort a process that ends.
+    assert sorted(f.name for f in folder.glob("left*")) == ["left0", "left1"]
     assert by_torchrun.stdout.count("on average over depths") == 1
     assert by_torchrun.stderr.count("epoch 1 of ") == 1
 

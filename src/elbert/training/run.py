@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import math
 import os
@@ -158,6 +160,8 @@ def build_trainer(
     Raises:
         InputError: transformers rejects an argument.
     """
+    if arguments.world_size > 1:
+        atexit.register(leave_processes)  # not after this run: the next one of this process uses the same group
     with report_rejected("transformers' Trainer rejects an argument"):
         trainer = ElbertTrainer(
             objective=objective,
@@ -176,6 +180,16 @@ def build_trainer(
         if objective.options.patience and arguments.load_best_model_at_end:
             trainer.add_callback(EarlyStoppingCallback(objective.options.patience))
     return trainer
+
+
+def leave_processes() -> None:
+    """End the group of processes that train together, at the end of this one: its threads can abort it otherwise.
+
+    They end with the objects that hold the group. The trainer is one, and only a collection frees it.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    gc.collect()
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -120,16 +120,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     validation = f"{arguments.validation:.0%} of {arguments.train}" if is_held_out else arguments.validation
     if trainer_arguments.process_index == 0:  # under torchrun this command runs once for each device
         sys.stdout.write(f"{arguments.output}: {describe_scores(metrics, task)}, on {validation}\n")
-    end_process_group()
     return 0
-
-
-def end_process_group() -> None:
-    """End the group of torchrun's processes: its threads can abort the process if they still run at exit."""
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def exit_options(arguments: argparse.Namespace) -> dict[str, Any]:
