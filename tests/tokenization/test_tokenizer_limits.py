@@ -69,6 +69,31 @@ def test_a_text_that_the_tokenizer_fails_on_is_named_and_no_other(tmp_path):
         tokeniser.encode(["the film", bad])
 
 
+@pytest.mark.parametrize("number", [2**31, 2**32 - 1])
+def test_a_token_id_that_no_model_has_is_named(tmp_path, number):
+    """In the vocabulary it fails its own texts, around each text all of them."""
+
+    def change(content):
+        content["model"]["vocab"]["good"] = number
+
+    tokeniser = Tokeniser.load(write_folder(tmp_path / "word", "bert", change=change), 16)
+    for encode in (tokeniser.encode_each, tokeniser.encode_windows):
+        one, other, pair = encode(["a film", "good", ("a film", "good")])
+        assert not isinstance(one, InputError)
+        for error in (other, pair):
+            assert isinstance(error, InputError)
+            assert f"token id {number:,}, expected at most 2,147,483,647" in str(error)
+
+    def change_special(content):
+        template([*CLS, *TEXT])(content)
+        content["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [number]
+
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast"}  # else the class has a template of its own
+    tokeniser = Tokeniser.load(write_folder(tmp_path / "special", "bert", plain, change=change_special), 16)
+    with pytest.raises(InputError, match="text 0: the tokenizer gives the token id"):
+        tokeniser.encode(["good"])
+
+
 def test_a_panic_at_loading_names_the_file(tmp_path):
     write_folder(tmp_path, "bert", {})
     content = json.loads((tmp_path / "tokenizer.json").read_text())

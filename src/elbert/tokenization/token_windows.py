@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from elbert.errors import InputError
 from elbert.tokenization.bounded_encoding import BoundedEncoder, split_budget
 from elbert.tokenization.tokens import Direction, Text, Tokens
 
@@ -73,7 +74,10 @@ def cut_windows(
             yield failed[0]
             continue
         found = [part for part in ids if not isinstance(part, BaseException)]
-        yield cut_rows(found, templates[not isinstance(text, str)], limit, side, has_type_ids)
+        try:
+            yield cut_rows(found, templates[not isinstance(text, str)], limit, side, has_type_ids)
+        except InputError as error:
+            yield error
 
 
 def cut_rows(

@@ -133,7 +133,11 @@ class Tokeniser:
                 continue
             ids, type_ids = truncate(encoding, limit, side)
             types = type_ids if self._has_type_ids else bytes(len(ids))
-            rows[number] = Tokens(ids, types, len(encoding) > limit, self._read_pieces(texts[number], encoding, limit))
+            pieces = self._read_pieces(texts[number], encoding, limit)
+            try:
+                rows[number] = Tokens(ids, types, len(encoding) > limit, pieces)
+            except InputError as error:
+                rows[number] = error
         return [row for row in rows if row is not None]
 
     def encode_windows(self, texts: Sequence[Text]) -> list[list[Tokens] | ElbertError]:

@@ -13,6 +13,7 @@ from elbert.tokenization.word_pieces import NO_PIECES, Pieces
 
 Text = str | tuple[str, str]
 Direction = Literal["left", "right"]
+MAX_ID = 2**31 - 1
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -27,8 +28,18 @@ class Tokens:
     def __init__(
         self, ids: Sequence[int], type_ids: Sequence[int], truncated: bool, pieces: Pieces = NO_PIECES
     ) -> None:
-        """Type ids are from 0 to 255. ``pieces`` are those of a text whose tokens are classified."""
-        self._ids = array("i", ids)
+        """Type ids are from 0 to 255. ``pieces`` are those of a text whose tokens are classified.
+
+        Raises:
+            InputError: an id is too large for any model; a tokenizer's file can have such ids.
+        """
+        try:
+            self._ids = array("i", ids)
+        except OverflowError as error:
+            raise InputError(
+                f"the tokenizer gives the token id {max(ids):,}, expected at most {MAX_ID:,}; use the tokenizer files "
+                "of the model"
+            ) from error
         self._type_ids = bytes(type_ids)
         self.truncated = truncated
         self.pieces = pieces
