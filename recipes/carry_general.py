@@ -35,7 +35,7 @@ from labelled import LabelledTexts, label_loss
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
 from student import WIDTH, apart, every_depth, save, student_from
-from teacher import Teacher, mean_over
+from teacher import CLS, SEP, Teacher, mean_over
 from together import Together
 
 WARM_UP = 200  # steps
@@ -47,7 +47,6 @@ SHARD = "12MB"  # of a file of weights
 SAVE_SECONDS = 60.0
 LOG_STEPS = 50
 VARIANCE = 0.1  # of the cosines: neighbours, foreign and altered sentences
-CLS, SEP = 101, 102
 NO_NAMES = ["LABEL_0", "LABEL_1"]  # transformers' own, which a saved encoder does not mention
 
 

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AlbertForSequenceClassification
 
+from passages import Row, token_batches
 from student import every_depth
 
 
@@ -38,15 +39,12 @@ class LabelledTexts:
 
     def batches(self, tokens: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``(ids [rows, tokens of a row], labels [rows])`` without end: rows of exactly one length, nothing padded."""
-        rng = np.random.default_rng(seed)
-        waiting: dict[int, list[int]] = {}
+        return token_batches(self._draw(np.random.default_rng(seed)), tokens)
+
+    def _draw(self, rng: np.random.Generator) -> Iterator[Row]:
         while True:
             for number in rng.permutation(len(self.rows)).tolist():
-                same = waiting.setdefault(len(self.rows[number]), [])
-                same.append(number)
-                if len(same) * len(self.rows[number]) >= tokens:
-                    del waiting[len(self.rows[number])]
-                    yield torch.tensor([self.rows[i] for i in same]), torch.tensor([self.labels[i] for i in same])
+                yield np.array(self.rows[number]), np.array(self.labels[number])
 
 
 def label_loss(model: AlbertForSequenceClassification, ids: Tensor, labels: Tensor) -> Tensor:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from packed_corpus import ALIKE, PackedCorpus
-from teacher import Teacher, mean_over, padded
+from teacher import CLS, SEP, Teacher, mean_over, padded
 
 SHORTEST, LONGEST = 6, 40  # tokens of a sentence that is used
 FARTHEST = 64  # rank of a neighbour
 ALMOST = 0.98  # cosine from which two sentences are one
 BATCH, BLOCK = 256, 2048  # sentences embedded, and compared, at once
-CLS, SEP = 101, 102
 
 
 def draw_sentences(corpus: PackedCorpus, each: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ DROPPED = (0.05, 0.6)  # of the words of an altered copy, drawn evenly; as many 
 
 Ids = NDArray[np.int64]
 Row = tuple[Ids, Ids]
-"""The token numbers and types of a row, ``[tokens]`` each."""
+"""The token numbers of a row and their types, ``[tokens]`` each; of a labelled text its label instead of the types."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,10 @@ class Passages:
 
 
 def token_batches(rows: Iterator[Row], tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """``(ids, types)``, each ``[rows, tokens of a row]``: rows of exactly one length, so that nothing is padded."""
+    """``(ids, types)``, each ``[rows, tokens of a row]``: rows of exactly one length, so that nothing is padded.
+
+    Labels are ``[rows]``.
+    """
     waiting: dict[int, list[Row]] = {}
     for row in rows:
         same = waiting.setdefault(len(row[0]), [])

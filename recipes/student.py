@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForSequenceClassification, PreTrainedModel
 
-from teacher import Teacher, copy_tokenizer
+from teacher import CLS, SEP, Teacher, copy_tokenizer
 
 WIDTH = 192  # of the factorised embedding
 DEPTHS = 12
@@ -45,8 +45,8 @@ def student_from(
             classifier_dropout_prob=0.1,
             max_position_embeddings=bert.max_position_embeddings,
             pad_token_id=0,
-            bos_token_id=101,
-            eos_token_id=102,
+            bos_token_id=CLS,
+            eos_token_id=SEP,
             num_labels=classes,
             id2label=dict(enumerate(labels)),
             label2id={name: i for i, name in enumerate(labels)},

