@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import AlbertForSequenceClassification, AlbertModel
 
-from labelled import LabelledTexts, label_loss
+from labelled import label_batches, label_loss, read_tasks
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
 from student import WIDTH, apart, every_depth, save, student_from
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--fall", type=float, default=0.25, help="share of the run in which the rate falls")
     parser.add_argument("--local", type=float, default=0.0, help="share of the run in which depths learn apart")
     parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--task", type=Path, help="parquet of text and label, with labels.json beside it")
+    parser.add_argument("--task", type=Path, nargs="+", help="parquet of text and label, labels.json beside; in turn")
     parser.add_argument("--task-share", type=float, default=0.2, help="of the steps")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16", help="of products")
     parser.add_argument("--tokens", type=int, default=2048, help="of a batch, whose rows are of one length")
@@ -295,8 +295,8 @@ def carry(args: argparse.Namespace, together: Together) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     corpus, folder = PackedCorpus.read(args.packed), args.packed / "teacher"
-    task = LabelledTexts.read(args.task, folder, args.longest) if args.task else None
-    names = task.names if task else NO_NAMES
+    tasks = read_tasks(args.task or [], folder, args.longest)
+    names = tasks[0].names if tasks else NO_NAMES
     teacher, model = make_models(args, corpus, names)
     likeness = Likeness(teacher)
     teacher.to(args.device), model.to(args.device), likeness.reader.to(args.device)
@@ -304,7 +304,8 @@ def carry(args: argparse.Namespace, together: Together) -> None:
     together.take_firsts([parameter.data for parameter in parameters])
     optimizer = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     seed = args.seed * 1000 + together.rank * 100
-    dataset, labelled = Batches(corpus, args.longest, args.tokens, seed), task and task.batches(args.tokens, seed)
+    dataset = Batches(corpus, args.longest, args.tokens, seed)
+    labelled = label_batches(tasks, args.tokens, seed) if tasks else None
     is_parallel = {"prefetch_factor": 8} if args.workers else {}
     batches = iter(DataLoader(dataset, None, num_workers=args.workers, pin_memory=args.device != "cpu", **is_parallel))
     log = Log()
@@ -338,7 +339,7 @@ def carry(args: argparse.Namespace, together: Together) -> None:
             saved = time.monotonic()
     if together.first:
         write(args.output / "base")
-        if task:
+        if tasks:
             write(args.output / "classifier", whole=True)
         print(f"end: {tokens:,} tokens in {step} steps, loss {log.losses.get('loss', 0.0):.4f}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from transformers import AlbertForSequenceClassification
 
 from passages import Row, token_batches
 from student import every_depth
+
+SHORT = 64  # tokens; longer texts are cut to a multiple of GRAIN, so that rows of one length come together
+GRAIN = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class LabelledTexts:
         encoder.no_padding()
         encoder.enable_truncation(longest)
         columns = pq.read_table(file, columns=["text", "label"]).to_pydict()
-        rows = [encoding.ids for encoding in encoder.encode_batch(columns["text"])]
+        rows = [cut(encoding.ids) for encoding in encoder.encode_batch(columns["text"])]
         return LabelledTexts(rows, columns["label"], json.loads((file.parent / "labels.json").read_text("utf-8")))
 
     def batches(self, tokens: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -45,6 +48,28 @@ class LabelledTexts:
         while True:
             for number in rng.permutation(len(self.rows)).tolist():
                 yield np.array(self.rows[number]), np.array(self.labels[number])
+
+
+def cut(ids: list[int]) -> list[int]:
+    """The text, or its first tokens and its last, [SEP]."""
+    return ids if len(ids) <= SHORT else [*ids[: len(ids) // GRAIN * GRAIN - 1], ids[-1]]
+
+
+def read_tasks(files: Sequence[Path], tokenizer: Path, longest: int) -> list[LabelledTexts]:
+    """The texts of each file; all have the same labels."""
+    tasks = [LabelledTexts.read(file, tokenizer, longest) for file in files]
+    for file, task in zip(files, tasks, strict=True):
+        if task.names != tasks[0].names:
+            raise SystemExit(f"{file}: expected the labels of {files[0]}, {tasks[0].names}, got {task.names}")
+    return tasks
+
+
+def label_batches(tasks: Sequence[LabelledTexts], tokens: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """A batch of each task in turn, without end."""
+    streams = [task.batches(tokens, seed) for task in tasks]
+    while True:
+        for stream in streams:
+            yield next(stream)
 
 
 def label_loss(model: AlbertForSequenceClassification, ids: Tensor, labels: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ OPTIONS = {
     "TSAN_OPTIONS": "halt_on_error=1",
 }
 LINES = 40
+LOADED = "from elbert.model.native import bindings as b; print(b.__file__, isinstance(b.load(), b.Variant))"
 
 pytestmark = pytest.mark.slow
 
@@ -53,11 +54,14 @@ def test_sanitizers_find_nothing(sanitizer, tmp_path):
     fixed = ["setarch", platform.machine(), "-R"] if sanitizer == "thread" and shutil.which("setarch") else []
     names = [str(ROOT / name) for name in TESTS[sanitizer]]
     command = [*fixed, sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-x", *names]
-    environment = {"PYTHONPATH": str(tmp_path / "src"), "LD_PRELOAD": ":".join(preloaded), **OPTIONS}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "LD_PRELOAD": ":".join(preloaded), **OPTIONS}
+    loaded = subprocess.check_output([*fixed, sys.executable, "-c", LOADED], cwd=ROOT, env=environment, text=True)
+    assert loaded.startswith(str(tmp_path)), "the library that is built here"
+    assert loaded.endswith("True\n"), "it is loaded"
     ran = subprocess.run(
         [*command, "-k", "native or refill"],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

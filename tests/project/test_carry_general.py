@@ -150,6 +150,27 @@ def test_labelled_texts_come_in_batches_of_one_length_with_their_labels(packed, 
         assert all(lengths[label] == ids.shape[1] for label in labels.tolist())
 
 
+def test_several_tasks_come_in_turn_and_long_texts_are_cut_to_common_lengths(packed, tmp_path):
+    from labelled import cut, label_batches, read_tasks
+
+    for name, words in (("first", 2), ("second", 3)):
+        (tmp_path / name).mkdir()
+        text = " ".join(f"w{i}" for i in range(7, 7 + words))
+        pq.write_table(pa.table({"text": [text] * 5, "label": [0, 1, 0, 1, 0]}), tmp_path / name / "train.parquet")
+        (tmp_path / name / "labels.json").write_text('["a", "b"]')
+    files = [tmp_path / name / "train.parquet" for name in ("first", "second")]
+    batches = label_batches(read_tasks(files, packed / "teacher", 16), 12, 0)
+    assert [ids.shape[1] for ids, _ in itertools.islice(batches, 6)] == [4, 5] * 3
+
+    (tmp_path / "second" / "labels.json").write_text('["a", "c"]')
+    with pytest.raises(SystemExit, match=r"expected the labels of .*\['a', 'b'\], got \['a', 'c'\]"):
+        read_tasks(files, packed / "teacher", 16)
+
+    assert cut(list(range(64))) == list(range(64))
+    assert cut(list(range(100))) == [*range(95), 99]
+    assert cut(list(range(96))) == list(range(96))
+
+
 def test_sentences_are_paired_with_near_ones_that_are_not_the_same(packed):
     from neighbours import draw_sentences, find_neighbours, pair
     from packed_corpus import PackedCorpus

@@ -153,10 +153,9 @@ class Tokeniser:
             self._has_type_ids,
         )
         for number, windows in zip(valid, found, strict=True):
-            if isinstance(windows, BaseException):
-                rows[number] = InputError(f"the tokenizer fails on it ({describe(windows)})")
-            else:
-                rows[number] = windows
+            if isinstance(windows, BaseException) and not isinstance(windows, ElbertError):
+                windows = InputError(f"the tokenizer fails on it ({describe(windows)})")
+            rows[number] = windows
         return [row for row in rows if row is not None]
 
     def _read_pieces(self, text: Text, encoding: Encoding, limit: int) -> Pieces:

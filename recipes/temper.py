@@ -1,0 +1,42 @@
+"""Divide a classifier's head by one temperature, so that its probabilities are near the share of right answers.
+
+A model that learned the labels is too sure of them. The temperature is the geometric mean of those that fit each depth
+best on held-out texts (Guo et al., ICML 2017). It is part of the weights, so every tool that reads the model has it.
+
+    python recipes/temper.py MODEL HELD_OUT OUTPUT
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from elbert import Classifier
+from elbert.evaluation.temperature import fit_temperatures
+from operating_points import outputs_of
+
+HEAD = ("classifier.weight", "classifier.bias")
+INDEX = "model.safetensors.index.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("model", "held_out", "output"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+    every = fit_temperatures(outputs_of(Classifier.load(args.model, "full", dtype="float32"), str(args.held_out)))
+    one = float(np.exp(np.mean(np.log(every))))
+    weights = {name: value for file in args.model.glob("*.safetensors") for name, value in load_file(file).items()}
+    for name in HEAD:
+        weights[name] = (weights[name].float() / one).to(weights[name].dtype)
+    shutil.copytree(args.model, args.output, ignore=shutil.ignore_patterns("*.safetensors", INDEX))
+    save_file(weights, args.output / "model.safetensors", metadata={"format": "pt"})
+    print(f"temperature {one:.2f}; of each depth {' '.join(f'{t:.2f}' for t in every)}")
+
+
+if __name__ == "__main__":
+    main()
