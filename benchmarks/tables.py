@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks/throughput.md, from the results that are kept.
+"""The tables of docs/benchmarks/throughput.md and bundled-model.md, from the results that are kept.
 
     python benchmarks/tables.py
 
@@ -30,6 +30,11 @@ def main() -> None:
             print(f"{title}:\n\n{draw_lengths(read(name))}\n")
     if (RESULTS / "realised.json").exists():
         print(draw_realised(read("realised")))
+    parts = {name: RESULTS / f"bundled_sst2_{name}.json" for name in ("validation", "test")}
+    if all(file.exists() for file in parts.values()):
+        print(
+            f"The bundled model on SST-2:\n\n{draw_policies({name: read(file.stem) for name, file in parts.items()})}"
+        )
 
 
 def read(name: str) -> dict[str, Any]:
@@ -72,6 +77,23 @@ def draw_realised(result: dict[str, Any]) -> str:
         rows = [[str(of), *(f"{one['realised']:.2f}" for one in found)] for of, found in by_capacity.items()]
         tables.append(f"{shape}, {result['dtype']}:\n\n{draw_table(['capacity', *depths], rows)}\n")
     return "\n".join(tables)
+
+
+def draw_policies(parts: dict[str, dict[str, Any]]) -> str:
+    """Accuracy of each policy on each part; depth, calibration error and speed on the last part."""
+    *_, last = parts.values()
+    scores = [{one["policy"]: one["metrics"]["accuracy"] for one in part["policies"]} for part in parts.values()]
+    rows = []
+    for one in last["policies"]:
+        name = one["policy"]
+        wall = one["wall_clock"]
+        rows.append(
+            [f"`{name}`", *(f"{100 * score[name]:.1f}" for score in scores), f"{one['mean_depth']:.2f}"]
+            + [f"{one['layer_speedup']:.2f}x", f"{wall['speedup']:.2f}x", f"{one['metrics']['ece']:.3f}"]
+        )
+    titles = [f"{name} ({part['n']:,}), %" for name, part in parts.items()]
+    header = ["policy", *titles, "mean depth", "layer speed-up", "wall-clock", "calibration error"]
+    return draw_table(header, rows, words=1)
 
 
 def draw_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 0) -> str:

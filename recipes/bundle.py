@@ -2,11 +2,12 @@
 
     python recipes/bundle.py MODEL_DIR src/elbert/bundled
 
-``config.json`` keeps ``dtype: float32``, so that loading the folder computes in float32.
+``config.json`` has ``dtype: float32``, so that transformers, too, loads the folder in float32.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 LIMIT = 16_000_000  # bytes of the weights
-KEPT = ("config.json", "tokenizer.json", "tokenizer_config.json", "exits.json")
+KEPT = ("tokenizer.json", "tokenizer_config.json", "exits.json")
 
 
 def main(source: Path, target: Path) -> None:
@@ -29,6 +30,8 @@ def main(source: Path, target: Path) -> None:
     for name in KEPT:
         if (source / name).exists():
             shutil.copy(source / name, target / name)
+    config = json.loads((source / "config.json").read_text("utf-8")) | {"dtype": "float32"}
+    (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
     size = (target / "model.safetensors").stat().st_size
     print(f"{target}: {size:,} bytes of weights")
     if size > LIMIT:

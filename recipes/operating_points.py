@@ -60,6 +60,7 @@ def figures(outputs: Outputs, chosen: Policy) -> dict[str, Any]:
         "n": len(outputs),
         "accuracy": round(found.metrics["accuracy"], 4),
         "accuracy_full": round(full.metrics["accuracy"], 4),
+        "calibration_error": round(found.metrics["ece"], 4),
         "mean_depth": round(found.mean_depth, 3),
         "layer_speedup": round(found.layer_speedup, 3),
     }

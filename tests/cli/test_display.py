@@ -79,7 +79,8 @@ def test_labels_notes_warnings_and_errors_are_cleaned(elbert, tmp_path, capsys):
 def test_names_of_operating_points_are_cleaned(capsys):
     """Names come from the exits.json of any folder; rich removes some control characters, and no escapes."""
     scores = SimpleNamespace(policy=EVIL, metrics={"accuracy": 1.0}, mean_depth=1.0, layer_speedup=1.0)
-    table = policy_table(SimpleNamespace(policies=[scores], problem="single_label_classification"), {})
+    report = SimpleNamespace(policies=[scores], by_depth=[scores.metrics], problem="single_label_classification")
+    table = policy_table(report, {})
     print_parts(EVIL, [lambda name, width: [name, Text(f"{name}: ").append(name, "bold")]], max_width=100)
     shown = capsys.readouterr().out + "".join(str(cell) for cell in table.columns[0].cells)
     assert not UNSAFE.search(shown.replace("\n", ""))

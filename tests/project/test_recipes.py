@@ -52,6 +52,18 @@ def test_held_out_sentences_leave_nothing_of_themselves_in_training(tmp_path, mo
     assert not any(k in h for k in kept for h in held)
 
 
+def test_reviews_of_the_test_part_leave_the_training_part(tmp_path, monkeypatch):
+    source = tmp_path / "imdb"
+    source.mkdir()
+    for name, rows in (("train", ["one<br />two", "both", "three"]), ("test", ["both", "four"])):
+        pq.write_table(
+            pa.table({"text": rows, "label": pa.array([0] * len(rows), pa.int32())}), source / f"{name}.parquet"
+        )
+    (source / "labels.json").write_text('["negative", "positive"]')
+    run("reviews.py", source, tmp_path / "out", monkeypatch=monkeypatch)
+    assert sorted(e.text for e in read_examples(str(tmp_path / "out" / "train.parquet"))) == ["one two", "three"]
+
+
 def test_operating_points_then_bundle(tmp_path, monkeypatch):
     model = write_bundle(tmp_path / "model")
     lines = [json.dumps({"text": t, "label": i % 2}) for i, t in enumerate(texts(40))]
@@ -68,3 +80,18 @@ def test_operating_points_then_bundle(tmp_path, monkeypatch):
     assert safe["accuracy"] >= safe["accuracy_full"] - 0.005
     assert fast["accuracy"] >= fast["accuracy_full"] - 0.02
     assert fast["mean_depth"] <= safe["mean_depth"]
+
+
+def test_a_head_is_divided_by_one_temperature_of_held_out_texts(tmp_path, monkeypatch):
+    model = write_bundle(tmp_path / "model")
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(json.dumps({"text": t, "label": i % 2}) for i, t in enumerate(texts(40))))
+    monkeypatch.syspath_prepend(ROOT / "recipes")  # as for a script that is run
+    run("temper.py", model, data, tmp_path / "out", monkeypatch=monkeypatch)
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, tmp_path / "out"))
+    (ratio,) = {round(float(r), 3) for r in (before["classifier.weight"] / after["classifier.weight"]).flatten()}
+    assert ratio > 1.5, "these labels are random"
+    assert all(after[name].equal(value) for name, value in before.items() if not name.startswith("classifier"))
+    sure, fair = (Classifier.load(folder, "full").predict(texts(40)) for folder in (model, tmp_path / "out"))
+    assert [one.label for one in sure] == [one.label for one in fair]
+    assert sum(one.score for one in fair) < sum(one.score for one in sure)

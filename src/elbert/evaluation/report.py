@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbert import _html
 from elbert.errors import DataError
@@ -19,7 +20,10 @@ from elbert.tasks import TASKS
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """A policy on saved outputs: task metrics, mean depth, and the exits by depth and reason."""
+    """A policy on saved outputs: task metrics, mean depth, and the exits by depth and reason.
+
+    ``metrics`` include the calibration error ``ece`` of the answers at their exits, where answers are probabilities.
+    """
 
     policy: str
     metrics: Mapping[str, float]
@@ -89,7 +93,11 @@ def evaluate(outputs: Outputs, policies: Mapping[str, Policy]) -> Report:
 
 def depth_metrics(outputs: Outputs, depth: int) -> dict[str, float]:
     """The metrics if every text exits at ``depth``; ``ece`` is the calibration error."""
-    answers = outputs.probabilities[:, depth - 1]
+    return measure_answers(outputs, outputs.probabilities[:, depth - 1])
+
+
+def measure_answers(outputs: Outputs, answers: NDArray[Any]) -> dict[str, float]:
+    """The metrics of one answer of each text, and their calibration error ``ece``, where answers are probabilities."""
     error = outputs.task.calibration_error(answers, outputs.labels)
     return outputs.task.measure(answers, outputs.labels) | ({} if error is None else {"ece": error})
 
@@ -107,7 +115,7 @@ def score_policy(outputs: Outputs, name: str, policy: Policy) -> PolicyScore:
     mean = float(depth.mean())
     return PolicyScore(
         policy=name,
-        metrics=outputs.task.measure(answers, outputs.labels),
+        metrics=measure_answers(outputs, answers),
         mean_depth=mean,
         layer_speedup=outputs.depths / mean,
         depths=count_values(depth.tolist()),

@@ -65,18 +65,19 @@ def depth_table(report: Report) -> Any:
 
 
 def policy_table(report: Report, timings: Mapping[str, Timing]) -> Any:
-    """Return a table of every policy's accuracy and cost; the other metrics are in the JSON."""
+    """Return a table of every policy's accuracy, calibration error and cost; the other metrics are in the JSON."""
     from rich.table import Table
     from rich.text import Text
 
     metric = TASKS[report.problem].score_name
+    shown = [name for name in (metric, "ece") if name in report.by_depth[0]]
     timed = ["wall-clock", "texts/s"] if timings else []
     table = Table(title="policies", title_justify="left")
     table.add_column("policy", overflow="fold")
-    for name in [metric, "depth", "layers", *timed]:
+    for name in [*shown, "depth", "layers", *timed]:
         table.add_column(name, justify="right", no_wrap=True)
     for p in report.policies:
-        cells = [f"{p.metrics[metric]:.4f}", f"{p.mean_depth:.2f}", f"{p.layer_speedup:.2f}x"]
+        cells = [*(f"{p.metrics[name]:.4f}" for name in shown), f"{p.mean_depth:.2f}", f"{p.layer_speedup:.2f}x"]
         if timings:
             cells += [f"{timings[p.policy].speedup:.2f}x", f"{timings[p.policy].texts_per_second:,.0f}"]
         table.add_row(Text(clean_line(p.policy)), *cells)  # a point's name may contain rich's markup
