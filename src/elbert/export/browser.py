@@ -5,10 +5,7 @@ onnxruntime-web comes from an npm package, because its 14 MB of WebAssembly woul
 from __future__ import annotations
 
 import json
-import re
-from base64 import b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +22,7 @@ from elbert.export.graph import FLOAT, Graph
 from elbert.export.onnx_file import WORD_STARTS, build_checked_model
 from elbert.export.quantization import Dtype
 from elbert.tasks import TASKS, Task
-from elbert.web import read_script, render_page, write_table
+from elbert.web import list_hashes, read_script, render_page, write_table
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -52,7 +49,6 @@ def find_runtime(package: Path) -> Path:
 
 WORKER = "offline/model_worker.js"  # the web worker: tokenizes and runs the model
 _POLICY = "<!-- policy -->"
-_INSIDE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def render_index(about: Mapping[str, Any], task: Task) -> str:
@@ -73,12 +69,9 @@ def build_content_policy(html: str) -> str:
 
     The worker's script is part of the page, so the page's policy also covers the worker.
     """
-    hashes: dict[str, list[str]] = {"script": [], "style": []}
-    for tag, content in _INSIDE.findall(html):
-        hashes[tag].append(f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'")
     return (
-        f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {' '.join(hashes['script'])}; "
-        f"style-src {' '.join(hashes['style'])}; worker-src blob: 'self'; connect-src 'self'; img-src data:; "
+        f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {list_hashes(html, 'script')}; "
+        f"style-src {list_hashes(html, 'style')}; worker-src blob: 'self'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 

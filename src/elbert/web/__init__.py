@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
@@ -12,6 +14,7 @@ from elbert.web.scripts import ScriptError, bundle_script
 
 _PART = re.compile(r"<!-- include (?P<name>[a-z_/]+\.(?:css|js|svg)) -->")
 _DATA, _TABLE = "<!-- data -->", "<!-- table -->"
+_INLINE = re.compile(r"<(?P<tag>script|style)>(?P<content>.*?)</(?P=tag)>", re.DOTALL)
 
 
 def render_page(template: str, data: Mapping[str, Any] | None = None, table: Mapping[str, Any] | None = None) -> str:
@@ -44,6 +47,12 @@ def write_table(table: Mapping[str, Any]) -> str:
         signals += f"{{...{_encode_json(values)}, script: {script}}},\n"
     rest = _encode_json({name: value for name, value in table.items() if name != "signals"})
     return f'"use strict";\nconst POLICY_TABLE = {{...{rest}, signals: [\n{signals}]}};\n'
+
+
+def list_hashes(page: str, tag: str) -> str:
+    """Return the sources, for a content security policy, of the scripts or styles that are inside a page."""
+    found = (part["content"] for part in _INLINE.finditer(page) if part["tag"] == tag)
+    return " ".join(f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'" for content in found)
 
 
 def read_source(name: str) -> str:

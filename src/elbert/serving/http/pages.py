@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -17,7 +14,7 @@ from elbert.serving.explorer import Evaluation, describe_evaluation, describe_mo
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.served_model import ServedModel
 from elbert.tasks import Task
-from elbert.web import render_page
+from elbert.web import list_hashes, render_page
 
 JSON = "application/json"
 
@@ -92,17 +89,13 @@ def _render_explorer(task: Task) -> Page:
 
 
 NONE = "'none'"
-_INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def content_security_policy(html: str) -> str:
     """Return the policy of a page: its own scripts and styles, by hash, and requests to this server."""
-    hashes: dict[str, list[str]] = {"script": [], "style": []}
-    for tag, content in _INLINE.findall(html):
-        hashes[tag].append(f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'")
     return (
-        f"default-src 'none'; script-src {' '.join(hashes['script']) or NONE}; "
-        f"style-src {' '.join(hashes['style']) or NONE}; connect-src 'self'; img-src data:; "
+        f"default-src 'none'; script-src {list_hashes(html, 'script') or NONE}; "
+        f"style-src {list_hashes(html, 'style') or NONE}; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
