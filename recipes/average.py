@@ -1,30 +1,38 @@
-"""Average the weights of two states of one base: between runs that learned unlike things it is often better than both.
+"""Average the weights of two states of one model: between runs that learned unlike things it is often better than both.
 
     python recipes/average.py FIRST SECOND OUTPUT [--share 0.5]
 
-(Wortsman et al., CVPR 2022: robust fine-tuning by averaging weights.) Both are folders that ``carry_general.py`` wrote;
-the output has the second one's other files, and one file of weights in float16.
+(Wortsman et al., CVPR 2022: robust fine-tuning by averaging weights.) Both are bases or both are classifiers that
+``carry_general.py`` wrote; the output has the second one's other files, and one file of weights in float16.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
-from transformers import AlbertModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from student import save
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+LOG = "carried.json"
+
+
+def load(folder: Path) -> dict[str, Tensor]:
+    """The weights of a folder, in one file or several, in float32."""
+    return {name: value.float() for file in folder.glob(WEIGHTS[0]) for name, value in load_file(file).items()}
 
 
 def average(first: Path, second: Path, output: Path, share: float = 0.5) -> None:
-    """Write the mean of both encoders' weights, in which the second has this share."""
-    encoder, other = (AlbertModel.from_pretrained(folder, dtype=torch.float32) for folder in (first, second))
-    theirs = other.state_dict()
-    encoder.load_state_dict(
-        {name: torch.lerp(value, theirs[name], share) for name, value in encoder.state_dict().items()}
-    )
-    save(encoder.half(), output, second)
+    """Write the mean of both models' weights, in which the second has this share."""
+    one, other = load(first), load(second)
+    if {name: value.shape for name, value in one.items()} != {name: value.shape for name, value in other.items()}:
+        raise SystemExit(f"{first} and {second}: expected weights of equal names and shapes")
+    mean = {name: torch.lerp(value, other[name], share).half() for name, value in one.items()}
+    shutil.copytree(second, output, ignore=shutil.ignore_patterns(*WEIGHTS, LOG))
+    save_file(mean, output / "model.safetensors", metadata={"format": "pt"})
 
 
 def main() -> None:

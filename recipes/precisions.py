@@ -16,9 +16,17 @@ import numpy as np
 
 from elbert import Classifier
 from elbert.bundle import EXITS_FILE, write_precisions
-from elbert.evaluation import Outputs
+from elbert.data import read_examples
+from elbert.evaluation import Outputs, collect, parse_target
 from elbert.exits import replay
-from operating_points import outputs_of
+
+
+def outputs_of(classifier: Classifier, path: str) -> Outputs:
+    """The outputs of every depth for a labelled file."""
+    examples = list(read_examples(path))
+    config = classifier.bundle.config
+    labels = [parse_target(e, config.labels, config.task) for e in examples]
+    return collect(classifier, [e.content() for e in examples], labels)
 
 
 def compared(ours: Outputs, exact: Outputs, policy: Any) -> dict[str, Any]:

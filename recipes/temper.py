@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from elbert import Classifier
 from elbert.evaluation.temperature import fit_temperatures
-from operating_points import outputs_of
+from precisions import outputs_of
 
 HEAD = ("classifier.weight", "classifier.bias")
 INDEX = "model.safetensors.index.json"
