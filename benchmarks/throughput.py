@@ -1,6 +1,7 @@
 """Texts a second and accuracy: ours against what people would use instead, same weights, same texts.
 
     python benchmarks/throughput.py [--shape bundled] [--data FILE] [--texts 400] [--rounds 5] [--peers NAME …]
+    python benchmarks/throughput.py --precisions float32 int8 --processor vnni
 
 With random weights (``--shape albert-base``, ``albert-large``) texts are 62 words long and exits are scripted to mean
 depths of a quarter and half of the model's; agreement then means nothing and is left out.
@@ -67,12 +68,15 @@ def scores(answer: Any) -> NDArray[np.float64] | None:
     return answer if isinstance(answer, np.ndarray) else None
 
 
-def contest(folder: Path, shape: str, cache: Path, calibration: Sequence[str], names: Sequence[str]) -> dict[str, Go]:
+def contest(
+    folder: Path, shape: str, cache: Path, calibration: Sequence[str], names: Sequence[str], precisions: Sequence[str]
+) -> dict[str, Go]:
     """Every contestant, ready to run."""
     workshop = Workshop(cache=cache, calibration=tuple(calibration))
-    peers = prepare_peers(installed_peers(names), folder, workshop)
+    chosen = [peer for peer in installed_peers(names) if peer.precision in precisions]
+    peers = prepare_peers(chosen, folder, workshop)
     everybody: dict[str, Go] = {f"{peer.name} {peer.precision}": go for peer, go in peers.items()}
-    for precision in PRECISIONS:
+    for precision in precisions:
         ways = ours(folder, shape, precision)
         for name, (_, _, go) in ways.items():
             everybody[f"elbert {precision}, {name}"] = go
@@ -115,11 +119,20 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=400, help="texts of a timed run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        default=PRECISIONS,
+        help="of products: leave out those that the processor emulates",
+    )
+    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
     args = parser.parse_args()
     texts, labels = data(args)
     sample = random.Random(0).sample(texts, min(args.texts, len(texts)))
     with tempfile.TemporaryDirectory() as folder:
-        everybody = contest(folder_of(args.shape, Path(folder)), args.shape, Path(folder), texts[:300], args.peers)
+        model = folder_of(args.shape, Path(folder))
+        everybody = contest(model, args.shape, Path(folder), texts[:300], args.peers, args.precisions)
         answers = {name: go(texts) for name, go in everybody.items()}
         seconds = interleaved({name: lambda g=go: g(sample) for name, go in everybody.items()}, args.rounds)
     reference = scores(answers["elbert float32, full depth"]) if args.shape == "bundled" else None
@@ -130,7 +143,8 @@ def main() -> None:
         rate = found["texts_per_second"]
         print(f"{found['name']:<36} {rate:9.1f} texts/s  {rate / slowest:6.2f}x {rows[0]['name']}{more}")
     result = {"shape": args.shape, "texts": len(sample), "answered": len(texts), "rounds": args.rounds, "rows": rows}
-    print(f"kept in {keep(f'throughput_{args.shape}', result)}")
+    name = "_".join(filter(None, ("throughput", args.shape, args.processor)))
+    print(f"kept in {keep(name, result)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The bundled model: small, plain, and as accurate as its card states."""
+"""The bundled model: small, plain, as accurate as its card states, and one encoder with ``models/base``."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import elbert
@@ -14,6 +16,8 @@ from elbert.evaluation import Outputs, collect, parse_target
 from elbert.evaluation.report import evaluate
 
 SST2 = Path(__file__).parents[3] / "shared" / "data" / "sst2"
+BASE = Path(__file__).parents[2] / "models" / "base"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 with_data = pytest.mark.data
 
 
@@ -50,6 +54,12 @@ def test_plain_transformers_gives_the_same_answer_at_full_depth():
         assert list(ours.scores.values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-5)
 
 
+def test_its_encoder_is_that_of_the_base():
+    bundled, base = (load_file(folder / "model.safetensors") for folder in (elbert.bundled_model(), BASE))
+    assert all(bundled[f"albert.{name}"].equal(value) for name, value in base.items())
+    assert len(bundled) == len(base) + 2, "the head"
+
+
 def test_its_default_point_is_one_of_three():
     bundle = Bundle.open()
     assert set(bundle.points) == {"safe", "balanced", "fast"}
@@ -70,11 +80,16 @@ def test_figures_are_those_of_the_card(outputs):
     name, saved = outputs
     points = Bundle.open().points
     report = evaluate(saved, {n: p.policy for n, p in points.items()})
+    kept = json.loads((RESULTS / f"bundled_sst2_{name}.json").read_text("utf-8"))["result"]
+    claims = {one["policy"]: one for one in kept["policies"]}
     for score in report.policies:
-        claimed = points[score.policy].measured[name]
+        claimed = claims[score.policy]
         # Another processor rounds otherwise; a text or two may move.
-        assert score.metrics["accuracy"] == pytest.approx(claimed["accuracy"], abs=0.003)
+        assert score.metrics["accuracy"] == pytest.approx(claimed["metrics"]["accuracy"], abs=0.003)
+        assert score.metrics["ece"] == pytest.approx(claimed["metrics"]["ece"], abs=0.005)
         assert score.mean_depth == pytest.approx(claimed["mean_depth"], abs=0.05)
+        if name == "validation":
+            assert points[score.policy].measured["accuracy"] == pytest.approx(claimed["metrics"]["accuracy"], abs=0.003)
     card = (elbert.bundled_model() / "README.md").read_text()
     full = report.by_depth[-1]["accuracy"]
     assert f"{full:.1%}"[:-1] in card
