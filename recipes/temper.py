@@ -28,12 +28,14 @@ def main() -> None:
     for name in ("model", "held_out", "output"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    every = fit_temperatures(outputs_of(Classifier.load(args.model, "full", dtype="float32"), str(args.held_out)))
+    classifier = Classifier.load(args.model, "full", dtype="float32")
+    every = fit_temperatures(outputs_of(classifier, str(args.held_out)))
     one = float(np.exp(np.mean(np.log(every))))
     weights = {name: value for file in args.model.glob("*.safetensors") for name, value in load_file(file).items()}
     for name in HEAD:
         weights[name] = (weights[name].float() / one).to(weights[name].dtype)
     shutil.copytree(args.model, args.output, ignore=shutil.ignore_patterns("*.safetensors", INDEX))
+    classifier.tokeniser.save(args.output)  # in a form that needs no class of its own
     save_file(weights, args.output / "model.safetensors", metadata={"format": "pt"})
     print(f"temperature {one:.2f}; of each depth {' '.join(f'{t:.2f}' for t in every)}")
 

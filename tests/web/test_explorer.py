@@ -61,7 +61,7 @@ def test_type_a_text_and_see_the_verdict(opened, bare, classifier):
     answer = expected(classifier, None)
     assert page.inner_text("#answer") == answer.label
     assert where(page) == f"Exit at depth {answer.depth} of 12"
-    assert "entropy" in page.inner_text("#why")
+    assert {"entropy": "entropy", "window": "same class over depths"}[answer.reason] in page.inner_text("#why")
     assert page.inner_text("#saved") == f"{12 - answer.depth} depths saved"
     assert f"exit at {answer.depth}: {answer.reason}" in page.text_content("#depths svg")
     wait_until(page, "document.getElementById('announcement').textContent.includes('Exit at depth')")
