@@ -32,7 +32,7 @@ from elbert.inference import admit, deepen, settle
 from elbert.model import ModelConfig
 from limits import measure_limits, operations, weights_read
 from machine import keep
-from peers import PEERS, PRECISIONS, Workshop, installed_peers, prepare_peers
+from peers import PEERS, PRECISIONS, Workshop, add_precision_options, installed_peers, prepare_peers
 from rounds import interleaved, repeated
 from scripted import NEVER, POLICY
 from shapes import folder_of, texts_of
@@ -45,7 +45,7 @@ def contest(
 ) -> dict[str, Callable[[list[str]], Any]]:
     """Everybody, at batch 1 for one text; ours at full depth, and with a window at every depth at a quarter of it."""
     workshop = Workshop(cache=cache, calibration=tuple(texts_of(20, 100)))
-    chosen = [peer for peer in installed_peers(names) if peer.precision in precisions]
+    chosen = installed_peers(names, precisions)
     peers = prepare_peers(chosen, folder, workshop, batch=texts)
     everybody: dict[str, Callable[[list[str]], Any]] = {f"{p.name} {p.precision}": go for p, go in peers.items()}
     for precision in precisions:
@@ -101,14 +101,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens of a text")
-    parser.add_argument(
-        "--precisions",
-        nargs="+",
-        choices=PRECISIONS,
-        default=PRECISIONS,
-        help="of products: leave out those that the processor emulates",
-    )
-    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
+    add_precision_options(parser)
     args = parser.parse_args()
     limits = measure_limits()
     result: dict[str, Any] = {"shape": args.shape, "texts": args.texts, "rounds": args.rounds, "limits": limits}

@@ -24,7 +24,7 @@ from elbert import Classifier, policy
 from elbert.data import read_examples, resolve_label
 from machine import keep
 from others import by_shrinking, by_waiting, run
-from peers import PRECISIONS, Workshop, installed_peers, prepare_peers
+from peers import Workshop, add_precision_options, installed_peers, prepare_peers
 from realised import serve
 from rounds import interleaved
 from scripted import POLICY, Scripted, script, script_policies
@@ -73,7 +73,7 @@ def contest(
 ) -> dict[str, Go]:
     """Every contestant, ready to run."""
     workshop = Workshop(cache=cache, calibration=tuple(calibration))
-    chosen = [peer for peer in installed_peers(names) if peer.precision in precisions]
+    chosen = installed_peers(names, precisions)
     peers = prepare_peers(chosen, folder, workshop)
     everybody: dict[str, Go] = {f"{peer.name} {peer.precision}": go for peer, go in peers.items()}
     for precision in precisions:
@@ -119,14 +119,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=400, help="texts of a timed run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=[])
-    parser.add_argument(
-        "--precisions",
-        nargs="+",
-        choices=PRECISIONS,
-        default=PRECISIONS,
-        help="of products: leave out those that the processor emulates",
-    )
-    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
+    add_precision_options(parser)
     args = parser.parse_args()
     texts, labels = data(args)
     sample = random.Random(0).sample(texts, min(args.texts, len(texts)))

@@ -9,30 +9,20 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-LOG = "carried.json"
-
-
-def load(folder: Path) -> dict[str, Tensor]:
-    """The weights of a folder, in one file or several, in float32."""
-    return {name: value.float() for file in folder.glob(WEIGHTS[0]) for name, value in load_file(file).items()}
+from student import copy_with_weights, read_weights
 
 
 def average(first: Path, second: Path, output: Path, share: float = 0.5) -> None:
     """Write the mean of both models' weights, in which the second has this share."""
-    one, other = load(first), load(second)
+    one, other = read_weights(first), read_weights(second)
     if {name: value.shape for name, value in one.items()} != {name: value.shape for name, value in other.items()}:
         raise SystemExit(f"{first} and {second}: expected weights of equal names and shapes")
-    mean = {name: torch.lerp(value, other[name], share).half() for name, value in one.items()}
-    shutil.copytree(second, output, ignore=shutil.ignore_patterns(*WEIGHTS, LOG))
-    save_file(mean, output / "model.safetensors", metadata={"format": "pt"})
+    mean = {name: torch.lerp(value.float(), other[name].float(), share).half() for name, value in one.items()}
+    copy_with_weights(second, mean, output)
 
 
 def main() -> None:

@@ -26,7 +26,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import AlbertForSequenceClassification, AlbertModel
@@ -34,7 +33,7 @@ from transformers import AlbertForSequenceClassification, AlbertModel
 from labelled import label_batches, label_loss, read_tasks
 from packed_corpus import PackedCorpus
 from passages import Border, Passages, token_batches
-from student import WIDTH, apart, every_depth, save, student_from
+from student import LOG, WIDTH, apart, every_depth, read_weights, save, student_from
 from teacher import CLS, SEP, Teacher, mean_over
 from together import Together
 
@@ -233,17 +232,16 @@ def keep(model: Student, log: list[dict[str, float]], folder: Path, tokenizer: P
     kept, made = (model, Student(config)) if whole else (model.albert, AlbertModel(config))
     made.half().load_state_dict({name: value.half() for name, value in kept.state_dict().items()})
     save(made, temporary, tokenizer, shard=SHARD)
-    (temporary / "carried.json").write_text(json.dumps(log, indent=1))
+    (temporary / LOG).write_text(json.dumps(log, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
 
 def load(model: Student, folder: Path) -> None:
     """Take the encoder's weights of an earlier state or of a classifier, in one file or several."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+    weights = {name.removeprefix("albert."): value.float() for name, value in read_weights(folder).items()}
+    if not weights:
         raise SystemExit(f"{folder}: no weights (*.safetensors) to continue from")
-    weights = {name.removeprefix("albert."): value.float() for file in files for name, value in load_file(file).items()}
     model.albert.load_state_dict({name: weights[name] for name in model.albert.state_dict() if name in weights})
     head = {name: weights.get(f"classifier.{name}") for name in ("weight", "bias")}
     if head["weight"] is not None and head["weight"].shape == model.classifier.weight.shape:

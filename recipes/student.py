@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForSequenceClassification, PreTrainedModel
 
@@ -13,6 +15,8 @@ from teacher import CLS, SEP, Teacher, copy_tokenizer
 
 WIDTH = 192  # of the factorised embedding
 DEPTHS = 12
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+LOG = "carried.json"  # of a run
 
 
 def factorised(table: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,3 +119,14 @@ def save(model: PreTrainedModel, output: Path, tokenizer: Path | None = None, *,
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     tokens = {f"{k}_token": f"[{k.upper()}]" for k in ("cls", "sep", "pad", "unk", "mask")}
     (output / "tokenizer_config.json").write_text(json.dumps(settings | tokens, indent=1))
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a model's folder, in one file or several; empty where there are none."""
+    return {name: value for file in sorted(folder.glob(WEIGHTS[0])) for name, value in load_file(file).items()}
+
+
+def copy_with_weights(folder: Path, weights: dict[str, Tensor], output: Path) -> None:
+    """Write other weights, in one file, beside a copy of the folder's other files, without the log of a run."""
+    shutil.copytree(folder, output, ignore=shutil.ignore_patterns(*WEIGHTS, LOG))
+    save_file(weights, output / "model.safetensors", metadata={"format": "pt"})

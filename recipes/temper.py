@@ -9,18 +9,16 @@ best on held-out texts (Guo et al., ICML 2017). It is part of the weights, so ev
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file, save_file
 
 from elbert import Classifier
 from elbert.evaluation.temperature import fit_temperatures
 from precisions import outputs_of
+from student import copy_with_weights, read_weights
 
 HEAD = ("classifier.weight", "classifier.bias")
-INDEX = "model.safetensors.index.json"
 
 
 def main() -> None:
@@ -31,12 +29,11 @@ def main() -> None:
     classifier = Classifier.load(args.model, "full", dtype="float32")
     every = fit_temperatures(outputs_of(classifier, str(args.held_out)))
     one = float(np.exp(np.mean(np.log(every))))
-    weights = {name: value for file in args.model.glob("*.safetensors") for name, value in load_file(file).items()}
+    weights = read_weights(args.model)
     for name in HEAD:
         weights[name] = (weights[name].float() / one).to(weights[name].dtype)
-    shutil.copytree(args.model, args.output, ignore=shutil.ignore_patterns("*.safetensors", INDEX))
+    copy_with_weights(args.model, weights, args.output)
     classifier.tokeniser.save(args.output)  # in a form that needs no class of its own
-    save_file(weights, args.output / "model.safetensors", metadata={"format": "pt"})
     print(f"temperature {one:.2f}; of each depth {' '.join(f'{t:.2f}' for t in every)}")
 
 

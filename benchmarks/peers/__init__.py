@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,7 +20,16 @@ from elbert.model.precision import Precision
 from peers import onnx_, openvino_, transformers_
 from peers.workshop import Classify, Prepare, Workshop
 
-__all__ = ["PEERS", "PRECISIONS", "Classify", "Peer", "Workshop", "installed_peers", "prepare_peers"]
+__all__ = [
+    "PEERS",
+    "PRECISIONS",
+    "Classify",
+    "Peer",
+    "Workshop",
+    "add_precision_options",
+    "installed_peers",
+    "prepare_peers",
+]
 
 PRECISIONS = get_args(Precision)
 
@@ -58,11 +68,23 @@ PEERS = (
 )
 
 
-def installed_peers(names: Sequence[str] = ()) -> list[Peer]:
-    """Those of these names, or all, that are installed; a line for each of the others."""
+def add_precision_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a benchmark that runs on processors without instructions for some precisions."""
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        default=PRECISIONS,
+        help="of products: leave out those that the processor emulates",
+    )
+    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
+
+
+def installed_peers(names: Sequence[str] = (), precisions: Sequence[str] = PRECISIONS) -> list[Peer]:
+    """Those of these names, or all, and of these precisions that are installed; a line for each of the others."""
     found = []
     for peer in PEERS:
-        if names and peer.name not in names:
+        if (names and peer.name not in names) or peer.precision not in precisions:
             continue
         if missing := peer.missing():
             print(f"left out: {peer.name} {peer.precision} needs {', '.join(missing)} (make .venv/benched)")
