@@ -33,6 +33,7 @@ from elbert.tokenization.tokens import Direction, Text, check_texts, count_chara
 
 CHECK_SECONDS = 0.05  # between checks of the queue's delay and the worker's health
 POLL_SECONDS = 0.005  # between checks of whether a start or a stop is done
+STOP_SECONDS = 1.0  # for the step in progress to end, when all requests are done or have an error
 TOKENIZER_RETRY = 1.0  # seconds after which a request whose deadline passed during tokenization may be tried again
 SPARSE_TEXT = 8  # characters of each token in a text of long words; most have about 5
 
@@ -155,7 +156,12 @@ class Service:
         finished = not self._is_busy
         if self._checks is not None:
             self._checks.cancel()
-        await asyncio.to_thread(self._worker.stop, 1.0)
+        self._worker.stop(0)
+        # Not `join` in another thread: that one refers to this service a moment longer, and a reload that excludes all
+        # objects from garbage collection in that moment keeps the memory of the replaced model.
+        until = self._clock() + STOP_SECONDS
+        while self._worker.is_running and self._clock() < until:
+            await asyncio.sleep(POLL_SECONDS)
         self._process_steps()
         self._dispatcher.fail_all(NotReady("the server stopped before this text was done"))
         self._pipeline.close()

@@ -97,8 +97,13 @@ class Worker:
         A stuck step is recognised by repeated reading.
         """
         is_stuck = self._watch.is_stuck()
-        is_dead = self._thread is not None and not self._thread.is_alive() and not self._is_stopped
+        is_dead = self._thread is not None and not self.is_running and not self._is_stopped
         return not (self.has_failed or is_stuck or is_dead)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread exists and has not ended; from then on it refers to nothing."""
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def is_ready(self) -> bool:
@@ -110,7 +115,7 @@ class Worker:
         self._thread = self._runtime.start_thread(self._run, "elbert-engine")
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop after the current step; the requests that remain get an error."""
+        """Stop after the current step; the requests that remain get an error. Wait ``timeout`` seconds at most."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
