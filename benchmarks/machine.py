@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,11 @@ def pace(times: int = 9) -> float:
                 matrix @ matrix
             taken.append(time.perf_counter() - begin)
     return median(taken)
+
+
+def add_processor_option(parser: ArgumentParser) -> None:
+    """Add the option that keeps the results of several kinds of processor apart."""
+    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
 
 
 def keep(name: str, result: dict[str, Any]) -> Path:

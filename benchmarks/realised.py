@@ -20,7 +20,7 @@ from elbert.engine import Capacity, Engine, Request, SweepQueue
 from elbert.exits import Policy, policy
 from elbert.model import Backend
 from elbert.tokenization import Tokens
-from machine import keep
+from machine import add_processor_option, keep
 from others import by_shrinking, by_waiting, run
 from rounds import interleaved
 from scripted import POLICY, Scripted, script, script_policies
@@ -98,7 +98,9 @@ def main() -> None:
     parser.add_argument("--capacities", nargs="+", type=int, default=CAPACITIES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", default="bfloat16")
+    add_processor_option(parser)
     args = parser.parse_args()
+    name = "_".join(filter(None, ("realised", args.processor)))
     result: dict[str, Any] = {"tokens": TOKENS, "dtype": args.dtype, "rounds": args.rounds, "shapes": {}}
     with tempfile.TemporaryDirectory() as cache:
         for shape in args.shapes:
@@ -113,8 +115,8 @@ def main() -> None:
                         f"realised {row['realised']:.3f}",
                         flush=True,
                     )
-                keep("realised", result)  # as it comes: the whole takes minutes
-    print("kept in benchmarks/results/realised.json")
+                keep(name, result)  # as it comes: the whole takes minutes
+    print(f"kept in benchmarks/results/{name}.json")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ LENGTHS = {  # results of latency.py
     "lengths_bundled_64": "Bundled shape, 64 texts a call",
     "latency_albert-base": "ALBERT-base shape, one text at a time",
     "latency_bundled_avx2": "Bundled shape, one text at a time, everybody held to AVX2",
+    "latency_bundled_vnni": "Bundled shape, one text at a time, without AMX",
     "lengths_bundled_64_vnni": "Bundled shape, 64 texts a call, without AMX",
+    "latency_albert-base_vnni": "ALBERT-base shape, one text at a time, without AMX",
+    "lengths_albert-base_16_vnni": "ALBERT-base shape, 16 texts a call, without AMX",
 }
 
 
@@ -28,8 +31,8 @@ def main() -> None:
     for name, title in LENGTHS.items():
         if (RESULTS / f"{name}.json").exists():
             print(f"{title}:\n\n{draw_lengths(read(name))}\n")
-    if (RESULTS / "realised.json").exists():
-        print(draw_realised(read("realised")))
+    for file in sorted(RESULTS.glob("realised*.json")):
+        print(f"{file.stem}:\n\n{draw_realised(read(file.stem))}")
     parts = {name: RESULTS / f"bundled_sst2_{name}.json" for name in ("validation", "test")}
     if all(file.exists() for file in parts.values()):
         print(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from elbert.model.precision import Precision
+from machine import add_processor_option
 from peers import onnx_, openvino_, transformers_
 from peers.workshop import Classify, Prepare, Workshop
 
@@ -77,7 +78,7 @@ def add_precision_options(parser: argparse.ArgumentParser) -> None:
         default=PRECISIONS,
         help="of products: leave out those that the processor emulates",
     )
-    parser.add_argument("--processor", help="a word for another kind of processor, in the name of the result")
+    add_processor_option(parser)
 
 
 def installed_peers(names: Sequence[str] = (), precisions: Sequence[str] = PRECISIONS) -> list[Peer]:
