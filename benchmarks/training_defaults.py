@@ -43,7 +43,7 @@ from tables import draw_table
 
 RESULTS = Path(__file__).parent / "results" / "training_defaults.jsonl"
 SETS = ("trec6", "cr", "sst2", "banking77", "subj", "mrpc")
-MODELS = ("bundled",)  # and ``models/base``, which is its encoder
+MODEL = "bundled"  # of the tables; ``models/base`` is its encoder
 TITLES = {
     "sst2": "SST-2",
     "mr": "MR",
@@ -103,39 +103,33 @@ def main() -> None:
         print(result, flush=True)
 
 
-Cells = dict[tuple[str, int], dict[str, dict[str, Any]]]
-
-
-def select_defaults(results: list[dict[str, Any]]) -> Cells:
-    """The last results of today's defaults, by set and size, then by model."""
+def select_defaults(results: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The last results of today's defaults from the bundled model, by set and size."""
     rate = choose_rate(Classifier.load().bundle.config.hidden_size)
-    kept: Cells = {}
+    kept = {}
     for result in results:
-        model = result["model"].removeprefix("models/")
         is_default = not set(result["options"]) - {"learning_rate"} and result.get("head") == "fitted"
-        if model in MODELS and is_default and result["rate"] == rate:
-            kept.setdefault((result["set"], result["rows"]), {})[model] = result
+        if result["model"] == MODEL and is_default and result["rate"] == rate:
+            kept[result["set"], result["rows"]] = result
     return kept
 
 
 def draw_tuned(results: list[dict[str, Any]]) -> str:
     """A row for each cell in which settings of ``TUNED`` were tried: full depth of the defaults, and of the best."""
     defaults = select_defaults(results)
-    tried: dict[tuple[str, str, int], dict[int, float]] = {}
+    tried: dict[tuple[str, int], dict[int, float]] = {}
     for result in results:
-        cell = result["model"].removeprefix("models/"), result["set"], result["rows"]
-        is_known = cell[0] in defaults.get(cell[1:], {})
-        if is_known and result["options"] in TUNED and result["head"] == result["options"].get("head_start", "fitted"):
-            tried.setdefault(cell, {})[TUNED.index(result["options"])] = result["full_depth"]
+        is_from_model = result["model"] == MODEL and result["head"] == result["options"].get("head_start", "fitted")
+        if is_from_model and result["options"] in TUNED:
+            scores = tried.setdefault((result["set"], result["rows"]), {})
+            scores[TUNED.index(result["options"])] = result["full_depth"]
     lines = []
-    for (model, name, rows), scores in sorted(tried.items()):
-        one = defaults[name, rows][model]
+    for (name, rows), scores in sorted(tried.items()):
+        one = defaults[name, rows]
         best = max(scores, key=scores.__getitem__)
         setting = ", ".join(f"{key} {value}" for key, value in TUNED[best].items())
         cells = (one["svm"], one["full_depth"], scores[best])
-        lines.append(
-            [f"{model}, {TITLES[name]}, {rows:,}", *(f"{100 * cell:.1f}" for cell in cells), setting, str(len(scores))]
-        )
+        lines.append([f"{TITLES[name]}, {rows:,}", *(f"{100 * cell:.1f}" for cell in cells), setting, str(len(scores))])
     return draw_table(["cell", "TF-IDF", "defaults", "best tried", "its setting", "tried"], lines, words=1)
 
 
@@ -148,15 +142,11 @@ def draw_cells(results: list[dict[str, Any]]) -> str:
     header = ["set", "rows", "TF-IDF", "majority", "`elbert train`", "best depth"]
     lines = []
     for name, title in TITLES.items():
-        for (_, rows), found in sorted((key, value) for key, value in kept.items() if key[0] == name):
-            one = next(iter(found.values()))
+        for (_, rows), one in sorted((cell, result) for cell, result in kept.items() if cell[0] == name):
+            depths = one["by_depth"]
             majority = "–" if one["majority"] is None else f"{100 * one['majority']:.1f}"
-            cells = [title, f"{rows:,}", f"{100 * one['svm']:.1f}", majority]
-            for model in MODELS:
-                depths = found[model]["by_depth"] if model in found else []
-                best = f"{100 * max(depths):.1f} ({depths.index(max(depths)) + 1})" if depths else "–"
-                cells += [f"{100 * depths[-1]:.1f}" if depths else "–", best]
-            lines.append(cells)
+            best = f"{100 * max(depths):.1f} ({depths.index(max(depths)) + 1})"
+            lines.append([title, f"{rows:,}", f"{100 * one['svm']:.1f}", majority, f"{100 * depths[-1]:.1f}", best])
     return draw_table(header, lines, words=1)
 
 

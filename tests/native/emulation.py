@@ -36,7 +36,7 @@ STEP, EMBED, ARGUMENTS = 0, 1, 14  # as in driver.c
 FAMILIES = {  # what runs the driver, Debian's package for it, the driver's target
     "aarch64": ("qemu-aarch64", "qemu-user", "aarch64-linux-musl"),
     "x86_64": ("qemu-x86_64", "qemu-user", "x86_64-linux-musl"),
-    "windows": ("wine", "wine64", "x86_64-windows-gnu"),
+    "windows": ("wine", "wine", "x86_64-windows-gnu"),
 }
 
 
