@@ -1,6 +1,7 @@
 """Settings that follow from the model and the data, the lines that show them, and the advice at the end of a run."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from elbert.tasks import TASKS
 from elbert.training.advice import advise, advise_length, find_other_rate, score_linear
 from elbert.training.arguments import parse_arguments
 from elbert.training.defaults import MAX_RATE, choose_batch, choose_epochs, choose_rate, fill_arguments
+from elbert.training.metrics import build_metrics
 from elbert.training.options import PRESETS
 
 SINGLE = TASKS["single_label_classification"]
@@ -78,14 +80,58 @@ def test_a_run_shows_its_settings_and_holds_out_a_tenth(tmp_path, capsys):
     assert record["validation"]["name"] == "10% of train.jsonl, held out"
 
 
-def test_training_ends_early(tmp_path):
-    flags = {"num_train_epochs": 9, "learning_rate": 0, "save_strategy": "epoch"}  # never better than the first
-    _, printed = run(tmp_path, tmp_path / "out", options={"patience": 2}, **flags)
-    assert "training ends early: 2 evaluations in a row were not better (--patience)" in printed
-    assert printed.count("epoch ") == 3
-    _, printed = run(tmp_path, tmp_path / "whole", options={"patience": 0}, **flags | {"num_train_epochs": 4})
+def score_in_turn(monkeypatch, *scores):
+    """Let every evaluation find the next of these scores at all depths, as 100 rows would have them."""
+    found = iter([0.1, *scores])  # the first is of the rehearsal
+    monkeypatch.setattr(
+        "elbert.training.metrics.score_rows",
+        lambda logits, *_: np.repeat(np.arange(100)[:, None] < 100 * next(found), logits.shape[1], 1),
+    )
+
+
+EPOCHS = {"num_train_epochs": 9, "save_strategy": "epoch"}
+
+
+def test_training_ends_early(tmp_path, monkeypatch):
+    score_in_turn(monkeypatch, 0.9, 0.5, 0.87, 0.5, 0.6, 0.9)  # 0.87 is as good as 0.9, of 100 rows
+    _, printed = run(tmp_path, tmp_path / "out", options={"patience": 2}, **EPOCHS)
+    assert "training ends early: 2 evaluations in a row were worse than the best (--patience)" in printed
+    assert printed.count("epoch ") == 5
+    score_in_turn(monkeypatch, 0.9, 0.5, 0.5, 0.5, 0.9)
+    _, printed = run(tmp_path, tmp_path / "whole", options={"patience": 0}, **EPOCHS | {"num_train_epochs": 4})
     assert "ends early" not in printed
     assert printed.count("epoch ") == 4
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "chosen"),
+    [
+        ("area", [0.5, 0.9, 0.88, 0.8], 3),  # the standard error of 0.88 is 0.032
+        ("area", [0.5, 0.9, 0.8, 0.95], 4),
+        ("area", [0.9, 0.87, 0.84, 0.81], 2),  # each is compared with the best, not with the one before
+        ("eval_area", [0.5, 0.9, 0.88, 0.8], 3),
+        ("accuracy", [0.5, 0.9, 0.88, 0.8], 2),
+    ],
+)
+def test_the_latest_checkpoint_within_a_standard_error_is_written(tmp_path, monkeypatch, metric, scores, chosen):
+    score_in_turn(monkeypatch, *scores, scores[chosen - 1])
+    options = EPOCHS | {"num_train_epochs": 4, "metric_for_best_model": metric}
+    _, printed = run(tmp_path, tmp_path / "out", options={"patience": 0}, **options)
+    assert ("within a standard error" in printed) == (metric != "accuracy")
+    record = record_of(tmp_path / "out")
+    assert record["steps"] % 4 == 0
+    assert record["best_step"] == chosen * record["steps"] // 4
+
+
+def test_the_standard_error_is_that_of_the_mean_over_depths():
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(size=(40, 6, 3)), generator.integers(0, 3, 40)
+    found = build_metrics(SINGLE)(SimpleNamespace(predictions=logits, label_ids=labels))
+    by_row = [
+        np.mean([float(row[depth].argmax() == label) for depth in range(6)]) for row, label in zip(logits, labels)
+    ]
+    assert found["area"] == pytest.approx(np.mean(by_row))
+    assert found["area_error"] == pytest.approx(np.std(by_row) / math.sqrt(40))
 
 
 # --- advice ---------------------------------------------------------------------------------------------------------
@@ -140,10 +186,7 @@ def test_advice_to_train_longer(task, areas, expected):
     ],
 )
 def test_a_run_that_still_becomes_better(tmp_path, monkeypatch, flags, scores, is_longer):
-    found = iter([0.1, *scores])  # the first is of the rehearsal
-    monkeypatch.setattr(
-        "elbert.training.metrics.score_depths", lambda logits, *_: np.full(logits.shape[1], next(found))
-    )
+    score_in_turn(monkeypatch, *scores)
     _, printed = run(tmp_path, tmp_path / "out", **flags)
     assert ("--num_train_epochs 4)" in printed) == is_longer
 

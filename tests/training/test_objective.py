@@ -208,16 +208,19 @@ def test_area_and_last_depth_can_disagree():
     early = measured([[right, right, wrong], [right, right, right]], [1, 1])
     late = measured([[wrong, right, right], [wrong, wrong, right]], [1, 1])
     by_depth = {"depth_1": 1, "depth_2": 1, "depth_3": 0.5}
-    assert early == by_depth | {"area": 2.5 / 3, "accuracy": 0.5, "one_class": 0, "exit_depth": 3}
+    area = {"area": 2.5 / 3, "area_error": pytest.approx(1 / 6 / 2**0.5)}
+    assert early == by_depth | area | {"accuracy": 0.5, "one_class": 0, "exit_depth": 3}
     assert late["accuracy"] > early["accuracy"]
     assert late["area"] < early["area"]
 
 
 def test_scores_of_several_labels_and_of_values():
     several = measured([[[1, -1], [1, 1]], [[-1, -1], [-1, 1]]], [[1.0, 0.0], [0.0, 0.0]], "multi_label_classification")
-    assert several == {"depth_1": 1, "depth_2": 0.5, "area": 0.75, "accuracy": 0.5, "one_class": 0, "exit_depth": 2}
+    area = {"area": 0.75, "area_error": 0}
+    assert several == area | {"depth_1": 1, "depth_2": 0.5, "accuracy": 0.5, "one_class": 0, "exit_depth": 2}
     values = measured([[[1], [2]], [[3], [1]]], [1.0, 1.0], "regression")
-    assert values == {"depth_1": -2, "depth_2": -0.5, "area": -1.25, "minus_mse": -0.5, "one_class": 0}
+    area = {"area": -1.25, "area_error": pytest.approx(0.75 / 2**0.5)}
+    assert values == area | {"depth_1": -2, "depth_2": -0.5, "minus_mse": -0.5, "one_class": 0}
 
 
 def test_a_collapse_is_one_answer_where_labels_differ():

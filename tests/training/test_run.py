@@ -24,7 +24,7 @@ from tiny import SIZES, rewrite_weights, write_bundle, write_tokenizer
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl")
 ABC = ("a", "b", "c")
-SETTINGS = 9  # lines with which a run begins
+SETTINGS = 10  # lines with which a run begins
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_the_best_area_is_kept_though_the_last_depth_disagrees(tmp_path, monkeyp
 
     def constant_metrics(problem):
         depths = {f"depth_{m}": 0.5 for m in range(1, 7)}
-        return lambda _: depths | {"area": next(areas), "accuracy": next(lasts), "one_class": 0.0}
+        return lambda _: depths | {"area": next(areas), "area_error": 0.1, "accuracy": next(lasts), "one_class": 0.0}
 
     monkeypatch.setattr(run_module, "build_metrics", constant_metrics)
     learned = {"weighting": "learned", "weight_rate": 0.3}

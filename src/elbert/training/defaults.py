@@ -87,12 +87,23 @@ def describe_settings(
         else "half (--fp16 false: float32)"
         if arguments.fp16
         else "float32",
-        "depths": f"{options.weighting} weights (--weighting); best checkpoint by {arguments.metric_for_best_model}",
-        "early stopping": f"after {options.patience} evaluations that are not better (--patience)",
+        "depths": f"{options.weighting} weights (--weighting)",
+        "checkpoint": describe_choice(arguments),
+        "early stopping": f"after {options.patience} evaluations that are worse (--patience)",
     }
     if not (options.patience and arguments.load_best_model_at_end):
         del settings["early stopping"]
     return [f"{name:<15} {value}" for name, value in settings.items()]
+
+
+def describe_choice(arguments: TrainingArguments) -> str:
+    """Return which checkpoint is written."""
+    if not arguments.load_best_model_at_end:
+        return "the last"
+    chosen = str(arguments.metric_for_best_model)
+    if chosen.removeprefix("eval_") != "area":
+        return f"the best by {chosen} (--metric_for_best_model)"
+    return "the latest whose mean over depths is within a standard error of the best (--metric_for_best_model)"
 
 
 def describe_origin(name: str, chosen: set[str]) -> str:

@@ -58,8 +58,9 @@ def train(
 
     A label is a name or an index; for ``problem="multi-label"`` a list of them, or 0 and 1 for each label; for
     ``problem="regression"`` a number; for ``problem="token-classification"`` the columns are ``tokens`` and ``tags``,
-    lists of words and of a tag for each. The validation data chooses the best checkpoint, by ``area``, the mean score
-    over depths. It may be a number, the share of ``train`` to hold out for this.
+    lists of words and of a tag for each. The validation data chooses the checkpoint: the latest whose ``area``, the
+    mean score over depths, is within a standard error of the best. It may be a number, the share of ``train`` to
+    hold out for this.
 
     ``labels`` are the label names in index order; the default are those of the training data. ``max_length`` is the
     number of tokens at which a text is cut: by default 128, or what the model takes if that is less. ``options`` are

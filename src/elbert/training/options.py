@@ -48,7 +48,9 @@ class ExitOptions:
         "start of a new exit head: a linear fit of the labels on the encoder's states, or random weights",
         ("fitted", "random"),
     )
-    patience: int = option(5, int, "evaluations in a row that are not better before training stops early (0: never)")
+    patience: int = option(
+        5, int, "evaluations in a row that are worse than the best before training stops early (0: never)"
+    )
 
     def __post_init__(self) -> None:
         """Check the range of every option."""

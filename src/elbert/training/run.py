@@ -22,7 +22,7 @@ for module in ("transformers", "accelerate"):
 import numpy as np
 import torch
 from rich.console import Console
-from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from elbert.bundle import Bundle, files_hash
@@ -53,7 +53,7 @@ from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.starting_head import start_heads
-from elbert.training.trainer import ElbertTrainer, Rehearsal, use_fast_forms
+from elbert.training.trainer import EarlyStop, ElbertTrainer, Rehearsal, use_fast_forms
 
 DEFAULT_MAX_LENGTH = 128  # tokens, or what the model takes if that is less
 
@@ -71,12 +71,14 @@ def train(
     columns: Columns = DEFAULT_COLUMNS,
     console: Console | None = None,
 ) -> dict[str, float]:
-    """Train from a model folder or hub id, and write the best checkpoint, by area, into ``arguments.output_dir``.
+    """Train from a model folder or hub id, and write the best checkpoint into ``arguments.output_dir``.
 
     Data is a file, or values in memory (:func:`elbert.data.iterate_examples`), with these ``columns``.
-    Returns the validation metrics of that checkpoint. ``max_length`` is the number of tokens at which a text is cut;
-    None is 128, or what the model takes if that is less. ``validation_data`` may be a number: the share of the training
-    data to hold out. Arguments that are None follow from the model and the data (:mod:`elbert.training.defaults`).
+    Returns the validation metrics of that checkpoint, which is the latest within a standard error of the best area
+    (:func:`elbert.training.metrics.is_as_good`), or the best by another metric of the arguments. ``max_length`` is the
+    number of tokens at which a text is cut; None is 128, or what the model takes if that is less. ``validation_data``
+    may be a number: the share of the training data to hold out. Arguments that are None follow from the model and the
+    data (:mod:`elbert.training.defaults`).
 
     Raises:
         BundleError: the model cannot be used.
@@ -178,7 +180,7 @@ def build_trainer(
             trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
             trainer.add_callback(QuietProgress)
         if objective.options.patience and arguments.load_best_model_at_end:
-            trainer.add_callback(EarlyStoppingCallback(objective.options.patience))
+            trainer.add_callback(EarlyStop(objective.options.patience))
     return trainer
 
 
@@ -207,7 +209,7 @@ def describe_end(
         yield f"the best model before that is written, of step {best}"
     elif options.patience and trainer.state.global_step < trainer.state.max_steps:
         yield (
-            f"training ends early: {options.patience} evaluations in a row were not better (--patience); "
+            f"training ends early: {options.patience} evaluations in a row were worse than the best (--patience); "
             f"the model of step {best} is written"
         )
     task, train, validation = trainer.objective.task, cast(Any, trainer.train_dataset), cast(Any, trainer.eval_dataset)
@@ -341,7 +343,8 @@ def save(
     network = trainer.accelerator.unwrap_model(trainer.model)
     weights = [weight if math.isfinite(weight) else None for weight in objective.weights().tolist()]
     steps = trainer.state.global_step
-    record = {"metrics": metrics, "exit_weights": weights, "steps": steps, **record}
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
+    record = {"metrics": metrics, "exit_weights": weights, "steps": steps, "best_step": best or steps, **record}
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".partial-") as partial:
         network.save_pretrained(partial)

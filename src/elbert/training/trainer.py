@@ -16,12 +16,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SchedulerType
 
 from elbert.errors import DataError, InputError
 from elbert.tokenization import Tokeniser
-from elbert.training.metrics import is_finite
+from elbert.training.metrics import is_as_good, is_finite
 from elbert.training.objective import ExitObjective
 
 SHORT = 128  # tokens; up to this length the backward pass of fused attention is slow, beyond it saves memory
@@ -115,7 +123,14 @@ class ElbertTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         # Whatever the metric: a network with NaN or infinity is never the best one.
-        return self.is_sound(metrics) and bool(super()._determine_best_metric(metrics, trial))
+        if not self.is_sound(metrics):
+            return False
+        if super()._determine_best_metric(metrics, trial):
+            return True
+        if is_as_good(metrics, cast(str, self.args.metric_for_best_model), cast(float, self.state.best_metric)):
+            self.state.best_global_step = self.state.global_step  # the best metric stays: tolerance does not add up
+            return True
+        return False
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
@@ -180,6 +195,20 @@ class Rehearsal(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Record the first step; called by transformers."""
         self.has_begun = True
+
+
+class EarlyStop(EarlyStoppingCallback):
+    """Ends training after ``patience`` evaluations in a row that are not as good as the best one."""
+
+    def on_evaluate(  # type: ignore[override]  # transformers' has the metrics as a parameter
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count an evaluation; called by transformers, before the best metric includes it."""
+        chosen, best = cast(str, args.metric_for_best_model), state.best_metric
+        if best is not None and is_as_good(kwargs["metrics"], chosen, best):
+            self.early_stopping_patience_counter = 0
+        else:
+            super().on_evaluate(args, state, control, **kwargs)  # type: ignore[no-untyped-call]  # transformers' own
 
 
 class GradientReset(TrainerCallback):

@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation",
         default=HELD_OUT,
         metavar="FILE",
-        help="labelled file of the same formats; selects the best checkpoint, by area (mean score over depths; "
-        f"default: {HELD_OUT:.0%}% of the training file, held out)",
+        help="labelled file of the same formats; chooses the checkpoint, the latest whose mean score over depths is "
+        f"within a standard error of the best (default: {HELD_OUT:.0%}% of the training file, held out)",
     )
     add_column_options(parser)
     parser.add_argument(
