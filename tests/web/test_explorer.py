@@ -34,11 +34,17 @@ def bare(classifier):
         yield at
 
 
+def answered(page):
+    """Wait for the answer to what the fields hold: one to an earlier text stays in place, and hidden, until then."""
+    page.wait_for_selector("#verdict:not([hidden])")
+    wait_until(page, "!document.getElementById('bench').classList.contains('pending')")
+
+
 def typed(page, text=TEXT):
     page.wait_for_selector("#points button")
     page.fill("#text", text)
     page.press("#text", "Enter")
-    page.wait_for_selector("#verdict:not([hidden])")
+    answered(page)
 
 
 def expected(classifier, spec, text=TEXT):
@@ -193,7 +199,7 @@ def test_a_pair(opened, bare, classifier):
     page.fill("#text", "a film")
     page.fill("#pair", "it is dreadful")
     page.press("#pair", "Enter")
-    page.wait_for_selector("#verdict:not([hidden])")
+    answered(page)
     answer = expected(classifier, None, ("a film", "it is dreadful"))
     assert (page.inner_text("#answer"), f"at depth {answer.depth} of 12" in where(page)) == (answer.label, True)
 
@@ -205,7 +211,7 @@ def test_the_address_keeps_text_and_policy(opened, bare, classifier):
     page.fill("#spec", "patience(2)")
     wait_until(page, "location.hash.includes('patience')")
     again = opened(page.url)
-    again.wait_for_selector("#verdict:not([hidden])")
+    answered(again)
     assert again.input_value("#text") == text
     assert again.input_value("#spec") == "patience(2)"
     assert f"at depth {expected(classifier, 'patience(2)', text).depth} of 12" in where(again)
@@ -256,8 +262,7 @@ def test_the_answer_follows_while_one_types(opened, bare, classifier):
     page.wait_for_selector("#points button")
     for text in ("a dull film", TEXT):
         page.locator("#text").press_sequentially(text)
-        page.wait_for_selector("#verdict:not([hidden])")
-        wait_until(page, "!document.getElementById('bench').classList.contains('pending')")
+        answered(page)
         answer = expected(classifier, None, text)
         assert (page.inner_text("#answer"), where(page)) == (answer.label, f"Exit at depth {answer.depth} of 12")
         page.fill("#text", "")
@@ -305,7 +310,7 @@ def test_a_text_is_requested_once(opened, bare):
     page.wait_for_timeout(400)  # longer than the pause after which a typed text is requested
     assert sent(page) == [long]
     page.evaluate("window.held[0].go()")
-    page.wait_for_selector("#verdict:not([hidden])")
+    answered(page)
     page.press("#text", "Enter")
     page.click("#classify")
     page.locator("#text").press("End")
@@ -333,7 +338,7 @@ def test_one_of_several_models_is_chosen(opened, classifier, tmp_path):
         page.fill("#text", "a cold day")
         page.select_option("#models", "org/weather")
         page.wait_for_url("**model=org%2Fweather*")
-        page.wait_for_selector("#verdict:not([hidden])")
+        answered(page)
         assert page.input_value("#models") == "org/weather"
         assert page.input_value("#text") == "a cold day"
         assert "cold / mild / hot" in page.inner_text("#model")
@@ -342,10 +347,10 @@ def test_one_of_several_models_is_chosen(opened, classifier, tmp_path):
         assert (page.inner_text("#answer"), f"at depth {answer.depth} of" in where(page)) == (answer.label, True)
         assert page.locator("#points button").all_inner_texts() == ["full"]
         again = opened(page.url)
-        again.wait_for_selector("#verdict:not([hidden])")
+        answered(again)
         assert (again.input_value("#models"), again.inner_text("#answer")) == ("org/weather", answer.label)
         page.go_back()
-        page.wait_for_selector("#verdict:not([hidden])")
+        answered(page)
         assert page.input_value("#models") == "films"
         opened.expected.append("404")
         page = opened(f"{address}?model=another")
@@ -438,7 +443,7 @@ def test_a_hard_text_shows_its_trace_without_a_request(opened, address, evaluati
     index = [" ".join(text.split()) for text in evaluation.texts].index(quote)
     before = len(opened.requests)
     page.click("#hard li button >> nth=0")
-    page.wait_for_selector("#verdict:not([hidden])")
+    answered(page)
     assert page.input_value("#text") == evaluation.texts[index]
     label = ["negative", "positive"][evaluation.outputs.labels[index]]
     assert f"Its label is {label}." in page.inner_text("#beside")
@@ -544,7 +549,7 @@ def test_by_keyboard_alone(opened, address):
     assert page.evaluate("document.activeElement.id") == "text"
     page.keyboard.type("a warm and funny film")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#verdict:not([hidden])")
+    answered(page)
     seen = []
     for _ in range(120):
         page.keyboard.press("Tab")
