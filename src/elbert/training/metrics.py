@@ -73,8 +73,8 @@ def is_as_good(metrics: Mapping[str, float], chosen: str, best: float) -> bool:
     """Whether an evaluation is as good as the best one before, as far as the validation data shows.
 
     Of the mean over depths, a difference within a standard error does not count: with few rows it would choose by
-    chance (CLINC150, 50 validation rows: the first epoch looks best, and the last is 2 points better on test data).
-    A metric that the caller names, ``chosen``, is compared as it is, by transformers.
+    chance (CLINC150, 50 validation rows: the first epoch looks best, and the last is 2 points better on other
+    texts). A ``chosen`` metric other than ``area`` is compared as it is, by transformers.
     """
     return chosen.removeprefix("eval_") == "area" and metrics["eval_area"] >= best - metrics["eval_area_error"]
 
