@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from elbert.training.metrics import has_tolerance
+
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
@@ -101,7 +103,7 @@ def describe_choice(arguments: TrainingArguments) -> str:
     if not arguments.load_best_model_at_end:
         return "the last"
     chosen = str(arguments.metric_for_best_model)
-    if chosen.removeprefix("eval_") != "area":
+    if not has_tolerance(chosen):
         return f"the best by {chosen} (--metric_for_best_model)"
     return "the latest whose mean over depths is within a standard error of the best (--metric_for_best_model)"
 

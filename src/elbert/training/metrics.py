@@ -69,6 +69,11 @@ def is_finite(metrics: Mapping[str, float]) -> bool:
     return all(math.isfinite(value) for value in metrics.values() if isinstance(value, (int, float)))
 
 
+def has_tolerance(chosen: str) -> bool:
+    """Whether evaluations that differ by less than a standard error count as equal: for the mean over depths."""
+    return chosen.removeprefix("eval_") == "area"
+
+
 def is_as_good(metrics: Mapping[str, float], chosen: str, best: float) -> bool:
     """Whether an evaluation is as good as the best one before, as far as the validation data shows.
 
@@ -76,7 +81,7 @@ def is_as_good(metrics: Mapping[str, float], chosen: str, best: float) -> bool:
     chance (CLINC150, 50 validation rows: the first epoch looks best, and the last is 2 points better on other
     texts). A ``chosen`` metric other than ``area`` is compared as it is, by transformers.
     """
-    return chosen.removeprefix("eval_") == "area" and metrics["eval_area"] >= best - metrics["eval_area_error"]
+    return has_tolerance(chosen) and metrics["eval_area"] >= best - metrics["eval_area_error"]
 
 
 def score_rows(logits: NDArray[Any], labels: NDArray[Any], task: Task) -> NDArray[Any]:
