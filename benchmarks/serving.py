@@ -6,8 +6,9 @@ Texts of ``--data`` (default: examples/reviews.txt), one in each request, arrive
 shares of each server's capacity (what it reaches when it always has work). The load generator is a separate process,
 keeps its connections and never waits for an answer: latency counts from the moment at which a request was due. One
 server runs at a time, the others are stopped; rounds are interleaved; medians over the rounds. All servers compute in
-the same precision. Where a server has several settings (threads, batches), the one with the greater capacity is taken,
-by a look before the contest; ours run as `elbert serve` does by itself.
+the same precision, but for int8, which only ours have: others then take the faster of bfloat16 and float32. Where a
+server has several settings (threads, batches), the one with the greater capacity is taken, by a look before the
+contest; ours run as `elbert serve` does by itself.
 
 Every round at a rate records how much of the machine its host took away meanwhile (``stolen``, Linux) and how
 long a fixed product took just before and after (``pace_ms``); over 5 % stolen, a round counts only where no other is.
@@ -30,11 +31,12 @@ import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from elbert import Classifier, bundled_model
 from elbert.data import read_examples, resolve_label
-from machine import Taken, keep, pace
+from elbert.model.precision import Precision
+from machine import Taken, add_processor_option, keep, pace
 from serving_peers.contest import CONTESTANTS, Contestant, Running, running
 from serving_peers.figures import (
     COMMON,
@@ -109,7 +111,8 @@ def main() -> None:
     if args.quick:
         print("not kept: a quick run shows that it works, not how fast")
     else:
-        name = "_".join(["serving", *re.findall(r"\w+", " ".join(args.only))])  # a part does not replace the whole
+        part = re.findall(r"\w+", " ".join(args.only))  # does not replace the whole
+        name = "_".join(filter(None, ["serving", *part, args.processor]))
         print(f"kept in {keep(name, result)}")
 
 
@@ -121,14 +124,14 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--answers", type=int, default=ANSWERS, help="behind each p99 for quoting")
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: what ours chooses on this machine")
+    parser.add_argument("--dtype", choices=get_args(Precision), help="default: what ours chooses on this machine")
     parser.add_argument("--threads", type=int, help="for all servers (default: each as it does best)")
     parser.add_argument("--quick", action="store_true", help="one short round, which is not kept")
     parser.add_argument("--only", nargs="+", default=[], help="names of contestants, or their beginnings")
+    add_processor_option(parser)
     args = parser.parse_args()
     if args.dtype is None:
-        dtype = Classifier.load().dtype
-        args.dtype = "bfloat16" if dtype == "int8" else dtype
+        args.dtype = Classifier.load().dtype
     if args.quick:
         args.rounds, args.answers = 1, QUICK_ANSWERS
     return args

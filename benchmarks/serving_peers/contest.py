@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elbert.cli.commands.serve import FLAGS
+from elbert.model.precision import fastest_precision
 from serving_peers.openloop import ready
 
 HERE = Path(__file__).parents[1]
@@ -38,6 +39,11 @@ class Contestant:
     def under(self, choice: str) -> Contestant:
         """The same, with its mind made up."""
         return replace(self, module=(*self.module, *choice.split()), choices=("",))
+
+    def precision(self, dtype: str) -> str:
+        """What it computes in where ours compute in ``dtype``: others have no int8, and take their fastest."""
+        is_ours = self.module[:2] == OURS or self.module[:1] == STATIC
+        return dtype if is_ours or dtype != "int8" else fastest_precision(("bfloat16",), "cpu")
 
     @property
     def missing(self) -> bool:
@@ -108,7 +114,7 @@ def running(
 @contextmanager
 def _started(contestant: Contestant, folder: Path, dtype: str, threads: int | None) -> Iterator[Running]:
     port = free_port()
-    flags = ["--model", folder, "--port", port, "--dtype", dtype]
+    flags = ["--model", folder, "--port", port, "--dtype", contestant.precision(dtype)]
     flags += [] if threads is None else ["--threads", threads]
     process = subprocess.Popen(
         [sys.executable, "-m", *contestant.module, *map(str, flags)],

@@ -29,3 +29,11 @@ def test_a_contestant_answers_as_the_classifier_does(contestant):
         found = {entry["label"]: entry["score"] for entry in answer.json()}
         assert found == pytest.approx(prediction.scores, abs=1e-3)
         assert answer.json()[0]["label"] == prediction.label
+
+
+@pytest.mark.parametrize("contestant", CONTESTANTS, ids=lambda contestant: contestant.name)
+def test_only_ours_compute_in_int8(contestant):
+    is_ours = contestant.name.startswith(("elbert", "static batches"))
+    assert contestant.precision("float32") == "float32"
+    assert contestant.precision("bfloat16") == "bfloat16"
+    assert (contestant.precision("int8") == "int8") == is_ours
