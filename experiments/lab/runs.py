@@ -26,7 +26,8 @@ from lab.places import ROOT, Places, claim_folder, public_path
 from lab.variants import Variant
 
 GENERAL_BASE = ROOT / "models" / "base"
-BUNDLED_SAW = ("sst2", "mr")  # trained on SST-2, whose sentences are MR's; the general base was carried over from it
+# The labels that the bundled model and its encoder, models/base, learned: SST-2, whose sentences are MR's; IMDB.
+BUNDLED_SAW = ("sst2", "mr", "imdb")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -32,6 +33,7 @@ from lab.fit import TASK  # noqa: E402
 from lab.parts import PARTS, check, cut, key, prepare  # noqa: E402
 from lab.places import Places, claim_folder  # noqa: E402
 from lab.records import Records  # noqa: E402
+from lab.runs import GENERAL_BASE, Base  # noqa: E402
 from lab.sets import SETS, DataSet  # noqa: E402
 from lab.variants import (  # noqa: E402
     Alternating,
@@ -182,6 +184,14 @@ def test_parts_are_cut_once_and_again_for_other_data(here):
 
 
 # ---- ways to train
+
+
+@pytest.mark.parametrize("folder", [None, GENERAL_BASE])
+def test_tables_mark_the_sets_whose_labels_the_base_has_seen(folder):
+    card = (GENERAL_BASE / "README.md").read_text("utf-8")
+    tasks = set(re.findall(r"(\w+)/train\.parquet", card))
+    assert tasks == {"sst2", "imdb"}
+    assert tasks | {"mr"} == set(Base.open(folder).saw)  # MR's sentences are SST-2's
 
 
 def test_ways_to_train():
