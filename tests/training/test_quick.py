@@ -27,6 +27,6 @@ def test_values_and_gradients_stay(sizes, longest):
     mask[1, 4:] = 0
     loss, expected = gradients(plain, ids, mask)
     again, found = gradients(quick, ids, mask)
-    assert again == pytest.approx(loss, abs=1e-6)
+    assert again == pytest.approx(loss, rel=1e-6)  # float32: eight roundings of a sum, whose order differs by processor
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=2e-5, rtol=1e-3)
