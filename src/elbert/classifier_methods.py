@@ -53,7 +53,7 @@ class ClassifierMethods:
         from elbert._optional import require
         from elbert.data import Columns
         from elbert.evaluation import evaluate
-        from elbert.evaluation.labelled_data import collect_examples, read_data
+        from elbert.evaluation.labelled_data import collect_examples, read_data, warn_seen
 
         require("sklearn", "train")
         classifier = cast("Classifier", self)
@@ -62,6 +62,7 @@ class ClassifierMethods:
         examples, targets = read_data(classifier, data, labels, columns=used, needs_labels=True)
         if targets is None:
             raise DataError("the data has no labels; expected a column label, or labels beside the texts")
+        warn_seen(classifier, examples)
         return evaluate(collect_examples(classifier, examples, targets)[1], chosen)
 
     def calibrate(
@@ -117,6 +118,7 @@ class ClassifierMethods:
         from elbert.calibration import (
             DataPart,
             calibrate,
+            check_seen,
             hash_data,
             make_goal,
             make_parts,
@@ -154,6 +156,8 @@ class ClassifierMethods:
             task=classifier.bundle.config.task,
         )
         parts.check_enough(goal)
+        data_hash, contents = hash_data(data, whole), [example.content() for example in parts.measured.examples]
+        seen = check_seen(classifier, contents, data_hash, certifies=risk is not None)
         tuned, measured = parts.collect_outputs(load_precisions(classifier, also_dtypes), windows=windows)
         point = calibrate(
             goal,
@@ -164,14 +168,14 @@ class ClassifierMethods:
             temperature=temperature,
             labelled=parts.has_labels,
         )
-        data_hash, dtypes = hash_data(data, whole), tuple(measured)
         point = store_point(
             point,
             name,
             classifier,
             data=data_hash,
-            dtypes=dtypes,
+            dtypes=tuple(measured),
             folder=folder,
+            seen=seen,
             default=default,
             windows=windows,
         )
@@ -209,7 +213,7 @@ class ClassifierMethods:
         from elbert.comparison.report_files import describe_run, write_report
         from elbert.data import Columns
         from elbert.evaluation import Outputs
-        from elbert.evaluation.labelled_data import collect_examples, read_data
+        from elbert.evaluation.labelled_data import collect_examples, read_data, warn_seen
         from elbert.evaluation.sweep import build_families
 
         require("sklearn", "train")
@@ -224,6 +228,7 @@ class ClassifierMethods:
             examples, targets = read_data(classifier, data, labels, source=source, columns=used, needs_labels=True)
             if targets is None:
                 raise DataError(f"{source} has no labels; expected a column label, or labels beside the texts")
+            warn_seen(classifier, examples)
             return collect_examples(classifier, examples, targets)[1]
 
         choose = None if tuning is None else collect_labelled(tuning, None, "tuning")
@@ -303,7 +308,7 @@ class ClassifierMethods:
         from elbert._optional import require
         from elbert.bundle import check_point_name
         from elbert.bundle.publishing import check_new_folder, is_shared
-        from elbert.calibration import calibrate_ranking, hash_lists, split_lists, store_point
+        from elbert.calibration import calibrate_ranking, check_seen, hash_lists, split_lists, store_point
         from elbert.ranking.ranking_outputs import collect_rankings
 
         require("scipy", "train")
@@ -315,15 +320,17 @@ class ClassifierMethods:
             check_new_folder(folder)
         elif is_shared(folder):
             raise InputError("this model is not in a folder of yours: output= makes a copy to write to")
-        whole = list(lists)
+        whole = [(query, list(texts)) for query, texts in lists]
+        data_hash, contents = hash_lists(whole), [(query, text) for query, texts in whole for text in texts]
+        seen = check_seen(classifier, contents, data_hash, certifies=risk is not None)
         measured = collect_rankings(classifier, whole)
         if tuning is None:
             chosen_on, measured = split_lists(measured, tuning_share)
         else:
             chosen_on = collect_rankings(classifier, list(tuning))
         point = calibrate_ranking(chosen_on, measured, top=top_k, risk=risk, error=error, speedup=speedup)
-        data_hash, dtypes = hash_lists(whole), (classifier.dtype,)
-        point = store_point(point, name, classifier, data=data_hash, dtypes=dtypes, folder=folder)
+        dtypes = (classifier.dtype,)
+        point = store_point(point, name, classifier, data=data_hash, dtypes=dtypes, folder=folder, seen=seen)
         if output is None:
             classifier.bundle = replace(classifier.bundle, points={**classifier.bundle.points, name: point})
         return point

@@ -31,7 +31,12 @@ class DataError(ElbertError):
 
 
 class BadRow(DataError):
-    """One row cannot be used: line ``line`` (from 1) of file ``source``, for the reason ``why``."""
+    """One row cannot be used: line ``line`` (from 1) of file ``source``, for the reason ``why``.
+
+    ``conflicts``: it contradicts other rows, which may be the wrong ones, so it cannot be left out alone.
+    """
+
+    conflicts = False
 
     def __init__(self, source: str, line: int, why: str) -> None:
         super().__init__(f"{source}:{line}: {why}")

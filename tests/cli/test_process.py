@@ -15,7 +15,7 @@ from tiny import texts
 
 COMMAND = [sys.executable, "-m", "elbert.cli.main"]
 FULL_DISK = "/dev/full"
-NOT_UTF8 = "not valid UTF-8 (byte 0xff at position 0); save the file as UTF-8"
+NOT_UTF8 = "not valid UTF-8 (byte 0xff at position 0); save the file as UTF-8; --skip-bad leaves such rows out"
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def reader(tmp_path, monkeypatch):
     lines = [json.dumps({"query": query, "texts": some}) for query, some in make_lists(40, longest=6)]
     Path("lists.jsonl").write_text("\n".join(lines) + "\n")
     Path("texts.txt").write_text("\n".join(texts(5, seed=2)) + "\n")
-    for name, rows in {"train": 130, "validation": 130, "calibration": 400, "test": 60}.items():
+    for name, rows in {"train": 130, "validation": 130, "calibration": 400, "tuning": 80, "test": 60}.items():
         lines = [f'"{text}",{"positive" if "good" in text else "negative"}' for text in texts(rows, seed=len(name))]
         Path(f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     Path("unlabelled.txt").write_text("\n".join(texts(400, seed=1)) + "\n")

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 from small import LABELS, MILD, STILL, record_of, rows, same, weights_of, write_rows
@@ -51,19 +52,84 @@ def test_every_form_of_data_trains_the_same_model_as_a_file(start, tmp_path, cap
 
 @pytest.mark.parametrize("reused", ["train", "dev", None])
 def test_calibration_on_a_file_of_the_training_is_noticed(start, tmp_path, reused):
-    found = {name: rows(48, seed=seed) for seed, name in enumerate(("train", "dev", "other"))}
-    files = {name: write_rows(tmp_path / f"{name}.jsonl", one) for name, one in found.items()}
+    files = write_parts(tmp_path)
     elbert.train(start, train=files["train"], validation=files["dev"], output=tmp_path / "out", **QUICK)
     classifier = elbert.Classifier.load(tmp_path / "out")
     chosen = {"name": "quick", "speedup": 1.5, "policies": ["depth(1)"], "output": tmp_path / "copy"}
     if reused is None:
         classifier.calibrate(files["other"], **chosen)
         return
-    with pytest.warns(elbert.ConditionsWarning, match=f"trained or validated on {reused}.jsonl: .* other texts"):
+    with pytest.warns(elbert.ConditionsWarning, match=rf"trained or validated on \({reused}.jsonl\): .* other texts"):
         classifier.calibrate(files[reused], **chosen)
     again = elbert.Classifier.load(tmp_path / "copy")  # a copy keeps the record
-    with pytest.warns(elbert.ConditionsWarning, match="certificate does not hold"):
+    with pytest.warns(elbert.ConditionsWarning, match="a certificate may not hold"):
         again.calibrate(files[reused], **chosen | {"output": tmp_path / "second"})
+
+
+def write_parts(folder):
+    """Three files without a common text."""
+    taken, files = set(), {}
+    for seed, name in enumerate(("train", "dev", "other")):
+        found = [(f"{text} {name}", label) for text, label in rows(48, seed=seed)]
+        assert not taken & {text for text, _ in found}
+        taken |= {text for text, _ in found}
+        files[name] = Path(write_rows(folder / f"{name}.jsonl", found))
+    return files
+
+
+def test_training_texts_in_another_file_are_noticed_and_stay_marked(start, tmp_path):
+    files = write_parts(tmp_path)
+    lines = files["train"].read_text().splitlines()
+    shuffled = tmp_path / "shuffled.jsonl"
+    shuffled.write_text("\n".join(reversed(lines)) + "\n")
+    elbert.train(start, train=files["train"], validation=files["dev"], output=tmp_path / "out", **QUICK)
+    classifier = elbert.Classifier.load(tmp_path / "out")
+    for measure in (classifier.evaluate, lambda data: classifier.compare(data, families=["depth"])):
+        with pytest.warns(elbert.ConditionsWarning, match=r"^100% of these texts .*\(train.jsonl\)"):
+            measure(shuffled)
+        measure(files["dev"])  # warnings are errors
+        measure(files["other"])
+    with pytest.raises(InputError, match="a certificate would not hold"):
+        classifier.calibrate(shuffled, name="sure", risk=0.3, error=0.3, policies=["depth(1)"])
+    assert not (tmp_path / "out" / "exits.json").exists()
+    with pytest.warns(elbert.ConditionsWarning, match="100%"):
+        classifier.calibrate(shuffled, name="quick", speedup=1.5, policies=["depth(1)"])
+    marked = "on texts of which the model was trained or validated on 100%"
+    assert f"quick was measured {marked}" in (tmp_path / "out" / "README.md").read_text()
+    with pytest.warns(elbert.ConditionsWarning, match=marked):  # who uses it sees it too
+        elbert.Classifier.load(tmp_path / "out", policy="quick")
+    classifier.calibrate(files["other"], name="quick", speedup=1.5, policies=["depth(1)"])
+    assert "was measured on texts" not in (tmp_path / "out" / "README.md").read_text()
+    elbert.Classifier.load(tmp_path / "out", policy="quick")
+
+
+def test_validation_texts_that_are_training_texts_are_noticed(start, tmp_path, capsys):
+    files = write_parts(tmp_path)
+    for validation, share in ((files["train"], "100%"), (files["dev"], None)):
+        output = tmp_path / f"out-{share}"
+        elbert.train(start, train=files["train"], validation=validation, output=output, verbose=True, **QUICK)
+        found = capsys.readouterr().err
+        assert (f"warning: {share} of the validation texts are training texts too" in found) == (share is not None)
+
+
+def test_rows_that_cannot_be_used_are_left_out_on_request(start, tmp_path):
+    files = write_parts(tmp_path)
+    with files["train"].open("a") as file:
+        file.write('{"text": "a film without a label", "label": null}\n{"label": "good"}\n')
+    with files["dev"].open("a") as file:
+        file.write('{"text": "a film", "label": "no such label"}\n')
+    with pytest.raises(BadRow, match="train.jsonl:49: no label"):
+        elbert.train(start, train=files["train"], validation=files["dev"], output=tmp_path / "no", **QUICK)
+    with pytest.warns(UserWarning) as found:
+        options = {"output": tmp_path / "out", "skip_bad": True, **QUICK}
+        elbert.train(start, train=files["train"], validation=files["dev"], **options)
+    messages = [str(one.message) for one in found]
+    assert [message.split(": ")[0].rsplit("/")[-1] for message in messages] == [
+        "train.jsonl:50",
+        "train.jsonl:49",
+        "dev.jsonl:49",
+    ]
+    assert [record_of(tmp_path / "out")[part]["rows"] for part in ("train", "validation")] == [48, 48]
 
 
 def test_options_are_those_of_the_command(start, tmp_path):

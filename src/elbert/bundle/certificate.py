@@ -75,7 +75,8 @@ class Conditions:
     """The conditions under which an operating point was measured and certified.
 
     weights: SHA-256 of the weights file; dtypes: precisions; max_length: tokens; data: SHA-256 of the data file;
-    made: ISO date of the measurement; long: how texts longer than the model were read
+    made: ISO date of the measurement; long: how texts longer than the model were read; seen: the share of the texts
+    that the model was trained or validated on, 0 where it is not notable
     """
 
     weights: str
@@ -84,6 +85,7 @@ class Conditions:
     data: str
     made: str
     long: str = "cut"
+    seen: float = 0.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Conditions:
@@ -94,14 +96,19 @@ class Conditions:
         """
         strings = {name: str(values[name]) for name in ("weights", "data", "made")}
         strings["long"] = str(values.get("long", cls.long))
-        return cls(dtypes=tuple(map(str, values["dtypes"])), max_length=int(values["max_length"]), **strings)
+        seen = float(values.get("seen", cls.seen))
+        return cls(dtypes=tuple(map(str, values["dtypes"])), max_length=int(values["max_length"]), **strings, seen=seen)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``exits.json``."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "seen" or value}
+
+    def describe_seen(self) -> str:
+        """On which seen texts the point was measured, to follow a verb."""
+        return f"on texts of which the model was trained or validated on {self.seen:.0%}"
 
     def describe_differences(self, weights: str, dtype: str, max_length: int, long: str | None = None) -> list[str]:
-        """Describe each condition that differs from the current one; empty if all are met.
+        """Describe each condition that differs from the current one, or from unseen texts; empty if all are met.
 
         ``long`` is how long texts are read; None where that is not known yet.
         """
@@ -114,6 +121,8 @@ class Conditions:
             found.append(f"with texts of at most {self.max_length} tokens (here {max_length})")
         if long is not None and long != self.long:
             found.append(f"with long texts read as {self.long} (here {long})")
+        if self.seen:
+            found.append(self.describe_seen())
         return found
 
 

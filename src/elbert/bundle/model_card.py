@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from elbert._atomic import open_atomic
-from elbert._model_files import read_json
 from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import OperatingPoint
+from elbert.bundle.training_record import read_record
 
 CARD_FILE = "README.md"
-TRAINING_FILE = "training.json"
 START, END = "<!-- elbert: this part is written by elbert -->", "<!-- elbert: end -->"
 LICENSE = re.compile(r"\A---\n(?:.*\n)*?license: *([\w.-]+)[^\n]*\n(?:.*\n)*?---\n")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -48,7 +47,7 @@ def find_license(folder: Path) -> str:
 
 def front_matter(folder: Path) -> str:
     """Return the metadata that the hub reads, as YAML."""
-    record = _read_record(folder)
+    record = read_record(folder)
     base = str(record.get("base_model", ""))
     lines = [
         f"license: {record.get('license', 'unknown')}  # the licence under which you publish the model",
@@ -62,7 +61,7 @@ def front_matter(folder: Path) -> str:
 
 def describe_model(folder: Path) -> Iterator[str]:
     """Yield the paragraphs of the card's generated part."""
-    bundle, record = Bundle.open(folder), _read_record(folder)
+    bundle, record = Bundle.open(folder), read_record(folder)
     config = bundle.config
     labels = ", ".join(f"`{_escape(name)}`" for name in config.labels[:50]) + (", …" if len(config.labels) > 50 else "")
     kind = "one shared layer, applied up to" if config.backbone.shared else "layers:"
@@ -122,6 +121,9 @@ def _describe_points(bundle: Bundle) -> Iterator[str]:
         cells = (_escape(title), f"`{_escape(str(point.policy))}`", *_figures(point), str(point.certificate or "none"))
         yield f"| {' | '.join(cells)} |\n"
     yield "\nA certificate holds for these weights, for texts from the same distribution, on average over texts.\n"
+    for name, point in bundle.points.items():
+        if point.conditions is not None and point.conditions.seen:
+            yield f"\n{_escape(name)} was measured {point.conditions.describe_seen()}: its figures are too good.\n"
 
 
 def _figures(point: OperatingPoint) -> list[str]:
@@ -131,21 +133,6 @@ def _figures(point: OperatingPoint) -> list[str]:
     cells = [format(v, forms[name]) if isinstance(v, int | float) else "" for name, v in values.items()]
     agreement = point.measured.get("agreement")
     return [f"{agreement:.2%} agreement", *cells[1:]] if isinstance(agreement, float) and not cells[0] else cells
-
-
-def find_training_data(folder: Path, sha256: str) -> str | None:
-    """Return the name of a data file with this hash that the model of a folder was trained or validated on, if one is.
-
-    Files of models that elbert trained are known, data in memory is not.
-    """
-    record = _read_record(folder)
-    sources = (source for name in ("train", "validation") if isinstance(source := record.get(name), dict))
-    return next((str(source.get("name")) for source in sources if source.get("sha256") == sha256), None)
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    file = folder / TRAINING_FILE
-    return read_json(file) if file.is_file() else {}
 
 
 def _read_card(file: Path) -> str:

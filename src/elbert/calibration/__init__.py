@@ -23,7 +23,7 @@ from elbert.calibration.search import (
     find_most_accurate,
     measure_policy,
 )
-from elbert.calibration.storage import hash_data, make_goal, store_point
+from elbert.calibration.storage import check_seen, hash_data, make_goal, store_point
 
 __all__ = [
     "CertifiedPolicy",
@@ -37,6 +37,7 @@ __all__ = [
     "calibrate",
     "calibrate_ranking",
     "certify",
+    "check_seen",
     "compute_losses",
     "compute_p_value",
     "find_fastest",

@@ -11,15 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from elbert.bundle import EXITS_FILE, Conditions, ConditionsWarning, OperatingPoint, add_point, files_hash
-from elbert.bundle.model_card import find_training_data, write_card
+from elbert.bundle.model_card import write_card
 from elbert.bundle.publishing import copy_model
+from elbert.bundle.training_record import SeenTexts, find_seen
 from elbert.calibration.certify import check_loss
 from elbert.calibration.parts import DataPart
 from elbert.calibration.search import CertifiedRisk, Goal, MaxDrop, MinSpeedup
 from elbert.classifier import Classifier
+from elbert.data.sketch import Content
 from elbert.errors import InputError
 from elbert.inference import CUT, Windows
 from elbert.tasks import Task
+
+MOST_SEEN = 0.5  # share of seen texts from which no certificate is made; a smaller one can be chance, and is stored
 
 
 def make_goal(
@@ -55,6 +59,27 @@ def make_goal(
     return CertifiedRisk(risk, error, chosen, tolerance)  # type: ignore[arg-type]  # it is one of the two
 
 
+def check_seen(classifier: Classifier, contents: Sequence[Content], data: str, *, certifies: bool) -> SeenTexts | None:
+    """Return how many of the texts to measure the model was trained or validated on; None if it is no notable share.
+
+    ``data`` is the hash of the data. A share gives a :class:`ConditionsWarning`.
+
+    Raises:
+        InputError: most texts are such ones, and ``certifies``: a certificate would not hold.
+    """
+    seen = find_seen(classifier.bundle.folder, contents, data)
+    if seen is None:
+        return None
+    if certifies and seen.share >= MOST_SEEN:
+        raise InputError(f"{seen}: a certificate would not hold for new texts; calibrate on other texts")
+    warnings.warn(
+        f"{seen}: the figures are too good, and a certificate may not hold; calibrate on other texts",
+        ConditionsWarning,
+        stacklevel=3,
+    )
+    return seen
+
+
 def store_point(
     point: OperatingPoint,
     name: str,
@@ -63,22 +88,16 @@ def store_point(
     data: str,
     dtypes: Sequence[str],
     folder: Path,
+    seen: SeenTexts | None,
     default: bool = False,
     windows: Windows | None = None,
 ) -> OperatingPoint:
     """Add a point to ``exits.json`` of a folder, with the conditions of its measurement; return it as written.
 
-    ``data`` is the hash of the data, ``windows`` how long texts were read, where they were not cut. If ``folder`` is
-    not that of the classifier, the model is copied there first. The earlier measurements of the same policy are kept.
-    Data that the model was trained or validated on gives a :class:`ConditionsWarning`.
+    ``data`` is the hash of the data, ``seen`` is what :func:`check_seen` returns, ``windows`` how long texts were read,
+    where they were not cut. If ``folder`` is not that of the classifier, the model is copied there first. The earlier
+    measurements of the same policy are kept.
     """
-    if name_of_data := find_training_data(classifier.bundle.folder, data):
-        warnings.warn(
-            f"this model was trained or validated on {name_of_data}: the figures of {name!r} are too good on "
-            "such texts, and a certificate does not hold; calibrate on other texts",
-            ConditionsWarning,
-            stacklevel=3,
-        )
     conditions = Conditions(
         weights=classifier.bundle.weights_hash,
         dtypes=tuple(dtypes),
@@ -86,6 +105,7 @@ def store_point(
         data=data,
         made=datetime.now(UTC).date().isoformat(),
         long=CUT if windows is None else str(windows),
+        seen=0.0 if seen is None else round(seen.share, 4),
     )
     if folder.absolute() != classifier.bundle.folder.absolute():
         copy_model(classifier.bundle.folder, folder)

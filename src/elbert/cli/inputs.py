@@ -30,6 +30,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--data``, its columns, and ``--skip-bad``."""
     parser.add_argument("--data", required=True, metavar="FILE", help="csv, tsv, jsonl or parquet file")
     add_column_options(parser)
+    add_skip_bad(parser)
+
+
+def add_skip_bad(parser: argparse.ArgumentParser) -> None:
+    """Add ``--skip-bad``, which the error of a bad row names too (``cli.main``)."""
     parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
 
 
@@ -78,17 +83,20 @@ def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tupl
 def read_labelled_file(
     file: str, arguments: argparse.Namespace, classifier: Classifier
 ) -> tuple[list[Example], Targets]:
-    """Return examples and targets of a data file.
+    """Return examples and targets of a data file; warn where the model was trained on them.
 
     Raises:
         BadRow: a row has no valid label, and bad rows are not skipped.
         DataError: the file cannot be used, or has no labels.
     """
+    from elbert.evaluation.labelled_data import warn_seen
+
     examples, labels = read_data(file, arguments, classifier, needs_labels=True)
     if labels is None:
         raise DataError(
             f"{file}: no labels; expected names or indices in the column {choose_columns(arguments).names['label']!r}"
         )
+    warn_seen(classifier, examples)
     return examples, labels
 
 

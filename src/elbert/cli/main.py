@@ -13,7 +13,7 @@ from typing import NoReturn
 from elbert import __version__
 from elbert._display import suggest
 from elbert.cli.streams import flush_stdout, prepare_streams, print_note
-from elbert.errors import ElbertError, InputError
+from elbert.errors import BadRow, ElbertError, InputError
 
 COMMANDS = {
     "predict": "classify texts, each only to the depth that it needs",
@@ -68,7 +68,12 @@ def run(argv: Sequence[str] | None) -> int:
     command = import_module(f"elbert.cli.commands.{arguments.command}")
     if extra and not getattr(command, "TAKES_MORE", False):
         raise name_unknown(extra[0], top.commands[arguments.command])
-    status: int = command.run(arguments, extra) if extra else command.run(arguments)
+    try:
+        status: int = command.run(arguments, extra) if extra else command.run(arguments)
+    except BadRow as bad:
+        if bad.conflicts or getattr(arguments, "skip_bad", True):
+            raise
+        raise BadRow(bad.source, bad.line, f"{bad.why}; --skip-bad leaves such rows out") from bad
     return status
 
 
@@ -125,7 +130,8 @@ def list_usual_names(parser: Parser) -> dict[str, str]:
 def name_unknown(word: str, parser: Parser) -> InputError:
     """Return the error about an argument that the parser does not know, with the closest flag that it knows."""
     known = {flag: flag for flag in list_flags(parser)} | list_usual_names(parser)
-    closest = suggest(word, known, 1) if word.startswith("-") else ""
+    names = {name.lstrip("-"): flag for name, flag in known.items()}  # dashes make all flags alike
+    closest = suggest(word.lstrip("-"), names, 1) if word.startswith("-") else ""
     return InputError(f"unknown argument {word!r:.80}{closest}; see {parser.prog} -h{hint(parser.command)}")
 
 

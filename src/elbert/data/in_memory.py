@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns, Selection
@@ -25,6 +25,7 @@ def iterate_examples(
     source: str = "data",
     columns: Columns = DEFAULT_COLUMNS,
     needs_labels: bool = False,
+    skip_bad: Callable[[BadRow], None] | None = None,
 ) -> Iterator[Example]:
     """Return the examples of a data file or of values in memory.
 
@@ -36,8 +37,8 @@ def iterate_examples(
     - an iterable of rows: dicts with these names, or pairs ``(text, label)``, where the text may be a pair of texts;
     - texts, with ``labels``; or one tuple ``(texts, labels)``.
 
-    An error of a row names its position, from 0, after ``source``. With ``needs_labels``, a table without labels is an
-    error.
+    An error of a row names its position, from 0, after ``source``; with ``skip_bad`` it is passed to that function, and
+    reading continues. With ``needs_labels``, a table without labels is an error.
 
     Raises:
         InputError: it is none of these, or there are not as many labels as texts.
@@ -47,13 +48,13 @@ def iterate_examples(
     if isinstance(data, str | os.PathLike):
         if labels is not None:
             raise InputError("the labels of a file are in its column label: leave out labels, or pass texts")
-        return read_examples(os.fspath(data), columns=columns, needs_labels=needs_labels)
+        return read_examples(os.fspath(data), columns=columns, needs_labels=needs_labels, skip_bad=skip_bad)
     if labels is None and isinstance(data, list) and data and all(isinstance(row, Example) for row in data):
         return iter(data)
     if labels is None and isinstance(data, tuple) and len(data) == 2:
         data, labels = data
     selection = Selection(columns, needs_labels=needs_labels)
-    return check_records(_find_rows(data, labels, source, selection), source, None, selection)
+    return check_records(_find_rows(data, labels, source, selection), source, skip_bad, selection)
 
 
 def make_reusable(data: Any) -> Any:

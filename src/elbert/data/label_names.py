@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from elbert._display import quote_error
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns
 from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
+from elbert.data.records import Example
 from elbert.errors import BadRow, DataError, InputError
 
 LABELS_FILE = "labels.json"
@@ -18,31 +19,40 @@ MAX_CLASSES = 100_000
 
 
 def read_label_names(
-    data: object, *, multi: bool = False, source: str = "data", columns: Columns = DEFAULT_COLUMNS
+    data: object,
+    *,
+    multi: bool = False,
+    source: str = "data",
+    columns: Columns = DEFAULT_COLUMNS,
+    skip_bad: Callable[[BadRow], None] | None = None,
 ) -> list[str]:
     """Return the label names of a data file or of data in memory (:func:`iterate_examples`), in index order.
 
     They are the same for every format. Names are sorted by code point (codes such as ``007`` by number, before others).
     Where all labels are indices, the names are those of ``labels.json`` beside the file (a JSON list), or those that a
     Dataset of ``datasets`` declares, else ``LABEL_0`` up to the highest. With ``multi``,
-    lists of 0 and 1 that all have the same length from two are vectors, with one label for each position.
+    lists of 0 and 1 that all have the same length from two are vectors, with one label for each position. The error of
+    a row without a name or an index is passed to ``skip_bad`` where it is a function.
 
     Raises:
         DataError: there are no labels, or ``labels.json`` does not fit.
-        BadRow: a row has no label, or one that is neither a name nor an index; names and indices are mixed; or the
-            highest index is a code: fewer than half of the indices up to it occur.
+        BadRow: a row has no label, or one that is neither a name nor an index, and there is no ``skip_bad``; names and
+            indices are mixed; or the highest index is a code: fewer than half of the indices up to it occur.
     """
     file = Path(data) if isinstance(data, str | os.PathLike) else None
     source = source if file is None else str(data)
     found = _Collector(source)
-    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
+    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True, skip_bad=skip_bad):
         try:
             if multi:
                 found.add_several(*split_labels(example.label), example.line)
             else:
                 found.add(_read_one(example.label), example.line)
         except InputError as error:
-            raise example.bad_row(str(error)) from error
+            bad = example.bad_row(str(error))
+            if skip_bad is None:
+                raise bad from error
+            skip_bad(bad)
     named, origin = (None, "") if found.names else _declared_names(data, file, columns)
     if width := found.vector_width():
         if named and len(named) != width:
@@ -59,30 +69,52 @@ def read_label_names(
         try:
             LabelSet(named).read_class(text)
         except InputError as error:
-            raise BadRow(source, line, f"{error}, which are those of {origin}") from error
+            raise conflict(source, line, f"{error}, which are those of {origin}") from error
     return named
 
 
-def read_tag_names(data: object, *, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
+def read_tag_names(
+    data: object,
+    *,
+    source: str = "data",
+    columns: Columns = DEFAULT_COLUMNS,
+    skip_bad: Callable[[BadRow], None] | None = None,
+) -> list[str]:
     """Return the tags of a data file or of data in memory, ``O`` first, then sorted; those of ``datasets`` as declared.
 
     Raises:
         DataError: there are no tags.
-        BadRow: the tags of a row are no names.
+        BadRow: the tags of a row are no names, and there is no ``skip_bad``.
     """
     if (declared := class_names(data, "tags")) is not None:
         return declared
     names = set[str]()
-    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
-        tags = example.label
-        if not isinstance(tags, Sequence) or isinstance(tags, str):
-            raise example.bad_row("no tags; expected the columns tokens and tags")
-        if wrong := next((tag for tag in tags if not isinstance(tag, str) or not tag.strip()), None):
-            raise example.bad_row(f"a tag is {wrong!r:.60}, expected a name; name indices with labels")
-        names.update(tags)
+    for example in iterate_examples(data, source=source, columns=columns, needs_labels=True, skip_bad=skip_bad):
+        try:
+            names.update(_check_tags(example))
+        except BadRow as bad:
+            if skip_bad is None:
+                raise
+            skip_bad(bad)
     if not names:
         raise DataError(f"{source}: no tags found; expected the columns tokens and tags")
     return sorted(names, key=lambda name: (name != "O", name))
+
+
+def conflict(source: str, line: int, why: str) -> BadRow:
+    """Return the error of a row that contradicts the others."""
+    bad = BadRow(source, line, why)
+    bad.conflicts = True
+    return bad
+
+
+def _check_tags(example: Example) -> Sequence[str]:
+    tags = example.label
+    if not isinstance(tags, Sequence) or isinstance(tags, str):
+        raise example.bad_row("no tags; expected the columns tokens and tags")
+    if wrong := next((tag for tag in tags if not isinstance(tag, str) or not tag.strip()), None):
+        raise example.bad_row(f"a tag is {wrong!r:.60}, expected a name; name indices with labels")
+    return tags
 
 
 class _Collector:
@@ -105,23 +137,22 @@ class _Collector:
         """Add one label.
 
         Raises:
-            BadRow: it is a number but no index, or the file has names and indices.
+            InputError: it is a number but no index.
+            BadRow: the file has names and indices.
         """
         if not is_numeric(text):
             self.names.setdefault(text.lower() if is_boolean(text) else text, line)
         elif parse_index(text) is None:
-            raise BadRow(
-                self.source,
-                line,
+            raise InputError(
                 f"label {text!r:.60} is neither a name nor an index: indices are whole numbers from 0; leave out rows "
                 "without a class, name classes that are numbers with --labels, or train on values with --problem "
-                "regression",
+                "regression"
             )
         else:
             self.indices.setdefault(text, line)
         if self.names and self.indices:
             (name, named), (index, indexed) = next(iter(self.names.items())), next(iter(self.indices.items()))
-            raise BadRow(
+            raise conflict(
                 self.source,
                 max(named, indexed),
                 f"the label column mixes names ({name!r:.60}) with indices ({index!r:.60}), see line "
@@ -132,7 +163,7 @@ class _Collector:
         """Add the labels of a multi-label row.
 
         Raises:
-            BadRow: as for one label.
+            InputError, BadRow: as for one label.
         """
         bits = [parse_bit(part) for part in parts]
         if not is_list or None in bits:
@@ -160,7 +191,9 @@ class _Collector:
         if self.other is not None:
             others.append(self.other)
         if others:
-            raise BadRow(self.source, min(others), f"no 0/1 vector of {width} labels, but the label of line {line} is")
+            raise conflict(
+                self.source, min(others), f"no 0/1 vector of {width} labels, but the label of line {line} is"
+            )
         return width
 
     def add_undecided(self) -> None:
@@ -182,7 +215,7 @@ class _Collector:
         highest = max(lines)
         if highest >= MAX_CLASSES or 2 * len(lines) < highest + 1:
             shown = ",".join(map(str, sorted(lines)[:3])) + (",…" if len(lines) > 3 else "")
-            raise BadRow(
+            raise conflict(
                 self.source,
                 lines[highest],
                 f"label {highest} is a code or a value rather than an index: of 0 to {highest} only {len(lines)} "

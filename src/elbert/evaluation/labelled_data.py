@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from elbert.bundle import ConditionsWarning
+from elbert.bundle.training_record import find_seen
 from elbert.classifier import Classifier
 from elbert.data import DEFAULT_COLUMNS, Columns, Example, is_missing, iterate_examples
 from elbert.errors import BadRow, DataError, InputError
@@ -104,6 +107,16 @@ def skip_bad_examples(
     if not len(outputs):
         raise DataError("the model cannot take any of these texts; elbert predict names the reason for each")
     return [example for number, example in enumerate(examples) if number not in failed], outputs
+
+
+def warn_seen(classifier: Classifier, examples: Sequence[Example]) -> None:
+    """Warn (:class:`ConditionsWarning`) where the model was trained on a notable share of these texts.
+
+    To look at validation texts is usual: they chose one checkpoint of a few.
+    """
+    seen = find_seen(classifier.bundle.folder, [example.content() for example in examples], parts=("train",))
+    if seen is not None:
+        warnings.warn(f"{seen}: the figures are too good; use other texts", ConditionsWarning, stacklevel=3)
 
 
 @contextmanager

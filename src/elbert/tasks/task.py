@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_label_names
-from elbert.errors import InputError
+from elbert.errors import BadRow, InputError
 from elbert.exits.signals import Content
 from elbert.prediction import Prediction
 
@@ -109,13 +109,19 @@ class Task(ABC):
 
     # Labels
 
-    def read_names(self, data: object, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
-        """Return the label names of a data file or of data in memory, in index order.
+    def read_names(
+        self,
+        data: object,
+        source: str = "data",
+        columns: Columns = DEFAULT_COLUMNS,
+        skip_bad: Callable[[BadRow], None] | None = None,
+    ) -> list[str]:
+        """Return the label names of a data file or of data in memory, in index order; ``skip_bad`` takes bad rows.
 
         Raises:
             DataError, BadRow: the labels cannot be used.
         """
-        return read_label_names(data, multi=self.multi_label, source=source, columns=columns)
+        return read_label_names(data, multi=self.multi_label, source=source, columns=columns, skip_bad=skip_bad)
 
     @abstractmethod
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:

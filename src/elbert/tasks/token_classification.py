@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from elbert._task_titles import TOKEN_CLASSIFICATION
 from elbert.data import DEFAULT_COLUMNS, Columns, Form, LabelSet, read_tag_names
-from elbert.errors import InputError
+from elbert.errors import BadRow, InputError
 from elbert.prediction import Prediction, TokenPrediction
 from elbert.tasks.single_label import SingleLabel
 from elbert.tasks.spans import NO_TAG, SpanCodes
@@ -81,9 +81,15 @@ class TokenClassification(SingleLabel):
         tags, truth = logits[has_label], labels[has_label]
         return bool(len(truth)) and bool((tags == tags.flat[0]).all()) and not bool((truth == truth[0]).all())
 
-    def read_names(self, data: object, source: str = "data", columns: Columns = DEFAULT_COLUMNS) -> list[str]:
+    def read_names(
+        self,
+        data: object,
+        source: str = "data",
+        columns: Columns = DEFAULT_COLUMNS,
+        skip_bad: Callable[[BadRow], None] | None = None,
+    ) -> list[str]:
         """Return the tags of data, ``O`` first."""
-        return read_tag_names(data, source=source, columns=columns)
+        return read_tag_names(data, source=source, columns=columns, skip_bad=skip_bad)
 
     def read_label(self, label: object, known: LabelSet, form: Form | None) -> Target:
         """The class indices of a text's tags."""

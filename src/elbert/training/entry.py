@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from elbert._progress import is_interactive  # noqa: E402
 from elbert.bundle.publishing import TemporaryFolder  # noqa: E402
 from elbert.classifier import Classifier  # noqa: E402
 from elbert.data import Columns, make_reusable  # noqa: E402
-from elbert.errors import InputError  # noqa: E402
+from elbert.errors import BadRow, InputError  # noqa: E402
 from elbert.tasks import TASKS, Task  # noqa: E402
 from elbert.training import run  # noqa: E402
 from elbert.training.arguments import make_arguments  # noqa: E402
@@ -36,6 +37,7 @@ def train(
     problem: str = "single-label",
     max_length: int | None = None,
     preset: str = "default",
+    skip_bad: bool = False,
     verbose: bool | None = None,
     **options: Any,
 ) -> Classifier:
@@ -63,7 +65,8 @@ def train(
     hold out for this.
 
     ``labels`` are the label names in index order; the default are those of the training data. ``max_length`` is the
-    number of tokens at which a text is cut: by default 128, or what the model takes if that is less. ``options`` are
+    number of tokens at which a text is cut: by default 128, or what the model takes if that is less. With ``skip_bad``,
+    rows that cannot be used, such as those without a label, are reported as warnings and left out. ``options`` are
     those of ``elbert train``: exit options such as ``weighting``, and transformers' TrainingArguments such as
     ``learning_rate`` and ``num_train_epochs``; they override those of the ``preset``. Learning rate, batch size and
     number of epochs follow by default from the width of the model and the size of the data; the run begins with a list
@@ -89,7 +92,7 @@ def train(
     column_names = [option.name for option in fields(Columns)]
     columns = Columns.from_options({name: options.pop(name) for name in column_names if name in options})
     exit_options, arguments = make_arguments(folder, preset, options)
-    names = choose_labels(labels, data, task, columns)
+    names = choose_labels(labels, data, task, columns, skip_bad=skip_bad)
     is_shown = is_interactive() if verbose is None else verbose
     run.train(
         os.fspath(model),
@@ -101,6 +104,7 @@ def train(
         problem=task.name,
         max_length=max_length,
         columns=columns,
+        skip_bad=warn_skipped if skip_bad else None,
         console=Console(stderr=True, quiet=not is_shown),
     )
     classifier = Classifier.load(folder)
@@ -120,7 +124,14 @@ def find_task_by_title(problem: str) -> Task:
     raise InputError(f"problem is {problem!r:.80}, expected one of {', '.join(task.title for task in TASKS.values())}")
 
 
-def choose_labels(labels: Sequence[object] | None, data: Any, task: Task, columns: Columns) -> list[str]:
+def warn_skipped(row: BadRow) -> None:
+    """Report a row that is left out."""
+    warnings.warn(f"skipped {row}", stacklevel=2)
+
+
+def choose_labels(
+    labels: Sequence[object] | None, data: Any, task: Task, columns: Columns, *, skip_bad: bool
+) -> list[str]:
     """Return the label names: those of the task if it has some, else those of the caller, else those of the data.
 
     Raises:
@@ -133,4 +144,4 @@ def choose_labels(labels: Sequence[object] | None, data: Any, task: Task, column
         raise InputError(f"labels are {labels!r:.60}, expected a list of names")
     if labels is not None:
         return [str(name) for name in labels]
-    return task.read_names(data, "train", columns)
+    return task.read_names(data, "train", columns, (lambda row: None) if skip_bad else None)  # reported as it is loaded

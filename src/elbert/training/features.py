@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbert.data import DEFAULT_COLUMNS, Columns, Example, iterate_examples
+from elbert.data.sketch import hash_content
 from elbert.engine import TextReader
-from elbert.errors import DataError, ElbertError, InputError
+from elbert.errors import BadRow, DataError, ElbertError, InputError
 from elbert.evaluation import read_targets, split_indices
 from elbert.tasks import Task
 from elbert.tasks.spans import NO_TAG
@@ -23,6 +24,7 @@ from elbert.tokenization.tokens import Text
 from elbert.tokenization.word_pieces import find_word_pieces
 
 Features = dict[str, Any]
+SkipBad = Callable[[BadRow], None]
 
 
 def load_features(
@@ -32,18 +34,20 @@ def load_features(
     task: Task,
     source: str = "data",
     columns: Columns = DEFAULT_COLUMNS,
+    skip_bad: SkipBad | None = None,
 ) -> list[Features]:
     """Tokenise every example of a file, or of data in memory, and read its label.
 
     Raises:
-        BadRow: a row has no label, or a label that is not one of the model's.
+        BadRow: a row has no label, or a label that is not one of the model's, and there is no ``skip_bad``.
         DataError: the file cannot be read or has no examples.
     """
-    examples: list[Example] = []
+    examples, hashes = list[Example](), list[int]()
 
     def texts() -> Iterator[Text]:
-        for example in iterate_examples(data, source=source, columns=columns, needs_labels=True):
+        for example in iterate_examples(data, source=source, columns=columns, needs_labels=True, skip_bad=skip_bad):
             examples.append(replace(example, text="", text_pair=None))  # a data set is kept as tokens and labels
+            hashes.append(hash_content(example.content()))
             yield example.content()
 
     reader, rows, words = TextReader(texts(), tokeniser), list[Tokens | ElbertError](), dict[int, list[int]]()
@@ -54,24 +58,35 @@ def load_features(
     reader.raise_error()
     if not examples:
         raise DataError(f"{data if isinstance(data, str) else source}: no examples")
-    _, targets = read_targets(examples, names, task)
-    features = [
-        make_features(row, label, example)
-        for row, label, example in zip(rows, targets.values.tolist(), examples, strict=True)
-    ]
-    if task.per_token:
-        for number, (row, example) in enumerate(zip(features, examples, strict=True)):
-            row["labels"] = place_tags(row, words.get(number, []), example)
+    kept, targets = read_targets(examples, names, task, skip_bad)
+    labels = dict(zip(map(id, kept), targets.values.tolist(), strict=True))
+    features = list[Features]()
+    for number, (row, example) in enumerate(zip(rows, examples, strict=True)):
+        if id(example) not in labels:
+            continue
+        try:
+            found = make_features(row, labels[id(example)], hashes[number], example)
+            if task.per_token:
+                found["labels"] = place_tags(found, words.get(number, []), example)
+            features.append(found)
+        except BadRow as bad:
+            if skip_bad is None:
+                raise
+            skip_bad(bad)
+    if not features:
+        raise DataError(f"{data if isinstance(data, str) else source}: no row can be used; correct those named above")
     return features
 
 
-def hold_out(data: Any, share: float, columns: Columns) -> tuple[list[Example], list[Example]]:
+def hold_out(
+    data: Any, share: float, columns: Columns, skip_bad: SkipBad | None = None
+) -> tuple[list[Example], list[Example]]:
     """Return training data and validation data: a random share of it, the same one each time.
 
     Raises:
         InputError: the share is not between 0 and 1, or one of the two parts has no examples.
     """
-    examples = list(iterate_examples(data, source="train", columns=columns, needs_labels=True))
+    examples = list(iterate_examples(data, source="train", columns=columns, needs_labels=True, skip_bad=skip_bad))
     held, rest = split_indices(len(examples), share)
     if not len(held) or not len(rest):
         raise InputError(
@@ -98,8 +113,8 @@ def place_tags(row: Features, words: Sequence[int], example: Example) -> NDArray
     return labels
 
 
-def make_features(row: Tokens | ElbertError, label: Any, example: Example) -> Features:
-    """Return the tokens of an example as packed arrays, and its label.
+def make_features(row: Tokens | ElbertError, label: Any, hashed: int, example: Example) -> Features:
+    """Return the tokens of an example as packed arrays, its label, and the hash of its text.
 
     Raises:
         BadRow: the tokenizer failed on the example.
@@ -110,6 +125,7 @@ def make_features(row: Tokens | ElbertError, label: Any, example: Example) -> Fe
         "input_ids": np.array(row.ids, np.int32),
         "token_type_ids": np.array(row.type_ids, np.uint8),
         "labels": label,
+        "hash": hashed,
         "truncated": row.truncated,
     }
 

@@ -26,9 +26,11 @@ from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, se
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from elbert.bundle import Bundle, files_hash
-from elbert.bundle.model_card import TRAINING_FILE, find_license, name_model, write_card
+from elbert.bundle.model_card import find_license, name_model, write_card
 from elbert.bundle.publishing import open_repository, push_folder
+from elbert.bundle.training_record import NOTABLE, TRAINING_FILE
 from elbert.data import DEFAULT_COLUMNS, Columns
+from elbert.data.sketch import TextSketch
 from elbert.errors import BundleError, DataError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
@@ -48,7 +50,7 @@ from elbert.training.checks import (
 )
 from elbert.training.defaults import describe_settings, fill_arguments
 from elbert.training.depth_report import DepthReport, QuietProgress, silence_transformers
-from elbert.training.features import Collator, Features, hold_out, load_features
+from elbert.training.features import Collator, Features, SkipBad, hold_out, load_features
 from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
@@ -69,6 +71,7 @@ def train(
     problem: str = next(iter(TASKS)),
     max_length: int | None = None,
     columns: Columns = DEFAULT_COLUMNS,
+    skip_bad: SkipBad | None = None,
     console: Console | None = None,
 ) -> dict[str, float]:
     """Train from a model folder or hub id, and write the best checkpoint into ``arguments.output_dir``.
@@ -78,7 +81,7 @@ def train(
     (:func:`elbert.training.metrics.is_as_good`), or the best by another metric of the arguments. ``max_length`` is the
     number of tokens at which a text is cut; None is 128, or what the model takes if that is less. ``validation_data``
     may be a number: the share of the training data to hold out. Arguments that are None follow from the model and the
-    data (:mod:`elbert.training.defaults`).
+    data (:mod:`elbert.training.defaults`). The errors of rows that cannot be used are passed to ``skip_bad``.
 
     Raises:
         BundleError: the model cannot be used.
@@ -97,7 +100,7 @@ def train(
     sources = {"train": describe_data(train_data), "validation": describe_data(validation_data)}
     if isinstance(validation_data, int | float):
         sources["validation"] = {"name": f"{validation_data:.0%} of {sources['train']['name']}, held out"}
-        train_data, validation_data = hold_out(train_data, validation_data, columns)
+        train_data, validation_data = hold_out(train_data, validation_data, columns, skip_bad)
     bundle = Bundle.open(model)
     tokeniser = load_training_tokeniser(bundle, max_length, task)
     with report_rejected("the seed cannot be set"):
@@ -110,8 +113,8 @@ def train(
         use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, task, options, arguments.label_smoothing_factor)
     features = {
-        "train_dataset": load_features(train_data, tokeniser, labels, task, "train", columns),
-        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation", columns),
+        "train_dataset": load_features(train_data, tokeniser, labels, task, "train", columns, skip_bad),
+        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation", columns, skip_bad),
     }
     if resume is None:  # else the weights are the checkpoint's
         cast(torch.nn.Module, network).to(arguments.device)
@@ -124,12 +127,12 @@ def train(
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
     settings = describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length)
-    report = DepthReport(objective, console, settings)
+    report = DepthReport(objective, console, [*settings, *describe_shared(*features.values())])
     record = {
         "base_model": name_model(model, bundle.folder),
         "license": find_license(bundle.folder),
-        "train": {**sources["train"], "rows": len(features["train_dataset"])},
-        "validation": {**sources["validation"], "rows": len(features["eval_dataset"])},
+        "train": sources["train"] | describe_rows(features["train_dataset"]),
+        "validation": sources["validation"] | describe_rows(features["eval_dataset"]),
         "max_length": tokeniser.max_length,
     }
     with report_lost_resources(output), silence_transformers():
@@ -147,6 +150,27 @@ def train(
     if repository is not None:
         console.print(f"pushed to {push_folder(output, repository, token=arguments.hub_token)}", highlight=False)
     return metrics
+
+
+def describe_rows(rows: Sequence[Features]) -> dict[str, Any]:
+    """Return the number of rows, and the sketch by which other data is compared with them."""
+    return {"rows": len(rows), "sketch": sketch(rows).to_hex()}
+
+
+def sketch(rows: Sequence[Features]) -> TextSketch:
+    """Return the sketch of the texts of rows."""
+    return TextSketch.of_hashes(row["hash"] for row in rows)
+
+
+def describe_shared(train: Sequence[Features], validation: Sequence[Features]) -> Iterator[str]:
+    """Yield a line where a notable share of the validation texts are training texts: their scores show nothing then."""
+    share = sketch(train).share_of_hashes(row["hash"] for row in validation)
+    if share >= NOTABLE:
+        yield (
+            f"warning: {share:.0%} of the validation texts are training texts too, so their scores are too good, and "
+            "the checkpoint that they choose has learned them by heart; use other texts, or leave out the validation "
+            "data, and a part of the training data is held out"
+        )
 
 
 def build_trainer(

@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Choose, measure and certify an operating point; write it and print it."""
     from elbert._optional import require
     from elbert.bundle import check_point_name
-    from elbert.calibration import calibrate, hash_data, make_goal, resolve_windows, store_point
+    from elbert.calibration import calibrate, check_seen, hash_data, make_goal, resolve_windows, store_point
     from elbert.cli.calibration_inputs import load_precisions, read_parts
     from elbert.evaluation.sweep import build_families
 
@@ -131,6 +131,9 @@ def run(arguments: argparse.Namespace) -> int:
         task=classifier.bundle.config.task,
     )
     parts.check_enough(goal)
+    data = hash_data(arguments.data, parts.measured)
+    contents = [example.content() for example in parts.measured.examples]
+    seen = check_seen(classifier, contents, data, certifies=arguments.risk is not None)
     skipped = SkippedRows()
     precisions = load_precisions(arguments, classifier)
     tuning, measured = parts.collect_outputs(precisions, skipped.skip if arguments.skip_bad else None, windows)
@@ -148,9 +151,10 @@ def run(arguments: argparse.Namespace) -> int:
         point,
         arguments.name,
         classifier,
-        data=hash_data(arguments.data, parts.measured),
+        data=data,
         dtypes=tuple(measured),
         folder=folder,
+        seen=seen,
         default=arguments.default,
         windows=windows,
     )
@@ -225,7 +229,7 @@ def print_point(arguments: argparse.Namespace, point: OperatingPoint, folder: Pa
     lines = [
         f"{arguments.name}: {point.policy}",
         f"goal       {point.measured['goal']}",
-        *format_figures("measured", point.measured, "texts not used for choosing"),
+        *format_figures("measured", point.measured, MEASURED_ON if chosen_on else MEASURED_ALL),
         *(format_figures("chosen", chosen_on, "texts, an optimistic estimate") if chosen_on else []),
         f"certified  {point.certificate}, for {units} from the same distribution" if point.certificate else ESTIMATE,
         f"written    {folder / EXITS_FILE}",
@@ -233,6 +237,8 @@ def print_point(arguments: argparse.Namespace, point: OperatingPoint, folder: Pa
     sys.stdout.write("\n".join(lines) + "\n")
 
 
+MEASURED_ON = "texts not used for choosing"
+MEASURED_ALL = "texts (this holds only if they did not choose --policies)"
 ESTIMATE = "certified  no: these are estimates; --risk A --error E certifies a bound"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import add_column_options, read_labelled, run_examples
+from elbert.cli.inputs import add_column_options, add_skip_bad, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds of timing, 0 for none (default: %(default)s)"
     )
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     add_column_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_model_options(parser)

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import add_column_options, choose_columns, read_sample, run_examples, sample_examples
+from elbert.cli.inputs import (
+    add_column_options,
+    add_skip_bad,
+    choose_columns,
+    read_sample,
+    run_examples,
+    sample_examples,
+)
 from elbert.cli.streams import print_note
 from elbert.data.column_names import Columns
 from elbert.errors import InputError, MissingExtra
@@ -35,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"use a random sample of at most N texts of --data (default: {DEFAULT_LIMIT:,})",
     )
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     add_column_options(parser)
     parser.add_argument(
         "--policy",

@@ -11,7 +11,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import add_column_options, read_labelled, run_examples
+from elbert.cli.inputs import add_column_options, add_skip_bad, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SHUTDOWN_SECONDS = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--data", metavar="FILE", help="labelled csv, tsv, jsonl or parquet to compare policies on")
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     add_column_options(parser)
     parser.add_argument("--policy", metavar="P", help="policy that the page starts with (default: the model's own)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port on this machine (default: any free one)")

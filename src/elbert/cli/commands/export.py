@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import output_file, output_folder
-from elbert.cli.inputs import add_column_options
+from elbert.cli.inputs import add_column_options, add_skip_bad
 from elbert.cli.streams import print_note
 from elbert.errors import InputError
 
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --report: rounds of timing, 0 for none (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="with --report: processor threads")
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     add_column_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a line or a table")
 

@@ -19,7 +19,7 @@ from elbert.cli.flags import (
     load_classifier,
     output_file,
 )
-from elbert.cli.inputs import SkippedRows, add_column_options, choose_columns, report_truncated
+from elbert.cli.inputs import SkippedRows, add_column_options, add_skip_bad, choose_columns, report_truncated
 from elbert.cli.render.prediction_writers import JsonLines, Summary, TableLines, Writer, progress
 from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.data.column_names import Columns
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="texts longer than the model: cut, windows, or windows(COMBINATION, POLICY), where the answers of windows "
         "are combined by mean, maximum or vote, until POLICY is settled (default: cut; token classifiers: windows)",
     )
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--table", action="store_true", help="print a table, also if standard output is not a terminal")
     form.add_argument("--json", action="store_true", help="print JSON lines, also on a terminal")

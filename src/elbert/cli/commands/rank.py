@@ -17,7 +17,7 @@ from elbert.cli.flags import (
     load_classifier,
     output_file,
 )
-from elbert.cli.inputs import SkippedRows, report_truncated
+from elbert.cli.inputs import SkippedRows, add_skip_bad, report_truncated
 from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.errors import InputError
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="outputs of the model instead of the scores of sentence-transformers' CrossEncoder",
     )
-    parser.add_argument("--skip-bad", action="store_true", help="report and count bad rows instead of stopping")
+    add_skip_bad(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--table", action="store_true", help="print a table, also if standard output is not a terminal")
     form.add_argument("--json", action="store_true", help="print JSON lines, also on a terminal")

@@ -9,7 +9,7 @@ from typing import Any
 
 from elbert._task_titles import TITLES
 from elbert.cli.flags import output_folder
-from elbert.cli.inputs import add_column_options, choose_columns
+from elbert.cli.inputs import SkippedRows, add_column_options, add_skip_bad, choose_columns
 from elbert.training.arguments import USUAL_NAMES, make_parser, parse_arguments
 from elbert.training.options import HELD_OUT, PRESETS, ExitOptions
 
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"within a standard error of the best (default: {HELD_OUT:.0%}% of the training file, held out)",
     )
     add_column_options(parser)
+    add_skip_bad(parser)
     parser.add_argument(
         "--output", required=True, metavar="DIR", type=output_folder, help="folder for the model and its checkpoints"
     )
@@ -98,12 +99,15 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     elif arguments.labels:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
-        labels = task.read_names(arguments.train, str(arguments.train), columns)  # a wrong column fails at once
+        # A wrong column fails at once. Rows that are skipped are reported where they are loaded.
+        ignore = (lambda row: None) if arguments.skip_bad else None
+        labels = task.read_names(arguments.train, str(arguments.train), columns, ignore)
     for module in ("transformers", "accelerate"):
         require(module, "train")
     from elbert.training.depth_report import describe_scores
     from elbert.training.run import train
 
+    skipped = SkippedRows()
     trainer_arguments = parse_arguments(str(arguments.output), trainer_preset, extra or [])
     metrics = train(
         arguments.model,
@@ -115,7 +119,9 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
         problem=task.name,
         max_length=arguments.max_length,
         columns=columns,
+        skip_bad=skipped.skip if arguments.skip_bad else None,
     )
+    skipped.report("all others used")
     is_held_out = isinstance(arguments.validation, float)
     validation = f"{arguments.validation:.0%} of {arguments.train}" if is_held_out else arguments.validation
     if trainer_arguments.process_index == 0:  # under torchrun this command runs once for each device
