@@ -177,7 +177,9 @@ def test_operating_points_by_name(elbert, tmp_path):
         for name, more in {"default": (), "named": ("--policy", "sst2-x"), "spec": ("--policy", "depth(4)")}.items()
     }
     assert depth == {"default": 2, "named": 6, "spec": 4}
-    elbert("predict", "x", "--model", folder, "--policy", "slow").check_error("'slow'", "operating point: fast, sst2-x")
+    elbert("predict", "x", "--model", folder, "--policy", "slow").check_error(
+        "'slow'", "operating points of this model: fast, sst2-x"
+    )
 
 
 REJECTED = {

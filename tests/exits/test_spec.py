@@ -76,6 +76,7 @@ def test_reads(spec, expected):
     [
         ("", "known policies: full, depth"),
         ("entropi(0.1)", "known policies: full, depth"),
+        ("entropi(0.1)", "no policy is called 'entropi', closest to entropy; "),
         ("entropy", "entropy(threshold) with threshold a number from 0 to 1"),
         ("entropy(2)", "from 0 to 1"),
         ("entropy(-0.1)", "from 0 to 1"),
@@ -113,8 +114,10 @@ def test_operating_points_stand_wherever_a_spec_may():
     assert policy("fast", points) == Depth(3)
     assert policy("sst2-safe", points) == Window()
     assert policy("entropy(0.1) | fast", points) == Entropy(0.1) | Depth(3)
-    with pytest.raises(PolicyError, match="operating point: fast, sst2-safe"):
+    with pytest.raises(PolicyError, match="operating points of this model: fast, sst2-safe"):
         policy("slow", points)
+    with pytest.raises(PolicyError, match="called 'fest', closest to fast; "):
+        policy("fest", points)
 
 
 def test_a_parser_that_fails_because_of_another_thread_is_called_again(monkeypatch):

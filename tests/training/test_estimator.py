@@ -75,6 +75,15 @@ def test_wrong_data_is_one_line(start):
             estimator(start).fit(texts, labels)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("max_length", "a parameter of its own"), ("output", "classifier_.save"), ("labels", "found in the y of fit")],
+)
+def test_options_that_have_another_place_are_one_line(start, name, message):
+    with pytest.raises(InputError, match=f"options has '{name}', which is .*{message}"):
+        estimator(start, **{name: 8}).fit(TEXTS, CLASSES["names"])
+
+
 CHECKS = (
     "check_estimator_cloneable",
     "check_estimator_repr",

@@ -184,7 +184,7 @@ WRONG = {
         "train: no column named text; columns found: sentence",
     ),
     "no named column": ({"train": frame(ROWS), "label_column": "stars"}, DataError, "label_column .* names another"),
-    "no rows": ({"train": []}, DataError, "train: no labels found"),
+    "no rows": ({"train": []}, DataError, "train: no labels found, there are no rows"),
     "a bare string": ({"train": "a good film"}, DataError, "unknown ending"),
     "no label": ({"train": ["good", "bad"]}, BadRow, "^train:0: no label"),
     "an unknown label": ({"validation": [("a", "neutral")]}, BadRow, "^validation:0: unknown label 'neutral'"),

@@ -10,6 +10,7 @@ from typing import Any
 from elbert._settings import Reader, parse_values, setting, settings_of
 from elbert.errors import DataError, InputError
 
+DELIMITERS = (",", ";", "\t", "|")  # that are found from the header of a table, the first where several fit
 NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 WORD_COLUMNS = {"tokens": "tokens", "tags": "tags"}  # instead of text and label
 ROLES = ("text", "text_pair", "label")
@@ -148,6 +149,8 @@ class Selection:
     def describe_missing(self, missing: str, found: Collection[str]) -> str:
         """Return the message about a column that is not among those found, with the remedy."""
         message = f"no column named {missing}; columns found: {_list(found)}"
+        if len(found) == 1 and (between := next((mark for mark in DELIMITERS if mark in next(iter(found))), None)):
+            return f"{message}: {between!r} between them can be the delimiter (--delimiter)"
         role = next((role for role in ROLES if self.columns.names[role] == missing), None)
         if role is None:
             return message if missing not in self.keep else f"{message}; keep (--keep) names columns of the data"

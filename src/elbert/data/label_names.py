@@ -43,6 +43,7 @@ def read_label_names(
     source = source if file is None else str(data)
     found = _Collector(source)
     for example in iterate_examples(data, source=source, columns=columns, needs_labels=True, skip_bad=skip_bad):
+        found.rows += 1
         try:
             if multi:
                 found.add_several(*split_labels(example.label), example.line)
@@ -62,7 +63,10 @@ def read_label_names(
     if found.names:
         return sorted(found.names, key=_order)
     if not found.indices:
-        raise DataError(f"{source}: no labels found; expected names or indices in the column {columns.names['label']}")
+        why = "the rows have none" if found.rows else "there are no rows"
+        raise DataError(
+            f"{source}: no labels found, {why}; expected names or indices in the column {columns.names['label']}"
+        )
     if named is None:
         return [f"LABEL_{index}" for index in range(found.highest_index() + 1)]
     for text, line in found.indices.items():
@@ -126,6 +130,7 @@ class _Collector:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self.rows = 0
         self.names: dict[str, int] = {}
         self.indices: dict[str, int] = {}
         self.undecided: dict[str, int] = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-from elbert.data.column_names import ALL_COLUMNS, Selection
+from elbert.data.column_names import ALL_COLUMNS, DELIMITERS, Selection
 from elbert.data.decoding import MAX_LINE, describe_bad_byte, strip_line_end
 from elbert.data.lines import is_json_row
 from elbert.data.records import Record
@@ -31,7 +31,6 @@ class Row:
 Splitter = Callable[[Iterable[str], str], Iterator[Row]]
 
 
-DELIMITERS = (",", ";", "\t", "|")  # that are found from the header, the first where several fit
 DECLARATION = re.compile(r"sep=(.)")  # the first line of files that are made for spreadsheets
 
 

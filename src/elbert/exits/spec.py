@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from elbert._display import suggest
 from elbert._syntax import parse_expression
 from elbert.errors import PolicyError
 from elbert.exits.conditions import Of
@@ -70,13 +71,14 @@ def _make(name: str, values: list[Any], dials: dict[str, Any], names: Mapping[st
         raise PolicyError(f"these dials do not fit {name}: accepted is {TEMPERED_FORM}")
     kinds = POLICIES | LIST_POLICIES
     if name not in kinds:
-        raise PolicyError(f"no policy is called {name!r}; {describe_accepted(names)}")
+        closest = suggest(name, {known: known for known in (*names, *POLICIES)}, 1)
+        raise PolicyError(f"no policy is called {name!r}{closest}; {describe_accepted(names)}")
     return kinds[name](*values, **dials)
 
 
 def describe_accepted(names: Mapping[str, Policy] | None = None) -> str:
     """The names that a spec may use, for an error message."""
-    points = f", or an operating point: {', '.join(names)}" if names else ""
+    points = f"; operating points of this model: {', '.join(names)}" if names else ""
     return f"known policies: {', '.join(POLICIES)}, {TEMPERED}; 'a | b' exits when either does{points}"
 
 

@@ -148,7 +148,9 @@ class Task(ABC):
         least, most = self.least_labels, self.most_labels
         if len(labels) < least or (most is not None and len(labels) > most):
             what = ("one label", "two labels")[least - 1] + ("" if most == least else " or more")
-            raise InputError(f"{self.name} takes {what}, got {', '.join(labels) or 'none'}")
+            raise InputError(
+                f"{self.title} takes {what}, got {', '.join(labels) or 'none'}; labels (--labels) can name others"
+            )
 
     @abstractmethod
     def read_truth(self, label: object, labels: Sequence[str]) -> NDArray[Any]:

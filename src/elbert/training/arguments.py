@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ DEFAULTS = {  # of transformers' arguments, where its own do not fit this task
     "ddp_find_unused_parameters": False,  # every depth is read, so every parameter is used
 }
 
+MOST_CHOICES = 12  # that an error lists
 USUAL_NAMES = {  # names of other libraries, which errors about unknown options compare too
     "lr": "learning_rate",
     "epochs": "num_train_epochs",
@@ -143,6 +145,10 @@ def machine_defaults(*, has_fp16: bool) -> dict[str, Any]:
 def _explained(error: Exception) -> InputError:
     """Return transformers' error in one line; where it is about a default of ours, in words about what was given."""
     message = " ".join(str(error).split())
+    if choice := re.fullmatch(r"argument (--\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
+        flag, value, names = choice[1], choice[2], re.findall(r"[^\s',]+", choice[3])
+        some = ", ".join(names[:MOST_CHOICES]) + (", …" if len(names) > MOST_CHOICES else "")
+        return InputError(f"{flag} is {value!r}{suggest(value, {n: n for n in names}, 1)}; expected one of {some}")
     if "requires the save and eval strategy to match" in message:
         message = (
             "save_strategy and eval_strategy differ, and the best checkpoint is kept only where it is evaluated and "

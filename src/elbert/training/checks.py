@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -256,4 +258,6 @@ def is_write_error(error: Exception) -> bool:
 def describe_error(error: Exception) -> str:
     """Return the kind and the message of an error in one line."""
     message = " ".join(str(error).split())
+    if isinstance(error, PackageNotFoundError) and (name := re.search(r"'([\w.-]+)[^']*'", message)):
+        return f"the package {name[1]} is not installed"
     return f"{type(error).__name__}: {message}"[:MAX_MESSAGE] if message else type(error).__name__

@@ -25,6 +25,15 @@ from elbert.tokenization.tokens import Text, list_texts
 from elbert.training.entry import train
 from elbert.training.options import HELD_OUT
 
+# Arguments of elbert.train that an estimator has in another place.
+SET_BY_FIT = {
+    "train": "the X and y of fit",
+    "labels": "found in the y of fit",
+    "output": "a temporary folder: classifier_.save keeps the model",
+    "problem": "always single-label",
+    "skip_bad": "not for data in memory",
+}
+
 
 class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type annotations
     """A text classifier for scikit-learn: ``cross_val_score``, ``Pipeline``, ``GridSearchCV``, pickling.
@@ -74,8 +83,11 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         if len({name.strip() for name in names}) < len(names) or not all(name.strip() for name in names):
             names = [f"class {number}" for number in range(len(names))]  # those of the labels are not distinct
         rows = [(text, names[number]) for text, number in zip(texts, index.tolist(), strict=True)]
-        options: dict[str, Any] = {} if self.random_state is None else {"seed": self.random_state}
-        options |= dict(self.options or {})
+        options = dict(self.options or {})
+        if own := [name for name in options if name in self.get_params(deep=False) or name in SET_BY_FIT]:
+            raise InputError(f"options has {own[0]!r}, which is {SET_BY_FIT.get(own[0], 'a parameter of its own')}")
+        if self.random_state is not None:
+            options = {"seed": self.random_state} | options
         self.classifier_ = train(
             self.model,
             train=rows,

@@ -86,11 +86,13 @@ def hold_out(
     Raises:
         InputError: the share is not between 0 and 1, or one of the two parts has no examples.
     """
+    name = data if isinstance(data, str) else "train"
     examples = list(iterate_examples(data, source="train", columns=columns, needs_labels=True, skip_bad=skip_bad))
     held, rest = split_indices(len(examples), share)
     if not len(held) or not len(rest):
         raise InputError(
-            f"{len(examples)} examples are too few to hold out {share:g} of them for validation: pass validation data"
+            f"{name}: {len(examples)} rows are too few to hold out {share:.0%} of them; pass more, or validation data "
+            "(--validation)"
         )
     return [examples[i] for i in rest], [examples[i] for i in held]
 

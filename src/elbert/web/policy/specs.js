@@ -68,7 +68,7 @@ function describeForm({ name, dials }) {
 
 function accepted(points) {
   const names = Object.keys(points);
-  const more = names.length ? `, or an operating point: ${names.join(", ")}` : "";
+  const more = names.length ? `; operating points of this model: ${names.join(", ")}` : "";
   return `known policies: ${[...POLICIES.keys(), TEMPERED].join(", ")}; 'a | b' exits when either does${more}`;
 }
 
