@@ -186,7 +186,7 @@ def measure(model: str, folder: Path, rows: int, options: dict[str, Any]) -> dic
 def parse_value(text: str) -> float | str:
     """The value of an option: a number, or else a word."""
     try:
-        return float(text)
+        return int(text) if text.isdigit() else float(text)
     except ValueError:
         return text
 

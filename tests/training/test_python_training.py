@@ -194,6 +194,11 @@ WRONG = {
     "too few to hold out": ({"train": ROWS[:3], "validation": 0.1}, InputError, "too few to hold out"),
     "an unknown option": ({"learning_rat": 1}, InputError, "unknown option 'learning_rat', closest to learning_rate"),
     "a rate that is text": ({"learning_rate": "fast"}, InputError, "learning_rate"),
+    "a length that is no whole number": (
+        {"max_length": 64.0},
+        InputError,
+        "max_length is 64.0, expected a whole number",
+    ),
     "no steps": ({"num_train_epochs": -1, "max_steps": -1}, InputError, "num_train_epochs"),
     "a preset": ({"preset": "best"}, InputError, "expected one of default, paper"),
     "a problem": ({"problem": "ranking"}, InputError, "expected one of single-label, multi-label, regression"),

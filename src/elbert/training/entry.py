@@ -17,6 +17,7 @@ for module in ("transformers", "accelerate"):
 from rich.console import Console  # noqa: E402
 
 from elbert._progress import is_interactive  # noqa: E402
+from elbert._settings import check_whole  # noqa: E402
 from elbert.bundle.publishing import TemporaryFolder  # noqa: E402
 from elbert.classifier import Classifier  # noqa: E402
 from elbert.data import Columns, make_reusable  # noqa: E402
@@ -83,6 +84,8 @@ def train(
         InputError: an argument or option is not valid, the output folder already holds a model or cannot be written, or
             training diverged.
     """
+    if max_length is not None:
+        check_whole("max_length", max_length)
     task, data, validation = find_task_by_title(problem), make_reusable(train), make_reusable(validation)
     temporary = None
     if output is None:

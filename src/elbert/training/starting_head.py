@@ -61,7 +61,7 @@ def start_heads(
         return
     if options.head_start == "fitted" and not task.per_token:
         rows = draw_rows(train, bundle.config)
-        yield f"it starts as a linear fit of {len(rows):,} rows' labels on the encoder's states (--head_start)"
+        yield f"it starts as a linear fit of {len(rows):,} rows' labels on the encoder's states (--head-start)"
         fit_heads(network, bundle.config, rows, collator, task)
     elif is_new and task.needs_standard_deviation:
         start_at_mean(network, train)
