@@ -53,6 +53,12 @@ def choose_columns(arguments: argparse.Namespace) -> Columns:
     return Columns(**{setting.name: getattr(arguments, setting.name) for setting in COLUMN_SETTINGS})
 
 
+def list_column_flags(arguments: argparse.Namespace) -> list[str]:
+    """Return the flags of columns that are set, each followed by its value, for a command on similar data."""
+    values = {setting.flag: getattr(arguments, setting.name) for setting in COLUMN_SETTINGS}
+    return [part for flag, value in values.items() if value is not None for part in (flag, value)]
+
+
 class SkippedRows:
     """Reports and counts the rows that ``--skip-bad`` skips."""
 
