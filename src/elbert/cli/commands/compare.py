@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_folder
-from elbert.cli.inputs import add_data_options, list_column_flags, read_labelled_file, run_examples
+from elbert.cli.inputs import add_data_options, check_data_files, list_column_flags, read_labelled_file, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the model once, sweep all policies, and write report, figures and tables."""
+    check_data_files(arguments, arguments.data, arguments.tuning)  # before slow modules and the model
     from elbert._optional import require
     from elbert.comparison import compare
     from elbert.comparison.report_files import describe_run, write_report
