@@ -186,6 +186,7 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
         try:
             first = json.loads(server.stdout.readline())
             assert (first["message"], first["address"], first["model"]) == ("serving", f"unix:{path}", "mine")
+            assert first["models"] == {"mine": first["operating_point"]}
 
             def call(method, route, body=None):
                 with contextlib.closing(http.client.HTTPConnection("localhost", timeout=60)) as connection:
@@ -197,8 +198,9 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
 
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.send_signal(signal.SIGHUP)
-            line = next(line for line in map(json.loads, server.stderr) if line["logger"] == "elbert.operations")
-            assert line["message"].startswith("the model mine is loaded again")
+            lines = (line for line in map(json.loads, server.stderr) if line["logger"] == "elbert.operations")
+            assert next(lines)["message"] == "the models and the API keys are read again"
+            assert next(lines)["message"].startswith("the model mine is loaded again")
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.terminate()
             _, err = server.communicate(timeout=60)

@@ -185,8 +185,9 @@ def test_a_reload_answers_old_requests_with_the_old_model_and_frees_it(folders, 
         until(lambda: (gc.collect(), old[0]() is None is old[1]())[1])
         assert server.counts()['te_request_count{method="batch"}'] == 2
     lines = [line["message"] for line in log() if line["logger"] == OPERATIONS]
-    assert len(lines) == 1
-    assert lines[0].startswith("the model tiny is loaded again")
+    assert lines[0] == "the models and the API keys are read again"
+    assert len(lines) == 2
+    assert lines[1].startswith("the model tiny is loaded again")
 
 
 def test_a_folder_that_does_not_load_keeps_the_old_model_with_one_line(folders, log):
@@ -196,7 +197,7 @@ def test_a_folder_that_does_not_load_keeps_the_old_model_with_one_line(folders, 
         assert server.post("/v1/classify", {"input": [TEXT]})[0] == 200
         assert server.get("/ready")[0] == 200
         messages = [line["message"] for line in log() if line["logger"] == OPERATIONS]
-        assert [message[:31] for message in messages] == [
+        assert [message[:31] for message in messages[1:]] == [
             "the model first stays as it is:",
             "the model second is loaded agai",
         ]
@@ -226,6 +227,11 @@ def test_keys_of_a_file_are_read_again_and_the_log_names_them(folders, tmp_path,
     requests = [line for line in log() if line["logger"] == ACCESS]
     assert [line["key"] for line in requests][:5] == ["api-key", "alice", "bob", None, None]
     assert "key-of" not in json.dumps(log())
+    names = "the API keys of these names are in force: "
+    reloads = [line["message"] for line in log() if line["logger"] == OPERATIONS and "key" in line["message"]]
+    read = "the models and the API keys are read again"
+    assert reloads[:3] == [read, f"{names}api-key, bob, carol", read]
+    assert reloads[3].startswith("the API keys stay as they are: ")
 
 
 @pytest.mark.parametrize(

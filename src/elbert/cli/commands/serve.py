@@ -23,8 +23,7 @@ from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.serving.http.model_set import ModelSource
-    from elbert.serving.service import Service
+    from elbert.serving.http.model_set import ModelSet, ModelSource
 
 GROUPS = {
     "model": ModelSettings,
@@ -146,7 +145,7 @@ def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
             models,
             models.app,
             place,
-            lambda: announce(arguments, models.first, server_url(place), names),
+            lambda: announce(arguments, models, server_url(place)),
             http,
             models.request_reload,
         )
@@ -227,15 +226,18 @@ def resolve_model(model: str | None, revision: str | None) -> str | None:
     return download(model, revision)
 
 
-def announce(arguments: argparse.Namespace, service: Service, address: str, name: str) -> None:
-    """Print one line when the server accepts requests."""
-    point = service.info()["operating_point"]
+def announce(arguments: argparse.Namespace, models: ModelSet, address: str) -> None:
+    """Print one line when the server accepts requests: the models, each with its operating point."""
+    points = {name: service.info()["operating_point"] for name, service in models.services.items()}
+    first = next(iter(points))
     if arguments.json_output:
         from elbert.serving.http.logs import to_json_line
 
-        fields = {"address": address, "model": name, "operating_point": point}
+        fields = {"address": address, "model": first, "operating_point": points[first], "models": points}
         line = to_json_line("info", "serving", __name__, fields, time.time())
     else:
-        line = clean_line(f"serving {name} at {address} (operating point {point}; Ctrl-C stops it)")
+        chosen = ", ".join(f"{name}: {point}" for name, point in points.items()) if len(points) > 1 else points[first]
+        what = "operating points" if len(points) > 1 else "operating point"
+        line = clean_line(f"serving {', '.join(points)} at {address} ({what} {chosen}; Ctrl-C stops it)")
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

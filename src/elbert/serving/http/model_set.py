@@ -93,9 +93,9 @@ class ModelSet:
         self._is_started = self._is_reload_due = False
 
     @property
-    def first(self) -> Service:
-        """The service of the model that answers requests without a name."""
-        return self._models[0].service
+    def services(self) -> dict[str, Service]:
+        """The services of all models by name, in order."""
+        return {model.settings.name: model.service for model in self._models}
 
     async def start(self) -> None:
         """Start all engines.
@@ -140,10 +140,8 @@ class ModelSet:
 
     async def _reload(self) -> None:
         replaced = list[Service]()
-        try:
-            self._keys = read_api_keys(self._http)
-        except ElbertError as error:
-            log.error("the API keys stay as they are: %s", error)
+        log.info("the models and the API keys are read again")
+        self._read_keys_again()
         models = list(self._models)
         try:
             for number, (source, old) in enumerate(zip(self._sources, self._models, strict=True)):
@@ -173,6 +171,15 @@ class ModelSet:
             if model not in before:
                 weights = model.service.classifier.bundle.weights_hash
                 log.info("the model %s is loaded again (weights %.12s)", model.settings.name, weights)
+
+    def _read_keys_again(self) -> None:
+        try:
+            self._keys = read_api_keys(self._http)
+        except ElbertError as error:
+            log.error("the API keys stay as they are: %s", error)  # noqa: TRY400  # in one line
+            return
+        if self._keys is not None:
+            log.info("the API keys of these names are in force: %s", ", ".join(self._keys.names))
 
     async def _load_again(self, source: ModelSource, old: ServedModel) -> ServedModel | None:
         """Return a model whose engine runs, from the same place; None, with a line in the log, if there is none."""

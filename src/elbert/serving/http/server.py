@@ -131,6 +131,8 @@ def bind_unix_socket(path: Path) -> Iterator[socket.socket]:
                 path.unlink()
             bound.bind(str(path))
             created = path.stat()
+        except InputError:
+            raise
         except (OSError, ValueError) as error:  # a missing folder, a file, a path of more than about 100 bytes
             raise InputError(f"--unix-socket {path}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
         try:
