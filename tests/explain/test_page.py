@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from elbert.classifier import Classifier
 from elbert.explain import explain, survey
 from elbert.explain.page import render_explanation, write_page
-from tiny import texts
+from tiny import texts, write_bundle
 
 NASTY = "</script><script>document.title = 'owned'</script> <img src=x onerror=\"document.title = 'owned'\"> film"
 TEXTS = [NASTY, *(f"{text} film" for text in texts(29, seed=2))]
@@ -123,6 +124,31 @@ def test_one_text_by_keyboard_and_by_pointer(opened, one, scheme, width):
     assert page.locator("#rivals tbody tr:not(.kind)").count() == len(one.rivals)
     page.click("#play")
     assert "Depth 1 of 6" in page.inner_text("#now")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("kind", "spec"), [("two", "entropy(0.47615)"), ("two", "gap(0.123456)"), ("number", "settled(1, 0.512345)")]
+)
+def test_no_text_of_the_chart_is_cut(opened, classifiers, tmp_path, kind, spec, width):
+    if kind == "number":  # whose values, and so the numbers of the axis, are long
+        changes = {"labels": ("value",), "problem_type": "regression", "label_deviation": 12345.6}
+        classifier = Classifier.load(write_bundle(tmp_path / kind, num_labels=1, **changes))
+    else:
+        classifier = classifiers[kind]
+    subject = explain(classifier, "a film", spec, rounds=0)
+    page = opened(subject, viewport={"width": width, "height": 800})
+    assert page.text_content("#chart text.threshold") == re.findall(r"[0-9.]+", spec)[-1]
+    cut = page.evaluate("""() => {
+      const chart = document.querySelector("#chart svg").getBoundingClientRect();
+      return [...document.querySelectorAll("#chart svg text")]
+        .filter((text) => {
+          const box = text.getBoundingClientRect();
+          return box.left < chart.left || box.right > chart.right || box.top < chart.top || box.bottom > chart.bottom;
+        })
+        .map((text) => text.textContent);
+    }""")
+    assert cut == []
 
 
 def test_every_kind_of_explanation_draws(opened, classifiers):

@@ -1,9 +1,10 @@
 """The report of elbert compare, opened from disk."""
 
+import json
 import shlex
 
 import pytest
-from comparison_data import NASTY, comparison
+from comparison_data import NASTY, comparison, family
 
 from browser import wait_until
 from elbert.exits.encoding import policy_table
@@ -23,7 +24,7 @@ def report(tmp_path, opened):
 def test_everything_is_shown(report):
     shown = report()
     summary = shown.inner_text("#summary")
-    assert "At full depth 87.9 % of 872 texts are right." in summary
+    assert "At full depth 87.9 % of all 872 texts are right." in summary
     assert "At a layer speed-up of 2× the best policy tried on them (entropy) gives 88.0 % (+0.1 points)" in summary
     assert "stopping every text at depth 6 gives 84.2 %" in summary
     assert "better than a rival in 1 of 2 comparisons and worse in 0" in summary
@@ -101,12 +102,93 @@ def test_it_ends_with_a_recommendation_and_its_command(report, monkeypatch):
             assert (arguments.text_column, arguments.delimiter) == ("the review", ";")
 
 
+def test_every_score_names_its_texts(report):
+    data = comparison()
+    data["honest"]["full"] = 0.904
+    shown = report(data)
+    assert "At full depth 87.9 % of all 872 texts are right." in shown.inner_text("#summary")
+    assert "436 others, where full depth gives 90.4 % (87.9 % on all 872)" in shown.inner_text("#honest-about")
+    next_step = shown.inner_text("#next")
+    assert "on the 436 texts that did not choose its dials, accuracy 87.5 %" in next_step or "Keep full" in next_step
+    data["honest"]["full"] = 0.88
+    advice = report(data).inner_text("#next")
+    assert (
+        "on the 436 texts that did not choose its dials, accuracy 87.5 %, 0.5 points below full depth (88.0 %)"
+        in advice
+    )
+
+
+def test_scores_that_are_no_share_of_texts_are_not_called_one(report):
+    as_text = json.dumps(comparison()).replace('"accuracy"', '"spearman"')
+    shown = report(json.loads(as_text))
+    assert "At full depth spearman is 87.9 % on all 872 texts." in shown.inner_text("#summary")
+
+
+NAMES_ON_LINES = """() => {
+  const names = [...document.querySelectorAll("#curve text.name, #curve text.reference-name")];
+  const boxes = names.map((text) => text.getBBox());
+  const ends = (box) => [box.x, box.x + box.width, box.y, box.y + box.height];
+  const isCovered = (box) => boxes.some((other) => {
+    const [left, right, top, bottom] = ends(box), [from, to, high, low] = ends(other);
+    return other !== box && from < right && left < to && high < bottom && top < low;
+  });
+  const isCrossed = (box) => [...document.querySelectorAll("#curve path.curve")].some((path) => {
+    const [left, right, top, bottom] = ends(box);
+    for (let at = 0; at <= path.getTotalLength(); at += 1) {
+      const { x, y } = path.getPointAtLength(at);
+      if (x > left && x < right && y > top + 2 && y < bottom - 2) return true;
+    }
+    return false;
+  });
+  return names.filter((_, i) => isCovered(boxes[i]) || isCrossed(boxes[i])).map((text) => text.textContent);
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("low", [0.80, 0.87])  # where curves start: below full depth, and at it
+def test_names_in_the_chart_lie_on_no_line_and_on_no_other_name(report, width, low):
+    data = comparison()
+    names = ["window", "entropy | patience", "patient_confidence", "window, tempered", "gap | window"]
+    steps = range(1, 30)
+    data["families"] = [
+        family(name, 0.9, [("full", 1 + 0.1 * k + 0.07 * i, low + (0.89 - low) * (1 - 0.8**k)) for k in steps])
+        for i, name in enumerate(names)
+    ]
+    shown = report(data, width=width)
+    assert shown.locator("#curve text.reference-name").count() == 1
+    assert shown.evaluate(NAMES_ON_LINES) == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_line_of_a_command_ends_inside_a_flag(report, width):
+    command = (
+        "elbert compare --model my-model --data validation.csv --tuning tuning.csv --families window --output here"
+    )
+    shown = report(comparison() | {"command": command, "model_path": "my-model"}, width=width)
+    broken = """() => [...document.querySelectorAll("pre code")].flatMap((code) => {
+      const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+      const found = [];
+      while (walker.nextNode()) {
+        for (const { 0: word, index } of walker.currentNode.data.matchAll(/--?[a-z-]+/g)) {
+          const range = document.createRange();
+          range.setStart(walker.currentNode, index);
+          range.setEnd(walker.currentNode, index + word.length);
+          if (new Set([...range.getClientRects()].map((rect) => rect.top)).size > 1) found.push(word);
+        }
+      }
+      return found;
+    })"""
+    assert shown.evaluate(broken) == []
+    assert shown.inner_text("#command") == command
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_point_of_the_chart_gives_its_policy_and_command(report):
     shown = report(comparison() | {"model_path": None}, permissions=["clipboard-read", "clipboard-write"])
     shown.focus("#curve svg[role=img]")
     shown.keyboard.press("ArrowRight")
     shown.keyboard.press("Enter")
-    assert "window(entropy=0.5, size=2): accuracy 84.00 %, mean depth 1.60." in shown.inner_text("#chosen")
+    assert "window(entropy=0.5, size=2): accuracy 84.00 % on 872 texts, mean depth 1.60." in shown.inner_text("#chosen")
     shown.click("text=Copy the policy")
     wait_until(shown, "document.querySelector('#chosen [role=status]').textContent === 'Copied.'")
     assert shown.evaluate("navigator.clipboard.readText()") == "window(entropy=0.5, size=2)"

@@ -48,7 +48,9 @@ def _figure(comparison: Comparison) -> Any:
         )
     full = 100 * comparison.report.by_depth[-1][score]
     axes.axhline(full, color="#999999", linewidth=0.8)
-    axes.annotate(f"full depth {full:.1f}", (depths, full), ha="right", va="bottom", color="#666666", fontsize=8)
+    name = axes.annotate(f"full depth {full:.1f}", (1, full), xytext=(4, 2), textcoords="offset points", fontsize=8)
+    name.set(color="#666666", zorder=5)  # at the left, where curves start low; readable where one crosses it
+    name.set_path_effects([require("matplotlib.patheffects", "plots").withStroke(linewidth=3, foreground="white")])
     axes.set(xlabel=f"mean depth (of {depths})", ylabel=f"{score}, %", xlim=(1, depths))
     axes.grid(alpha=0.25)
     upper = axes.secondary_xaxis("top", functions=(lambda d: d, lambda d: d))

@@ -2,7 +2,7 @@
 
 import { keyHeaders, mountKeyForm } from "../shared/api_requests.js";
 import { createCopyButton } from "../shared/clipboard.js";
-import { byId, createTable, h, readData } from "../shared/dom.js";
+import { byId, createTable, h, keepWords, readData } from "../shared/dom.js";
 import { SAMPLES } from "./code_samples.js";
 import { listObjects, resolve } from "./schemas.js";
 
@@ -104,7 +104,7 @@ function createTrial(route, request) {
   };
 
   function write() {
-    code.textContent = SAMPLES[byId("language").value]({ ...route, body: request ? compact() : "" });
+    code.replaceChildren(...keepWords(SAMPLES[byId("language").value]({ ...route, body: request ? compact() : "" })));
   }
 
   async function tryRoute() {
@@ -167,7 +167,8 @@ function formatAnswer(text, type) {
   }
 }
 
-const createCode = (name, text) => h("pre", { tabindex: 0, role: "region", "aria-label": name }, h("code", {}, text));
+const createCode = (name, text) =>
+  h("pre", { tabindex: 0, role: "region", "aria-label": name }, h("code", {}, keepWords(text)));
 
 // ---------------------------------------------------------------- tables
 

@@ -5,7 +5,8 @@ import { assignNamedColors } from "./named_colors.js";
 
 export const DASHES = ["", "6 4", "8 3 2 3", "2 3"];
 const [SCORES, SIGNAL, GAP] = [190, 80, 30]; // heights of the lanes, and the space between them
-const [LEFT, RIGHT, TOP] = [38, 34, 48]; // margins
+const TOP = 48; // margin
+const [LEAST_LEFT, LEAST_RIGHT, DIGIT] = [38, 34, 7.5]; // margins, wider where numbers are longer, and a digit's width
 /* The rule over several depths that the page draws, or null. */
 export function findTrack(explanation) {
   return explanation.watched === null ? null : explanation.rules[explanation.watched];
@@ -17,12 +18,19 @@ export function createExplanationChart(holder, explanation, form) {
   const named = explanation.shown;
   const color = form.lane ? assignNamedColors(explanation) : null;
   const [low, high] = form.range(explanation);
+  const { threshold, top } = explanation.gauge;
+  const limit = threshold !== null && threshold <= top ? String(threshold) : ""; // written in the right margin
+  const right = Math.max(LEAST_RIGHT, 8 + DIGIT * limit.length);
+  const scoreTicks = (form.lane ? [low, (low + high) / 2, high] : []).map((score) => Number(score.toPrecision(3)));
+  const signalTicks = [0, top].map((value) => Number(value.toPrecision(2)));
+  const longest = Math.max(...[...scoreTicks, ...signalTicks].map((tick) => String(tick).length));
+  const left = Math.max(LEAST_LEFT, 8 + DIGIT * longest);
   let chosen = explanation.depth;
   let place = null; // the scales of the drawn chart
 
   function draw(width) {
-    const column = (width - LEFT - RIGHT) / explanation.depths;
-    const x = (depth) => LEFT + column * (depth - 0.5);
+    const column = (width - left - right) / explanation.depths;
+    const x = (depth) => left + column * (depth - 0.5);
     const row = track ? Math.max(10, Math.min(18, column)) : 0;
     const signalTop = TOP + (form.lane ? SCORES + GAP : 0),
       windowTop = signalTop + SIGNAL + GAP;
@@ -31,7 +39,7 @@ export function createExplanationChart(holder, explanation, form) {
     const label = `${form.lane && `${form.lane} and `}${explanation.gauge.name}${track ? ` and rule ${track.reason}` : ""} by depth. It ${explanation.why}.`;
     const root = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     place = { x, column, row, signalTop, windowTop, bottom };
-    root.append(createBox(x(explanation.depth), TOP, width - RIGHT - x(explanation.depth), bottom - TOP, "after"));
+    root.append(createBox(x(explanation.depth), TOP, width - right - x(explanation.depth), bottom - TOP, "after"));
     root.append(s("g", { id: "under" }));
     if (form.lane) drawScores(root, width);
     drawSignal(root, width);
@@ -49,7 +57,7 @@ export function createExplanationChart(holder, explanation, form) {
       if ((depth - 1) % every === 0) root.append(createText(x(depth), bottom + 16, depth, { "text-anchor": "middle" }));
     }
     root.append(
-      createText(LEFT + (column * explanation.depths) / 2, bottom + 32, "depth", {
+      createText(left + (column * explanation.depths) / 2, bottom + 32, "depth", {
         "text-anchor": "middle",
         class: "small",
       }),
@@ -61,13 +69,13 @@ export function createExplanationChart(holder, explanation, form) {
 
   function drawScores(root, width) {
     const y = (score) => TOP + (SCORES * (high - score)) / (high - low);
-    for (const score of [low, (low + high) / 2, high]) {
+    for (const score of scoreTicks) {
       root.append(
-        createLine(LEFT, y(score), width - RIGHT, y(score), "axis"),
-        createText(LEFT - 6, y(score) + 4, Number(score.toPrecision(3)), { "text-anchor": "end", class: "small" }),
+        createLine(left, y(score), width - right, y(score), "axis"),
+        createText(left - 6, y(score) + 4, score, { "text-anchor": "end", class: "small" }),
       );
     }
-    root.append(createText(LEFT, TOP - 7, form.lane, { class: "small" }));
+    root.append(createText(left, TOP - 7, form.lane, { class: "small" }));
     const path = (name) => explanation.steps.map((step) => `${place.x(step.depth)},${y(step.scores[name])}`).join(" ");
     for (const name of explanation.labels.filter((name) => !named.includes(name)).slice(0, 200)) {
       root.append(s("polyline", { points: path(name), class: "other" }));
@@ -82,32 +90,30 @@ export function createExplanationChart(holder, explanation, form) {
   }
 
   function drawSignal(root, width) {
-    const { name, values, threshold, top } = explanation.gauge;
+    const { name, values } = explanation.gauge;
     const y = (value) => place.signalTop + SIGNAL * (1 - value / top);
     const unit = form.lane === "value" && explanation.unit !== 1 ? ", in standard deviations" : "";
-    root.append(createText(LEFT, place.signalTop - 7, name + unit, { class: "small" }));
-    root.append(createLine(LEFT, y(0), width - RIGHT, y(0), "axis"));
+    root.append(createText(left, place.signalTop - 7, name + unit, { class: "small" }));
+    root.append(createLine(left, y(0), width - right, y(0), "axis"));
     values.forEach((value, i) => {
       if (value === null) return;
       root.append(
         createBox(place.x(i + 1) - place.column * 0.33, y(value), place.column * 0.66, y(0) - y(value), "bar"),
       );
     });
-    for (const value of [0, top]) {
-      root.append(
-        createText(LEFT - 6, y(value) + 4, Number(value.toPrecision(2)), { "text-anchor": "end", class: "small" }),
-      );
+    for (const value of signalTicks) {
+      root.append(createText(left - 6, y(value) + 4, value, { "text-anchor": "end", class: "small" }));
     }
-    if (threshold !== null && threshold <= top) {
-      root.append(createLine(LEFT, y(threshold), width - RIGHT, y(threshold), "threshold"));
-      root.append(createText(width - RIGHT + 4, y(threshold) + 4, threshold, { class: "threshold" }));
+    if (limit) {
+      root.append(createLine(left, y(threshold), width - right, y(threshold), "threshold"));
+      root.append(createText(width - right + 4, y(threshold) + 4, limit, { class: "threshold" }));
     }
   }
 
   function drawWindow(root) {
     const side = Math.min(place.row, place.column) * 0.5;
     root.append(
-      createText(LEFT, place.windowTop - 7, `rule ${track.reason} over ${track.size} depths, one row a depth`, {
+      createText(left, place.windowTop - 7, `rule ${track.reason} over ${track.size} depths, one row a depth`, {
         class: "small",
       }),
     );
@@ -145,5 +151,5 @@ export function createExplanationChart(holder, explanation, form) {
     over.append(createSpan(seen, windowTop + row * (chosen - 1) + 1, row - 2, kind));
   }
 
-  return { draw, highlight, findDepth: (x) => 1 + Math.floor((x - LEFT) / place.column) };
+  return { draw, highlight, findDepth: (x) => 1 + Math.floor((x - left) / place.column) };
 }

@@ -6,7 +6,16 @@ import { findExit, listRules } from "../policy/rules.js";
 import { checkPolicy, PolicyError, parsePolicy, printPolicy } from "../policy/specs.js";
 import { TABLE } from "../policy/table.js";
 import { TASK_SCORES } from "../policy/task_scores.js";
-import { byId, createTable, debounce, formatDifference, formatFactor, formatPlural, h } from "../shared/dom.js";
+import {
+  byId,
+  createTable,
+  debounce,
+  formatDifference,
+  formatFactor,
+  formatPlural,
+  h,
+  keepWords,
+} from "../shared/dom.js";
 import { saveFile } from "../shared/downloads.js";
 import { LABELLED_FORMS } from "./labelled_forms.js";
 
@@ -73,7 +82,9 @@ export function mountSideBySide(table, prepared, points, { differ, open }) {
       h(
         "p",
         { class: "muted hint" },
-        "Explore the other model with the same --data, save its outputs with this button, and choose that file here.",
+        keepWords(
+          "Explore the other model with the same --data, save its outputs with this button, and choose that file here.",
+        ),
       ),
       h(
         "div",

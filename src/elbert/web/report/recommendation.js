@@ -2,7 +2,7 @@
 
 import { TABLE } from "../policy/table.js";
 import { createCopyButton } from "../shared/clipboard.js";
-import { formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
+import { formatFactor, formatPercent, formatPlural, h, keepWords } from "../shared/dom.js";
 
 const MOST_LOST = 0.01; // of the score: one point
 const RISK = 0.02;
@@ -55,7 +55,7 @@ function choosePolicy(rows, full, score, depths) {
 
 /* The command in a box, with a button that copies it. */
 export function showCommand(command) {
-  return [h("pre", {}, h("code", {}, command)), createCopyButton("Copy the command", () => command)];
+  return [h("pre", {}, h("code", {}, keepWords(command))), createCopyButton("Copy the command", () => command)];
 }
 
 /**
@@ -86,17 +86,17 @@ export function showRecommendation(holder, data, score) {
   const against =
     Math.abs(lost) < 0.05
       ? "as full depth"
-      : `${Math.abs(lost).toFixed(1)} points ${lost > 0 ? "below" : "above"} full depth`;
+      : `${Math.abs(lost).toFixed(1)} points ${lost > 0 ? "below" : "above"} full depth (${formatPercent(full)} %)`;
+  const onTexts = isHeldOut
+    ? `on the ${formatPlural(data.honest.report_n, "text")} that did not choose its dials`
+    : `on ${formatPlural(data.n, "text")}`;
   holder.replaceChildren(
     h(
       "p",
       {},
       "Try ",
       h("code", {}, chosen.policy),
-      `: ${score} ${formatPercent(chosen[score])} %, ${against}, at a layer speed-up of ${formatFactor(data.depths / chosen.mean_depth)}. It is the fastest that loses at most one point here, `,
-      isHeldOut
-        ? `measured on ${formatPlural(data.honest.report_n, "text")} that did not choose its dials.`
-        : "but its dials were chosen on the same texts, so expect less.",
+      `: ${onTexts}, ${score} ${formatPercent(chosen[score])} %, ${against}, at a layer speed-up of ${formatFactor(data.depths / chosen.mean_depth)}. It is the fastest that loses at most one point ${isHeldOut ? "on them" : "here, but its dials were chosen on the same texts, so expect less"}.`,
     ),
     h(
       "p",

@@ -4,7 +4,16 @@ import { findLook, fixedDepth } from "../policy/families.js";
 import { TABLE } from "../policy/table.js";
 import { createBarChart, createCurveChart, createSpeedupMarks } from "../shared/charts.js";
 import { createCopyButton } from "../shared/clipboard.js";
-import { byId, formatCount, formatDifference, formatPercent, formatPlural, h, readData } from "../shared/dom.js";
+import {
+  byId,
+  formatCount,
+  formatDifference,
+  formatPercent,
+  formatPlural,
+  h,
+  keepWords,
+  readData,
+} from "../shared/dom.js";
 import { showCommand, showRecommendation, writeCommand } from "./recommendation.js";
 import {
   SCORE,
@@ -36,7 +45,7 @@ if (!byId("honest-section").hidden) {
   byId("honest-about").textContent =
     `Dials were chosen on ${formatPlural(data.honest.choose_n, "text")}, for each speed-up the most accurate of about that cost, and everything below was measured on ${formatCount(
       data.honest.report_n,
-    )} others. Each rival is paired with the ${ours} over the same texts.`;
+    )} others${heldOutFull()}. Each rival is paired with the ${ours} over the same texts.`;
   showHeldOutTables(byId("honest"), data);
 }
 showFixedDepths(byId("fixed"), data);
@@ -61,17 +70,27 @@ if (!byId("exits-section").hidden) {
 }
 byId("notes-section").hidden = !data.notes?.length;
 byId("notes").replaceChildren(...(data.notes ?? []).map((note) => h("li", {}, note)));
-byId("command").textContent = data.command;
+byId("command").replaceChildren(...keepWords(data.command));
 showRecommendation(byId("next"), data, SCORE);
 byId("made").textContent = `Made ${data.made} by elbert ${data.version}.`;
+
+/* Full depth's score on the texts that chose no dials, which differs from that on all texts. */
+function heldOutFull() {
+  const { full } = data.honest;
+  if (full === undefined) return "";
+  const isAll = data.honest.report_n === data.n;
+  return `, where full depth gives ${formatPercent(full)} %${isAll ? "" : ` (${formatPercent(data.full)} % on all ${formatCount(data.n)})`}`;
+}
 
 /* One sentence or two: what full depth gives, and what the families give at twice and more of its speed. */
 function summary() {
   const strong = (text) => h("strong", {}, text);
+  const texts = `all ${formatPlural(data.n, "text")}`;
+  const isShare = SCORE === "accuracy"; // of right answers, which other scores are not
   const parts = [
-    "At full depth ",
+    isShare ? "At full depth " : `At full depth ${SCORE} is `,
     strong(`${formatPercent(data.full)} %`),
-    ` of ${formatCount(data.n)} texts are right. `,
+    isShare ? ` of ${texts} are right. ` : ` on ${texts}. `,
   ];
   const honest = data.honest?.rows?.find((row) => row.window && row.tests.length);
   const at = data.speedups.findIndex((times) => times >= 2);
@@ -149,7 +168,12 @@ function chart() {
 /* The chosen point of the chart: its policy, its figures, and the command that measures it on other texts. */
 function showPoint({ label, x, y, isPolicy = true }) {
   byId("chosen").replaceChildren(
-    h("p", {}, h("code", {}, label), `: ${SCORE} ${formatPercent(y, 2)} %, mean depth ${x.toFixed(2)}.`),
+    h(
+      "p",
+      {},
+      h("code", {}, label),
+      `: ${SCORE} ${formatPercent(y, 2)} % on ${formatPlural(data.n, "text")}, mean depth ${x.toFixed(2)}.`,
+    ),
     ...(isPolicy
       ? [createCopyButton("Copy the policy", () => label), ...showCommand(writeCommand(data, SCORE, label))]
       : []),

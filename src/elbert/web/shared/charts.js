@@ -1,6 +1,7 @@
 /* Charts in SVG: curves over mean depth, and bars. Pointer and keyboard reach every point, and a table holds the same
    numbers. */
 import { createChips, createTable, findTicks, formatCount, h, s } from "./dom.js";
+import { listSegments, placeName } from "./line_names.js";
 
 let numbered = 0;
 
@@ -324,12 +325,11 @@ function drawCurves(svg, width, height, spec, shown) {
     taken = x(mark.x);
     svg.append(s("text", { class: "mark", x: x(mark.x), y: edge.top - 9, "text-anchor": "middle" }, mark.label));
   }
-  for (const line of spec.references ?? []) {
-    svg.append(
-      s("line", { class: "reference", x1: edge.left, x2: width - edge.right, y1: y(line.y), y2: y(line.y) }),
-      s("text", { class: "mark", x: edge.left + 4, y: y(line.y) - 5 }, line.label),
-    );
-  }
+  const references = (spec.references ?? []).map((line) => {
+    const ends = [edge.left, width - edge.right].map((end) => ({ x: end, y: y(line.y) }));
+    svg.append(s("line", { class: "reference", x1: ends[0].x, x2: ends[1].x, y1: ends[0].y, y2: ends[0].y }));
+    return { name: line.label, segments: listSegments(ends, false) };
+  });
 
   const groups = [];
   const paths = [];
@@ -346,7 +346,7 @@ function drawCurves(svg, width, height, spec, shown) {
         return one.kind === "step" ? `H${p.x.toFixed(1)}V${p.y.toFixed(1)}` : `L${p.x.toFixed(1)},${p.y.toFixed(1)}`;
       });
       group.append(s("path", { class: "curve", d: line.join(""), "stroke-dasharray": one.dash }));
-      paths.push({ one, at });
+      paths.push({ name: one.name, color: one.color, segments: listSegments(at, one.kind === "step") });
     }
     const size = one.size ?? (one.kind === "points" ? 5 : 2.5);
     for (const p of at) group.append(createSymbol(one.marker, p.x, p.y, size));
@@ -365,46 +365,33 @@ function drawCurves(svg, width, height, spec, shown) {
       })),
     );
   }
-  if (width > 460) svg.append(...lineNames(paths, width - edge.right));
+  svg.append(
+    ...nameLines(paths, references, { left: edge.left + 4, right: width - edge.right, top: edge.top, bottom }),
+  );
   return { groups };
 }
 
-/* Names beside their lines, where a line is far enough from the others; the legend names all. */
-function lineNames(paths, right) {
-  const height = ({ one, at }, x) => {
-    const before = at.filter((p) => p.x <= x).at(-1);
-    const after = at.find((p) => p.x > x);
-    if (!before || !after) return null;
-    return one.kind === "step" ? before.y : before.y + ((after.y - before.y) * (x - before.x)) / (after.x - before.x);
-  };
-  const boxes = [];
-  return paths.flatMap((path) => {
-    const long = path.one.name.length * 7 + 6;
-    let best = { free: 11 };
-    for (let x = 60; x + long < right; x += 8) {
-      // What the name would lie on: the line itself along its length, above or below.
-      const along = [x, x + long / 2, x + long];
-      const own = along.map((at) => height(path, at));
-      if (own.some((at) => at === null)) continue;
-      const places = [
-        { above: true, base: Math.min(...own) - 6 },
-        { above: false, base: Math.max(...own) + 15 },
-      ];
-      for (const { above, base } of places) {
-        const middle = base - 4;
-        const others = paths
-          .filter((p) => p !== path)
-          .flatMap((p) => along.map((at) => height(p, at)))
-          .filter((at) => at !== null);
-        const free = Math.min(...others.map((at) => Math.abs(at - middle)), 40);
-        const covers = boxes.some((b) => x < b.x + b.long && b.x < x + long && Math.abs(b.middle - middle) < 14);
-        if (!covers && middle > 40 && free > best.free + (above ? 0 : 1)) best = { free, x, base, middle };
-      }
-    }
-    if (best.x === undefined) return [];
-    boxes.push({ x: best.x, long, middle: best.middle });
-    return [paint(s("g", {}, s("text", { class: "name", x: best.x, y: best.base }, path.one.name)), path.one.color)];
+/* The names of references, and on wide charts those of lines that have a place free of other lines; the legend names
+   all. */
+function nameLines(paths, references, frame) {
+  const lines = paths.flatMap(({ segments }) => segments);
+  const taken = [];
+  const named = references.map(({ name, segments }) => {
+    const free = placeName(name, segments, lines, taken, frame, 8);
+    const place = free ?? { x: frame.left, y: segments[0][1] - 5 };
+    if (free) taken.push(free);
+    return s("text", { class: "mark reference-name", x: place.x, y: place.y }, name);
   });
+  if (frame.right < 446) return named;
+  const level = references.flatMap(({ segments }) => segments);
+  for (const path of paths) {
+    const others = paths.filter((other) => other !== path).flatMap(({ segments }) => segments);
+    const place = placeName(path.name, path.segments, [...others, ...level], taken, frame);
+    if (!place) continue;
+    taken.push(place);
+    named.push(paint(s("g", {}, s("text", { class: "name", x: place.x, y: place.y }, path.name)), path.color));
+  }
+  return named;
 }
 
 /* Stacked bars. spec: {title, describe, label, columns: [name], stacks: [{name, color, values}], current, pick(index)} */

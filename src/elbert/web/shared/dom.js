@@ -63,6 +63,20 @@ export function formatDifference(value, format) {
   return `${/[1-9]/.test(size) ? (value > 0 ? "+" : "−") : ""}${size}`;
 }
 
+const MOST_UNBROKEN = 24; // characters of a word that fits on a narrow screen
+
+/**
+ * Code as elements: a line never ends at a hyphen inside a word, such as --data, unless the word is long.
+ * @param {string} code
+ * @returns {any[]}
+ */
+export const keepWords = (code) =>
+  code
+    .split(/(\s+)/)
+    .map((word) =>
+      word.includes("-") && word.length <= MOST_UNBROKEN ? h("span", { class: "unbroken" }, word) : word,
+    );
+
 /* Round numbers between two values, about so many. */
 export function findTicks(low, high, about) {
   const raw = (high - low) / Math.max(about, 1);
