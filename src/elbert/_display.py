@@ -22,6 +22,11 @@ def clean_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 text``, ``2,000 texts``; ``many`` is the form that is not ``noun`` + s."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
 MAX_COMPARED = 100  # characters of a text that is compared with names
 MAX_ERROR = 300  # characters of another library's error
 

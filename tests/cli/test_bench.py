@@ -55,14 +55,6 @@ def test_synthetic_texts_run_at_fixed_depths(elbert, bundle_folder, monkeypatch)
         assert policy in result.out
 
 
-def test_the_table_fits_a_terminal_of_80_columns(elbert, bundle_folder, data):
-    result = elbert("bench", "--model", bundle_folder, "--data", data, "--policy", "window(entropy=0.1, size=3)")
-    lines = [line.rstrip() for line in result.out.splitlines() if line.startswith(("┏", "┃", "┡", "│", "└"))]
-    assert len(lines) > 5
-    assert max(map(len, lines)) <= 80
-    assert all(line[-1] in "┓┃┩│┘" for line in lines)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from elbert._display import plural
 from elbert.cli.flags import add_model_options, load_classifier
 from elbert.cli.inputs import add_column_options, choose_columns
 from elbert.errors import DataError, InputError
@@ -28,6 +29,7 @@ COMMON_WORDS = (
 )
 SYNTHETIC_TEXTS = 500
 MIN_WORDS, MAX_WORDS = 3, 40  # of a synthetic text
+COLUMNS = ("policy", "mean depth", "layer speed-up", "texts/s", "speed-up", "p50 ms", "p99 ms", "single speed-up")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(measurements, classifier, arguments.data)
     else:
-        print_table(measurements, classifier, arguments.data)
+        print_measurements(measurements, classifier, arguments.data)
     return 0
 
 
@@ -156,20 +158,14 @@ def print_json(measurements: Mapping[str, Measurement], classifier: Classifier, 
     sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def print_table(measurements: Mapping[str, Measurement], classifier: Classifier, data: str | None) -> None:
+def print_measurements(measurements: Mapping[str, Measurement], classifier: Classifier, data: str | None) -> None:
     """Print a line for each policy, and how it was measured."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text as Plain
+    from elbert.cli.render.tables import print_lines, print_table
 
     first = next(iter(measurements.values()))
-    table = Table(title=f"{first.batch.texts:,} texts, {classifier.dtype}", title_justify="left")
-    table.add_column("policy", overflow="fold", min_width=12)
-    for name in ("depth", "layers", "texts/s", "batch", "p50 ms", "p99 ms", "single"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, each in measurements.items():
-        table.add_row(
-            Plain(name),  # a point's name may contain rich's markup
+    rows = [
+        [
+            name,
             f"{each.mean_depth:.2f}",
             f"{each.layer_speedup:.2f}x",
             f"{each.batch.texts_per_second:,.0f}",
@@ -177,13 +173,15 @@ def print_table(measurements: Mapping[str, Measurement], classifier: Classifier,
             f"{each.single.p50:.2f}",
             f"{each.single.p99:.2f}",
             f"{each.single.speedup:.2f}x",
-        )
-    console = Console()
-    console.print(table)
+        ]
+        for name, each in measurements.items()
+    ]
+    print_table(f"{plural(first.batch.texts, 'text')}, {classifier.dtype}", COLUMNS, rows)
     hint = "Synthetic texts: use --data FILE to measure operating points, whose exits need real texts. "
-    console.print(
-        f"{hint if data is None else ''}Medians of {first.batch.rounds} interleaved rounds; batch and single are "
-        "speed-ups over full depth in the same rounds, tokenising included; "
-        f"{first.single.texts} texts one by one. The difference of full from 1.00x is noise.",
-        highlight=False,
+    print_lines(
+        [
+            f"{hint if data is None else ''}Medians of {first.batch.rounds} interleaved rounds. Both speed-ups are "
+            "over full depth in the same rounds, tokenising included: speed-up in batches, single speed-up with "
+            f"{plural(first.single.texts, 'text')} one by one. The difference of full from 1.00x is noise."
+        ]
     )

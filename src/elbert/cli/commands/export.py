@@ -170,20 +170,14 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
 
 def print_report(report: dict[str, Precision]) -> None:
     """Print a line for each precision."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from elbert.cli.render.tables import print_lines, print_table
 
     first = next(iter(report.values()))
     metric = next(iter(first.metrics))
     batches = list(first.texts_per_second)
-    names = ["MB", "load ms", *(f"batch {rows}" for rows in batches), metric, "depth", "changed", "moved"]
-    table = Table(title="precisions", title_justify="left", box=box.SIMPLE_HEAD)  # fits 80 columns
-    table.add_column("dtype", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in report.values():
-        table.add_row(
+    names = ["MB", "load ms", *(f"batch {rows}" for rows in batches), metric, "mean depth", "changed", "moved"]
+    rows = [
+        [
             line.dtype,
             f"{line.size / 1e6:.1f}",
             f"{line.load_seconds * 1e3:.0f}",
@@ -192,9 +186,10 @@ def print_report(report: dict[str, Precision]) -> None:
             f"{line.mean_depth:.2f}",
             f"{line.answers_changed:.2%}",
             f"{line.exits_moved:.2%}",
-        )
-    table.caption = (
-        "batch: texts per second; changed: predictions, moved: exits, compared with the classifier in float32"
+        ]
+        for line in report.values()
+    ]
+    print_table("precisions", ["dtype", *names], rows)
+    print_lines(
+        ["batch: texts per second; changed: predictions, moved: exits, compared with the classifier in float32"]
     )
-    table.caption_justify = "left"
-    Console(file=sys.stdout).print(table)

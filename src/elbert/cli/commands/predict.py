@@ -180,7 +180,7 @@ def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConf
         )
         return CsvFile(out, columns) if ending == ".csv" else ParquetFile(out, columns, find_kept_types(arguments))
     is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
-    return TableLines(out, arguments.scores) if is_table else JsonLines(out, arguments.scores)
+    return TableLines(out, arguments.scores, config.labels) if is_table else JsonLines(out, arguments.scores)
 
 
 def find_kept_types(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert._display import shorten
+from elbert._display import clean_line, shorten
 from elbert.cli.flags import (
     OTHER_ENDINGS,
     TABLE_ENDINGS,
@@ -18,6 +18,8 @@ from elbert.cli.flags import (
     output_file,
 )
 from elbert.cli.inputs import SkippedRows, add_skip_bad, report_truncated
+from elbert.cli.render.prediction_writers import LEAST_TEXT
+from elbert.cli.render.tables import find_width
 from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.errors import InputError
 
@@ -158,7 +160,12 @@ def write_lines(out: IO[str], one: QueryList, ranking: list[RankedText], *, is_s
 
 def write_table(out: IO[str], one: QueryList, ranking: list[RankedText]) -> None:
     """Write a list as a table."""
-    out.write(f"{'score':>10}  {'index':>5}  {'depth':>7}  {'reason':<12}{shorten(one.query, 80)}\n")
+    width = find_width(out)
+
+    def fit(text: str) -> str:
+        return clean_line(text) if width is None else shorten(text, max(LEAST_TEXT, width - 40))
+
+    out.write(f"{'score':>10}  {'index':>5}  {'depth':>7}  {'reason':<12}{fit(one.query)}\n")
     for text in ranking:
         depth = f"{text.depth}/{text.depths}"
-        out.write(f"{text.score:>10.4f}  {text.index:>5}  {depth:>7}  {text.reason:<12}{shorten(text.text, 80)}\n")
+        out.write(f"{text.score:>10.4f}  {text.index:>5}  {depth:>7}  {text.reason:<12}{fit(text.text)}\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from elbert._display import clean
+from elbert.cli.render.tables import find_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -14,18 +16,25 @@ if TYPE_CHECKING:
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = "▁▂▃▄▅▆▇█"
-PIPED_WIDTH = 100  # columns, where there is no terminal
+PIPED_WIDTH = 100  # columns of a layout where there is no terminal
 MIN_WIDTH = 60
+NO_LIMIT = sys.maxsize // 8  # width of lines that no terminal shows
 
 Shown = TypeVar("Shown")
 
 
-def print_parts(value: Shown, parts: Iterable[Callable[[Shown, int], list[Text | str]]], max_width: int) -> None:
+def print_parts(
+    value: Shown,
+    parts: Iterable[Callable[[Shown, int], list[Text | str]]],
+    max_width: int = NO_LIMIT,
+    piped_width: int = PIPED_WIDTH,
+) -> None:
     """Print the lines of each part of a value; a part takes the value and the width in columns."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    width = max(MIN_WIDTH, min(max_width, console.width)) if console.is_terminal else PIPED_WIDTH
+    terminal = find_width(console.file)
+    width = piped_width if terminal is None else max(MIN_WIDTH, min(max_width, terminal))
     for part in parts:
         for line in part(value, width):
             print_line(console, line)

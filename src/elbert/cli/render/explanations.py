@@ -6,8 +6,9 @@ from itertools import pairwise
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from elbert._display import shorten
+from elbert._display import clean_line, plural, shorten
 from elbert.cli.render.bars import draw_bar, print_parts
+from elbert.cli.render.tables import measure, pad
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -38,11 +39,10 @@ def format_header(explained: Explanation, width: int) -> list[Text | str]:
     wrapped = (line for part in whole for line in wrap(shorten(part, 4 * width), width))
     lines: list[Text | str] = [Text(line, "bold") for line in wrapped]
     point = "" if explained.point is None else f"{explained.point}: "
-    truth = "" if explained.truth is None else f"; label {shorten(', '.join(explained.truth) or 'none', 40)}"
+    truth = "" if explained.truth is None else f"; label {clean_line(', '.join(explained.truth)) or 'none'}"
     cut = ", truncated" if explained.truncated else ""
-    lines.append(
-        f"{point}{shorten_spec(explained.policy)}; {len(explained.tokens)} tokens{cut}{truth}; {explained.dtype}"
-    )
+    tokens = plural(len(explained.tokens), "token")
+    lines.append(f"{point}{shorten_spec(explained.policy)}; {tokens}{cut}{truth}; {explained.dtype}")
     return [*lines, ""]
 
 
@@ -56,11 +56,13 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
     signal = choose_gauge(explained)
     label = choose_label_width(explained)
     strip = explained.depths if track is not None and explained.depths <= 30 else 0
-    bar = max(6, min(16, (width - 42 - label - (strip + 18 if track is not None else 0)) // 2))
     against = "" if signal.threshold is None else f" ({signal.threshold:g})"
-    read = shorten(signal.name + against, bar + 6)
-    form = explained.form
-    head = f"   depth  {shorten(form.head, label):<{label}}  {form.unit:<{bar + 6}}  {read:<{bar + 6}}"
+    read, form = signal.name + against, explained.form
+    room = width - 14 - label - (max(strip, 6) + 18 if track is not None else 0)
+    fitting = (n for n in range(16, 5, -1) if max(len(form.unit), n + 6) + max(len(read), n + 6) <= room)
+    bar = next(fitting, 0)  # beside long names there are numbers only
+    scored, gauged = max(len(form.unit), bar + 6), max(len(read), bar + 6)
+    head = f"   depth  {pad(form.head, label)}  {form.unit:<{scored}}  {read:<{gauged}}"
     head += f"  {'window':<{max(strip, 6)}}" if track is not None else ""
     lines: list[Text | str] = [Text(head, "dim")]
     shares = scale_scores(explained)
@@ -68,10 +70,11 @@ def format_depths(explained: Explanation, width: int) -> list[Text | str]:
         line = Text("")
         is_exit, is_after = step.depth == explained.depth, step.depth > explained.depth
         line.append(" ▶ " if is_exit else "   ", "bold green")
-        line.append(f"{step.depth:>5}  {shorten(form.name(step), label):<{label}}  ", "bold" if is_exit else "")
+        line.append(f"{step.depth:>5}  {pad(shorten(form.name(step), label), label)}  ", "bold" if is_exit else "")
         line.append(draw_bar(shares[step.depth - 1], bar), "cyan")
-        line.append(f" {step.score:.3f}  ")
-        line.append(draw_gauge(signal, step.depth, bar))
+        line.append(f"{f' {step.score:.3f}':<{scored - bar}}  ")
+        gauge = draw_gauge(signal, step.depth, bar)
+        line.append(gauge).append(" " * (gauged - len(gauge)))
         if track is not None:
             line.append("  ").append(draw_window(explained, track, step, strip))
         if is_exit:
@@ -113,9 +116,10 @@ def draw_window(explained: Explanation, track: RuleTrack, step: DepthOutput, str
 
 
 def choose_label_width(explained: Explanation) -> int:
-    """Return the number of columns for answers: that of the longest one, from 6 to 20, and for single labels to 14."""
-    longest = max(6, len(explained.form.head), *(len(explained.form.name(step)) for step in explained.steps))
-    return min(20 if explained.exit_step.words else 14, longest)
+    """Return the number of columns for answers: that of the longest one, for tags of many words at most 20."""
+    names = (explained.form.head, *(explained.form.name(step) for step in explained.steps))
+    longest = max(6, *(measure(clean_line(name)) for name in names))
+    return min(20, longest) if explained.exit_step.words else longest
 
 
 def format_changes(explained: Explanation, width: int) -> list[Text | str]:
@@ -147,13 +151,16 @@ def format_rivals(explained: Explanation, width: int) -> list[Text | str]:
     name = max(12, min(max(len(shorten_spec(rival.policy)) for rival in explained.rivals), width - strip - label - 28))
     lines: list[Text | str] = [Text("   exits of other policies", "dim")]
     for rival in explained.rivals:
-        spec = shorten(shorten_spec(rival.policy), name)
-        line = Text(f"   {spec:<{name}}  ", "magenta" if rival.kind == "oracle" else "")
+        spec, style = clean_line(shorten_spec(rival.policy)), "magenta" if rival.kind == "oracle" else ""
+        if len(spec) > name:  # in a line of its own
+            lines.append(Text(f"   {spec}", style))
+            spec = ""
+        line = Text(f"   {spec:<{name}}  ", style)
         for depth in range(1, strip + 1):
             line.append(
                 "●" if depth == rival.depth else "│" if depth == explained.depth else "·", choose_colour(rival, depth)
             )
-        answer = f"  {rival.depth:>3}  {shorten(str(rival.label), label):<{label}}  "
+        answer = f"  {rival.depth:>3}  {pad(shorten(str(rival.label), label), label)}  "
         line.append("  never" if rival.depth is None else answer)
         line.append("" if rival.score is None else f"{rival.score:.3f}  ")
         line.append(

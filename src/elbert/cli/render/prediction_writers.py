@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert._display import shorten
+from elbert._display import clean_line, plural, shorten
+from elbert.cli.render.tables import find_width, measure, pad
 
 if TYPE_CHECKING:
     from elbert.data import Example
     from elbert.prediction import Prediction
+
+LEAST_LABEL = 13  # columns of the shortest column of labels
+LEAST_TEXT = 20  # columns of a text beside long labels
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Summary:
         mean = self.depth_total / self.texts
         rate = self.texts / (time.perf_counter() - self.start)
         return (
-            f"{self.texts:,} texts, mean depth {mean:.2f} of {self.depths}, "
+            f"{plural(self.texts, 'text')}, mean depth {mean:.2f} of {self.depths}, "
             f"layer speed-up {self.depths / mean:.2f}x, {rate:,.0f} texts per second"
         )
 
@@ -94,31 +97,37 @@ class JsonLines(Writer):
 class TableLines(Writer):
     """Writes a table with fixed columns, line by line."""
 
-    def __init__(self, out: IO[str], scores: bool) -> None:
+    def __init__(self, out: IO[str], scores: bool, labels: Sequence[str]) -> None:
         super().__init__(out)
         self.scores = scores
-        self.width = max(40, shutil.get_terminal_size((120, 24)).columns - 51)
-        self.out.write(f"{'label':<14}{'score':>6}  {'depth':>7}  {'reason':<20}text\n")
+        self.label = max(LEAST_LABEL, *(measure(clean_line(name)) for name in labels)) + 1
+        width = find_width(out)
+        self.width = None if width is None else max(LEAST_TEXT, width - self.label - 37)
+        self.out.write(f"{pad('label', self.label)}{'score':>6}  {'depth':>7}  {'reason':<20}text\n")
 
     def write(self, example: Example, prediction: Prediction) -> None:
         """Write one line, and further lines for scores and for each depth of the trace if enabled."""
         text = example.text if example.text_pair is None else f"{example.text} / {example.text_pair}"
-        label, depth = shorten(prediction.label, 13), f"{prediction.depth}/{prediction.depths}"
-        cells = f"{label:<14}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
-        self.out.write(f"{cells}{shorten(text, self.width)}\n")
+        label, depth = pad(clean_line(prediction.label), self.label), f"{prediction.depth}/{prediction.depths}"
+        cells = f"{label}{prediction.score:>6.3f}  {depth:>7}  {prediction.reason:<20}"
+        self.out.write(f"{cells}{self._fit(text)}\n")
         for entity in getattr(prediction, "entities", ()):
-            self.out.write(f"  {shorten(entity.label, 30)} {entity.score:.3f}  {shorten(entity.word, self.width)}\n")
+            self.out.write(f"  {clean_line(entity.label)} {entity.score:.3f}  {self._fit(entity.word)}\n")
         if self.scores:
-            scores = (f"{shorten(name, 30)} {score:.3f}" for name, score in prediction.scores.items())
+            scores = (f"{clean_line(name)} {score:.3f}" for name, score in prediction.scores.items())
             self.out.write(f"  {', '.join(scores)}\n")
         for step in prediction.trace or ():
             if words := getattr(step, "words", ()):
                 tags = " ".join(f"{word.word}/{word.tag}" for word in words)
-                self.out.write(f"  depth {step.depth:>2}  {shorten(tags, self.width)}  entropy {step.entropy:.3f}\n")
+                self.out.write(f"  depth {step.depth:>2}  {self._fit(tags)}  entropy {step.entropy:.3f}\n")
                 continue
             best = max(step.scores, key=lambda name: step.scores[name])
-            answer = f"{shorten(best, 30)} {step.scores[best]:.3f}"
+            answer = f"{clean_line(best)} {step.scores[best]:.3f}"
             self.out.write(f"  depth {step.depth:>2}  {answer}  entropy {step.entropy:.3f}\n")
+
+    def _fit(self, text: str) -> str:
+        """Return a text as one line, shortened where a terminal is too narrow for it."""
+        return clean_line(text) if self.width is None else shorten(text, self.width)
 
     def end(self, summary: Summary) -> None:
         """Write the summary line."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elbert._display import shorten
-from elbert.cli.render.bars import draw_bar, draw_sparkline, print_parts
+from elbert._display import clean_line, plural, shorten
+from elbert.cli.render.bars import NO_LIMIT, draw_bar, draw_sparkline, print_parts
+from elbert.cli.render.tables import measure, pad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 LISTED_TEXTS = 5
 BAR_WIDTH = 30
+LEAST_TEXT = 40  # columns of a text beside its figures; where a terminal has fewer, it stands below them
+MOST_ANSWER = 60  # characters of an answer, which can be tags of many words
+INDENT = 6
 
 
 def print_survey(survey: Survey) -> None:
     """Print exits, lengths, confusions, and the most notable texts."""
-    print_parts(survey, (format_summary, format_exits, format_lengths, format_confusions, format_texts), max_width=140)
+    parts = (format_summary, format_exits, format_lengths, format_confusions, format_texts)
+    print_parts(survey, parts, piped_width=NO_LIMIT)
 
 
 def format_summary(survey: Survey, width: int) -> list[Text | str]:
@@ -36,7 +41,7 @@ def format_summary(survey: Survey, width: int) -> list[Text | str]:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in survey.reasons.items())
     return [
         Text(f"{point}{shorten_spec(survey.policy)}", "bold"),
-        f"{survey.n:,} texts, mean depth {survey.mean_depth:.2f} of {survey.depths}, layer speed-up "
+        f"{plural(survey.n, 'text')}, mean depth {survey.mean_depth:.2f} of {survey.depths}, layer speed-up "
         f"{survey.layer_speedup:.2f}x, {format_share(survey.computation_saved)} of the computation saved"
         f"{score}{full}",
         f"exits by reason: {reasons}",
@@ -90,7 +95,7 @@ def format_confusions(survey: Survey, width: int) -> list[Text | str]:
     lines: list[Text | str] = [Text(f"   most confused (label > prediction: {survey.counted})", "dim")]
     for name, place in (("at depth 1", 0), ("at the exits", survey.depths), ("at the last depth", survey.depths - 1)):
         found = [
-            f"{shorten(c.truth, 20) or 'extra'} > {shorten(c.prediction, 20) or 'missed'}: {c.count:,}"
+            f"{clean_line(c.truth) or 'extra'} > {clean_line(c.prediction) or 'missed'}: {c.count:,}"
             for c in survey.confusion.pairs[place][:LISTED_TEXTS]
         ]
         lines.append(f"   {name:<18} {'; '.join(found) or 'nothing'}")
@@ -113,14 +118,20 @@ def format_list(title: str, found: Sequence[ListedText], bounds: tuple[float, fl
     if not found:
         lines.append("   none")
     low, span = bounds[0], (bounds[1] - bounds[0]) or 1.0
-    for each in found:
+    answers = [shorten(each.answer, MOST_ANSWER) for each in found]
+    size = max(map(measure, answers), default=0)
+    for each, answer in zip(found, answers, strict=True):
         line = Text(f"   line {each.line:>6}  exit {each.depth:>2}  settled {each.settled:>2}  ")
         line.append(draw_sparkline([(step - low) / span for step in each.path]), "cyan")
-        line.append(f"  {shorten(each.answer, 14):<14} ")
+        line.append(f"  {pad(answer, size)}  ")
         if each.right is not None:
             line.append("right  " if each.right else "wrong  ", "green" if each.right else "red")
         elif each.truth is not None:
-            line.append(f"label {shorten(each.truth, 14)}  ")
+            line.append(f"label {shorten(each.truth, MOST_ANSWER)}  ")
         text = each.text if each.text_pair is None else f"{each.text} / {each.text_pair}"
-        lines.append(line.append(shorten(text, max(20, width - len(line.plain)))))
+        room = width - len(line.plain)
+        if room >= LEAST_TEXT:
+            lines.append(line.append(shorten(text, room)))
+        else:
+            lines += [line, Text(" " * INDENT).append(shorten(text, width - INDENT))]
     return [*lines, ""]
