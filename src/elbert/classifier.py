@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from elbert import _html
+from elbert._display import plural
 from elbert._progress import count_each, show_progress
 from elbert._settings import check_whole
 from elbert.bundle import Bundle, ConditionsCheck, bundled_model
@@ -182,7 +183,7 @@ class Classifier(ClassifierMethods):
             *self.bundle.describe(),
             ("policy", self.policy),
             ("precision", f"{self.dtype} on {self.backend.device}"),
-            ("longest text", f"{self.tokeniser.max_length} tokens"),
+            ("longest text", f"{plural(self.tokeniser.max_length, 'token')}"),
         ]
         return _html.table((), rows, caption="elbert classifier")
 

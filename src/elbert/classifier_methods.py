@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from elbert._display import plural
 from elbert._settings import check_whole
 from elbert.errors import DataError, InputError
 
@@ -235,7 +236,7 @@ class ClassifierMethods:
         outputs = collect_labelled(data, labels, "data")
         comparison = compare(outputs, classifier.policy, choose=choose, named=families)
         if output is not None:
-            name = Path(data).name if isinstance(data, str | Path) else f"{len(outputs):,} texts"
+            name = Path(data).name if isinstance(data, str | Path) else f"{plural(len(outputs), 'text')}"
             about = describe_run(classifier.bundle.folder.name, name, "Classifier.compare")
             write_report(comparison, classifier.bundle.config, about, Path(output))
         return comparison

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from rich.text import Text
 
-from elbert._display import UNSAFE, clean, clean_line, shorten
+from elbert._display import UNSAFE, clean, clean_line, plural, shorten
 from elbert.cli.render.bars import print_parts
 from elbert.cli.render.reports import policy_table
-from elbert.cli.render.tables import format_table
+from elbert.cli.render.terminal_tables import format_table
 from elbert.cli.streams import print_note, print_warning
 from tiny import write_bundle
 
@@ -50,6 +50,11 @@ def test_every_control_character_and_surrogate_is_replaced():
 def test_shortened_lines():
     assert shorten("one\n two\t three", 60) == "one two three"
     assert shorten("x" * 100, 10) == "x" * 9 + "…"
+
+
+def test_counts():
+    assert [plural(n, "text") for n in (0, 1, 2, 2000)] == ["0 texts", "1 text", "2 texts", "2,000 texts"]
+    assert [plural(n, "policy", "policies") for n in (1, 2)] == ["1 policy", "2 policies"]
 
 
 EVIL = "a\x1b[2Jb\u202ec\x9bd"

@@ -168,7 +168,7 @@ def test_a_bad_label_is_named_and_may_be_skipped(elbert, bundle_folder, tmp_path
     result = elbert(*command, "--skip-bad")
     assert json.loads(result.out)["n"] == 2
     assert result.err.splitlines()[0].startswith(f"elbert: skipped {data}:2: {why}")
-    assert result.err.splitlines()[1:] == ["elbert: 1 bad rows skipped, 2 texts evaluated"]
+    assert result.err.splitlines()[1:] == ["elbert: 1 bad row skipped, 2 texts evaluated"]
 
 
 REJECTED = {

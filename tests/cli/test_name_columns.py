@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from elbert.cli.render.tables import format_table, measure
+from elbert.cli.render.terminal_tables import format_table, measure
 from elbert.exits.policies import POLICIES
 from tiny import texts, write_bundle
 

@@ -252,7 +252,7 @@ def test_a_bad_row_is_named_and_may_be_skipped(predict, tmp_path, name):
     skipped, total = result.err.splitlines()
     assert result.status == 0
     assert skipped.startswith(f"elbert: skipped {file}:{line}: {why}")
-    assert total == "elbert: 1 bad rows skipped, 2 texts classified"
+    assert total == "elbert: 1 bad row skipped, 2 texts classified"
 
 
 LABELS_NOT_READ = {

@@ -87,7 +87,7 @@ def test_bad_lists_are_named_with_their_line(capsys, folder, tmp_path, line, why
     status, _, error = call(capsys, "rank", "--input", file, "--model", folder)
     assert status == 2 and f"{file}:2: " in error and why in error and error.count("\n") == 1
     status, out, error = call(capsys, "rank", "--input", file, "--model", folder, "--skip-bad")
-    assert status == 0 and len(to_lines(out)) == 2 and "1 bad rows skipped" in error
+    assert status == 0 and len(to_lines(out)) == 2 and "1 bad row skipped" in error
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_bad_row_is_named(elbert, bundle_folder, data):
     status, _, err = elbert(*arguments)
     assert (status, f"{data}:31: " in err) == (2, True)
     status, expected, err = elbert(*arguments, "--skip-bad", "--json")
-    assert (status, "1 bad rows skipped" in err, len(json.loads(expected)["precisions"])) == (0, True, 3)
+    assert (status, "1 bad row skipped" in err, len(json.loads(expected)["precisions"])) == (0, True, 3)
 
 
 def test_the_example_needs_onnxruntime_and_tokenizers_alone(tmp_path):

@@ -57,3 +57,22 @@ def test_only_tasks_know_a_problem_type_by_name():
         assert not constants & TASKS.keys(), file
     for file in sorted(SOURCE.rglob("*.js")):
         assert not re.search(rf"""(["'`])({"|".join(TASKS)})\1""", file.read_text()), file
+
+
+COUNTED = re.compile(
+    r"\{[^{}]+\} (?:texts|rows|lists|depths|labels|policies|words|tags|windows|families|outputs)\b(?! per second)"
+)
+# Errors of programs, and two lines for counts above 1. Others work on the last three: their counts follow.
+COUNTED_ELSEWHERE = ("model/native/", "exits/spec.py", "explain/rule_tracks.py", "serving/", "training/")
+COUNTED_ELSEWHERE += ("cli/commands/calibrate.py",)
+
+
+def test_counts_in_messages_agree_with_their_nouns():
+    """``plural`` writes 1 text and 2 texts."""
+    lines = {
+        f"{file}:{number}": line.strip()
+        for file in TREES
+        if not file.startswith(COUNTED_ELSEWHERE)
+        for number, line in enumerate((SOURCE / file).read_text().splitlines(), 1)
+    }
+    assert not {place: line for place, line in lines.items() if COUNTED.search(line)}

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from elbert._display import quote_error
+from elbert._display import plural, quote_error
 from elbert._model_files import read_json
 from elbert.bundle.certificate import files_hash
 from elbert.bundle.operating_points import EXITS_FILE, OperatingPoint, read_points, read_precisions
@@ -65,7 +65,7 @@ class Bundle:
         """Return what the model is and has, by name, for people."""
         labels = self.config.labels
         return [
-            ("encoder", f"{self.config.backbone.title}, {self.config.depths} depths"),
+            ("encoder", f"{self.config.backbone.title}, {plural(self.config.depths, 'depth')}"),
             ("labels", ", ".join(labels[:SHOWN_LABELS]) + (", …" if len(labels) > SHOWN_LABELS else "")),
             ("operating points", ", ".join(self.points) or "none: it runs to full depth until a policy is named"),
         ]
@@ -97,7 +97,7 @@ class Bundle:
         tokeniser = Tokeniser.load(self.folder, self.config.max_length, per_token=self.config.task.per_token)
         if tokeniser.vocab_size > self.config.vocab_size:
             raise BundleError(
-                f"{self.folder}: the tokenizer has {tokeniser.vocab_size} tokens, the model "
+                f"{self.folder}: the tokenizer has {plural(tokeniser.vocab_size, 'token')}, the model "
                 f"{self.config.vocab_size}: they belong to different models; restore the tokenizer files"
             )
         return tokeniser

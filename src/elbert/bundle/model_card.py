@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbert._atomic import open_atomic
+from elbert._display import plural
 from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import OperatingPoint
 from elbert.bundle.training_record import read_record
@@ -87,7 +88,7 @@ def _describe_training(record: Mapping[str, Any]) -> Iterator[str]:
         "start": record.get("base_model"),
         "training data": _describe_data(record.get("train")),
         "validation data, which chose the checkpoint": _describe_data(record.get("validation")),
-        "longest text": f"{record['max_length']} tokens" if "max_length" in record else None,
+        "longest text": f"{plural(record['max_length'], 'token')}" if "max_length" in record else None,
         "steps": record.get("steps"),
     }
     for name, value in rows.items():
@@ -103,7 +104,7 @@ def _describe_training(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _describe_data(data: Any) -> str | None:
-    return f"{data['name']}, {data['rows']:,} rows" if isinstance(data, Mapping) else None
+    return f"{data['name']}, {plural(data['rows'], 'row')}" if isinstance(data, Mapping) else None
 
 
 def _describe_points(bundle: Bundle) -> Iterator[str]:

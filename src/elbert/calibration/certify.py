@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._display import plural
 from elbert._optional import require
 from elbert.bundle import Certificate
 from elbert.errors import InputError
@@ -65,8 +66,8 @@ def certify(
     passed = FULL, *test(FULL), 0
     if passed[2] > error:
         raise InputError(
-            f"{long} is settled too early: even with windows at full depth {passed[1]} of {n:,} texts have a loss, too "
-            f"many for a risk of {risk:g}; use a slower policy over the windows, or a higher risk"
+            f"{long} is settled too early: even with windows at full depth {passed[1]} of {plural(n, 'text')} lose, "
+            f"too many for a risk of {risk:g}; use a slower policy over the windows, or a higher risk"
         )
     for place, policy in enumerate(ordered):
         flips, p = test(policy)
@@ -182,7 +183,8 @@ def check_enough(n: int, risk: float, error: float, units: str = "texts") -> Non
     needed = min_texts(risk, error)
     if n < needed:
         raise InputError(
-            f"{n} {units} cannot certify a risk of {risk:g} with error {error:g}, even if none of them has a loss: "
+            f"{plural(n, units.removesuffix('s'))} cannot certify a risk of {risk:g} with error {error:g}, even if "
+            "none of them has a loss: "
             f"at least {needed} are needed for calibration alone; give more {units}, or a higher risk or error"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from elbert._display import plural
 from elbert.calibration.certify import check_enough
 from elbert.calibration.search import CertifiedRisk, Goal
 from elbert.classifier import Classifier
@@ -73,8 +74,7 @@ class DataParts:
         sizes = [len(part) for part in (self.tuning, self.measured) if part is not None]
         if min(sizes) < FEWEST:
             raise InputError(
-                f"{sum(sizes)} texts are too few to choose and measure a policy; "
-                f"expected at least {FEWEST} in each part"
+                f"too few texts to choose and measure a policy: {sum(sizes)}, expected at least {FEWEST} in each part"
             )
 
     def collect_outputs(
@@ -126,7 +126,7 @@ def make_parts(
     if tuning is None:
         chosen, rest = split_indices(len(whole), share)
         if not len(chosen) or not len(rest):
-            raise InputError(f"{source}: {len(whole)} texts cannot be split into two parts; give more")
+            raise InputError(f"{source}: {plural(len(whole), 'text')} cannot be split into two parts; give more")
         return DataParts(whole.select(chosen.tolist()), whole.select(rest.tolist()))
     if (tuning.labels is None) != (whole.labels is None):
         raise DataError(f"{source} and the tuning data: one has labels and the other has none")

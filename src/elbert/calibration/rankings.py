@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from elbert._display import plural
 from elbert.bundle import Certificate, OperatingPoint
 from elbert.calibration.certify import STEPS_A_DEPTH, check_enough, compute_p_value
 from elbert.errors import InputError
@@ -30,7 +31,7 @@ def split_lists(outputs: RankingOutputs, share: float) -> tuple[RankingOutputs, 
     """
     chosen, rest = split_indices(len(outputs), share)
     if not len(chosen) or not len(rest):
-        raise InputError(f"{len(outputs)} lists cannot be split into two parts; give more")
+        raise InputError(f"{plural(len(outputs), 'list')} cannot be split into two parts; give more")
     return outputs.select(chosen.tolist()), outputs.select(rest.tolist())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from elbert._display import plural
 from elbert.bundle import Certificate, OperatingPoint, describe_tolerance
 from elbert.calibration.certify import AnyTrials, Loss, certify, check_enough, name_long, order_candidates
 from elbert.errors import InputError
@@ -30,7 +31,9 @@ class MinSpeedup:
             InputError: the speed-up is below 1 or above the number of depths.
         """
         if not 1 <= self.speedup <= depths:
-            raise InputError(f"a layer speed-up of {self.speedup:g}: this model has {depths} depths, so 1 to {depths}")
+            raise InputError(
+                f"a layer speed-up of {self.speedup:g}: this model has {plural(depths, 'depth')}, so 1 to {depths}"
+            )
         return self
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from elbert._display import plural
 from elbert._settings import settings_of
 from elbert.cli.settings_flags import add_flags, resolve_flags
 from elbert.cli.streams import open_stdin_copy, print_note
@@ -89,7 +90,7 @@ class SkippedRows:
     def report(self, rest: str) -> None:
         """Report the total, if any row was skipped; ``rest`` describes the other rows."""
         if self.count:
-            print_note(f"{self.count} bad rows skipped, {rest}")
+            print_note(f"{plural(self.count, 'bad row')} skipped, {rest}")
 
 
 def read_labelled(arguments: argparse.Namespace, classifier: Classifier) -> tuple[list[Example], Targets]:
@@ -145,12 +146,12 @@ def read_data(
     if examples and all(is_missing(example.label) for example in examples):
         if needs_labels and per_token:
             raise DataError(f"{file}: {NO_TAGS}")
-        skipped.report(f"{len(examples)} texts read")
+        skipped.report(f"{plural(len(examples), 'text')} read")
         return examples, None
     kept, labels = read_targets(examples, skipped if skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{file}: no {'labelled ' if needs_labels else ''}texts to evaluate")
-    skipped.report(f"{len(kept)} texts evaluated")
+    skipped.report(f"{plural(len(kept), 'text')} evaluated")
     return kept, labels
 
 
@@ -166,7 +167,7 @@ def run_examples(
 
     skipped = SkippedRows()
     kept, outputs = collect_examples(classifier, examples, labels, skipped.skip if skip_bad else None)
-    skipped.report(f"{len(kept)} texts have outputs")
+    skipped.report(f"{plural(len(kept), 'text')} with outputs")
     return kept, outputs
 
 
@@ -197,7 +198,7 @@ def keep_usable(
 def report_truncated(truncated: int, total: int) -> None:
     """Print how many texts the model reads only in part, if there are any."""
     if truncated:
-        print_note(f"{truncated:,} of {total:,} texts truncated: they are longer than the model reads")
+        print_note(f"{truncated:,} of {plural(total, 'text')} truncated: they are longer than the model reads")
 
 
 def read_targets(
@@ -238,7 +239,7 @@ def sample_examples(arguments: argparse.Namespace, limit: int) -> tuple[list[Exa
             kept[place : place + 1] = [(total, example)]
     if not kept:
         raise DataError(f"{arguments.data}: no texts to explain")
-    skipped.report(f"{total} texts read")
+    skipped.report(f"{plural(total, 'text')} read")
     return [example for _, example in sorted(kept, key=itemgetter(0))], total
 
 
@@ -256,10 +257,10 @@ def read_sample(
     skipped = SkippedRows()
     examples = keep_usable(examples, skipped if arguments.skip_bad else None, classifier)
     if examples and all(is_missing(example.label) for example in examples):
-        skipped.report(f"{len(examples)} texts used")
+        skipped.report(f"{plural(len(examples), 'text')} used")
         return examples, None
     kept, labels = read_targets(examples, skipped if arguments.skip_bad else None, classifier)
     if not kept:
         raise DataError(f"{arguments.data}: no labelled texts to explain")
-    skipped.report(f"{len(kept)} texts used")
+    skipped.report(f"{plural(len(kept), 'text')} used")
     return kept, labels

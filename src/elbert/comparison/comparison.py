@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elbert import _html
+from elbert._display import plural
 from elbert._progress import show_progress
 from elbert.comparison.holdout import CostComparison, compare_at_speedups
 from elbert.errors import InputError
@@ -38,9 +39,10 @@ class Comparison:
     def __repr__(self) -> str:
         """The numbers of policies, families and texts, and the score at full depth, in one line."""
         full = f"{self.report.score_name} {self.report_full:.4f} at full depth"
+        families = plural(len(self.swept), "family", "families")
         return (
-            f"<Comparison: {self.policies:,} policies of {len(self.swept)} families, "
-            f"chosen on {self.choose_n:,} texts, measured on {self.report_n:,}; {full}>"
+            f"<Comparison: {plural(self.policies, 'policy', 'policies')} of {families}, "
+            f"chosen on {plural(self.choose_n, 'text')}, measured on {self.report_n:,}; {full}>"
         )
 
     def _repr_html_(self) -> str:
@@ -50,8 +52,8 @@ class Comparison:
             ("family", *(f"{contest.speedup:g}x" for contest in self.contests)),
             rows,
             caption=f"{self.report.score_name} (mean depth) by layer speed-up",
-            note=f"Policies are chosen on {self.choose_n:,} texts and measured on {self.report_n:,} others, where full "
-            f"depth has {self.report_full:.3f}.",
+            note=f"Policies are chosen on {plural(self.choose_n, 'text')} and measured on {self.report_n:,} others, "
+            f"where full depth has {self.report_full:.3f}.",
         )
 
 
@@ -79,7 +81,7 @@ def compare(
     else:
         chosen, rest = choose, outputs
     if min(len(chosen), len(rest)) < FEWEST:
-        raise InputError(f"{len(outputs)} texts are too few to compare policies on; expected at least {2 * FEWEST}")
+        raise InputError(f"too few texts to compare policies on: {len(outputs)}, expected at least {2 * FEWEST}")
     if chosen.probabilities.shape[1:] != outputs.probabilities.shape[1:]:
         raise InputError("the outputs to choose on are of another model: their depths or classes differ")
     exit_depths = trials.depth(default)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from elbert._display import plural
 from elbert._optional import require
 from elbert.comparison.comparison import Comparison
 from elbert.exits.policies import list_families
@@ -58,6 +59,9 @@ def _figure(comparison: Comparison) -> Any:
     upper.set_xticks([depths / s for s in marks], [f"{s:g}x" for s in marks])
     upper.set_xlabel("layer speed-up")
     axes.legend(
-        fontsize=7, frameon=False, loc="lower right", title=f"{len(comparison.outputs):,} texts, dials chosen on them"
+        fontsize=7,
+        frameon=False,
+        loc="lower right",
+        title=f"{plural(len(comparison.outputs), 'text')}, dials chosen on them",
     )
     return figure

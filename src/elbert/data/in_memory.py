@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from elbert._display import plural
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns, Selection
 from elbert.data.examples import check_records, read_examples
 from elbert.data.records import Example, Record
@@ -133,7 +134,7 @@ def _pair(texts: Any, labels: Any, selection: Selection) -> Iterator[Record]:
         raise InputError(f"labels are {type(labels).__name__} {labels!r:.60}, expected a list with one for each text")
     texts, labels = _list_values(texts), _list_values(labels)
     if len(texts) != len(labels):
-        raise InputError(f"{len(labels)} labels for {len(texts)} texts; expected one for each")
+        raise InputError(f"{plural(len(labels), 'label')} for {plural(len(texts), 'text')}; expected one for each")
     rows = zip(texts, labels, strict=True)
     return (_name_fields(number, text, label, selection) for number, (text, label) in enumerate(rows))
 

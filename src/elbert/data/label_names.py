@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from elbert._display import quote_error
+from elbert._display import plural, quote_error
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns
 from elbert.data.in_memory import class_names, iterate_examples
 from elbert.data.labels import LabelSet, is_boolean, is_numeric, parse_bit, parse_index, parse_label, split_labels
@@ -57,7 +57,7 @@ def read_label_names(
     named, origin = (None, "") if found.names else _declared_names(data, file, columns)
     if width := found.vector_width():
         if named and len(named) != width:
-            raise DataError(f"{origin}: names {len(named)} labels, but {source} has 0/1 vectors of {width}")
+            raise DataError(f"{origin}: names {plural(len(named), 'label')}, but {source} has 0/1 vectors of {width}")
         return named or [f"LABEL_{index}" for index in range(width)]
     found.add_undecided()
     if found.names:
@@ -197,7 +197,7 @@ class _Collector:
             others.append(self.other)
         if others:
             raise conflict(
-                self.source, min(others), f"no 0/1 vector of {width} labels, but the label of line {line} is"
+                self.source, min(others), f"no 0/1 vector of {plural(width, 'label')}, but the label of line {line} is"
             )
         return width
 

@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
-from elbert._display import suggest
+from elbert._display import plural, suggest
 from elbert._syntax import parse_expression
 from elbert.errors import InputError
 
@@ -139,7 +139,9 @@ class LabelSet:
                 "list is a 0/1 vector"
             )
         if kind == "list" and form == "vectors":
-            raise InputError(f"label {parts!r:.60} is no 0/1 vector of {len(self.names)} labels, and other rows are")
+            raise InputError(
+                f"label {parts!r:.60} is no 0/1 vector of {plural(len(self.names), 'label')}, and other rows are"
+            )
         if kind == "vector" or (kind == "either" and form == "vectors"):
             return [parse_bit(part) or 0 for part in parts]
         chosen = [0] * len(self.names)
@@ -148,7 +150,7 @@ class LabelSet:
             if chosen[index]:
                 raise InputError(
                     f"label {part!r:.60} occurs twice; a row lists each of its labels once, or is a 0/1 vector of "
-                    f"{len(self.names)} labels"
+                    f"{plural(len(self.names), 'label')}"
                 )
             chosen[index] = 1
         return chosen

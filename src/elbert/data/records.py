@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from elbert._display import plural
 from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.errors import BadRow
 
@@ -81,7 +82,7 @@ def check_words(fields: Mapping[str, object]) -> tuple[str, list[object] | None]
     if tags is None and fields.get("tags") is not None:
         raise ValueError(f"tags are {fields['tags']!r:.60}, expected a list with a tag for each word")
     if tags is not None and len(tags) != len(tokens):
-        raise ValueError(f"{len(tags)} tags for {len(tokens)} tokens; expected one for each")
+        raise ValueError(f"{plural(len(tags), 'tag')} for {plural(len(tokens), 'token')}; expected one for each")
     return " ".join(map(str, tokens)), tags
 
 

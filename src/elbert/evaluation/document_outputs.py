@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._display import plural
 from elbert.classifier import Classifier
 from elbert.engine import name_text
 from elbert.errors import ElbertError, InputError
@@ -76,7 +77,7 @@ def collect_documents(
     texts, config = list_texts(texts), classifier.bundle.config
     targets = None if labels is None else resolve_targets(labels, config.labels, config.task)
     if targets is not None and len(targets) != len(texts):
-        raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
+        raise InputError(f"{plural(len(targets), 'label')} for {plural(len(texts), 'text')}; expected one for each")
     failed = set[int]()
 
     def fail(number: int, error: Exception) -> None:

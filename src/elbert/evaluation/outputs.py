@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert._atomic import open_atomic
+from elbert._display import plural
 from elbert._progress import show_progress
 from elbert.classifier import Classifier
 from elbert.engine import TokenList, name_text
@@ -229,7 +230,7 @@ def collect(
     config = classifier.bundle.config
     targets = None if labels is None else resolve_targets(labels, config.labels, config.task)
     if targets is not None and len(targets) != len(texts):
-        raise InputError(f"{len(targets)} labels for {len(texts)} texts; expected one for each")
+        raise InputError(f"{plural(len(targets), 'label')} for {plural(len(texts), 'text')}; expected one for each")
     probabilities = np.zeros((len(texts), config.depths, len(config.labels)), np.float32)
     has_outputs = np.ones(len(texts), bool)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbert import _html
+from elbert._display import plural
 from elbert.errors import DataError
 from elbert.evaluation.oracles import Oracle, compute_oracles, overthinking_rate
 from elbert.evaluation.outputs import Outputs
@@ -52,7 +53,7 @@ class Report:
     def __repr__(self) -> str:
         """The number of texts, the score at full depth and the number of policies in one line."""
         full = f"{self.score_name} {self.by_depth[-1][self.score_name]:.4f} at full depth ({len(self.by_depth)})"
-        return f"<Report: {self.n:,} texts, {full}, {len(self.policies)} policies>"
+        return f"<Report: {plural(self.n, 'text')}, {full}, {plural(len(self.policies), 'policy', 'policies')}>"
 
     def _repr_html_(self) -> str:
         """The table that notebooks show: every policy, and every fixed depth."""
@@ -67,7 +68,7 @@ class Report:
         return _html.table(
             ("policy", self.score_name, "mean depth", "layer speed-up"),
             rows,
-            caption=f"evaluation, {self.n:,} texts",
+            caption=f"evaluation, {plural(self.n, 'text')}",
             note="" if self.overthinking is None else f"overthinking: {self.overthinking:.1%} of the texts",
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._display import plural
 from elbert.errors import InputError
 from elbert.exits.signals import SIGNALS
 from elbert.exits.token_trace import read_signals
@@ -59,7 +60,9 @@ class TagCollector:
         """
         for number, places in self._places.items():
             if (count := int((labels[number] != NO_TAG).sum())) != len(places):
-                raise InputError(f"text {number}: {count} tags for {len(places)} words; expected one for each")
+                raise InputError(
+                    f"text {number}: {plural(count, 'tag')} for {plural(len(places), 'word')}; expected one for each"
+                )
         padded = np.full((len(labels), self.tags.shape[2]), NO_TAG, np.int64)
         width = min(labels.shape[1], padded.shape[1])
         padded[:, :width] = labels[:, :width]

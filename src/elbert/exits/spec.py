@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from elbert._display import suggest
+from elbert._display import plural, suggest
 from elbert._syntax import parse_expression
 from elbert.errors import PolicyError
 from elbert.exits.conditions import Of
@@ -89,12 +89,12 @@ def check_policy(
     *,
     per_token: bool = False,
     is_ranked: bool = False,
-    limit: str = "this model has {} depths",
+    limit: str = "",
 ) -> Policy:
     """The policy, if a model of that many depths, with such outputs, can follow it.
 
     ``is_ranked``: for the rows of a list that is ranked, whose scores one rule may compare. ``limit`` is what an error
-    names as the reason why there are so many depths.
+    names as the reason why there are so many depths, by default the model.
 
     Raises:
         PolicyError: it names a depth that the model does not have, a decision costs too much, or it reads what the
@@ -110,11 +110,12 @@ def check_policy(
         fitting = ", ".join(name for name, kind in POLICIES.items() if kind.fits(content))
         raise PolicyError(f"{str(policy)!r} does not fit a model whose outputs are {content}; fitting: {fitting}")
     for member, _ in policy.members:
+        bound = limit.format(depths) if limit else f"this model has {plural(depths, 'depth')}"
         for name, most in limit_depth_dials(member, depths).items():
             if member.dials[name] > most:
                 low = next(int(dial.low) for dial in member.kind.dials if dial.name == name)
                 least, deepest = (member.kind(**{**member.dials, name: value}) for value in (low, most))
-                raise PolicyError(f"{member}: {limit.format(depths)}; accepted is {least} to {deepest}")
+                raise PolicyError(f"{member}: {bound}; accepted is {least} to {deepest}")
     cost, most = count_values(policy, depths), max(VALUES_PER_DEPTH * depths, MIN_VALUES)
     if cost > most:
         raise PolicyError(

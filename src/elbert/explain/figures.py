@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from elbert._atomic import open_atomic
-from elbert._display import shorten
+from elbert._display import plural, shorten
 from elbert._optional import require
 from elbert.explain.explanation import (
     LINES,
@@ -77,7 +77,8 @@ def draw_survey(survey: Survey) -> Any:
     for axes in (left, right):
         clean_axes(axes)
     title = figure.suptitle(
-        f"{shorten_spec(survey.policy)}: {survey.n:,} texts, mean depth {survey.mean_depth:.2f} of {survey.depths}",
+        f"{shorten_spec(survey.policy)}: {plural(survey.n, 'text')}, "
+        f"mean depth {survey.mean_depth:.2f} of {survey.depths}",
         fontsize=9,
     )
     title.set_parse_math(False)
@@ -298,7 +299,7 @@ def draw_window(axes: Any, explained: Explanation, track: RuleTrack) -> None:
         axes,
         0.99,
         0.97,
-        f"{track.size} depths; ■ same answer as now  □ another\nframed: it holds",
+        f"{plural(track.size, 'depth')}; ■ same answer as now  □ another\nframed: it holds",
         transform=axes.transAxes,
         ha="right",
         va="top",

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from elbert._display import plural
 from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
 from elbert.tasks import TASKS, Task, TokenClassification, infer_problem
@@ -250,7 +251,7 @@ def read_labels(values: Mapping[str, Any], source: str) -> tuple[str, ...]:
     except (AttributeError, TypeError, ValueError):
         by_index = {}
     if len(by_index) > MAX_LABELS:
-        raise BundleError(f"{source}: id2label has {len(by_index):,} labels, expected at most {MAX_LABELS:,}")
+        raise BundleError(f"{source}: id2label has {plural(len(by_index), 'label')}, expected at most {MAX_LABELS:,}")
     # Scores have the labels as keys, so two labels of the same name would collide.
     if not by_index or sorted(by_index) != list(range(len(by_index))) or len(set(by_index.values())) < len(by_index):
         raise BundleError(f'{source}: id2label is {names!r:.200}, expected distinct names by index: {{"0": "a", …}}')

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._display import plural
 from elbert._model_files import read_json
 from elbert.bundle import Bundle
 from elbert.bundle.folder import read_config_file
@@ -30,7 +31,7 @@ def check_ranker(config: ModelConfig) -> None:
         InputError: it has several outputs, or one for each token, or reads no pairs.
     """
     if config.task.per_token or len(config.labels) != 1:
-        outputs = "outputs for each token" if config.task.per_token else f"{len(config.labels)} outputs"
+        outputs = "outputs for each token" if config.task.per_token else f"{plural(len(config.labels), 'output')}"
         raise InputError(f"this model has {outputs}, and ranking needs one: use a cross-encoder or a regression")
 
 

@@ -160,7 +160,7 @@ def print_json(measurements: Mapping[str, Measurement], classifier: Classifier, 
 
 def print_measurements(measurements: Mapping[str, Measurement], classifier: Classifier, data: str | None) -> None:
     """Print a line for each policy, and how it was measured."""
-    from elbert.cli.render.tables import print_lines, print_table
+    from elbert.cli.render.terminal_tables import print_lines, print_table
 
     first = next(iter(measurements.values()))
     rows = [

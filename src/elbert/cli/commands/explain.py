@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elbert._display import plural
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import (
     add_column_options,
@@ -133,7 +134,9 @@ def explain_data(arguments: argparse.Namespace) -> Survey:
     examples, total = sample_examples(arguments, limit)
     usable, labels = read_sample(arguments, examples, classifier)
     if len(examples) < total:
-        print_note(f"a random sample of {len(examples):,} of {total:,} texts in {arguments.data} is used; see --limit")
+        print_note(
+            f"a random sample of {len(examples):,} of {plural(total, 'text')} in {arguments.data} is used; see --limit"
+        )
     kept, outputs = run_examples(usable, labels, arguments.skip_bad, classifier)
     return survey(
         classifier,

@@ -10,6 +10,7 @@ import threading
 import webbrowser
 from typing import TYPE_CHECKING
 
+from elbert._display import plural
 from elbert.cli.flags import add_model_options, load_classifier
 from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
 from elbert.errors import InputError
@@ -90,6 +91,6 @@ def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) ->
     most, total = max_texts(classifier, MAX_TEXTS, labels.values), len(examples)
     sample = sorted(random.Random(0).sample(range(total), min(most, total)))
     if len(sample) < total:
-        sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {total:,} texts\n")
+        sys.stderr.write(f"elbert: the page shows a random sample of {len(sample):,} of {plural(total, 'text')}\n")
     some, outputs = run_examples([examples[i] for i in sample], labels.take(sample), arguments.skip_bad, classifier)
     return Evaluation([example.content() for example in some], outputs, Path(arguments.data).name, total)

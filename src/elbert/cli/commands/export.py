@@ -170,7 +170,7 @@ def build_report(arguments: argparse.Namespace) -> dict[str, Precision]:
 
 def print_report(report: dict[str, Precision]) -> None:
     """Print a line for each precision."""
-    from elbert.cli.render.tables import print_lines, print_table
+    from elbert.cli.render.terminal_tables import print_lines, print_table
 
     first = next(iter(report.values()))
     metric = next(iter(first.metrics))

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from elbert._display import plural
 from elbert.cli.flags import (
     OTHER_ENDINGS,
     TABLE_ENDINGS,
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             if is_piped:
                 out.flush()  # the process that sends lines may wait for each answer
         writer.end(summary)
-    skipped.report(f"{summary.texts} texts classified")
+    skipped.report(f"{plural(summary.texts, 'text')} classified")
     if not summary.texts and not skipped.count:
         print_note(f"{'standard input' if arguments.input == '-' else arguments.input}: no texts, nothing to classify")
     report_truncated(summary.truncated, summary.texts)

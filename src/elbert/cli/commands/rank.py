@@ -19,7 +19,7 @@ from elbert.cli.flags import (
 )
 from elbert.cli.inputs import SkippedRows, add_skip_bad, report_truncated
 from elbert.cli.render.prediction_writers import LEAST_TEXT
-from elbert.cli.render.tables import find_width
+from elbert.cli.render.terminal_tables import find_width
 from elbert.cli.streams import open_output, open_stdin_copy, print_note
 from elbert.errors import InputError
 

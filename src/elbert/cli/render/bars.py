@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from elbert._display import clean
-from elbert.cli.render.tables import find_width
+from elbert.cli.render.terminal_tables import find_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

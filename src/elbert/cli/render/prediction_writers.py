@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from elbert._display import clean_line, plural, shorten
-from elbert.cli.render.tables import find_width, measure, pad
+from elbert.cli.render.terminal_tables import find_width, measure, pad
 
 if TYPE_CHECKING:
     from elbert.data import Example
@@ -45,7 +45,7 @@ class Summary:
 
     def describe_windows(self) -> str:
         """How long texts were read."""
-        return f"long texts read as {self.long}: {self.windows_read:,} of {self.windows:,} windows"
+        return f"long texts read as {self.long}: {self.windows_read:,} of {plural(self.windows, 'window')}"
 
     def __str__(self) -> str:
         if not self.texts:

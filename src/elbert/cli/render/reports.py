@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert._display import clean_line, plural
-from elbert.cli.render.tables import print_lines, print_table
+from elbert.cli.render.terminal_tables import print_lines, print_table
 from elbert.tasks import TASKS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from elbert._display import clean_line, plural, shorten
 from elbert.cli.render.bars import NO_LIMIT, draw_bar, draw_sparkline, print_parts
-from elbert.cli.render.tables import measure, pad
+from elbert.cli.render.terminal_tables import measure, pad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
