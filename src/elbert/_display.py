@@ -27,6 +27,11 @@ def plural(count: int, noun: str, many: str = "") -> str:
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
+def indefinite(noun: str) -> str:
+    """Return a noun with its article: ``an ALBERT``, ``a BERT``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 MAX_COMPARED = 100  # characters of a text that is compared with names
 MAX_ERROR = 300  # characters of another library's error
 

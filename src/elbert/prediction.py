@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
+
+
+def show_fields(value: Any) -> str:
+    """Return the repr of a dataclass without the fields that have their default."""
+    shown = [one.name for one in fields(value) if one.repr]
+    defaults = {one.name: one.default for one in fields(value) if one.default is not MISSING}
+    there = [name for name in shown if name not in defaults or getattr(value, name) != defaults[name]]
+    return f"{type(value).__name__}({', '.join(f'{name}={getattr(value, name)!r}' for name in there)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,10 @@ class Prediction:
     truncated: bool = False
     windows: int | None = None
     window_depths: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the fields that are set."""
+        return show_fields(self)
 
     @property
     def windows_read(self) -> int:
@@ -133,7 +145,7 @@ class TokenTraceStep(TraceStep):
         return {"depth": self.depth, "words": words, "entropy": self.entropy}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TokenPrediction(Prediction):
     """The entities of one text and the tags of its words, from a token classifier.
 
@@ -176,6 +188,10 @@ class RankedText:
     depths: int
     reason: str
     truncated: bool = False
+
+    def __repr__(self) -> str:
+        """Return the fields that are set."""
+        return show_fields(self)
 
     def to_dict(self, *, text: bool = True) -> dict[str, Any]:
         """Return the fields as plain values for JSON; ``text`` includes the text."""

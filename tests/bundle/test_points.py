@@ -4,10 +4,14 @@ import json
 
 import pytest
 
+from elbert._display import indefinite
 from elbert.bundle import Certificate, Conditions, OperatingPoint, write_points, write_precisions
+from elbert.bundle.model_card import describe_model
 from elbert.bundle.operating_points import read_points, read_precisions
 from elbert.errors import BundleError
 from elbert.exits import policy
+from elbert.model.families import BACKBONES
+from tiny import write_bundle
 
 
 def check_rejected(file, *parts):
@@ -114,3 +118,28 @@ def test_precisions_of_another_form_are_rejected(tmp_path, wrong):
     file.write_text('{"version": 1, "points": {}, "precisions": ' + wrong + "}")
     with pytest.raises(BundleError, match="expected an object of measurements by precision"):
         read_precisions(file)
+
+
+def test_a_point_is_shown_in_one_line():
+    point = policy("entropy(0.1)")
+    assert repr(OperatingPoint(point)) == "<OperatingPoint entropy(0.1): not certified>"
+    measured = {"n": 300, "accuracy": 0.9633, "accuracy_full": 0.9667, "mean_depth": 1.01, "depths": {"1": 300}}
+    certificate = Certificate("harmful-flip", 0.05, 0.05, 300, 2, 2.9e-05)
+    assert repr(OperatingPoint(point, measured, certificate)) == (
+        "<OperatingPoint entropy(0.1): accuracy 0.9633 (0.9667 at full depth), mean depth 1.01, measured on 300 texts, "
+        f"certified {certificate}>"
+    )
+    unlabelled = {"n": 1, "agreement": 0.98, "mean_depth": 2.0}
+    assert "agreement 0.9800, mean depth 2.00, measured on 1 text, not" in repr(OperatingPoint(point, unlabelled))
+    assert "measured on 20 lists" in repr(OperatingPoint(point, {"n": 20, "top": 5, "changed": 0.1}))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES, ids=lambda backbone: backbone.title)
+def test_a_card_has_the_article_of_its_architecture(backbone):
+    assert indefinite(backbone.title) == ("an ALBERT" if backbone.title == "ALBERT" else f"a {backbone.title}")
+
+
+def test_the_card_of_an_albert(tmp_path):
+    folder = write_bundle(tmp_path / "model", labels=("a", "b"))
+    text = "".join(describe_model(folder))
+    assert "This is an ALBERT classifier (single label classification) with one shared layer, applied up to 6" in text

@@ -1,14 +1,21 @@
 """No name is cut in a table: in pipes lines have no limit, on terminals names wrap at spaces or stand above numbers."""
 
+import inspect
 import json
 import random
 import re
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from elbert.cli.commands.export import print_report as print_precisions
+from elbert.cli.render import terminal_tables
 from elbert.cli.render.terminal_tables import format_table, measure
 from elbert.exits.policies import POLICIES
+from elbert.explain.depth_outputs import FORMS
+from elbert.tasks import TASKS
 from tiny import texts, write_bundle
 
 LONG = "tempered(window(entropy=0.125, size=3, rule=stable, margin=0.05, range=0.15), 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)"
@@ -142,3 +149,59 @@ def test_rankings(elbert, model, at):
     at(None)
     ranker = elbert("rank", "--query", "a film", LONG_TEXTS[0], "--model", model, "--table")
     assert "…" not in ranker.out
+
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+
+
+def read_defined():
+    """The names in the first column of the reference's table of columns."""
+    rows = re.findall(r"^\| (`.*?) \|", REFERENCE.read_text().split("## Metrics of the server")[0], re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(names) == len(set(names))
+    return {generalise(name) for name in names}
+
+
+def generalise(name):
+    """A column's name with N for a number in it."""
+    return re.sub(r"\d+(\.\d+)?(?=x$)|(?<=batch )\d+", "N", name)
+
+
+def find_metrics(task):
+    return re.findall(r'"(\w+)": ', inspect.getsource(task.measure))
+
+
+def test_every_column_is_defined_once(elbert, model, data, at, tmp_path, monkeypatch):
+    at(None)
+    defined, printed = read_defined(), {}
+    kept = terminal_tables.format_table
+    monkeypatch.setattr(
+        terminal_tables,
+        "format_table",
+        lambda head, rows, width: printed.setdefault("tables", set()).update(head) or kept(head, rows, width),
+    )
+    elbert("evaluate", "--model", model, "--data", data, "--rounds", "1")
+    elbert("bench", "--model", model, "--rounds", "1")
+    elbert("compare", "--model", model, "--data", data, "--output", tmp_path / "out", "--families", "window", "depth")
+    size = {"dtype": "float32", "size": 1, "load_seconds": 1, "texts_per_second": {1: 1.0, 8: 2.0}}
+    rest = {"metrics": {"accuracy": 1.0}, "mean_depth": 1.0, "answers_changed": 0.0, "exits_moved": 0.0}
+    print_precisions({"float32": SimpleNamespace(**size, **rest)})
+    for name in ("rank", "predict"):
+        arguments = ["--query", "a query"] if name == "rank" else []
+        texts_ranker = (
+            write_bundle(tmp_path / name, labels=("value",), problem_type="regression") if arguments else model
+        )
+        head = elbert(name, *arguments, "a film", "--table", "--model", texts_ranker).out.splitlines()[0]
+        printed[name] = set(re.sub(r"a query$", "", head).split())
+    survey = elbert("explain", "--data", data, "--model", model).out
+    heads = [line for line in survey.splitlines() if re.match(r" +(depth|tokens)  ", line)]
+    printed["survey"] = {cell for head in heads for cell in re.split(r"  +", head.strip())}
+    one = elbert("explain", "a film", "--model", model, "--policy", "window(0.1, 3)").out
+    [head] = [line for line in one.splitlines() if line.startswith("   depth  ")]
+    printed["explain"] = {cell for cell in re.split(r"  +", head.strip()) if "(" not in cell}
+    printed["forms"] = {text for form in FORMS.values() for text in (form.head, form.unit)}
+    printed["metrics"] = {"ece", *(name for task in TASKS.values() for name in find_metrics(task))}
+    for command, names in printed.items():
+        assert names and {generalise(name) for name in names} <= defined, command
+    used = {generalise(name) for names in printed.values() for name in names}
+    assert defined <= used

@@ -13,7 +13,7 @@ from elbert.classifier import Classifier
 from elbert.cli.main import main
 from elbert.errors import BadRow, BundleError, DataError, InputError, PolicyError
 from elbert.evaluation import collect, evaluate
-from elbert.prediction import Predictions
+from elbert.prediction import Entity, Prediction, Predictions, RankedText, TokenPrediction
 from tiny import texts, write_bundle
 
 pandas = pytest.importorskip("pandas")
@@ -228,3 +228,18 @@ def test_a_rule_that_never_fires_is_noted_once(bundle_folder, recwarn, spec):
     classifier.predict(["a film"], "patience(2)")
     classifier.evaluate({"text": ["a film"], "label": [classifier.labels[0]]})
     assert len(recwarn) == 1
+
+
+def test_only_fields_that_are_set_are_shown():
+    short = Prediction("a", 0.5, 2, 6, "entropy", {"a": 0.5}, None)
+    assert repr(short) == "Prediction(label='a', score=0.5, depth=2, depths=6, reason='entropy')"
+    long = Prediction("a", 0.5, 2, 6, "entropy", truncated=True, windows=3, window_depths=(1, 2))
+    assert repr(long).endswith("reason='entropy', truncated=True, windows=3, window_depths=(1, 2))")
+    tags = TokenPrediction("O", 0.5, 2, 6, "last", entities=(Entity("PER", 0.9, 0, 3, "Ann"),))
+    assert repr(tags).startswith(
+        "TokenPrediction(label='O', score=0.5, depth=2, depths=6, reason='last', entities=(Entity("
+    )
+    assert (
+        repr(RankedText(0, 0.5, "a", 2, 6, "last"))
+        == "RankedText(index=0, score=0.5, depth=2, depths=6, reason='last')"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbert._atomic import open_atomic
-from elbert._display import plural
+from elbert._display import indefinite, plural
 from elbert.bundle.folder import Bundle, bundled_model
 from elbert.bundle.operating_points import OperatingPoint
 from elbert.bundle.training_record import read_record
@@ -65,11 +65,13 @@ def describe_model(folder: Path) -> Iterator[str]:
     bundle, record = Bundle.open(folder), read_record(folder)
     config = bundle.config
     labels = ", ".join(f"`{_escape(name)}`" for name in config.labels[:50]) + (", …" if len(config.labels) > 50 else "")
-    kind = "one shared layer, applied up to" if config.backbone.shared else "layers:"
+    layers = f"one shared layer, applied up to {config.depths} times"
+    if not config.backbone.shared:
+        layers = plural(config.depths, "layer")
+    kind = f"{indefinite(config.backbone.title)} classifier ({config.problem.replace('_', ' ')})"
     yield f"\n# {_escape(folder.absolute().name)}\n\n"
     yield (
-        f"A {config.backbone.title} classifier ({config.problem.replace('_', ' ')}), {kind} {config.depths} times, "
-        f"trained so that every depth can answer. `elbert` stops each text at the "
+        f"This is {kind} with {layers}, trained so that every depth can answer. `elbert` stops each text at the "
         f"depth where its answer is settled.\n\nLabels: {labels}\n\n"
     )
     yield (

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from elbert._atomic import open_atomic, write_error
+from elbert._display import plural
 from elbert._model_files import read_json
 from elbert.bundle.certificate import Certificate, Conditions
 from elbert.errors import BundleError, InputError, PolicyError
@@ -51,6 +52,20 @@ class OperatingPoint:
             None if certificate is None else Certificate.from_dict(certificate),
             None if conditions is None else Conditions.from_dict(conditions),
         )
+
+    def __repr__(self) -> str:
+        """The policy, its measured score and mean depth, and its certificate in one line."""
+        measured = self.measured
+        score = next((name.removesuffix("_full") for name in measured if name.endswith("_full")), "agreement")
+        found = [f"{score} {measured[score]:.4f}"] if isinstance(measured.get(score), float) else []
+        if found and isinstance(measured.get(f"{score}_full"), float):
+            found[0] += f" ({measured[f'{score}_full']:.4f} at full depth)"
+        if isinstance(measured.get("mean_depth"), int | float):
+            found.append(f"mean depth {measured['mean_depth']:.2f}")
+        if isinstance(measured.get("n"), int):
+            found.append(f"measured on {plural(measured['n'], 'list' if 'top' in measured else 'text')}")
+        found.append(f"certified {self.certificate}" if self.certificate else "not certified")
+        return f"<OperatingPoint {self.policy}: {', '.join(found)}>"
 
     @property
     def text_certificate(self) -> Certificate | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from elbert import __version__
 from elbert._atomic import check_not_input, open_atomic
+from elbert._display import indefinite
 from elbert._optional import require
 from elbert.bundle import Bundle
 from elbert.classifier import Classifier
@@ -84,7 +85,9 @@ def check_shared(config: ModelConfig) -> None:
         InputError: its depths have layers or heads of their own.
     """
     if not config.backbone.shared:
-        raise InputError(f"export takes ALBERT models, whose depths share one layer; this is a {config.backbone.title}")
+        raise InputError(
+            f"export takes ALBERT models, whose depths share one layer; this is {indefinite(config.backbone.title)}"
+        )
     if not config.is_all_shared:
         raise InputError(
             "export takes models whose depths share one layer group and one exit head; this one has "

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from elbert._display import plural
+from elbert._display import indefinite, plural
 from elbert.errors import BundleError
 from elbert.model.families import ALBERT, BACKBONES, BY_MODEL_TYPE, Backbone
 from elbert.tasks import TASKS, Task, TokenClassification, infer_problem
@@ -162,7 +162,7 @@ class ModelConfig:
         ):
             raise BundleError(
                 f"{source}: expected pooling 'cls' or 'mean', and exit_heads from 1 to the depths"
-                + ("" if backbone.shared else f"; a {backbone.title} has 'cls' and 1")
+                + ("" if backbone.shared else f"; {indefinite(backbone.title)} has 'cls' and 1")
             )
         eps = values.get("layer_norm_eps", 1e-12)
         if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 <= eps < 1:
