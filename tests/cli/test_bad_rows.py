@@ -281,7 +281,7 @@ def test_a_text_that_begins_with_a_dash(elbert, bundle_folder, command, text):
     assert json.loads(result.out)["text"] == text
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.TSV", "a.txt", "a.json", "a.jsonl.gz", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.tsv", "a.TSV", "a.txt", "a.json", "a.jsonl.gz", "a.xlsx", "a.onnx", "a.png"])
 def test_an_output_whose_name_promises_another_format(predict, tmp_path, name):
     predict("good film", "--output", tmp_path / name).check_error(
         "predict writes .csv, .parquet or .jsonl; name it", ".jsonl"

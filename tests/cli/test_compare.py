@@ -55,6 +55,12 @@ def test_the_report_equals_replays(elbert, model, data, tmp_path):
             assert found is None or found["mean_depth"] <= 6 / speedup + 1e-3
 
 
+def test_the_name_of_a_file_is_no_folder(elbert, model, data, tmp_path):
+    result = elbert("compare", "--model", model, "--data", data, "--output", tmp_path / "report.html")
+    result.check_error("report.html: the name of a file; expected that of a folder, such as report")
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_files_are_whole(elbert, model, data, tmp_path):
     out = tmp_path / "out"
     flags = ["--label-column", "label"]

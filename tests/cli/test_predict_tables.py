@@ -41,7 +41,9 @@ def test_every_output_has_the_same_rows_and_what_is_kept(predict, tmp_path, endi
     found = {}
     for name in ("o.jsonl", "o.csv", "o.parquet"):
         result = predict("--input", source, *FLAGS, "--scores", "--output", tmp_path / name)
-        assert (result.status, result.out, result.err) == (0, "", "")
+        assert (result.status, result.out) == (0, "")
+        assert result.err.startswith(f"elbert: wrote {tmp_path / name}: 7 texts, mean depth ")
+        assert result.err.count("\n") == 1
     lines = (tmp_path / "o.jsonl").read_text().split("\n")[:-1]
     for line in map(json.loads, lines):
         flat = {**line, **{f"score_{label}": score for label, score in line["scores"].items()}}
@@ -50,24 +52,70 @@ def test_every_output_has_the_same_rows_and_what_is_kept(predict, tmp_path, endi
         found["o.csv"] = list(csv.DictReader(stream))
     found["o.parquet"] = pq.read_table(tmp_path / "o.parquet").to_pylist()
     assert list(found["o.csv"][0]) == list(found["o.parquet"][0])
-    assert list(found["o.csv"][0])[:6] == ["id", "input_label", "text", "text_pair", "label", "score"]
+    assert list(found["o.csv"][0])[:6] == ["id", "input_label", "review", "label", "score", "depth"]
     for one, other, third in zip(*found.values(), strict=True):
-        assert one["text"] == other["text"] == third["text"]
+        assert one["text"] == other["review"] == third["review"]
         assert str(one["id"]) == other["id"] == str(third["id"])
         assert one["input_label"] == other["input_label"] == third["input_label"] == "pos"
         assert one["label"] == other["label"] == third["label"]
         for name in ("score", "score_negative"):
             assert one[name] == pytest.approx(float(other[name]), abs=1e-6) == pytest.approx(third[name], abs=1e-6)
-    assert [row["text"] for row in found["o.parquet"]] == NASTY
+    assert [row["review"] for row in found["o.parquet"]] == NASTY
     assert isinstance(found["o.parquet"][0]["id"], int if ending == "parquet" else str)
 
 
 def test_a_csv_output_is_read_by_the_same_command_and_by_any_csv_reader(predict, tmp_path):
     predict("--input", write_input(tmp_path, "csv"), "--text-column", "review", "--output", tmp_path / "o.csv")
-    again = predict("--input", tmp_path / "o.csv", "--json")
+    again = predict("--input", tmp_path / "o.csv", "--text-column", "review", "--json")
     assert [json.loads(line)["text"] for line in again.out.split("\n")[:-1]] == NASTY
     lenient = csv.reader(io.StringIO((tmp_path / "o.csv").read_bytes().decode(), newline=""), delimiter=",")
     assert [row[0] for row in lenient][1:] == NASTY
+
+
+def read_header(file):
+    return pq.read_schema(file).names if file.suffix == ".parquet" else file.read_text().split("\n")[0].split(",")
+
+
+@pytest.mark.parametrize("output", ["o.csv", "o.parquet"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt"])
+def test_texts_have_the_columns_of_the_input(predict, tmp_path, ending, output):
+    place, source, tail = tmp_path / output, tmp_path / f"in.{ending}", ["label", "score", "depth"]
+
+    def write(*rows):
+        delimiter = {"csv": ",", "tsv": "\t"}.get(ending)
+        if ending == "parquet":
+            pq.write_table(pa.Table.from_pylist(list(rows)), source)
+        elif delimiter:
+            lines = [rows[0], *(row.values() for row in rows)]
+            source.write_text("".join(delimiter.join(map(str, line)) + "\n" for line in lines))
+        else:
+            lines = [json.dumps(row) if ending == "jsonl" else row["text"] for row in rows]
+            source.write_text("".join(line + "\n" for line in lines))
+
+    write({"text": "a film", "other": 1})
+    predict("--input", source, "--output", place)
+    assert read_header(place)[:4] == ["text", *tail]
+    if ending == "txt":
+        return
+    write({"review": "a film", "score": "a plot"})
+    predict("--input", source, "--text-column", "review", "--output", place)
+    assert read_header(place)[:4] == ["review", *tail]
+    predict("--input", source, "--text-column", "score", "--output", place)
+    assert read_header(place)[:4] == ["input_score", *tail]
+    predict("--input", source, "--text-column", "review", "--text-pair-column", "score", "--output", place)
+    assert read_header(place)[:5] == ["review", "input_score", *tail]
+    write({"text": "a film", "text_pair": ""}, {"text": "a film", "text_pair": "a plot"})
+    predict("--input", source, "--output", place)
+    assert read_header(place)[:5] == ["text", "text_pair", *tail]
+
+
+def test_a_pair_behind_a_first_row_without_one_is_not_lost(predict, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "a film"}\n{"text": "a film", "text_pair": "a plot"}\n')
+    failed = predict("--input", source, "--output", tmp_path / "o.csv")
+    failed.check_error(f"{source}:2: a second text, and the first row has none", "--text-pair-column text_pair")
+    done = predict("--input", source, "--output", tmp_path / "o.jsonl")
+    assert (done.status, done.out) == (0, "")
 
 
 @pytest.mark.parametrize(("name", "content"), [("e.csv", ""), ("e.csv", "text\n"), ("e.jsonl", "\n"), ("e.txt", "")])
@@ -79,7 +127,7 @@ def test_no_texts_are_reported_in_one_line(predict, tmp_path, name, content, out
     assert (result.status, result.out) == (0, "")
     assert result.err == f"elbert: {tmp_path / name}: no texts, nothing to classify\n"
     if output == "o.csv":
-        assert (tmp_path / output).read_text() == "text,text_pair,label,score,depth,depths,reason,truncated\n"
+        assert (tmp_path / output).read_text() == "text,label,score,depth,depths,reason,truncated\n"
     if output == "o.parquet":
         assert pq.read_table(tmp_path / output).num_rows == 0
 

@@ -68,6 +68,8 @@ def test_a_report_of_every_precision(elbert, bundle_folder, data):
     [
         ([], "nothing to do: --output FILE"),
         (["--output", "x.onnx", "--policy", "sure"], "no policy is called 'sure'"),
+        (["--output", "x.txt"], "--output is x.txt, expected a name ending in .onnx; name it x.onnx"),
+        (["--page", "page.html"], "page.html: the name of a file; expected that of a folder, such as page"),
         (["--output", "nowhere/x.onnx"], "nowhere/x.onnx: this folder does not exist"),
         (["--report", "nothing.csv"], "nothing.csv: no such file"),
         (["--report", "nothing.csv", "--rounds", "-1"], "--rounds is -1"),
@@ -93,9 +95,32 @@ def test_a_bad_row_is_named(elbert, bundle_folder, data):
     assert (status, "1 bad row skipped" in err, len(json.loads(expected)["precisions"])) == (0, True, 3)
 
 
+def test_the_example_reports_files_that_it_cannot_use_in_one_line(tmp_path):
+    script, tokenizer = ROOT / "examples" / "onnx_classify.py", bundled_model() / "tokenizer.json"
+    model = export(None, None, tmp_path / "model.onnx", extra_outputs=True)
+    plain = export(None, None, tmp_path / "plain.onnx")
+    dials = export(None, None, tmp_path / "dials.onnx", extra_outputs=True, dials="required")
+    bad = tmp_path / "bad.onnx"
+    bad.write_text("no model")
+    cases = [
+        ([model, tokenizer], "usage: "),
+        ([plain, tokenizer, "a film"], "export it with elbert export --extra-outputs"),
+        ([dials, tokenizer, "a film"], "without --dials"),
+        ([bad, tokenizer, "a film"], f"{bad}: not readable as an ONNX file"),
+        ([tmp_path / "missing.onnx", tokenizer, "a film"], "missing.onnx: not readable as an ONNX file"),
+        ([model, bad, "a film"], f"{bad}: not readable as a tokenizer"),
+        ([model, tmp_path / "missing.json", "a film"], "missing.json: not readable as a tokenizer"),
+    ]
+    for arguments, message in cases:
+        command = [sys.executable, str(script), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+        assert message in done.stderr
+
+
 def test_the_example_needs_onnxruntime_and_tokenizers_alone(tmp_path):
     script = ROOT / "examples" / "onnx_classify.py"
-    assert len([line for line in script.read_text().splitlines() if line]) <= 24
+    assert len([line for line in script.read_text().splitlines() if line]) <= 36
     model = export(None, None, tmp_path / "model.onnx", dtype="int8", extra_outputs=True)
     watched = (
         "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__');"

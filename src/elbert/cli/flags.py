@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert._atomic import check_not_input, names_folder
+from elbert.errors import InputError
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
 
 TABLE_ENDINGS = (".csv", ".parquet")
 OTHER_ENDINGS = (  # of files that are no JSON lines
-    *(".tsv", ".txt", ".json", ".npz", ".arrow", ".feather", ".xls", ".xlsx"),
-    *(".html", ".xml", ".yaml", ".gz", ".bz2", ".xz", ".zst", ".zip"),
+    *(
+        ".tsv",
+        ".txt",
+        ".json",
+        ".npz",
+        ".npy",
+        ".arrow",
+        ".feather",
+        ".orc",
+        ".avro",
+        ".xls",
+        ".xlsx",
+        ".ods",
+        ".conll",
+    ),
+    *(".html", ".xml", ".yaml", ".md", ".pdf", ".docx", ".png", ".svg", ".onnx", ".safetensors", ".pkl", ".db"),
+    *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z"),
 )
+FILE_ENDINGS = (*TABLE_ENDINGS, *OTHER_ENDINGS, ".jsonl", ".ndjson")  # of no folder
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +86,20 @@ def output_folder(text: str) -> Path:
     if not text or not existing.is_dir():
         found = f"{existing} is a file" if text else "empty"
         raise argparse.ArgumentTypeError(f"{text}: {found}; expected the name of a folder".removeprefix(": "))
+    if path.suffix.lower() in FILE_ENDINGS and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: the name of a file; expected that of a folder, such as {path.stem}")
     return path
+
+
+def check_ending(flag: str, output: Path, endings: Sequence[str]) -> None:
+    """Check that the name of a file to write ends as its format does.
+
+    Raises:
+        InputError: it does not.
+    """
+    if output.suffix.lower() not in endings:
+        named = ", ".join(ending for ending in endings if ending)
+        raise InputError(f"{flag} is {output}, expected a name ending in {named}; name it {output.stem}{endings[0]}")
 
 
 def load_classifier(arguments: argparse.Namespace, policy: str | None = None) -> Classifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elbert.data.column_names import DEFAULT_COLUMNS, Columns
-from elbert.data.examples import check_records, list_parts, read_examples
+from elbert.data.examples import check_records, has_pairs, list_parts, read_examples
 from elbert.data.in_memory import class_names, iterate_examples, make_reusable
 from elbert.data.label_names import read_label_names, read_tag_names
 from elbert.data.labels import Form, LabelSet, is_missing, resolve_label, resolve_labels_multi, resolve_value
@@ -25,6 +25,7 @@ __all__ = [
     "is_list_file",
     "is_missing",
     "iterate_examples",
+    "has_pairs",
     "list_parts",
     "make_reusable",
     "read_column_types",

@@ -72,6 +72,20 @@ def read_examples(
     return check_records(_rows(path, part, selection), path, skip_bad, selection)
 
 
+def has_pairs(path: str, columns: Columns = DEFAULT_COLUMNS) -> bool:
+    """Whether a data file has a column of second texts: one that is named, or that the first row has.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    if columns.text_pair_column is not None:
+        return True
+    _check_file(Path(path))
+    rows = _rows(path, None, Selection(columns, labels=False))
+    first = next((row for row in rows if isinstance(row, Record)), None)
+    return first is not None and columns.names["text_pair"] in first.fields
+
+
 def list_parts(path: str, rows: int, columns: Columns = DEFAULT_COLUMNS) -> list[Part | None]:
     """List the parts of a data file that workers can read in parallel, in order; ``[None]`` is the whole file.
 

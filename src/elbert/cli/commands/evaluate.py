@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elbert._display import plural
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
+from elbert.cli.streams import print_note
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def run_model(arguments: argparse.Namespace) -> tuple[Outputs, dict[str, Policy]
     examples, outputs = run_examples(examples, labels, arguments.skip_bad, classifier)
     if arguments.outputs:
         outputs.save(arguments.outputs)
+        print_note(f"wrote {arguments.outputs}: the outputs of {plural(len(outputs), 'text')}")
     if not (arguments.rounds and policies):
         return outputs, policies, {}
     texts = [example.content() for example in examples]

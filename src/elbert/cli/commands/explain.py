@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert._display import plural
-from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
+from elbert.cli.flags import add_model_options, check_ending, check_outputs, load_classifier, output_file
 from elbert.cli.inputs import (
     add_column_options,
     add_skip_bad,
@@ -92,8 +92,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     output = arguments.output
     if output is None:
         return
-    if output.suffix.lower() not in ENDINGS:
-        raise InputError(f"--output is {output}, expected a name ending in {', '.join(ENDINGS)}")
+    check_ending("--output", output, ENDINGS)
     check_outputs(arguments, output)
     if output.suffix.lower() != ".html":
         from elbert._optional import require

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from elbert.cli.flags import output_file, output_folder
+from elbert.cli.flags import check_ending, output_file, output_folder
 from elbert.cli.inputs import add_column_options, add_skip_bad
 from elbert.cli.streams import print_note
 from elbert.errors import InputError
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="M", help="folder or hub id of an ALBERT classifier (default: the bundled model)"
     )
     parser.add_argument("--policy", metavar="P", help="spec or operating point (default: the model's)")
-    parser.add_argument("--output", metavar="FILE", type=output_file, help="ONNX file to write")
+    parser.add_argument("--output", metavar="FILE", type=output_file, help="ONNX file to write (.onnx)")
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16", "int8"),
@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
             "nothing to do: --output FILE writes the file, --page DIR a page for browsers, "
             "--report DATA compares precisions"
         )
+    if arguments.output:
+        check_ending("--output", arguments.output, (".onnx",))
     result: dict[str, object] = {}
     if arguments.output:
         result |= write_model(arguments)

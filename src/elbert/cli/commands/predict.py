@@ -118,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     report_truncated(summary.truncated, summary.texts)
     if summary.windows > summary.texts:
         print_note(summary.describe_windows())
+    if arguments.output is not None and summary.texts:
+        print_note(f"wrote {arguments.output}: {summary}")
     return 0
 
 
@@ -177,11 +179,22 @@ def choose_writer(arguments: argparse.Namespace, out: IO[Any], config: ModelConf
             scores=arguments.scores,
             trace=arguments.trace,
             keep=arguments.keep,
+            texts=name_text_columns(arguments),
             windows=arguments.long not in (None, CUT),
         )
         return CsvFile(out, columns) if ending == ".csv" else ParquetFile(out, columns, find_kept_types(arguments))
     is_table = arguments.output is None and not arguments.json and (arguments.table or out.isatty())
     return TableLines(out, arguments.scores, config.labels) if is_table else JsonLines(out, arguments.scores)
+
+
+def name_text_columns(arguments: argparse.Namespace) -> list[str]:
+    """Return the input's column of the text, and of the second text where there are pairs."""
+    from elbert.data import has_pairs
+
+    columns = choose_columns(arguments)
+    is_file = arguments.input is not None and arguments.input != "-"
+    names = [columns.names["text"]]
+    return [*names, columns.names["text_pair"]] if is_file and has_pairs(arguments.input, columns) else names
 
 
 def find_kept_types(arguments: argparse.Namespace) -> dict[str, Any]:

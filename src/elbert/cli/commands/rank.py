@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from elbert._display import clean_line, shorten
+from elbert._display import clean_line, plural, shorten
 from elbert.cli.flags import (
     OTHER_ENDINGS,
     TABLE_ENDINGS,
@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not count and not skipped.count:
         print_note(f"{'standard input' if arguments.input == '-' else arguments.input}: no lists, nothing to rank")
     report_truncated(truncated, total)
+    if arguments.output is not None and count:
+        print_note(f"wrote {arguments.output}: {plural(count, 'list')}, {plural(total, 'text')}")
     return 0
 
 

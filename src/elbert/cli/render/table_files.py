@@ -23,9 +23,14 @@ TYPES = {"score": float, "depth": int, "depths": int, "truncated": bool, "window
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of a table of predictions; ``kept`` has the name in the table of each column that is kept."""
+    """The columns of a table of predictions.
+
+    ``kept`` has the name in the table of each column that is kept, ``texts`` of ``text`` and, where there are pairs,
+    ``text_pair``; ``values`` are those of a prediction.
+    """
 
     kept: Mapping[str, str]
+    texts: Mapping[str, str]
     values: tuple[str, ...]
 
     @classmethod
@@ -37,37 +42,51 @@ class TableColumns:
         scores: bool,
         trace: bool,
         keep: Sequence[str],
+        texts: Sequence[str] = ("text", "text_pair"),
         windows: bool = False,
     ) -> TableColumns:
-        """Return the columns of a model's predictions; ``words`` is whether it labels words, ``windows`` whether
-        long texts are read in windows.
+        """Return the columns of a model's predictions.
+
+        ``words`` is whether it labels words, ``windows`` whether long texts are read in windows; ``texts`` are the
+        input's columns of the text and, where there are pairs, of the second text.
 
         Raises:
             InputError: two columns would have one name.
         """
-        values = ["text", "text_pair", *(("entities",) if words else ("label", "score"))]
+        values = [*(("entities",) if words else ("label", "score"))]
         values += ["depth", "depths", "reason", "truncated", *(("windows", "windows_read") if windows else ())]
         if scores:
             values += ["words"] if words else [f"score_{label}" for label in labels]
         values += ["trace"] if trace else []
-        kept = name_kept(keep, values)
-        names = [*kept.values(), *values]
+        named = dict(zip(("text", "text_pair"), name_kept(texts, values).values(), strict=False))
+        kept = name_kept(keep, [*named.values(), *values])
+        names = [*kept.values(), *named.values(), *values]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError(f"the output would have two columns {twice!r:.80}; leave one out of --keep, or --scores")
-        return cls(kept, tuple(values))
+        return cls(kept, named, tuple(values))
 
     @property
     def names(self) -> list[str]:
         """All names, in order."""
-        return [*self.kept.values(), *self.values]
+        return [*self.kept.values(), *self.texts.values(), *self.values]
 
     def read_row(self, example: Example, prediction: Prediction) -> list[Any]:
-        """Return the values of a row; those that are lists or objects as JSON texts."""
-        values = {"text": example.text, "text_pair": example.text_pair} | prediction.to_dict()
+        """Return the values of a row; those that are lists or objects as JSON texts.
+
+        Raises:
+            DataError: it has a second text, and the table has no column for it.
+        """
+        if example.text_pair is not None and "text_pair" not in self.texts:
+            raise DataError(
+                f"{example.source}:{example.line}: a second text, and the first row has none; "
+                "name its column: --text-pair-column text_pair"
+            )
+        values = prediction.to_dict()
         values |= {f"score_{label}": score for label, score in values.get("scores", {}).items()}
         found = [values.get(name) for name in self.values]
         kept = [(example.kept or {}).get(name) for name in self.kept]
-        return [*kept, *(to_text(value) if isinstance(value, list | dict) else value for value in found)]
+        texts = [getattr(example, name) for name in self.texts]
+        return [*kept, *texts, *(to_text(value) if isinstance(value, list | dict) else value for value in found)]
 
 
 def name_kept(keep: Sequence[str], values: Sequence[str]) -> dict[str, str]:
@@ -133,6 +152,7 @@ class ParquetFile(TableFile):
 
         kinds = {float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
         fields = [(new, kept_types.get(name, pa.string())) for name, new in columns.kept.items()]
+        fields += [(name, pa.string()) for name in columns.texts.values()]
         for name in columns.values:
             kind = float if name.startswith("score_") else TYPES.get(name, str)
             fields.append((name, kinds.get(kind, pa.string())))
