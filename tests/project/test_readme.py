@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 
 import pytest
 
@@ -33,17 +34,19 @@ def reader(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_demo_output_is_what_the_demo_prints(reader, capsys):
-    """The session shown in the README is real: same predictions, depths and reasons."""
+def test_demo_output_is_what_the_demo_prints(reader, capsys, monkeypatch):
+    """The session shown in the README is real, on a terminal of 100 columns: predictions, depths, reasons and texts."""
     from elbert.cli.main import main
 
     (shown,) = [block.text for block in blocks(README, "console") if block.text.startswith("$ make demo")]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
     assert main(["predict", "--input", "examples/reviews.txt", "--table"]) == 0
     printed = capsys.readouterr().out.splitlines()
 
     def facts(lines):
-        rows = [line.split()[:5] for line in lines if re.match(r"(positive|negative) ", line)]
-        return [(label, depth, reason) for label, _, depth, reason, _ in rows]
+        rows = [line.split(maxsplit=4) for line in lines if re.match(r"(positive|negative) ", line)]
+        return [(label, depth, reason, text) for label, _, depth, reason, text in rows]
 
     assert facts(shown.splitlines()) == facts(printed)
     assert len(facts(printed)) == 12
