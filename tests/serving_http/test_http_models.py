@@ -185,8 +185,9 @@ def test_a_reload_answers_old_requests_with_the_old_model_and_frees_it(folders, 
         until(lambda: (gc.collect(), old[0]() is None is old[1]())[1])
         assert server.counts()['te_request_count{method="batch"}'] == 2
     lines = [line["message"] for line in log() if line["logger"] == OPERATIONS]
-    assert len(lines) == 1
-    assert lines[0].startswith("the model tiny is loaded again")
+    assert lines[0] == "the models and the API keys are read again"
+    assert lines[2:] == ["the reload has ended: 1 of 1 models are loaded again"]
+    assert lines[1].startswith("the model tiny is loaded again")
 
 
 def test_a_folder_that_does_not_load_keeps_the_old_model_with_one_line(folders, log):
@@ -196,12 +197,41 @@ def test_a_folder_that_does_not_load_keeps_the_old_model_with_one_line(folders, 
         assert server.post("/v1/classify", {"input": [TEXT]})[0] == 200
         assert server.get("/ready")[0] == 200
         messages = [line["message"] for line in log() if line["logger"] == OPERATIONS]
-        assert [message[:31] for message in messages] == [
+        assert [message[:31] for message in messages[1:-1]] == [
             "the model first stays as it is:",
             "the model second is loaded agai",
         ]
+        assert messages[0] == "the models and the API keys are read again"
+        assert messages[-1] == "the reload has ended: 1 of 2 models are loaded again"
         with pytest.raises(BundleError):
             server.load("first")
+
+
+def test_a_reload_that_fails_or_comes_at_another_time_has_a_line(folders, log, monkeypatch):
+    def of_operations():
+        return [line for line in log() if line["logger"] == OPERATIONS]
+
+    def signal(server):
+        server.loop.call_soon_threadsafe(server.service.request_reload)
+
+    early = LiveSet({"tiny": folders["first"]})
+    early.service.request_reload()
+    assert of_operations()[-1]["message"].startswith("no reload: the server is starting; send the signal again")
+    with LiveSet({"tiny": folders["first"]}) as server:
+        monkeypatch.setattr(server.service, "_build_app", lambda: 1 / 0)
+        signal(server)
+        until(lambda: of_operations()[-1]["level"] == "error")
+        assert of_operations()[-1]["message"] == "the models stay as they are: the reload failed"
+        monkeypatch.undo()
+        go_on, load = threading.Event(), server.load
+        server.load = lambda name: (go_on.wait(20), load(name))[1]
+        signal(server)
+        until(lambda: of_operations()[-1]["message"] == "the models and the API keys are read again")
+        signal(server)
+        until(lambda: of_operations()[-1]["message"] == "a reload is in progress; another one begins after it")
+        go_on.set()
+        until(lambda: [line["message"][:20] for line in of_operations()].count("the reload has ended") == 2)
+        assert server.post("/predict", {"inputs": TEXT})[0] == 200
 
 
 def test_keys_of_a_file_are_read_again_and_the_log_names_them(folders, tmp_path, log):
@@ -223,6 +253,11 @@ def test_keys_of_a_file_are_read_again_and_the_log_names_them(folders, tmp_path,
         file.write_text("")
         server.reload()
         assert [status(key) for key in ("key-of-carol", "x")] == [200, 401], "no keys would open the server"
+    names = "the API keys of these names are in force: "
+    reloads = [line["message"] for line in log() if line["logger"] == OPERATIONS and "key" in line["message"]]
+    read = "the models and the API keys are read again"
+    assert reloads[:3] == [read, f"{names}api-key, bob, carol", read]
+    assert reloads[3].startswith("the API keys stay as they are: ")
     requests = [line for line in log() if line["logger"] == ACCESS]
     assert [line["key"] for line in requests][:5] == ["api-key", "alice", "bob", None, None]
     assert "key-of" not in json.dumps(log())

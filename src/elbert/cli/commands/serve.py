@@ -23,8 +23,7 @@ from elbert.serving.settings import HttpSettings, ModelSettings, ProcessSettings
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
-    from elbert.serving.http.model_set import ModelSource
-    from elbert.serving.service import Service
+    from elbert.serving.http.model_set import ModelSet, ModelSource
 
 GROUPS = {
     "model": ModelSettings,
@@ -78,11 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if finished else UNFINISHED
 
 
-def report_json(message: str, level: str = "warning") -> None:
+def report_json(message: str, level: str = "warning", fields: Mapping[str, object] | None = None) -> None:
     """Write a line to the log whose lines are JSON."""
     from elbert.serving.http.logs import to_json_line
 
-    sys.stderr.write(to_json_line(level, message, __name__, {}, time.time()) + "\n")
+    sys.stderr.write(to_json_line(level, message, __name__, fields or {}, time.time()) + "\n")
+    sys.stderr.flush()
 
 
 def report_machine_name(flag: str | None, name: str, report: Callable[[str], None] = print_note) -> None:
@@ -146,7 +146,7 @@ def serve(arguments: argparse.Namespace, variables: Mapping[str, str]) -> bool:
             models,
             models.app,
             place,
-            lambda: announce(arguments, models.first, server_url(place), names),
+            lambda: announce(arguments, models, server_url(place)),
             http,
             models.request_reload,
         )
@@ -227,15 +227,15 @@ def resolve_model(model: str | None, revision: str | None) -> str | None:
     return download(model, revision)
 
 
-def announce(arguments: argparse.Namespace, service: Service, address: str, name: str) -> None:
-    """Print one line when the server accepts requests."""
-    point = service.info()["operating_point"]
-    if arguments.json_output:
-        from elbert.serving.http.logs import to_json_line
-
-        fields = {"address": address, "model": name, "operating_point": point}
-        line = to_json_line("info", "serving", __name__, fields, time.time())
-    else:
-        line = clean_line(f"serving {name} at {address} (operating point {point}; Ctrl-C stops it)")
-    sys.stdout.write(line + "\n")
+def announce(arguments: argparse.Namespace, models: ModelSet, address: str) -> None:
+    """Print one line when the server accepts requests: the models, each with its operating point."""
+    points = {name: service.info()["operating_point"] for name, service in models.services.items()}
+    first = next(iter(points))
+    if arguments.json_output:  # a line of the log, and so on its stream
+        fields = {"address": address, "model": first, "operating_point": points[first], "models": points}
+        report_json("serving", "info", fields)
+        return
+    chosen = ", ".join(f"{name}: {point}" for name, point in points.items()) if len(points) > 1 else points[first]
+    what = "operating points" if len(points) > 1 else "operating point"
+    sys.stdout.write(clean_line(f"serving {', '.join(points)} at {address} ({what} {chosen}; Ctrl-C stops it)") + "\n")
     sys.stdout.flush()

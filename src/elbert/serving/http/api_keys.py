@@ -24,6 +24,11 @@ class ApiKeys:
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = {name: f"Bearer {key}".encode() for name, key in keys.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keys."""
+        return tuple(self._keys)
+
     def find_name(self, authorization: bytes) -> str | None:
         """Return the name of the key in a header ``Authorization``; None if it is no accepted key.
 
