@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -40,10 +40,17 @@ class Endpoint:
 
 
 class ClassifyHandlers:
-    """One handler for each shape of request; ``others`` has those of every model that a request may name."""
+    """One handler for each shape of request.
+
+    ``names`` are those of the model; ``others`` has the handlers of every model that a request may name.
+    """
 
     def __init__(
-        self, service: Service, settings: HttpSettings, others: Mapping[str, ClassifyHandlers] | None = None
+        self,
+        service: Service,
+        settings: HttpSettings,
+        names: Sequence[str],
+        others: Mapping[str, ClassifyHandlers] | None = None,
     ) -> None:
         bundle = service.classifier.bundle
         self.max_texts = service.settings.max_client_batch_size
@@ -53,7 +60,7 @@ class ClassifyHandlers:
         self._others = others or {}
         self._labels = service.classifier.labels
         self._name = settings.name
-        self._models = settings.names
+        self._models = names
         self._tags_tokens, self._strategy = bundle.config.task.per_token, bundle.config.aggregation
         declared = read_config_file(bundle.folder).get("problem_type")
         self._activations = tei.Activations(bundle.config, declared)
