@@ -222,7 +222,7 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
             assert [message[:30] for message in messages] == [
                 "the models and the API keys are read again"[:30],
                 "the model mine is loaded again",
-                "the reload has ended: 1 of 1 m",
+                "the reload has ended; models lo",
             ]
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.terminate()

@@ -224,7 +224,7 @@ def test_a_reload_answers_old_requests_with_the_old_model_and_frees_it(folders, 
         assert server.counts()['te_request_count{method="batch"}'] == 2
     lines = [line["message"] for line in log() if line["logger"] == OPERATIONS]
     assert lines[0] == "the models and the API keys are read again"
-    assert lines[2:] == ["the reload has ended: 1 of 1 models are loaded again"]
+    assert lines[2:] == ["the reload has ended; models loaded again: 1 of 1"]
     assert lines[1].startswith("the model tiny is loaded again")
 
 
@@ -240,7 +240,7 @@ def test_a_folder_that_does_not_load_keeps_the_old_model_with_one_line(folders, 
             "the model second is loaded agai",
         ]
         assert messages[0] == "the models and the API keys are read again"
-        assert messages[-1] == "the reload has ended: 1 of 2 models are loaded again"
+        assert messages[-1] == "the reload has ended; models loaded again: 1 of 2"
         with pytest.raises(BundleError):
             server.load("first")
 

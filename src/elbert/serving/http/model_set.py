@@ -175,7 +175,7 @@ class ModelSet:
             if model not in before:
                 weights = model.service.classifier.bundle.weights_hash
                 log.info("the model %s is loaded again (weights %.12s)", model.settings.name, weights)
-        log.info("the reload has ended: %d of %d models are loaded again", len(replaced), len(models))
+        log.info("the reload has ended; models loaded again: %d of %d", len(replaced), len(models))
 
     def _read_keys_again(self) -> None:
         try:
