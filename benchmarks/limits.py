@@ -9,6 +9,7 @@ by time and rate: four products of the layer and attention's two, no padding, no
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import numpy as np
 
 from elbert.cli.commands.env import collect_facts
 from elbert.model import ModelConfig
-from machine import keep
+from machine import add_processor_option, keep
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 0.2  # of one try
@@ -120,10 +121,13 @@ def weights_read(config: ModelConfig, precision: str) -> int:
 
 def main() -> None:
     """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_processor_option(parser)
+    arguments = parser.parse_args()
     found: dict[str, Any] = measure_limits()
     for name, value in found.items():
         print(f"{name:<9} {value / 1e9:9.1f} {'GB/s' if name in READS else 'GFLOP/s'}")
-    print(f"kept in {keep('limits', found)}")
+    print(f"kept in {keep('_'.join(filter(None, ('limits', arguments.processor))), found)}")
 
 
 if __name__ == "__main__":

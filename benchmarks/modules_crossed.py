@@ -8,6 +8,7 @@ model is loaded and the service runs. Imports do not count.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import threading
@@ -99,5 +100,6 @@ def count_for_one_request() -> list[str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for name, modules in (("one text", count_for_one_text()), ("one request", count_for_one_request())):
         print(f"{name}: {len(modules)}", *modules, sep="\n  ")

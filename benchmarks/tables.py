@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,19 +19,23 @@ LENGTHS = {  # results of latency.py
     "latency_bundled": "Bundled shape, one text at a time",
     "lengths_bundled_64": "Bundled shape, 64 texts a call",
     "latency_albert-base": "ALBERT-base shape, one text at a time",
-    "latency_bundled_avx2": "Bundled shape, one text at a time, everybody held to AVX2",
-    "latency_bundled_vnni": "Bundled shape, one text at a time, without AMX",
-    "lengths_bundled_64_vnni": "Bundled shape, 64 texts a call, without AMX",
-    "latency_albert-base_vnni": "ALBERT-base shape, one text at a time, without AMX",
-    "lengths_albert-base_16_vnni": "ALBERT-base shape, 16 texts a call, without AMX",
+    "lengths_albert-base_16": "ALBERT-base shape, 16 texts a call",
+}
+PROCESSORS = {  # the words of --processor, and what they mean
+    "": "",
+    "_avx2": ", everybody held to AVX2",
+    "_vnni": ", without AMX",
+    "_zen4": ", Zen 4",
 }
 
 
 def main() -> None:
     """Print every table whose results are there."""
-    for name, title in LENGTHS.items():
-        if (RESULTS / f"{name}.json").exists():
-            print(f"{title}:\n\n{draw_lengths(read(name))}\n")
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    for word, meaning in PROCESSORS.items():
+        for name, title in LENGTHS.items():
+            if (RESULTS / f"{name}{word}.json").exists():
+                print(f"{title}{meaning}:\n\n{draw_lengths(read(name + word))}\n")
     for file in sorted(RESULTS.glob("realised*.json")):
         print(f"{file.stem}:\n\n{draw_realised(read(file.stem))}")
     parts = {name: RESULTS / f"bundled_sst2_{name}.json" for name in ("validation", "test")}

@@ -57,8 +57,10 @@ def test_the_report_equals_replays(elbert, model, data, tmp_path):
 
 def test_files_are_whole(elbert, model, data, tmp_path):
     out = tmp_path / "out"
-    result = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW)
+    flags = ["--label-column", "label"]
+    result = elbert("compare", "--model", model, "--data", data, "--output", out, *FEW, *flags)
     assert result.status == 0
+    assert json.loads((out / "comparison.json").read_text())["column_flags"] == flags  # for the command of the report
     assert "held out: dials chosen on other texts" in result.out
     names = {"report.html", "curves.png", "curves.svg", "policies.csv", "comparison.json"}
     assert {f.name for f in out.iterdir()} == names

@@ -132,3 +132,28 @@ def test_a_rule_over_more_depths_than_the_model_has_is_noted(elbert, bundle_fold
     assert result.err.startswith("elbert: warning: ") and note in result.err
     assert result.err.count("\n") == 1
     assert not elbert("predict", "a film", "--policy", "patience(2)", "--model", bundle_folder).err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate --data {}",
+        "compare --output report --data {}",
+        "calibrate --name x --speedup 2 --data {}",
+        "calibrate --name x --speedup 2 --data good.csv --tuning {}",
+        "explain --data {}",
+        "explore --data {}",
+    ],
+)
+def test_a_data_file_is_checked_before_the_model(elbert, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.csv").write_text("review,stars\na film,1\n")
+    for name, text, message in (
+        ("column.csv", "text,stars\na film,1\n", "column.csv: no column named review; columns found: text, stars"),
+        ("label.csv", "review,label\na film,1\n", "label.csv: no column named stars; columns found: review, label"),
+        ("nowhere.csv", None, "nowhere.csv: no such file"),
+    ):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        words = ["--text-column", "review", "--label-column", "stars", "--model", "nowhere"]
+        elbert(*command.format(name).split(), *words).check_error(message)

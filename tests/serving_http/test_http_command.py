@@ -203,6 +203,7 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
         try:
             first = next(line for line in map(json.loads, server.stderr) if line["message"] == "serving")
             assert (first["address"], first["model"]) == (f"unix:{path}", "mine")
+            assert first["models"] == {"mine": first["operating_point"]}
 
             def call(method, route, body=None):
                 with contextlib.closing(http.client.HTTPConnection("localhost", timeout=60)) as connection:
@@ -222,7 +223,7 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
             assert [message[:30] for message in messages] == [
                 "the models and the API keys are read again"[:30],
                 "the model mine is loaded again",
-                "the reload has ended; models lo",
+                "the reload has ended; models l",
             ]
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.terminate()

@@ -299,6 +299,11 @@ def test_keys_of_a_file_are_read_again_and_the_log_names_them(folders, tmp_path,
     requests = [line for line in log() if line["logger"] == ACCESS]
     assert [line["key"] for line in requests][:5] == ["api-key", "alice", "bob", None, None]
     assert "key-of" not in json.dumps(log())
+    names = "the API keys of these names are in force: "
+    reloads = [line["message"] for line in log() if line["logger"] == OPERATIONS and "key" in line["message"]]
+    read = "the models and the API keys are read again"
+    assert reloads[:3] == [read, f"{names}api-key, bob, carol", read]
+    assert reloads[3].startswith("the API keys stay as they are: ")
 
 
 @pytest.mark.parametrize(

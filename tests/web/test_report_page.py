@@ -88,14 +88,17 @@ def test_it_ends_with_a_recommendation_and_its_command(report, monkeypatch):
         ({"honest": {"rows": []}}, "window(entropy=0.1, size=4)", "chosen on the same texts"),
     ]
     for changes, policy, words in cases:
-        shown = report(comparison() | changes | {"model_path": "it's/mine"})
+        flags = {"column_flags": ["--text-column", "the review", "--delimiter", ";"]}
+        shown = report(comparison() | changes | flags | {"model_path": "it's/mine"})
         assert words in shown.inner_text("#next")
         [command] = shown.locator("#next code").all_inner_texts()[-1:]
         words = shlex.split(command)
         arguments = parser().parse_args(words[1:])
         assert arguments.model == "it's/mine"
         assert words[1] == ("train" if policy is None else "calibrate")
-        assert policy is None or arguments.policies == [policy]
+        if policy is not None:
+            assert (arguments.policies, arguments.data) == ([policy], "NEW.csv")  # no file that chose it
+            assert (arguments.text_column, arguments.delimiter) == ("the review", ";")
 
 
 def test_a_point_of_the_chart_gives_its_policy_and_command(report):

@@ -53,6 +53,28 @@ def choose_columns(arguments: argparse.Namespace) -> Columns:
     return Columns(**{setting.name: getattr(arguments, setting.name) for setting in COLUMN_SETTINGS})
 
 
+def check_data_files(arguments: argparse.Namespace, *files: str | None) -> None:
+    """Check that data files exist and have the columns that the flags name, before a model is loaded.
+
+    Raises:
+        DataError: a file is missing or has other columns.
+        InputError: a flag does not fit.
+    """
+    from elbert.data import read_examples
+
+    columns = choose_columns(arguments)
+    needs_labels = columns.label_column is not None  # else the task decides, which the model has
+    for file in files:
+        if file is not None and file != "-" and not file.endswith(".npz"):
+            next(read_examples(file, skip_bad=lambda row: None, columns=columns, needs_labels=needs_labels), None)
+
+
+def list_column_flags(arguments: argparse.Namespace) -> list[str]:
+    """Return the flags of columns that are set, each followed by its value, for a command on similar data."""
+    values = {setting.flag: getattr(arguments, setting.name) for setting in COLUMN_SETTINGS}
+    return [part for flag, value in values.items() if value is not None for part in (flag, value)]
+
+
 class SkippedRows:
     """Reports and counts the rows that ``--skip-bad`` skips."""
 

@@ -26,6 +26,7 @@ def describe_run(model: str, data: str, command: str) -> dict[str, Any]:
         "made": datetime.now(UTC).date().isoformat(),
         "version": __version__,
         "command": command,
+        "column_flags": [],
         "linear_baseline": None,
         "notes": [],
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elbert.cli.flags import add_model_options, load_classifier, output_folder
-from elbert.cli.inputs import SkippedRows, add_data_options
+from elbert.cli.inputs import SkippedRows, add_data_options, check_data_files
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,14 +103,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Choose, measure and certify an operating point; write it and print it."""
+    if arguments.top_k is not None:
+        return run_lists(arguments)
+    check_data_files(arguments, arguments.data, arguments.tuning)  # before slow modules and the model
     from elbert._optional import require
     from elbert.bundle import check_point_name
     from elbert.calibration import calibrate, check_seen, hash_data, make_goal, resolve_windows, store_point
     from elbert.cli.calibration_inputs import load_precisions, read_parts
     from elbert.evaluation.sweep import build_families
 
-    if arguments.top_k is not None:
-        return run_lists(arguments)
     require("scipy", "train")  # all arguments are checked before the model runs, which can take long
     check_point_name(arguments.name)
     classifier = load_classifier(arguments, "full")

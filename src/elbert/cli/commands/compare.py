@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_folder
-from elbert.cli.inputs import add_data_options, read_labelled_file, run_examples
+from elbert.cli.inputs import add_data_options, check_data_files, list_column_flags, read_labelled_file, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the model once, sweep all policies, and write report, figures and tables."""
+    check_data_files(arguments, arguments.data, arguments.tuning)  # before slow modules and the model
     from elbert._optional import require
     from elbert.comparison import compare
     from elbert.comparison.report_files import describe_run, write_report
@@ -51,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = Path(arguments.model).name if arguments.model else "the bundled model"
     command = "elbert " + " ".join(sys.argv[1:]) if sys.argv[1:2] == ["compare"] else "elbert compare"
     about = describe_run("saved outputs" if is_saved else model, Path(arguments.data).name, command)
-    about["model_path"] = arguments.model  # for the command at the end of the report
+    about["model_path"] = arguments.model  # for the command at the end of the report, as the next
+    about["column_flags"] = list_column_flags(arguments)
     values = write_report(comparison, config, about, arguments.output)
     if arguments.json:
         sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")

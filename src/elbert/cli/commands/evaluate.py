@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elbert.cli.flags import add_model_options, check_outputs, load_classifier, output_file
-from elbert.cli.inputs import add_column_options, add_skip_bad, read_labelled, run_examples
+from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate a model on a data file, or saved outputs without a model."""
+    check_data_files(arguments, arguments.data)  # before slow modules and the model
     from elbert._optional import require
     from elbert.cli.render.reports import as_json, print_report
     from elbert.evaluation import evaluate

@@ -12,6 +12,7 @@ from elbert.cli.flags import add_model_options, check_outputs, load_classifier, 
 from elbert.cli.inputs import (
     add_column_options,
     add_skip_bad,
+    check_data_files,
     choose_columns,
     read_sample,
     run_examples,
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain a text or a data file: print the explanation, and write it to ``--output``."""
     check_arguments(arguments)
+    check_data_files(arguments, arguments.data)  # before slow modules and the model
     found = explain_data(arguments) if arguments.text is None else explain_text(arguments)
     if arguments.output is not None:
         write(found, arguments.output)

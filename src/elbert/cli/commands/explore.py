@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from elbert._settings import whole
 from elbert.cli.flags import add_model_options, load_classifier
-from elbert.cli.inputs import add_column_options, add_skip_bad, read_labelled, run_examples
+from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
 from elbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until interrupted."""
+    check_data_files(arguments, arguments.data)  # before slow modules and the model
     from elbert._optional import require
 
     for module in ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded

@@ -6,6 +6,7 @@ import { formatFactor, formatPercent, formatPlural, h } from "../shared/dom.js";
 
 const MOST_LOST = 0.01; // of the score: one point
 const RISK = 0.02;
+const NEW_DATA = "NEW.csv"; // no name that a file of this comparison can have by chance
 const fixedName = TABLE.roles.fixed_depth;
 const shellQuote = (text) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
@@ -24,7 +25,8 @@ function writeModel({ model_path: path, model }) {
  */
 export function writeCommand(data, score, policy) {
   const goal = score === "accuracy" ? `--risk ${RISK}` : `--max-drop ${100 * MOST_LOST}`;
-  return `elbert calibrate ${writeModel(data)} --data calibration.csv --policies ${shellQuote(policy)} ${goal} --name chosen --default`;
+  const columns = (data.column_flags ?? []).map((part) => ` ${shellQuote(part)}`).join("");
+  return `elbert calibrate ${writeModel(data)} --data ${NEW_DATA}${columns} --policies ${shellQuote(policy)} ${goal} --name chosen --default`;
 }
 
 /* What there is at each speed-up, a fixed depth first, and full depth's score on the same texts: on texts that did not
@@ -99,7 +101,7 @@ export function showRecommendation(holder, data, score) {
     h(
       "p",
       { class: "muted" },
-      "This figure is no promise. The command below measures the policy on texts that neither training nor this report has used (calibration.csv, with a column label), ",
+      `This figure is no promise. The command below measures the policy on labelled texts that neither training nor this report has used (in place of ${NEW_DATA}), `,
       score === "accuracy"
         ? `certifies that at most ${100 * RISK} % of such texts are answered wrong by it and right by full depth, and stores it as the model's default operating point. It refuses if the texts do not show that.`
         : "and stores it as the model's default operating point.",
