@@ -80,7 +80,9 @@ class BodyReader:
             if upload.is_rejected:
                 message = "too many bodies arrive at once, and this one is slow; try again"
                 raise ApiError("Overloaded", message, close | {"retry-after": "1"}) from None
-            raise ApiError("Timeout", f"the body did not arrive within {self._seconds:g} s", close) from None
+            raise ApiError(
+                "Timeout", f"the body did not arrive within {self._seconds:g} s; send it again", close
+            ) from None
         finally:
             self._unread_bytes -= upload.counted
             del self._uploads[upload]
@@ -113,7 +115,8 @@ class BodyReader:
             oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
     def _too_large(self) -> ApiError:
-        return ApiError("PayloadTooLarge", f"the body is larger than {self._limit:,} bytes (--payload-limit)")
+        message = f"the body is larger than {self._limit:,} bytes (--payload-limit); send fewer or shorter texts"
+        return ApiError("PayloadTooLarge", message)
 
 
 def _check_coding(exchange: Exchange) -> None:
@@ -149,7 +152,7 @@ def decode_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape], f
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
     except RecursionError:
-        raise ApiError("Malformed", "the body has too many nested arrays and objects") from None
+        raise ApiError("Malformed", f"the body is nested too deeply, expected at most {MAX_DEPTH:,} levels") from None
 
 
 def _malformed(error: Exception) -> ApiError:
@@ -185,7 +188,7 @@ def _check_structure(body: bytes | bytearray, max_values: int, max_texts: int) -
         outside += part
         at = len(body) if string is None else string.end()
     if _STEP[np.frombuffer(outside, np.uint8)].cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
-        raise ApiError("Malformed", f"the body has more than {MAX_DEPTH:,} nested arrays and objects")
+        raise ApiError("Malformed", f"the body is nested too deeply, expected at most {MAX_DEPTH:,} levels")
 
 
 _WHERE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
@@ -302,4 +305,5 @@ def check_count(texts: int, max_texts: int) -> None:
         ApiError: there are more than ``max_texts``, or none.
     """
     if not 1 <= texts <= max_texts:
-        raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS})")
+        remedy = "; send the others in another" if texts > max_texts else ""
+        raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS}){remedy}")

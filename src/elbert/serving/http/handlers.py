@@ -180,7 +180,10 @@ class ClassifyHandlers:
             ApiError: it does.
         """
         if self._tags_tokens:
-            raise ApiError("Validation", "this model tags tokens, which this route has no shape for: POST / instead")
+            raise ApiError(
+                "Validation",
+                "this model tags tokens, and this route answers labels of whole texts; use POST / or /v1/classify",
+            )
 
     async def _answer_entities(self, request: Request, body: bytearray) -> Response:
         parsed, ignored = hugging_face.parse_token_request(body, self.max_texts, self._strategy)

@@ -108,7 +108,7 @@ def _texts_of(inputs: str | list[str | list[str]], max_texts: int) -> tuple[list
         return [to_text_or_pair(entry) for entry in inputs if not isinstance(entry, str)], True
     if len(texts) < len(inputs) or len(texts) > 2:
         kinds = "texts and arrays" if len(texts) < len(inputs) else f"{len(texts)} texts"
-        raise ApiError("Validation", f"inputs: an array of {kinds}; a request is {FORM}")
+        raise ApiError("Validation", f"inputs: got an array of {kinds}; a request is {FORM}")
     return [to_text_or_pair(texts)], False
 
 
@@ -120,7 +120,7 @@ def to_direction(name: str | None) -> Direction | None:
         return "right"
     if name.lower() == "left":
         return "left"
-    raise ApiError("Validation", "truncation_direction: expected left or right")
+    raise ApiError("Validation", f"truncation_direction: expected left or right, got {name!a:.40}")
 
 
 class Activations:
