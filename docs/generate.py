@@ -183,10 +183,7 @@ def http() -> str:
     for status, response in sorted(components["responses"].items()):
         example = next(iter(response["content"].values()))["example"]
         errors.append((status, response["description"], example["error"].replace("`", "")))
-    headers = [(f"`{name}`", header.get("description", "")) for name, header in components["headers"].items()]
-    headers = [
-        (name, text or components["headers"][name.strip("`")]["schema"]["description"]) for name, text in headers
-    ]
+    headers = [(f"`{name}`", header["description"]) for name, header in components["headers"].items()]
     return fill(
         "http.md",
         description=document["info"]["description"],
@@ -197,12 +194,6 @@ def http() -> str:
         schemas="\n".join(describe_schema(name, schema) for name, schema in components["schemas"].items()),
         examples=examples(document),
     )
-
-
-def header_text(header: dict[str, Any]) -> str:
-    """The description of a header, which may be that of its schema."""
-    text: str = header.get("description") or header["schema"].get("description", "")
-    return text
 
 
 def error_types() -> str:
@@ -262,7 +253,7 @@ def type_of(value: dict[str, Any]) -> str:
         return f"object of {type_of(value['additionalProperties'])}"
     if "const" in value or "enum" in value:
         return str(value.get("type", "string"))
-    return str(value.get("type", ""))
+    return "integer" if value.get("multipleOf") == 1 else str(value.get("type", ""))
 
 
 def examples(document: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import unicodedata
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def reader(tmp_path, monkeypatch):
         Path(f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     Path("unlabelled.txt").write_text("\n".join(texts(400, seed=1)) + "\n")
     return tmp_path
+
+
+@each_page
+def test_tables_and_headings_stand_between_blank_lines(page):
+    kinds, is_code = ["blank"], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        kind = "table" if line.startswith("|") else "heading" if line.startswith("#") else "text" if line else "blank"
+        kinds.append("code" if is_code or is_fence else kind)
+    for number, (before, kind) in enumerate(pairwise([*kinds, "blank"])):
+        if {before, kind} & {"table", "heading"} and before != kind:
+            assert "blank" in (before, kind), f"{page.name}:{number}"
+    assert ("blank", "blank") not in pairwise(kinds[1:]), page.name
 
 
 @each_page

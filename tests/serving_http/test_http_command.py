@@ -27,9 +27,9 @@ LOADING = re.compile(r"^elbert: loading .+; a line says when requests are accept
 
 
 class Process:
-    """The command, while inside ``with``."""
+    """The command, while inside ``with``; ``stream`` has the lines that say where it is, ``lines`` all until then."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, stream="stdout", **environment):
         command = [sys.executable, "-m", "elbert.cli.main", "serve", "--port", "0", *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
@@ -38,9 +38,14 @@ class Process:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "WARM_UP": "0", **environment},
         )
-        self.line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", self.line)
-        assert found, (self.line, self.process.communicate(timeout=60))
+        self.lines = []
+        for line in getattr(self.process, stream):
+            self.lines.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+                break
+        else:
+            raise AssertionError((self.lines, self.process.communicate(timeout=60)))
+        self.line = line
         self.port = int(found[1])
 
     def __enter__(self):
@@ -103,13 +108,25 @@ def test_under_load_nothing_that_was_accepted_is_lost(folder):
 
 
 def test_json_output_logs_json_and_so_is_the_first_line(folder):
-    with Process("--model", folder, "--json-output") as server:
+    with Process("--model", folder, "--json-output", stream="stderr") as server:
         assert json.loads(server.line)["operating_point"] == "safe"
         server.call("POST", "/predict", {"inputs": "a good film"})
-        status, _, err = server.end(signal.SIGINT)
-    lines = [json.loads(line) for line in err.splitlines()]
-    assert status == 0
+        status, out, err = server.end(signal.SIGINT)
+    lines = [json.loads(line) for line in [*server.lines, *err.splitlines()]]
+    assert (status, out) == (0, ""), "all lines of the log are on one stream"
     assert [line["route"] for line in lines if line["message"] == "request"] == ["/predict"]
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_of_several_models_each_is_named_with_its_point(folder, tmp_path, is_json):
+    other = write_bundle(tmp_path / "other", seed=2)
+    arguments = ["--model", f"a={folder}", "--model", f"b={other}", *["--json-output"] * is_json]
+    with Process(*arguments, stream="stderr" if is_json else "stdout") as server:
+        if is_json:
+            assert json.loads(server.line)["models"] == {"a": "safe", "b": "full"}
+        else:
+            assert "serving a, b at http" in server.line
+            assert "(operating points a: safe, b: full;" in server.line
 
 
 @contextlib.contextmanager
@@ -184,8 +201,8 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
     options["preexec_fn"] = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # nohup, too, may run the tests
     with subprocess.Popen([*map(str, command), "--json-output"], start_new_session=True, **options) as server:
         try:
-            first = json.loads(server.stdout.readline())
-            assert (first["message"], first["address"], first["model"]) == ("serving", f"unix:{path}", "mine")
+            first = next(line for line in map(json.loads, server.stderr) if line["message"] == "serving")
+            assert (first["address"], first["model"]) == (f"unix:{path}", "mine")
             assert first["models"] == {"mine": first["operating_point"]}
 
             def call(method, route, body=None):
@@ -198,9 +215,16 @@ def test_on_a_unix_socket_it_answers_loads_again_and_removes_the_socket(folder, 
 
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.send_signal(signal.SIGHUP)
-            lines = (line for line in map(json.loads, server.stderr) if line["logger"] == "elbert.operations")
-            assert next(lines)["message"] == "the models and the API keys are read again"
-            assert next(lines)["message"].startswith("the model mine is loaded again")
+            messages = []
+            for line in map(json.loads, server.stderr):
+                messages += [line["message"]] if line["logger"] == "elbert.operations" else []
+                if messages and messages[-1].startswith("the reload has ended"):
+                    break
+            assert [message[:30] for message in messages] == [
+                "the models and the API keys are read again"[:30],
+                "the model mine is loaded again",
+                "the reload has ended; models l",
+            ]
             assert call("POST", "/v1/classify", {"input": "a good film"})[0] == 200
             server.terminate()
             _, err = server.communicate(timeout=60)

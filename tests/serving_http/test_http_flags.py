@@ -71,8 +71,10 @@ def test_a_path_of_a_unix_socket_that_cannot_be_used_is_named(tmp_path):
             pass
     with bind_unix_socket(tmp_path / "s") as bound:
         bound.listen(1)
-        with pytest.raises(InputError, match="another program listens there"), bind_unix_socket(tmp_path / "s"):
-            pass
+        with pytest.raises(InputError, match="another program listens there") as caught:
+            bind_unix_socket(tmp_path / "s").__enter__()
+        assert str(caught.value).count("--unix-socket ") == 1, "one message, not one in another"
+        assert str(caught.value).endswith("; choose another --unix-socket, or stop it")
         assert server_url(bound) == f"unix:{tmp_path / 's'}"
         assert not is_loopback(bound)
     assert not (tmp_path / "s").exists()
@@ -150,6 +152,8 @@ def test_a_port_that_is_taken(capsys):
         assert f"127.0.0.1:{port}" in error
         with pytest.raises(InputError):
             bind_socket("256.256.256.256.invalid", 0)
+        with pytest.raises(InputError, match="^PORT: expected a whole number from 0 to 65535, got -4$"):
+            bind_socket("127.0.0.1", -4, {"port": "PORT"})
 
 
 def test_addresses_are_ones_that_a_browser_takes():

@@ -3,10 +3,12 @@
 import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
-from live_server import tiny_classifier
+from live_server import Live, tiny_classifier
 
+from elbert.serving.http import HttpSettings
 from elbert.serving.http.errors import STATUS
-from elbert.serving.http.openapi import ServerFacts, openapi_document
+from elbert.serving.http.heads import MAX_FIELDS
+from elbert.serving.http.openapi import ERRORS, ServerFacts, openapi_document
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,26 @@ def test_examples_work_and_fit_their_schemas(live, openapi):
         for example in answers["examples"].values():
             fits(openapi, answers["schema"], example["value"])
     assert tried > 8
+
+
+def test_example_errors_are_what_the_server_answers():
+    with Live(http=HttpSettings("tiny", api_key="k", allowed_host=("a.example",))) as server:
+        key = {"authorization": "Bearer k"}
+        many = {f"x-{i}": "1" for i in range(MAX_FIELDS)}
+        answers = {
+            "400": server.post("/rerank", {"query": "a", "texts": []}, **key),
+            "401": server.get("/info"),
+            "403": server.get("/info", host="my.example"),
+            "404": server.get("/nowhere", **key),
+            "413": server.post("/predict", b" " * 2_000_001, **key),
+            "415": server.post("/predict", b"a", content_type="text/plain", **key),
+            "422": server.post("/v1/classify", {"input": ["a"] * 33}, **key),
+            "431": server.get("/info", **many),
+        }
+    for status, (found, _, answer) in answers.items():
+        _, message, kind = ERRORS[status]
+        assert (str(found), answer["error_type"]) == (status, kind)
+        assert answer["error"] == message
 
 
 def fits(openapi, schema, value):

@@ -51,6 +51,29 @@ def test_every_route_is_described(opened, address):
     assert json.loads(copied[copied.index("-d") + 1]) == json.loads(page.input_value("#classify textarea"))
 
 
+OPEN_EVERYTHING = "for (const part of document.querySelectorAll('.route, .route details')) part.open = true"
+# Texts that lie outside of the screen, and boxes whose content is wider than they are.
+CUT_OFF = """[...document.querySelectorAll("main *")].filter((part) => {
+  const box = part.getBoundingClientRect();
+  const isHidden = part.closest("thead") !== null && getComputedStyle(part.closest("thead")).position === "absolute";
+  const overflows = part.clientWidth > 0 && part.scrollWidth > part.clientWidth + 1;
+  return !isHidden && box.width > 0 && (box.right > innerWidth + 1 || overflows);
+}).map((part) => `${part.tagName} ${part.textContent.slice(0, 60)}`)"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_cut_off_and_every_column_has_a_heading(opened, address, width):
+    page = opened(f"{address}docs", width=width)
+    page.evaluate(OPEN_EVERYTHING)
+    wait_until(page, "[...document.querySelectorAll('.route > div')].every((part) => part.childElementCount)")
+    page.evaluate(OPEN_EVERYTHING)
+    assert page.evaluate(CUT_OFF) == []
+    headings = page.locator("#classify thead th").all_text_contents()
+    assert all(headings)
+    assert headings[:4] == ["Field", "Type", "Required or default", "Meaning"]
+    assert page.locator("#predict tbody tr", has_text="inputs").first.inner_text().split()[0] == "inputs"
+
+
 def test_a_route_is_tried_from_the_keyboard(opened, address, classifier):
     opened.expected.append("422")
     page = opened(f"{address}docs#classify", width=390)

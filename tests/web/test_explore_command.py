@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from elbert.cli.main import main
+from elbert.serving.http.server import bind_socket
 from tiny import texts
 
 
@@ -59,12 +60,21 @@ def test_many_texts_are_sampled_and_the_command_reports_it(bundle_folder, tmp_pa
     assert "random sample of 12 of 30 texts" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("port", ["70000", "-1"])
-def test_a_port_that_is_not_available_is_an_error_in_one_line(capsys, port):
-    assert main(["explore", "--no-browser", "--port", port]) == 2
+@pytest.mark.parametrize("command", [["explore", "--no-browser"], ["serve"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("port", ["70000", "65536", "-4", "x", "1.5", ""])
+def test_a_value_that_is_no_port_is_an_error_in_one_line_with_the_range(capsys, command, port):
+    assert main([*command, "--port", port]) == 2
+    expected = f"--port: expected a whole number from 0 to 65535, got {port!r}"
+    assert capsys.readouterr().err == f"elbert: error: {expected}\n"
+
+
+def test_a_port_in_use_is_named_once(capsys):
+    with bind_socket("127.0.0.1", 0) as place:
+        place.listen()
+        port = place.getsockname()[1]
+        assert main(["explore", "--no-browser", "--port", str(port)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"elbert: error: --port {port}: ")
-    assert error.count("\n") == 1
+    assert (error.count("\n"), error.count(str(port)), error.count("choose another --port")) == (1, 1, 1)
 
 
 def test_a_missing_file_is_an_error_before_anything_is_served(bundle_folder, capsys):

@@ -130,7 +130,8 @@ class Worker:
         """
         with self._changed:
             if not self.is_ready:
-                raise NotReady("the engine is restarting" if self.is_healthy else "the engine has failed")
+                restarting = "the engine is restarting; try again in a moment"
+                raise NotReady(restarting if self.is_healthy else "the engine has failed; restart the server")
             self._unreported.update(request.identity for request in requests)
             self._commands.append(lambda engines: engines.submit(requests, idle=idle))
             self._changed.notify()

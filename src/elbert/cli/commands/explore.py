@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import random
-import socket
 import sys
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
 
 from elbert._display import plural
+from elbert._settings import whole
 from elbert.cli.flags import add_model_options, load_classifier
 from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
 from elbert.errors import InputError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 HOST = "127.0.0.1"
+PORT = whole(0, 65535)
 MAX_TEXTS = 2000  # the page replays a policy over all of them while a dial moves
 SHUTDOWN_SECONDS = 1.0
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_bad(parser)
     add_column_options(parser)
     parser.add_argument("--policy", metavar="P", help="policy that the page starts with (default: the model's own)")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="port on this machine (default: any free one)")
+    parser.add_argument("--port", default="0", metavar="N", help="port on this machine (default: any free one)")
     parser.add_argument("--no-browser", action="store_true", help="print the address and do not open a browser")
     add_model_options(parser)
 
@@ -44,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("uvicorn", "httptools", "starlette", "msgspec", "prometheus_client"):  # before the model is loaded
         require(module, "serve")
     from elbert.serving.http import explorer_application
+    from elbert.serving.http.server import bind_socket, server_url
     from elbert.serving.http.server import run as serve
-    from elbert.serving.http.server import server_url
     from elbert.serving.service import Service
     from elbert.serving.settings import Settings
 
-    with bind_port(arguments.port) as bound:
+    with bind_socket(HOST, read_port(arguments.port)) as bound:
         classifier = load_classifier(arguments, arguments.policy)
         service = Service(classifier, Settings(shutdown_timeout=SHUTDOWN_SECONDS))
         app = explorer_application(service, collect_evaluation(arguments, classifier))
@@ -65,18 +66,16 @@ def announce(address: str, *, open_browser: bool) -> None:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
-def bind_port(port: int) -> socket.socket:
-    """Bind a socket that other machines cannot reach.
+def read_port(text: str) -> int:
+    """Return the number of ``--port``.
 
     Raises:
-        InputError: the port is not available.
+        InputError: it is no port.
     """
-    from elbert.serving.http.server import bind_socket
-
     try:
-        return bind_socket(HOST, port)
-    except InputError as error:
-        raise InputError(f"--port {port}: {error}") from error
+        return int(PORT(text))
+    except ValueError as error:
+        raise InputError(f"--port: {error}") from None
 
 
 def collect_evaluation(arguments: argparse.Namespace, classifier: Classifier) -> Evaluation | None:

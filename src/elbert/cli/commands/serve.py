@@ -77,11 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if finished else UNFINISHED
 
 
-def report_json(message: str, level: str = "warning") -> None:
+def report_json(message: str, level: str = "warning", fields: Mapping[str, object] | None = None) -> None:
     """Write a line to the log whose lines are JSON."""
     from elbert.serving.http.logs import to_json_line
 
-    sys.stderr.write(to_json_line(level, message, __name__, {}, time.time()) + "\n")
+    sys.stderr.write(to_json_line(level, message, __name__, fields or {}, time.time()) + "\n")
+    sys.stderr.flush()
 
 
 def report_machine_name(flag: str | None, name: str, report: Callable[[str], None] = print_note) -> None:
@@ -230,14 +231,11 @@ def announce(arguments: argparse.Namespace, models: ModelSet, address: str) -> N
     """Print one line when the server accepts requests: the models, each with its operating point."""
     points = {name: service.info()["operating_point"] for name, service in models.services.items()}
     first = next(iter(points))
-    if arguments.json_output:
-        from elbert.serving.http.logs import to_json_line
-
+    if arguments.json_output:  # a line of the log, and so on its stream
         fields = {"address": address, "model": first, "operating_point": points[first], "models": points}
-        line = to_json_line("info", "serving", __name__, fields, time.time())
-    else:
-        chosen = ", ".join(f"{name}: {point}" for name, point in points.items()) if len(points) > 1 else points[first]
-        what = "operating points" if len(points) > 1 else "operating point"
-        line = clean_line(f"serving {', '.join(points)} at {address} ({what} {chosen}; Ctrl-C stops it)")
-    sys.stdout.write(line + "\n")
+        report_json("serving", "info", fields)
+        return
+    chosen = ", ".join(f"{name}: {point}" for name, point in points.items()) if len(points) > 1 else points[first]
+    what = "operating points" if len(points) > 1 else "operating point"
+    sys.stdout.write(clean_line(f"serving {', '.join(points)} at {address} ({what} {chosen}; Ctrl-C stops it)") + "\n")
     sys.stdout.flush()

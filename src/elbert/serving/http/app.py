@@ -24,7 +24,7 @@ from elbert.serving.http.openapi import ServerFacts, openapi_document
 from elbert.serving.http.operations import OPEN_PATHS
 from elbert.serving.http.pages import PageHandlers
 from elbert.serving.http.schemas.open_inference import VERSION
-from elbert.serving.http.served_model import ServedModel
+from elbert.serving.http.served_model import ServedModel, assign_names
 from elbert.serving.service import Service
 from elbert.serving.settings import HttpSettings
 
@@ -58,12 +58,13 @@ def application(
 
     hosts = None if "*" in settings.allowed_host else settings.allowed_host
     checks_host = hosts is not None and bool(hosts or loopback_only)
-    by_model = [ClassifyHandlers(model.service, model.settings) for model in models]
-    by_name = {name: one for one, model in zip(by_model, models, strict=True) for name in model.settings.names}
-    handlers = ClassifyHandlers(service, settings, by_name) if others else by_model[0]
+    names = assign_names(models)
+    by_model = [ClassifyHandlers(model.service, model.settings, names[model]) for model in models]
+    by_name = {name: one for one, model in zip(by_model, models, strict=True) for name in names[model]}
+    handlers = ClassifyHandlers(service, settings, names[models[0]], by_name) if others else by_model[0]
     classifier = service.classifier
     facts = ServerFacts(
-        settings.names,
+        names[models[0]],
         classifier.labels,
         list(classifier.bundle.points),
         classifier.depths,
@@ -71,10 +72,10 @@ def application(
         has_key=keys is not None,
         checks_host=checks_host,
         has_evaluation=evaluation is not None,
-        others=[model.settings.names for model in others],
+        others=[names[model] for model in others],
         other_labels=[label for model in others for label in model.service.classifier.labels],
     )
-    pages = PageHandlers(models, openapi_document(facts), evaluation)
+    pages = PageHandlers(names, openapi_document(facts), evaluation)
     middleware = [
         Middleware(
             RequestMiddleware,

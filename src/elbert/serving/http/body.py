@@ -9,14 +9,16 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
+from elbert._display import suggest
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.middleware import ClientDisconnected, Exchange, exchange_of
 from elbert.tokenization.tokens import Direction, Text
@@ -78,7 +80,9 @@ class BodyReader:
             if upload.is_rejected:
                 message = "too many bodies arrive at once, and this one is slow; try again"
                 raise ApiError("Overloaded", message, close | {"retry-after": "1"}) from None
-            raise ApiError("Timeout", f"the body did not arrive within {self._seconds:g} s", close) from None
+            raise ApiError(
+                "Timeout", f"the body did not arrive within {self._seconds:g} s; send it again", close
+            ) from None
         finally:
             self._unread_bytes -= upload.counted
             del self._uploads[upload]
@@ -111,7 +115,8 @@ class BodyReader:
             oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
     def _too_large(self) -> ApiError:
-        return ApiError("PayloadTooLarge", f"the body is larger than {self._limit:,} bytes (--payload-limit)")
+        message = f"the body is larger than {self._limit:,} bytes (--payload-limit); send fewer or shorter texts"
+        return ApiError("PayloadTooLarge", message)
 
 
 def _check_coding(exchange: Exchange) -> None:
@@ -143,11 +148,11 @@ def decode_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape], f
     except msgspec.ValidationError as error:
         # The decoder stops at the first value of a wrong type; what follows may not even be JSON.
         _check_syntax(body)
-        raise ApiError("Validation", _describe(str(error), form)) from None
+        raise ApiError("Validation", _describe(str(error), form, decoder.type)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
     except RecursionError:
-        raise ApiError("Malformed", "the body has too many nested arrays and objects") from None
+        raise ApiError("Malformed", f"the body is nested too deeply, expected at most {MAX_DEPTH:,} levels") from None
 
 
 def _malformed(error: Exception) -> ApiError:
@@ -183,7 +188,7 @@ def _check_structure(body: bytes | bytearray, max_values: int, max_texts: int) -
         outside += part
         at = len(body) if string is None else string.end()
     if _STEP[np.frombuffer(outside, np.uint8)].cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
-        raise ApiError("Malformed", f"the body has more than {MAX_DEPTH:,} nested arrays and objects")
+        raise ApiError("Malformed", f"the body is nested too deeply, expected at most {MAX_DEPTH:,} levels")
 
 
 _WHERE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
@@ -200,19 +205,32 @@ _JSON_NAMES = {
 _MAX_QUOTED = 80  # characters of a client's own field name or value
 
 
-def _describe(message: str, form: str) -> str:
+def quote_name(name: str) -> str:
+    """Return a client's own field name for a message."""
+    return f"{name!a:.{_MAX_QUOTED}}"
+
+
+def _describe(message: str, form: str, shape: Any) -> str:
     """Put msgspec's message into the terms of JSON, with the place and the form that is expected."""
     found = _WHERE.fullmatch(message)
     problem, path = (message, None) if found is None else (found["problem"], found["path"])
     if field := _FIELD.fullmatch(problem):
-        kind = "unknown field" if field["what"] == "contains unknown" else "missing field"
-        problem = f"{kind} {field['name']!a:.{_MAX_QUOTED}}"
+        is_unknown = field["what"] == "contains unknown"
+        closest = suggest(field["name"], {name: repr(name) for name in _field_names(shape)}, 1) if is_unknown else ""
+        problem = f"{'unknown' if is_unknown else 'missing'} field {quote_name(field['name'])}{closest}"
     elif problem.startswith("Invalid enum value"):
         problem = f"{problem[:_MAX_QUOTED]} is none of the accepted values"
     else:
         problem = re.sub(r"`([^`]*)`", lambda types: " or ".join(map(_json_name, types[1].split(" | "))), problem)
         problem = problem[:1].lower() + problem[1:]
     return f"{(path or 'the body')[:_MAX_QUOTED]}: {problem}; a request is {form}"
+
+
+@lru_cache
+def _field_names(shape: Any) -> frozenset[str]:
+    """Return the names of a shape's fields, and of those of the objects in it."""
+    schemas = msgspec.json.schema_components([shape])[1]
+    return frozenset(name for schema in schemas.values() for name in schema.get("properties", ()))
 
 
 def _json_name(name: str) -> str:
@@ -287,15 +305,5 @@ def check_count(texts: int, max_texts: int) -> None:
         ApiError: there are more than ``max_texts``, or none.
     """
     if not 1 <= texts <= max_texts:
-        raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS})")
-
-
-def check_not_empty(texts: Sequence[Text]) -> None:
-    """Check that every text has characters; a pair has some if either of its texts does.
-
-    Raises:
-        ApiError: ``Empty``, as TEI has it.
-    """
-    for text in texts:
-        if text in ("", ("", "")):
-            raise ApiError("Empty", "`inputs` cannot be empty")
+        remedy = "; send the others in another" if texts > max_texts else ""
+        raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS}){remedy}")

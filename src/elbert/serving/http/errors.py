@@ -82,7 +82,7 @@ def to_routing_error(error: HTTPException, path: str) -> ApiError:
         return ApiError("NotFound", f"no route {path!a:.80}; /docs lists all routes")
     # Starlette keeps methods in a set, whose order differs from run to run.
     allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-    return ApiError("MethodNotAllowed", f"expected {allowed}", {"allow": allowed})
+    return ApiError("MethodNotAllowed", f"{path!a:.80} has another method, expected {allowed}", {"allow": allowed})
 
 
 def error_kind(error: ElbertError) -> str:

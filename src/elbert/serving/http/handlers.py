@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -40,10 +40,17 @@ class Endpoint:
 
 
 class ClassifyHandlers:
-    """One handler for each shape of request; ``others`` has those of every model that a request may name."""
+    """One handler for each shape of request.
+
+    ``names`` are those of the model; ``others`` has the handlers of every model that a request may name.
+    """
 
     def __init__(
-        self, service: Service, settings: HttpSettings, others: Mapping[str, ClassifyHandlers] | None = None
+        self,
+        service: Service,
+        settings: HttpSettings,
+        names: Sequence[str],
+        others: Mapping[str, ClassifyHandlers] | None = None,
     ) -> None:
         bundle = service.classifier.bundle
         self.max_texts = service.settings.max_client_batch_size
@@ -53,7 +60,7 @@ class ClassifyHandlers:
         self._others = others or {}
         self._labels = service.classifier.labels
         self._name = settings.name
-        self._models = settings.names
+        self._models = names
         self._tags_tokens, self._strategy = bundle.config.task.per_token, bundle.config.aggregation
         declared = read_config_file(bundle.folder).get("problem_type")
         self._activations = tei.Activations(bundle.config, declared)
@@ -129,7 +136,7 @@ class ClassifyHandlers:
     async def _rerank(self, request: Request, content: bytearray) -> Response:
         parsed, body = rerank.parse_request(content, self.max_texts)
         items, policy = await self._collect_ranked(request, parsed)
-        answer = rerank.to_ranked(rerank.rank_items(items, parsed.activation, policy), body)
+        answer = rerank.to_ranked(rerank.rank_items(items, parsed.activation, policy), body, parsed.top_k)
         exchange = exchange_of(request.scope)
         return _to_json(answer, answer_headers(items, exchange.characters, exchange.seconds, exchange.durations))
 
@@ -173,7 +180,10 @@ class ClassifyHandlers:
             ApiError: it does.
         """
         if self._tags_tokens:
-            raise ApiError("Validation", "this model tags tokens, which this route has no shape for: POST / instead")
+            raise ApiError(
+                "Validation",
+                "this model tags tokens, and this route answers labels of whole texts; use POST / or /v1/classify",
+            )
 
     async def _answer_entities(self, request: Request, body: bytearray) -> Response:
         parsed, ignored = hugging_face.parse_token_request(body, self.max_texts, self._strategy)

@@ -10,15 +10,15 @@ from elbert.serving.http.middleware import Durations
 from elbert.serving.results import TextResult
 
 OPERATING_POINT = "x-elbert-operating-point"
-TIMES = (
-    "x-compute-time",
-    "x-compute-tokens",
-    "x-compute-characters",
-    "x-total-time",
-    "x-tokenization-time",
-    "x-queue-time",
-    "x-inference-time",
-)
+TIMES = {  # TEI's names, and what each has
+    "x-compute-time": "milliseconds from the arrival of the request to its answer",
+    "x-compute-tokens": "tokens of all texts",
+    "x-compute-characters": "characters of all texts",
+    "x-total-time": "the same as x-compute-time",
+    "x-tokenization-time": "milliseconds in which a text was tokenized, the mean over the texts",
+    "x-queue-time": "milliseconds before a text's first layer call, the mean over the texts",
+    "x-inference-time": "milliseconds of a text's layer calls, the mean over the texts",
+}
 SAFE = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"  # what a header may hold beside letters and digits
 
 

@@ -10,7 +10,7 @@ MAX_HEAD = 65_536  # bytes of a request line and its headers
 MAX_FIELDS = 256  # headers of a request; each costs a hundred times the bytes of the shortest one
 
 END = b"\r\n\r\n"
-NO_HTTP = "this is no request of HTTP/1.1"
+NO_HTTP = "expected a request of HTTP/1.1, without TLS"
 RETURN = ord("\r")
 _BLANK_LINES = re.compile(rb"(?:\r\n)*")
 _REQUEST_LINE = re.compile(rb"\r?\Z|[A-Z-]{1,24}(?: |\Z)")  # its beginning
@@ -34,7 +34,9 @@ class HeadScanner:
         found = data.find(END, start + max(0, self._searched - len(END) + 1))
         size = (len(data) if found < 0 else found + len(END)) - start
         if size > MAX_HEAD:
-            raise ApiError("HeaderTooLarge", f"the request line and its headers are larger than {MAX_HEAD:,} bytes")
+            raise ApiError(
+                "HeaderTooLarge", f"the request line and its headers are larger than {MAX_HEAD:,} bytes; send less"
+            )
         if found >= 0:
             self._searched = self._blank = 0
             return start + size
@@ -54,7 +56,7 @@ class HeadScanner:
         begin = start if found is None else found.end()
         self._blank += begin - start
         if self._blank > MAX_HEAD:
-            raise ApiError("Malformed", "blank lines instead of a request")
+            raise ApiError("Malformed", "got blank lines, expected a request of HTTP/1.1")
         return begin
 
 
@@ -67,5 +69,5 @@ def prepare_head(head: bytes | bytearray) -> bytes:
         ApiError: it has too many headers.
     """
     if head.count(b"\n") > MAX_FIELDS + 2:
-        raise ApiError("HeaderTooLarge", f"more than {MAX_FIELDS} headers")
+        raise ApiError("HeaderTooLarge", f"more than {MAX_FIELDS} headers; send fewer")
     return _UPGRADE.sub(b"\r\nx-upgrade", head) if b"pgrade" in head.lower() else bytes(head)

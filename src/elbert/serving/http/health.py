@@ -38,7 +38,7 @@ class StateHandlers:
     async def ready(self, request: Request) -> Response:
         """``GET /ready``: 200 while the server accepts requests."""
         if not all(model.service.is_ready for model in self._models):
-            raise ApiError("Unhealthy", "the server is starting, restarting or stopping")
+            raise ApiError("Unhealthy", "the server is starting, restarting or stopping; try again in a moment")
         if any(model.metrics.is_failing for model in self._models):
             raise ApiError("Unhealthy", "the model fails on every text; see the server's log")
         return Response()

@@ -217,7 +217,7 @@ class RequestMiddleware:
         sent = exchange.headers.get(b"authorization", b"").strip()
         exchange.key = keys.find_name(sent)
         if exchange.key is None:
-            message = "wrong API key" if sent else "no API key; expected the header Authorization: Bearer KEY"
+            message = f"{'wrong' if sent else 'no'} API key; expected the header Authorization: Bearer KEY"
             raise ApiError("Unauthorized", message, {"www-authenticate": "Bearer"})
 
 
@@ -270,7 +270,7 @@ class CorsMiddleware(CORSMiddleware):
         headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
         if response.status_code < 400:
             return Response(None, 204, headers)
-        message = "a page of this origin may not make this call; add its origin with --cors-allow-origin"
+        message = "a page of this origin may not make this call; add its origin with elbert serve --cors-allow-origin"
         return ApiError("Forbidden", message, headers).to_response()
 
 

@@ -109,16 +109,20 @@ class ModelSet:
 
     async def stop(self, timeout: float | None = None) -> bool:
         """Reject new requests, and finish those in progress; return whether all were finished in time."""
-        if self._reloading is not None:
-            self._reloading.cancel()
+        if self._reloading is not None and self._reloading.cancel():
             with suppress(asyncio.CancelledError):
                 await self._reloading
+            log.warning("the reload was ended: the server is stopping")
         return all(await asyncio.gather(*(model.service.stop(timeout) for model in self._models)))
 
     def request_reload(self) -> None:
         """Begin to load the models and the key file again; while that is in progress, once more after it."""
         self._is_reload_due = self._is_started
-        if self._is_started and (self._reloading is None or self._reloading.done()):
+        if not self._is_started:
+            log.warning("no reload: the server is starting; send the signal again when it accepts requests")
+        elif self._reloading is not None and not self._reloading.done():
+            log.info("a reload is in progress; another one begins after it")
+        else:
             self._reloading = asyncio.get_running_loop().create_task(self._reload_while_due())
 
     async def _reload_while_due(self) -> None:
@@ -133,7 +137,7 @@ class ModelSet:
         """Load every model and the key file again, and replace them without dropping a request.
 
         Requests in progress end with the model with which they began. A model that cannot be loaded, or a key file
-        that cannot be read, stays as it is, with one line in the log.
+        that cannot be read, stays as it is, with one line in the log. The log also has the begin and the end.
         """
         await self._reload()
         freeze_objects()  # when no variable has an old model, so that its memory is free
@@ -171,6 +175,7 @@ class ModelSet:
             if model not in before:
                 weights = model.service.classifier.bundle.weights_hash
                 log.info("the model %s is loaded again (weights %.12s)", model.settings.name, weights)
+        log.info("the reload has ended; models loaded again: %d of %d", len(replaced), len(models))
 
     def _read_keys_again(self) -> None:
         try:

@@ -93,23 +93,52 @@ CONTENT: dict[str, Schema] = {
 }
 # Status: description, an example of its message, and the kind in that example.
 ERRORS = {
-    "400": ("A body that is not JSON, or a text without characters", "`inputs` cannot be empty", "Empty"),
+    "400": ("A body that is not JSON, or a ranking of no texts", "`texts` cannot be empty", "Empty"),
     "401": ("No API key, or a wrong one", "no API key; expected the header Authorization: Bearer KEY", "Unauthorized"),
-    "403": ("A host name that is not allowed, or a page of another origin", "call it 127.0.0.1", "Forbidden"),
+    "403": (
+        "A host name that is not allowed, or a page of another origin",
+        "the host 'my.example' is no name of this machine; call it 127.0.0.1 or localhost, or add the name with elbert "
+        "serve --allowed-host NAME",
+        "Forbidden",
+    ),
     "404": ("No such route, model or data", "no route '/nowhere'; /docs lists all routes", "NotFound"),
-    "408": ("The body did not arrive in time", "the body did not arrive within 60 s", "Timeout"),
-    "413": ("The body is too large", "the body is larger than 2,000,000 bytes (--payload-limit)", "PayloadTooLarge"),
+    "408": ("The body did not arrive in time", "the body did not arrive within 60 s; send it again", "Timeout"),
+    "413": (
+        "The body is too large",
+        "the body is larger than 2,000,000 bytes (--payload-limit); send fewer or shorter texts",
+        "PayloadTooLarge",
+    ),
     "415": ("Not JSON", "content-type is 'text/plain', expected application/json", "UnsupportedMediaType"),
-    "422": ("Another shape than expected, or a text that cannot be used", "inputs: expected a string", "Validation"),
-    "424": ("The model failed on a text", "the model failed on this text; see the server's log", "Backend"),
-    "429": ("Too many texts are in the server; try again after Retry-After", "512 texts in the server", "Overloaded"),
+    "422": (
+        "Another shape than expected, or a text that cannot be used",
+        "33 texts in a request, expected 1 to 32 (--max-client-batch-size); send the others in another",
+        "Validation",
+    ),
+    "424": (
+        "The model failed on a text",
+        "the model failed on this text (RuntimeError); see the server's log",
+        "Backend",
+    ),
+    "429": (
+        "Too many texts are in the server; try again after Retry-After",
+        "the deadline passed before the texts were tokenized; try again in 0.1 s",
+        "Overloaded",
+    ),
     "431": (
         "The request line and the headers are larger than 64 kB, or more than 256",
-        "more than 256 headers",
+        "more than 256 headers; send fewer",
         "HeaderTooLarge",
     ),
-    "500": ("A fault of the server; its log has the details", "the server failed on this request", "Internal"),
-    "503": ("The server is starting, restarting or stopping", "the server accepts no requests now", "Unhealthy"),
+    "500": (
+        "A fault of the server; its log has the details",
+        "the server failed on this request; see the server's log",
+        "Internal",
+    ),
+    "503": (
+        "The server is starting, restarting or stopping",
+        "the server is starting, restarting or stopping; try again in a moment",
+        "Unhealthy",
+    ),
 }
 ERROR_HEADERS = {"401": "www-authenticate", "429": "retry-after"}
 
@@ -206,11 +235,14 @@ def _headers() -> dict[str, Any]:
     text = {"type": "string"}
     number = {"type": "string", "pattern": "^[0-9]+$"}
     return {
-        **{name: {"schema": number, "description": "milliseconds, or a count"} for name in TIMES},
-        OPERATING_POINT: {"schema": text, "description": "the operating point or policy of the texts, percent-encoded"},
-        "x-request-id": {"schema": text, "description": "names the request in the server's log"},
-        "retry-after": {"schema": number, "description": "seconds"},
-        "www-authenticate": {"schema": text, "description": "Bearer"},
+        **{name: {"schema": number, "description": description} for name, description in TIMES.items()},
+        OPERATING_POINT: {"schema": text, "description": "operating point or policy of the texts, percent-encoded"},
+        "x-request-id": {
+            "schema": text,
+            "description": "the request's id in the server's log: the client's own, or a new one",
+        },
+        "retry-after": {"schema": number, "description": "with 429: seconds after which to send the request again"},
+        "www-authenticate": {"schema": text, "description": "with 401: Bearer, the form in which a key is expected"},
     }
 
 
@@ -240,7 +272,11 @@ def _schemas(facts: ServerFacts) -> dict[str, Schema]:
             "minItems": 1,
             "description": "the highest score first",
         },
-        "Info": {"type": "object", "required": ["model_id", "model_type", "max_input_length", "version", "elbert"]},
+        "Info": {
+            "type": "object",
+            "description": "the fields of text-embeddings-inference, and this server's own under elbert",
+            "required": ["model_id", "model_type", "max_input_length", "version", "elbert"],
+        },
     }
     schemas["ClassifyRequest"]["oneOf"] = [{"required": ["input"]}, {"required": ["inputs"]}]
     schemas["ClassifyRequest"]["properties"]["model"]["enum"] = [*facts.names, None]

@@ -20,16 +20,19 @@ JSON = "application/json"
 
 
 class PageHandlers:
-    """Pages and their data, rendered once; ``document`` is the OpenAPI document.
+    """Pages and their data, rendered once; ``document`` is the OpenAPI document. ``models`` have their names.
 
     The explorer of each of several ``models`` has an address of its own, with the query ``model=NAME``; without it, it
     is that of the first. ``evaluation`` has labelled texts for the first.
     """
 
     def __init__(
-        self, models: Sequence[ServedModel], document: Mapping[str, Any], evaluation: Evaluation | None = None
+        self,
+        models: Mapping[ServedModel, Sequence[str]],
+        document: Mapping[str, Any],
+        evaluation: Evaluation | None = None,
     ) -> None:
-        self._first = models[0].settings.name
+        self._first = next(iter(models)).settings.name
         self._names = [model.settings.name for model in models]
         self._docs = Page(render_page("api/api.html", document))
         # A page for each set of policies that fit.
@@ -37,8 +40,8 @@ class PageHandlers:
         pages = {(task.content, task.per_token): _render_explorer(task) for task in tasks}
         self._explorers = {
             name: pages[task.content, task.per_token]
-            for model, task in zip(models, tasks, strict=True)
-            for name in model.settings.names
+            for names, task in zip(models.values(), tasks, strict=True)
+            for name in names
         }
         self._models = {
             name: msgspec.json.encode(
@@ -50,8 +53,8 @@ class PageHandlers:
                     "evaluation": evaluation is not None,
                 }
             )
-            for model in models
-            for name in model.settings.names
+            for model, names in models.items()
+            for name in names
         }
         self._evaluation = None if evaluation is None else msgspec.json.encode(describe_evaluation(evaluation))
         self._document = msgspec.json.encode(document)

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # The one that a closed terminal sends is not on every system.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 BACKLOG = 2048
+MAX_PORT = 65535
 # Of what a client has not read, the system keeps this many bytes (Linux twice as many, and megabytes without a limit):
 # so a client that sends requests and reads nothing has few answers made and little memory.
 SEND_BUFFER = 131_072
@@ -90,9 +91,10 @@ def bind_socket(host: str, port: int, sources: Mapping[str, str] | None = None) 
         InputError: the address is not available.
     """
     bound = None
+    source = {"hostname": "--hostname", "port": "--port", **(sources or {})}
+    if not 0 <= port <= MAX_PORT:  # getaddrinfo takes the port modulo 65536
+        raise InputError(f"{source['port']}: expected a whole number from 0 to {MAX_PORT}, got {port}")
     try:
-        if not 0 <= port <= 65535:  # getaddrinfo takes the port modulo 65536
-            raise OverflowError("a port is a number from 0 to 65535")
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # A name such as localhost may have several addresses; clients that try only one of them try IPv4.
         family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
@@ -100,11 +102,10 @@ def bind_socket(host: str, port: int, sources: Mapping[str, str] | None = None) 
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections have it from here
         bound.bind(address)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         if bound is not None:
             bound.close()
         why = getattr(error, "strerror", None) or error
-        source = {"hostname": "--hostname", "port": "--port", **(sources or {})}
         remedy = f"choose another {source['port']}, or stop the program that listens there"
         if isinstance(error, socket.gaierror | UnicodeError) or getattr(error, "errno", None) == EADDRNOTAVAIL:
             remedy = f"{source['hostname']} is no address of this machine"
@@ -122,17 +123,14 @@ def bind_unix_socket(path: Path) -> Iterator[socket.socket]:
     if not hasattr(socket, "AF_UNIX"):
         raise InputError("--unix-socket: this system has no Unix sockets; use --hostname and --port")
     remedy = "choose another --unix-socket"
+    if _has_listener(path):
+        raise InputError(f"--unix-socket {path}: another program listens there; {remedy}, or stop it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         try:
             if path.is_socket():
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                    if probe.connect_ex(str(path)) == 0:
-                        raise InputError(f"--unix-socket {path}: another program listens there; {remedy}, or stop it")
                 path.unlink()
             bound.bind(str(path))
             created = path.stat()
-        except InputError:
-            raise
         except (OSError, ValueError) as error:  # a missing folder, a file, a path of more than about 100 bytes
             raise InputError(f"--unix-socket {path}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
         try:
@@ -141,6 +139,15 @@ def bind_unix_socket(path: Path) -> Iterator[socket.socket]:
             with suppress(OSError):
                 if path.stat().st_ino == created.st_ino:
                     path.unlink()
+
+
+def _has_listener(path: Path) -> bool:
+    """Whether a program accepts connections on a Unix socket."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            return path.is_socket() and probe.connect_ex(str(path)) == 0
+    except (OSError, ValueError):  # no path of a socket: to bind it fails, with the reason
+        return False
 
 
 def is_loopback(bound: socket.socket) -> bool:

@@ -190,7 +190,10 @@ function describeObjects(title, schema, isOpen) {
           [
             { head: "Field", cell: (field) => h("code", {}, field.name) },
             { head: "Type", cell: (field) => field.type },
-            { head: "", cell: (field) => (field.isRequired ? "required" : formatDefault(field.value)) },
+            {
+              head: "Required or default",
+              cell: (field) => (field.isRequired ? "required" : formatDefault(field.value)),
+            },
             { head: "Meaning", cell: (field) => rich(field.description) },
           ],
           fields,

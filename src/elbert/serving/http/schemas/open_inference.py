@@ -8,12 +8,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count, decode_json
+from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count
 from elbert.serving.http.errors import ApiError
+from elbert.serving.http.schemas.unknown_fields import decode_open
 from elbert.serving.results import TextResult
 from elbert.tokenization.tokens import Text
 
-FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
+FORM = (
+    '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}], '
+    '"parameters"?: {"policy"?, "deadline_ms"?}}'
+)
 VERSION = "1"  # the only version of the model that is served
 OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "FP32", "depth": "INT64", "reason": "BYTES"}
 
@@ -103,13 +107,15 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> tuple[ParsedReques
     Raises:
         ApiError: it has another shape, or more than ``max_texts`` texts.
     """
-    request = decode_json(body, _DECODER, FORM, max_texts)
+    request = decode_open(body, _DECODER, FORM, max_texts)
     tensors = {tensor.name: _texts_of(tensor) for tensor in request.inputs}
     if "text" not in tensors or len(tensors) != len(request.inputs):
-        raise ApiError("Validation", "inputs: expected one tensor text, and for pairs one tensor text_pair")
+        raise ApiError(
+            "Validation", f"inputs: expected one tensor text, and for pairs one tensor text_pair; a request is {FORM}"
+        )
     first, second = tensors["text"], tensors.get("text_pair")
     if second is not None and len(second) != len(first):
-        raise ApiError("Validation", f"text has {len(first)} elements and text_pair {len(second)}; expected as many")
+        raise ApiError("Validation", f"text_pair has {len(second)} elements, expected {len(first)} as in text")
     check_count(len(first), max_texts)
     texts: Sequence[Text] = first if second is None else list(zip(first, second, strict=True))
     parameters = request.parameters or InferParameters()
@@ -153,5 +159,8 @@ def to_metadata(model: str, labels: int) -> ModelMetadata:
 def _texts_of(tensor: InputTensor) -> list[str]:
     texts = [text for row in tensor.data for text in (row if isinstance(row, list) else [row])]
     if tensor.shape not in ([len(texts)], [len(texts), 1]):
-        raise ApiError("Validation", f"shape: a tensor of {len(texts)} texts has the shape [{len(texts)}]")
+        raise ApiError(
+            "Validation",
+            f"shape: got {tensor.shape}, expected [{len(texts)}] for the {len(texts)} texts of {tensor.name}",
+        )
     return texts

@@ -10,13 +10,24 @@ import msgspec
 from msgspec import Meta, Struct
 
 from elbert.model import ModelConfig
-from elbert.serving.http.body import MAX_TEXTS, ParsedRequest, check_count, check_not_empty, decode_json
+from elbert.serving.http.body import (
+    MAX_TEXTS,
+    ParsedRequest,
+    PolicySpec,
+    TopK,
+    check_count,
+    to_whole_number,
+)
 from elbert.serving.http.errors import ApiError
+from elbert.serving.http.schemas.unknown_fields import decode_open
 from elbert.serving.results import TextResult
 from elbert.tasks import TASKS
 from elbert.tokenization.tokens import Direction, Text
 
-FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
+FORM = (
+    '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]], "truncate"?, '
+    '"truncation_direction"?, "raw_scores"?, "top_k"?, "policy"?}'
+)
 TextOrPair = Annotated[list[str], Meta(min_length=1, max_length=2, description="a text, or a pair of texts")]
 Inputs = (
     str
@@ -40,12 +51,17 @@ DirectionName = Annotated[
 
 
 class PredictRequest(Struct):
-    """A request in the shape of text-embeddings-inference; unknown fields are ignored, as it does."""
+    """A request in the shape of text-embeddings-inference, and how many labels, and the policy.
+
+    Unknown fields are ignored, as it does; a mistyped one and an option that only another route has are refused.
+    """
 
     inputs: Inputs
     truncate: Annotated[bool | None, Meta(description="cut texts that are too long; default: --auto-truncate")] = None
     truncation_direction: DirectionName = None
     raw_scores: Annotated[bool, Meta(description="logits instead of probabilities")] = False
+    top_k: TopK | None = None
+    policy: PolicySpec | None = None
 
 
 class RankedLabel(Struct):
@@ -62,17 +78,18 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     """Parse a body of at most ``max_texts`` texts.
 
     Raises:
-        ApiError: it has another shape or too many texts, or a text is empty.
+        ApiError: it has another shape or too many texts.
     """
-    request = decode_json(body, _DECODER, FORM, max_texts)
+    request = decode_open(body, _DECODER, FORM, max_texts)
     texts, nested = _texts_of(request.inputs, max_texts)
-    check_not_empty(texts)
     return ParsedRequest(
         texts,
         nested,
         truncate=request.truncate,
         direction=to_direction(request.truncation_direction),
+        policy=request.policy,
         activation="none" if request.raw_scores else None,
+        top_k=to_whole_number(request.top_k),
     )
 
 
@@ -91,7 +108,7 @@ def _texts_of(inputs: str | list[str | list[str]], max_texts: int) -> tuple[list
         return [to_text_or_pair(entry) for entry in inputs if not isinstance(entry, str)], True
     if len(texts) < len(inputs) or len(texts) > 2:
         kinds = "texts and arrays" if len(texts) < len(inputs) else f"{len(texts)} texts"
-        raise ApiError("Validation", f"inputs: an array of {kinds}; a request is {FORM}")
+        raise ApiError("Validation", f"inputs: got an array of {kinds}; a request is {FORM}")
     return [to_text_or_pair(texts)], False
 
 
@@ -103,7 +120,7 @@ def to_direction(name: str | None) -> Direction | None:
         return "right"
     if name.lower() == "left":
         return "left"
-    raise ApiError("Validation", "truncation_direction: expected left or right")
+    raise ApiError("Validation", f"truncation_direction: expected left or right, got {name!a:.40}")
 
 
 class Activations:
