@@ -86,7 +86,7 @@ def test_two_texts_are_two_texts(live):
         ({"inputs": [3], "parameters": {}}, 422),
         ({"inputs": {"text": 3}, "parameters": {}}, 422),
         ({"parameters": {}}, 422),
-        ({"inputs": "", "parameters": {}}, 200),
+        ({"inputs": "", "parameters": {}}, 400),
     ],
 )
 def test_bodies(live, route, body, status):

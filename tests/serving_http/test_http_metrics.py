@@ -87,7 +87,7 @@ def test_everything_counts_once(fresh):
     batch, alone = sentences[:-1], sentences[-1]
     fresh.post("/predict", {"inputs": [[text] for text in batch]})
     fresh.post("/predict", {"inputs": alone})
-    fresh.post("/rerank", {"query": alone, "texts": []})
+    fresh.post("/predict", {"inputs": ""})
     fresh.post("/predict", {"inputs": 3})
     fresh.post("/v1/classify", b"{")
     fresh.get("/nowhere")
@@ -160,7 +160,7 @@ def lines():
 
 def test_requests_are_logged_as_json_a_line_each(lines, fresh):
     fresh.post("/v1/classify", {"inputs": ["a good film", "dull"], "policy": "fast"}, x_request_id="one")
-    fresh.post("/predict", b"{", x_request_id="two")
+    fresh.post("/predict", {"inputs": ""}, x_request_id="two")
     fresh.get("/a%0Ab%22", x_request_id="three")
     # The line comes when the answer has been sent, and the client may be quicker.
     requests = until(lambda: len(found := [line for line in lines() if line["message"] == "request"]) == 3 and found)
@@ -176,7 +176,7 @@ def test_requests_are_logged_as_json_a_line_each(lines, fresh):
     assert one["tokens"] == 8
     assert one["ms"] > 0
     assert {"time", "level"} <= one.keys()
-    assert (by_id["two"]["status"], by_id["two"]["error_type"]) == (400, "Malformed")
+    assert (by_id["two"]["status"], by_id["two"]["error_type"]) == (400, "Empty")
     assert (by_id["three"]["status"], by_id["three"]["route"]) == (404, '/a\nb"')
 
 

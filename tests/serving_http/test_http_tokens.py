@@ -46,13 +46,6 @@ def test_several_texts_are_answered_nested(tagging, classifier):
     assert status == 200 and [len(one) for one in found] == [len(one.entities) for one in expected]
 
 
-@pytest.mark.parametrize("text", ["", " "])
-def test_an_empty_text_has_no_entities(tagging, text):
-    assert tagging.post("/", {"inputs": [text, TEXTS[0]]})[2][0] == []
-    [item] = tagging.post("/v1/classify", {"input": text})[2]["data"]
-    assert (item["entities"], item["error"]) == ([], None)
-
-
 def test_items_have_entities_depth_and_reason(tagging, classifier):
     status, _, found = tagging.call("POST", "/v1/classify", {"input": TEXTS})
     assert status == 200
@@ -82,6 +75,7 @@ def test_a_trace_has_words_and_long_texts_have_windows(tagging, classifier):
         ("/predict", {"inputs": "a film"}, "tags tokens"),
         ("/", {"inputs": "a film", "parameters": {"aggregation_strategy": "max"}}, "this model's is 'simple'"),
         ("/", {"inputs": [["a", "b"]]}, "inputs"),
+        ("/", {"inputs": ""}, "empty"),
         ("/v1/classify", {"input": ["a film"], "trace": True, "long": "windows"}, "leave trace or long out"),
         ("/v1/classify", {"input": ["a film"], "long": "windows(vote)"}, "nothing is combined"),
         ("/v1/classify", {"input": ["a film"], "policy": "tempered(entropy(0.1), 2)"}, "temperatures"),

@@ -307,3 +307,14 @@ def check_count(texts: int, max_texts: int) -> None:
     if not 1 <= texts <= max_texts:
         remedy = "; send the others in another" if texts > max_texts else ""
         raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS}){remedy}")
+
+
+def check_not_empty(texts: Sequence[Text]) -> None:
+    """Check that every text has characters; a pair has some if either of its texts does.
+
+    Raises:
+        ApiError: ``Empty``, as TEI has it.
+    """
+    for text in texts:
+        if text in ("", ("", "")):
+            raise ApiError("Empty", "`inputs` cannot be empty")

@@ -93,7 +93,7 @@ CONTENT: dict[str, Schema] = {
 }
 # Status: description, an example of its message, and the kind in that example.
 ERRORS = {
-    "400": ("A body that is not JSON, or a ranking of no texts", "`texts` cannot be empty", "Empty"),
+    "400": ("A body that is not JSON, or a text without characters", "`inputs` cannot be empty", "Empty"),
     "401": ("No API key, or a wrong one", "no API key; expected the header Authorization: Bearer KEY", "Unauthorized"),
     "403": (
         "A host name that is not allowed, or a page of another origin",

@@ -14,6 +14,7 @@ from elbert.serving.http.body import (
     TextPair,
     TopK,
     check_count,
+    check_not_empty,
     to_text,
     to_whole_number,
 )
@@ -63,12 +64,13 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     """Parse a body. Here ``["a", "b"]`` are two texts; a pair is ``{"text", "text_pair"}`` or an array in the array.
 
     Raises:
-        ApiError: it has another shape or more than ``max_texts`` texts.
+        ApiError: it has another shape or more than ``max_texts`` texts, or a text is empty.
     """
     request = decode_open(body, _DECODER, FORM, max_texts)
     entries = request.inputs if isinstance(request.inputs, list) else [request.inputs]
     check_count(len(entries), max_texts)
     texts = [to_text_or_pair(entry) if isinstance(entry, list) else to_text(entry) for entry in entries]
+    check_not_empty(texts)
     parameters = request.parameters
     return ParsedRequest(texts, activation=parameters.function_to_apply, top_k=to_whole_number(parameters.top_k))
 
@@ -107,11 +109,12 @@ def parse_token_request(body: bytes | bytearray, max_texts: int, strategy: str) 
     """Parse a body; return it and the labels that the answer leaves out. ``strategy`` is the model's.
 
     Raises:
-        ApiError: it has another shape or more than ``max_texts`` texts, or it names another strategy.
+        ApiError: it has another shape or more than ``max_texts`` texts, a text is empty, or it names another strategy.
     """
     request = decode_open(body, _TOKEN_DECODER, TOKEN_FORM, max_texts)
     texts = request.inputs if isinstance(request.inputs, list) else [request.inputs]
     check_count(len(texts), max_texts)
+    check_not_empty(texts)
     parameters = request.parameters or TokenParameters()
     if parameters.aggregation_strategy not in (None, strategy):
         raise ApiError(

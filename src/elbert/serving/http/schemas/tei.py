@@ -16,6 +16,7 @@ from elbert.serving.http.body import (
     PolicySpec,
     TopK,
     check_count,
+    check_not_empty,
     to_whole_number,
 )
 from elbert.serving.http.errors import ApiError
@@ -78,10 +79,11 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     """Parse a body of at most ``max_texts`` texts.
 
     Raises:
-        ApiError: it has another shape or too many texts.
+        ApiError: it has another shape or too many texts, or a text is empty.
     """
     request = decode_open(body, _DECODER, FORM, max_texts)
     texts, nested = _texts_of(request.inputs, max_texts)
+    check_not_empty(texts)
     return ParsedRequest(
         texts,
         nested,
