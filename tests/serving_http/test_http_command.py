@@ -39,13 +39,12 @@ class Process:
             env={**os.environ, "OMP_NUM_THREADS": "1", "WARM_UP": "0", **environment},
         )
         self.lines = []
-        for line in getattr(self.process, stream):
-            self.lines.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+        for self.line in getattr(self.process, stream):
+            self.lines.append(self.line)
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", self.line):
                 break
         else:
             raise AssertionError((self.lines, self.process.communicate(timeout=60)))
-        self.line = line
         self.port = int(found[1])
 
     def __enter__(self):

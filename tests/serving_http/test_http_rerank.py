@@ -117,15 +117,6 @@ def test_texts_out_of_reach_exit_and_the_highest_stay(ranking, ranker):
     assert ranking.counts()['elbert_exit_total{reason="outranked"}'] > 0
 
 
-def test_teis_ranking_can_be_of_the_highest_too(ranking):
-    body = {"query": QUERY, "texts": TEXTS}
-    everything = ranking.post("/rerank", body)[2]
-    assert ranking.post("/rerank", body | {"top_n": 2})[2] == everything[:2]
-    assert ranking.post("/rerank", body | {"top_n": 0})[2] == ranking.post("/rerank", body | {"top_n": 9})[2]
-    assert ranking.post("/rerank", body | {"top_n": -1})[0] == 422
-    assert ranking.post("/rerank", body | {"top_n": 3, "policy": "outranked(2)"})[0] == 422
-
-
 def test_rankings_have_a_policy_of_their_own(ranker):
     with Live(
         Classifier(ranker.bundle, ranker.tokeniser, Held(ranker.backend), ranker.policy), rank_policy="depth(2)"

@@ -65,7 +65,7 @@ def test_other_inputs_are_rejected(live, inputs):
 def test_inputs_are_required_and_unknown_fields_ignored(live):
     assert live.post("/predict", {"input": "a"})[0] == 422
     assert live.post("/predict", [])[0] == 422
-    assert live.post("/predict", {"inputs": "a", "prompt_name": "x", "normalize": True})[0] == 200
+    assert live.post("/predict", {"inputs": "a", "prompt_name": "x", "policy": 3})[0] == 200
 
 
 @pytest.mark.parametrize("route", ["/predict", "/", "/invocations"])

@@ -136,7 +136,7 @@ class ClassifyHandlers:
     async def _rerank(self, request: Request, content: bytearray) -> Response:
         parsed, body = rerank.parse_request(content, self.max_texts)
         items, policy = await self._collect_ranked(request, parsed)
-        answer = rerank.to_ranked(rerank.rank_items(items, parsed.activation, policy), body, parsed.top_k)
+        answer = rerank.to_ranked(rerank.rank_items(items, parsed.activation, policy), body)
         exchange = exchange_of(request.scope)
         return _to_json(answer, answer_headers(items, exchange.characters, exchange.seconds, exchange.durations))
 

@@ -15,12 +15,12 @@ from elbert.serving.http.body import (
     TopK,
     check_count,
     check_not_empty,
+    decode_json,
     to_text,
     to_whole_number,
 )
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.tei import TextOrPair, to_text_or_pair
-from elbert.serving.http.schemas.unknown_fields import decode_open
 
 FORM = '{"inputs": a text or an array of texts, "parameters": {"top_k"?, "function_to_apply"?}}, no other parameters'
 
@@ -66,7 +66,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     Raises:
         ApiError: it has another shape or more than ``max_texts`` texts, or a text is empty.
     """
-    request = decode_open(body, _DECODER, FORM, max_texts)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     entries = request.inputs if isinstance(request.inputs, list) else [request.inputs]
     check_count(len(entries), max_texts)
     texts = [to_text_or_pair(entry) if isinstance(entry, list) else to_text(entry) for entry in entries]
@@ -111,7 +111,7 @@ def parse_token_request(body: bytes | bytearray, max_texts: int, strategy: str) 
     Raises:
         ApiError: it has another shape or more than ``max_texts`` texts, a text is empty, or it names another strategy.
     """
-    request = decode_open(body, _TOKEN_DECODER, TOKEN_FORM, max_texts)
+    request = decode_json(body, _TOKEN_DECODER, TOKEN_FORM, max_texts)
     texts = request.inputs if isinstance(request.inputs, list) else [request.inputs]
     check_count(len(texts), max_texts)
     check_not_empty(texts)

@@ -8,16 +8,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count
+from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count, decode_json
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.schemas.unknown_fields import decode_open
 from elbert.serving.results import TextResult
 from elbert.tokenization.tokens import Text
 
-FORM = (
-    '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}], '
-    '"parameters"?: {"policy"?, "deadline_ms"?}}'
-)
+FORM = '{"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", "data": [a text, …]}]}'
 VERSION = "1"  # the only version of the model that is served
 OUTPUTS = {"label": "BYTES", "score": "FP32", "scores": "FP32", "depth": "INT64", "reason": "BYTES"}
 
@@ -107,7 +103,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> tuple[ParsedReques
     Raises:
         ApiError: it has another shape, or more than ``max_texts`` texts.
     """
-    request = decode_open(body, _DECODER, FORM, max_texts)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     tensors = {tensor.name: _texts_of(tensor) for tensor in request.inputs}
     if "text" not in tensors or len(tensors) != len(request.inputs):
         raise ApiError(

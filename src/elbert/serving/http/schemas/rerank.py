@@ -15,25 +15,20 @@ from elbert.serving.http.body import (
     ParsedRequest,
     PolicySpec,
     check_count,
+    decode_json,
     to_whole_number,
 )
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.schemas.tei import DirectionName, to_direction
-from elbert.serving.http.schemas.unknown_fields import decode_open
 from elbert.serving.results import TextResult
 
-FORM = '{"query": a text, "texts": [a text, …], "truncate"?, "raw_scores"?, "return_text"?, "top_n"?, "policy"?}'
-DOCUMENTS_FORM = (
-    '{"query": a text, "documents": [a text or {"text"}, …], "model"?, "top_n"?, "return_documents"?, "policy"?}'
-)
+FORM = '{"query": a text, "texts": [a text, …], "truncate"?, "raw_scores"?, "return_text"?}'
+DOCUMENTS_FORM = '{"query": a text, "documents": [a text or {"text"}, …], "model"?, "top_n"?, "return_documents"?}'
 Results = Annotated[float, Meta(ge=0, multiple_of=1, description="number of results; 0, the default: all")]
 
 
 class RerankRequest(Struct, kw_only=True):
-    """A request in the shape of text-embeddings-inference, and how many results, and the policy.
-
-    Unknown fields are ignored, as it does; a mistyped one and an option that only another route has are refused.
-    """
+    """A request in the shape of text-embeddings-inference; unknown fields are ignored, as it does."""
 
     query: str
     texts: Annotated[list[str], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_TEXTS})]
@@ -41,7 +36,6 @@ class RerankRequest(Struct, kw_only=True):
     truncation_direction: DirectionName = None
     raw_scores: Annotated[bool, Meta(description="outputs of the model instead of their sigmoid")] = False
     return_text: Annotated[bool, Meta(description="add each text to its result")] = False
-    top_n: Results | None = None
     policy: PolicySpec | None = None
 
 
@@ -62,10 +56,7 @@ class Document(Struct):
 
 
 class DocumentsRequest(Struct, kw_only=True):
-    """A request in the shape of Jina, Cohere and vLLM.
-
-    Unknown fields are ignored, as they do; a mistyped one and an option that only another route has are refused.
-    """
+    """A request in the shape of Jina, Cohere and vLLM; unknown fields are ignored, as they do."""
 
     query: str
     documents: Annotated[list[str | Document], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_TEXTS})]
@@ -112,14 +103,13 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> tuple[ParsedReques
     Raises:
         ApiError: it has another shape or too many texts, or none.
     """
-    request = decode_open(body, _DECODER, FORM, max_texts)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     parsed = ParsedRequest(
         pair_texts(request.query, request.texts, "texts", max_texts),
         truncate=request.truncate,
         direction=to_direction(request.truncation_direction),
         policy=request.policy,
         activation="none" if request.raw_scores else "sigmoid",
-        top_k=to_whole_number(request.top_n) or None,
     )
     return parsed, request
 
@@ -132,7 +122,7 @@ def parse_documents_request(
     Raises:
         ApiError: it has another shape, too many documents or none, or the name of another model.
     """
-    request = decode_open(body, _DOCUMENTS_DECODER, DOCUMENTS_FORM, max_texts)
+    request = decode_json(body, _DOCUMENTS_DECODER, DOCUMENTS_FORM, max_texts)
     if request.model is not None and request.model not in models:
         raise ApiError("NotFound", f"no model {request.model!a:.80} here; expected {models[0]!a} (GET /v1/models)")
     texts = [entry if isinstance(entry, str) else entry.text for entry in request.documents]
@@ -181,8 +171,8 @@ class Scored(NamedTuple):
     reason: str
 
 
-def to_ranked(ranked: Sequence[Scored], request: RerankRequest, top: int | None) -> list[RankedDocument]:
-    """Return TEI's answer, of the ``top`` results."""
+def to_ranked(ranked: Sequence[Scored], request: RerankRequest) -> list[RankedDocument]:
+    """Return TEI's answer."""
     return [
         RankedDocument(
             index=item.index,
@@ -191,7 +181,7 @@ def to_ranked(ranked: Sequence[Scored], request: RerankRequest, top: int | None)
             depth=depth,
             reason=reason,
         )
-        for item, score, depth, reason in ranked[:top]
+        for item, score, depth, reason in ranked
     ]
 
 

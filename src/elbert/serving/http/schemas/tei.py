@@ -10,25 +10,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from elbert.model import ModelConfig
-from elbert.serving.http.body import (
-    MAX_TEXTS,
-    ParsedRequest,
-    PolicySpec,
-    TopK,
-    check_count,
-    check_not_empty,
-    to_whole_number,
-)
+from elbert.serving.http.body import MAX_TEXTS, ParsedRequest, check_count, check_not_empty, decode_json
 from elbert.serving.http.errors import ApiError
-from elbert.serving.http.schemas.unknown_fields import decode_open
 from elbert.serving.results import TextResult
 from elbert.tasks import TASKS
 from elbert.tokenization.tokens import Direction, Text
 
-FORM = (
-    '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]], "truncate"?, '
-    '"truncation_direction"?, "raw_scores"?, "top_k"?, "policy"?}'
-)
+FORM = '{"inputs": "a text", ["a text", "its pair"], or a batch [["a text"], ["a text", "its pair"]]}'
 TextOrPair = Annotated[list[str], Meta(min_length=1, max_length=2, description="a text, or a pair of texts")]
 Inputs = (
     str
@@ -52,17 +40,12 @@ DirectionName = Annotated[
 
 
 class PredictRequest(Struct):
-    """A request in the shape of text-embeddings-inference, and how many labels, and the policy.
-
-    Unknown fields are ignored, as it does; a mistyped one and an option that only another route has are refused.
-    """
+    """A request in the shape of text-embeddings-inference; unknown fields are ignored, as it does."""
 
     inputs: Inputs
     truncate: Annotated[bool | None, Meta(description="cut texts that are too long; default: --auto-truncate")] = None
     truncation_direction: DirectionName = None
     raw_scores: Annotated[bool, Meta(description="logits instead of probabilities")] = False
-    top_k: TopK | None = None
-    policy: PolicySpec | None = None
 
 
 class RankedLabel(Struct):
@@ -81,7 +64,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
     Raises:
         ApiError: it has another shape or too many texts, or a text is empty.
     """
-    request = decode_open(body, _DECODER, FORM, max_texts)
+    request = decode_json(body, _DECODER, FORM, max_texts)
     texts, nested = _texts_of(request.inputs, max_texts)
     check_not_empty(texts)
     return ParsedRequest(
@@ -89,9 +72,7 @@ def parse_request(body: bytes | bytearray, max_texts: int) -> ParsedRequest:
         nested,
         truncate=request.truncate,
         direction=to_direction(request.truncation_direction),
-        policy=request.policy,
         activation="none" if request.raw_scores else None,
-        top_k=to_whole_number(request.top_k),
     )
 
 
