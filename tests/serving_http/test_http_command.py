@@ -39,13 +39,13 @@ class Process:
             env={**os.environ, "OMP_NUM_THREADS": "1", "WARM_UP": "0", **environment},
         )
         self.lines = []
-        for self.line in getattr(self.process, stream):
-            self.lines.append(self.line)
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", self.line):
+        for line in getattr(self.process, stream):
+            self.lines.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
                 break
         else:
             raise AssertionError((self.lines, self.process.communicate(timeout=60)))
-        self.port = int(found[1])
+        self.port, self.line = int(found[1]), self.lines[-1]
 
     def __enter__(self):
         return self
