@@ -76,7 +76,9 @@ def test_a_full_disk_gives_one_line(bundle_folder):
 def test_neither_bars_nor_colours_where_no_terminal_is(process, bundle_folder, long_file, tmp_path):
     arguments = ["predict", "--input", long_file, "--model", bundle_folder, "--policy", "depth(1)"]
     result = process(*arguments, "--output", tmp_path / "answers.jsonl", env=os.environ | {"FORCE_COLOR": "1"})
-    assert (result.status, result.out, result.err) == (0, "", "")
+    assert (result.status, result.out) == (0, "")
+    assert result.err.startswith(f"elbert: wrote {tmp_path / 'answers.jsonl'}: 3,000 texts, mean depth 1.00 of 6")
+    assert result.err.count("\n") == 1
     assert (tmp_path / "answers.jsonl").read_text().count("\n") == 3000
 
 
@@ -114,7 +116,7 @@ def test_a_terminal_gets_a_table(bundle_folder):
     head, row, total = on_a_terminal("predict", "a good film", "--model", bundle_folder)
     assert head.startswith("label ")
     assert row.endswith("a good film")
-    assert total.startswith("1 texts, mean depth 6.00 of 6")
+    assert total.startswith("1 text, mean depth 6.00 of 6")
     (line,) = on_a_terminal("predict", "a good film", "--model", bundle_folder, "--json")
     assert json.loads(line)["text"] == "a good film"
 

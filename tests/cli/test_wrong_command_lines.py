@@ -25,11 +25,11 @@ REJECTED = {
             "explore",
         )
     },
-    "calibrate --data {few} --name quick --speedup 2 --model {model}": "texts are too few",
-    "calibrate --data {few} --name quick --max-drop 1 --model {model}": "texts are too few",
+    "calibrate --data {few} --name quick --speedup 2 --model {model}": "too few texts to",
+    "calibrate --data {few} --name quick --max-drop 1 --model {model}": "too few texts to",
     "calibrate --data {few} --name quick --risk 0.05 --model {model}": "give more texts",
-    "calibrate --data {data} --tuning {few} --name quick --speedup 2 --model {model}": "texts are too few",
-    "compare --data {few} --output report --model {model}": "texts are too few",
+    "calibrate --data {data} --tuning {few} --name quick --speedup 2 --model {model}": "too few texts to",
+    "compare --data {few} --output report --model {model}": "too few texts to",
     **{
         f"calibrate --data {{data}} --name {name} --speedup 2 --model {{model}}": "polic"
         for name in ("'a | b'", "'a|b'", "full", "'depth(3)'", "'window(2)'", "entropy", "'quick(1)'", "'a=b'")

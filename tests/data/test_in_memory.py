@@ -133,7 +133,7 @@ WRONG = {
     ),
     "a lazy table": (LazyFrame(), "a LazyFrame is a query and no table: pass its result as a DataFrame"),
     "uneven columns": ({"text": ["a"], "label": [1, 2]}, "columns of different lengths"),
-    "uneven lists": ((["a"], [1, 2]), "2 labels for 1 texts"),
+    "uneven lists": ((["a"], [1, 2]), "2 labels for 1 text"),
     "a column twice": (pandas.DataFrame([["a", "b"]], columns=["text", "text"]), "column text occurs twice"),
     "a text that is none": ([("a", 1), (5, 1)], "data:1: text must be a string, got int 5"),
     "a missing file": ("nowhere.csv", "nowhere.csv: no such file"),
