@@ -113,7 +113,7 @@ def test_comparison_has_a_report(folder, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O"]}\n', "1 tags for 2 tokens"),
+        ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O"]}\n', "1 tag for 2 tokens"),
         ("b.jsonl", '{"tokens": ["a b"], "tags": ["O"]}\n', "without spaces"),
         ("c.jsonl", '{"tokens": "a b", "tags": ["O"]}\n', "expected a list of words"),
         ("d.jsonl", '{"tokens": ["a"], "tags": ["B-unknown"]}\n', "B-unknown"),
@@ -182,7 +182,7 @@ def test_spans_equal_seqeval_on_random_tags():
         ("a.jsonl", '{"text": "a film"}\n', "no tags; expected the columns tokens and tags"),
         ("a.jsonl", '{"tokens": ["a", "film"]}\n', "no tags; expected the columns tokens and tags"),
         ("a.csv", "text,label\na film,O\n", "tags are 'O', expected a list with a tag for each word"),
-        ("a.jsonl", '{"tokens": ["a", "film"], "tags": ["O"]}\n', "1 tags for 2 tokens"),
+        ("a.jsonl", '{"tokens": ["a", "film"], "tags": ["O"]}\n', "1 tag for 2 tokens"),
         ("a.conll", "", "no labelled texts"),
     ],
 )
