@@ -146,7 +146,7 @@ def test_truncation_on_the_left_keeps_the_end(text):
         ({"policy": "depth(9)"}, PolicyError, "6 depths"),
         ({"policy": " | ".join(f"patience({n})" for n in range(1000, 970, -1))}, PolicyError, "at most 60"),
         ({"policy": "tempered(" * 40 + "gap(1)" + ",1)" * 40}, PolicyError, "reads 241 numbers"),
-        ({"policy": "quick"}, PolicyError, "operating point: safe"),
+        ({"policy": "quick"}, PolicyError, "operating points of this model: safe"),
         ({"deadline_ms": 0}, InputError, "milliseconds above 0"),
         ({"deadline_ms": float("nan")}, InputError, "milliseconds above 0"),
         ({"texts": []}, InputError, "expected 1 to 32"),

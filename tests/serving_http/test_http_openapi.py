@@ -63,7 +63,7 @@ def test_example_errors_are_what_the_server_answers():
         key = {"authorization": "Bearer k"}
         many = {f"x-{i}": "1" for i in range(MAX_FIELDS)}
         answers = {
-            "400": server.post("/rerank", {"query": "a", "texts": []}, **key),
+            "400": server.post("/predict", {"inputs": ""}, **key),
             "401": server.get("/info"),
             "403": server.get("/info", host="my.example"),
             "404": server.get("/nowhere", **key),
