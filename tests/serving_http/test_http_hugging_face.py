@@ -68,6 +68,12 @@ def test_two_texts_are_two_texts(live):
     assert [e["score"] for e in pair] == pytest.approx([e["score"] for e in flat], abs=1e-6)
 
 
+def test_a_parameter_that_is_unknown_is_named_with_the_closest(live):
+    status, _, answer = live.post("/", {"inputs": TEXT, "parameters": {"topk": 1}})
+    assert status == 422
+    assert answer["error"].startswith("parameters: unknown field 'topk', closest to 'top_k'; a request is {")
+
+
 @pytest.mark.parametrize("route", ["/", "/invocations"])
 @pytest.mark.parametrize(
     ("body", "status"),

@@ -99,6 +99,9 @@ def test_inputs_still_works(named):
         ({"input": "a", "user": 3}, "user: expected a string or null"),
         ({"input": "a", "model": 3}, "model: expected a string or null"),
         ({"messages": [{"role": "user", "content": "a"}]}, "unknown field 'messages'"),
+        ({"input": "a", "polcy": "full"}, "the body: unknown field 'polcy', closest to 'policy'; a request is {"),
+        ({"input": "a", "topk": 1}, "unknown field 'topk', closest to 'top_k'"),
+        ({"input": [{"text": "a", "text_par": "b"}]}, "input[0]: unknown field 'text_par', closest to 'text_pair'"),
     ],
 )
 def test_other_bodies_are_rejected_with_the_place_and_the_form(named, body, problem):

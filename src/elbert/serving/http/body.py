@@ -9,14 +9,16 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
+from elbert._display import suggest
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.middleware import ClientDisconnected, Exchange, exchange_of
 from elbert.tokenization.tokens import Direction, Text
@@ -146,7 +148,7 @@ def decode_json(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape], f
     except msgspec.ValidationError as error:
         # The decoder stops at the first value of a wrong type; what follows may not even be JSON.
         _check_syntax(body)
-        raise ApiError("Validation", _describe(str(error), form)) from None
+        raise ApiError("Validation", _describe(str(error), form, decoder.type)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
     except RecursionError:
@@ -203,19 +205,27 @@ _JSON_NAMES = {
 _MAX_QUOTED = 80  # characters of a client's own field name or value
 
 
-def _describe(message: str, form: str) -> str:
+def _describe(message: str, form: str, shape: Any) -> str:
     """Put msgspec's message into the terms of JSON, with the place and the form that is expected."""
     found = _WHERE.fullmatch(message)
     problem, path = (message, None) if found is None else (found["problem"], found["path"])
     if field := _FIELD.fullmatch(problem):
-        kind = "unknown field" if field["what"] == "contains unknown" else "missing field"
-        problem = f"{kind} {field['name']!a:.{_MAX_QUOTED}}"
+        is_unknown = field["what"] == "contains unknown"
+        closest = suggest(field["name"], _field_names(shape), 1) if is_unknown else ""
+        problem = f"{'unknown' if is_unknown else 'missing'} field {field['name']!a:.{_MAX_QUOTED}}{closest}"
     elif problem.startswith("Invalid enum value"):
         problem = f"{problem[:_MAX_QUOTED]} is none of the accepted values"
     else:
         problem = re.sub(r"`([^`]*)`", lambda types: " or ".join(map(_json_name, types[1].split(" | "))), problem)
         problem = problem[:1].lower() + problem[1:]
     return f"{(path or 'the body')[:_MAX_QUOTED]}: {problem}; a request is {form}"
+
+
+@lru_cache
+def _field_names(shape: Any) -> dict[str, str]:
+    """Return the names of a shape's fields, and of those of the objects in it, each with its quoted form."""
+    schemas = msgspec.json.schema_components([shape])[1]
+    return {name: repr(name) for schema in schemas.values() for name in schema.get("properties", ())}
 
 
 def _json_name(name: str) -> str:
