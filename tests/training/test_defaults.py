@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from small import LABELS, arguments, record_of, rows, run, write_rows
 
+from elbert.bundle import Bundle
 from elbert.cli.main import main
 from elbert.tasks import TASKS
 from elbert.training.advice import advise, advise_length, find_other_rate, score_linear
 from elbert.training.arguments import parse_arguments
 from elbert.training.defaults import MAX_RATE, choose_batch, choose_epochs, choose_rate, fill_arguments
+from elbert.training.features import load_data
 from elbert.training.metrics import build_metrics
 from elbert.training.options import PRESETS
+from tiny import write_bundle
 
 SINGLE = TASKS["single_label_classification"]
 
@@ -78,6 +81,34 @@ def test_a_run_shows_its_settings_and_holds_out_a_tenth(tmp_path, capsys):
     record = record_of(tmp_path / "out")
     assert (record["train"]["rows"], record["validation"]["rows"]) == (54, 6)
     assert record["validation"]["name"] == "10% of train.jsonl, held out"
+
+
+@pytest.mark.parametrize(
+    ("positions", "long", "chosen", "expected"),
+    [
+        (512, 0.0, None, 128),
+        (512, 0.1, None, 128),
+        (512, 0.2, None, 256),
+        (200, 0.2, None, 200),
+        (64, 0.2, None, 64),
+        (512, 1.0, 32, 32),
+        (512, 0.0, 300, 300),
+    ],
+)
+def test_texts_are_cut_at_a_length_that_cuts_few(tmp_path, positions, long, chosen, expected):
+    bundle = Bundle.open(write_bundle(tmp_path / "start", max_position_embeddings=positions))
+    found = rows(20)
+    for number in range(round(20 * long)):
+        found[number] = ("good film " * 90, found[number][1])
+    bad, skipped = (None, "good"), []
+    tokeniser, features = load_data(
+        [*found, bad], found, bundle, chosen, LABELS, SINGLE.bind(LABELS), skip_bad=skipped.append
+    )
+    assert tokeniser.max_length == expected
+    lengths = [max(len(row["input_ids"]) for row in part) for part in features.values()]
+    assert lengths[0] == lengths[1] <= expected
+    assert (lengths[0] == min(expected, 182)) == (long > 0)
+    assert len(skipped) == 1  # reported once, though the rows are read twice
 
 
 def score_in_turn(monkeypatch, *scores):

@@ -26,6 +26,8 @@ SMALL_BATCH, BATCH = 16, 32
 SMALL_DATA = 3_000  # rows up to which the batch is small: an epoch has few steps
 ENOUGH_DATA = 5_000  # rows for which the fewest epochs suffice; fewer rows need more epochs
 MIN_EPOCHS, MAX_EPOCHS = 3, 20
+SHORT, LONG = 128, 256  # tokens at which texts are cut: the first, unless that cuts many; or what the model takes
+MOST_CUT = 0.1  # share of the training texts
 MAX_ROWS_READ = 300_000  # over all epochs, but one epoch at least: bounds the time for large data
 
 
@@ -44,6 +46,11 @@ def choose_epochs(rows: int, labels: int) -> float:
     """Return the number of epochs: more for fewer rows and more labels, whose exit head learns from fewer rows each."""
     needed = MIN_EPOCHS * math.sqrt(ENOUGH_DATA / max(rows, 1)) * (1 + 0.2 * math.log2(max(labels, 2) / 2))
     return float(min(max(MIN_EPOCHS, min(round(needed), MAX_EPOCHS)), max(1, MAX_ROWS_READ // max(rows, 1))))
+
+
+def cuts_many(rows: Sequence[Features]) -> bool:
+    """Whether more of the training texts are cut than the default allows."""
+    return sum(bool(row["truncated"]) for row in rows) > MOST_CUT * len(rows)
 
 
 def fill_arguments(arguments: TrainingArguments, *, width: int, rows: int, labels: int) -> set[str]:
@@ -70,7 +77,7 @@ def describe_settings(
 ) -> list[str]:
     """Return the lines that a run begins with: its settings, and the flags that change them.
 
-    ``chosen`` are the names that :func:`fill_arguments` set.
+    ``chosen`` are the names of what follows from model and data (:func:`fill_arguments`, :func:`cuts_many`).
     """
     from transformers.trainer_utils import SchedulerType
 
@@ -83,7 +90,8 @@ def describe_settings(
         "learning rate": f"{arguments.learning_rate:g}, {schedule} ({describe_origin('learning_rate', chosen)})",
         "warm-up": f"{warmup:.0%} of the steps (--warmup_steps)" if warmup < 1 else f"{warmup:g} steps",
         "batch": f"{batch} rows ({describe_origin('per_device_train_batch_size', chosen)})",
-        "maximum length": f"{max_length} tokens; {truncated / len(train):.0%} of the texts are cut (--max-length)",
+        "maximum length": f"{max_length} tokens; {truncated / len(train):.0%} of the texts are cut "
+        f"({describe_origin('max_length', chosen)})",
         "precision": "bfloat16 (--bf16 false: float32)"
         if arguments.bf16
         else "half (--fp16 false: float32)"
@@ -110,11 +118,9 @@ def describe_choice(arguments: TrainingArguments) -> str:
 
 def describe_origin(name: str, chosen: set[str]) -> str:
     """Return where a value comes from, and its flag."""
-    return (
-        f"by the {'width of the model' if name == 'learning_rate' else 'data'}; --{name}"
-        if name in chosen
-        else f"--{name}"
-    )
+    flag = "--max-length" if name == "max_length" else f"--{name}"
+    by = "width of the model" if name == "learning_rate" else "data"
+    return f"by the {by}; {flag}" if name in chosen else flag
 
 
 def describe_length(arguments: TrainingArguments, chosen: set[str], epoch: int) -> str:

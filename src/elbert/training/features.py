@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elbert.bundle import Bundle
 from elbert.data import DEFAULT_COLUMNS, Columns, Example, iterate_examples
 from elbert.data.sketch import hash_content
 from elbert.engine import TextReader
@@ -22,9 +23,53 @@ from elbert.tasks.token_classification import IGNORED
 from elbert.tokenization import Tokeniser, Tokens
 from elbert.tokenization.tokens import Text
 from elbert.tokenization.word_pieces import find_word_pieces
+from elbert.training.defaults import LONG, SHORT, cuts_many
 
 Features = dict[str, Any]
 SkipBad = Callable[[BadRow], None]
+
+
+def load_data(
+    train: Any,
+    validation: Any,
+    bundle: Bundle,
+    max_length: int | None,
+    names: Sequence[str],
+    task: Task,
+    columns: Columns = DEFAULT_COLUMNS,
+    skip_bad: SkipBad | None = None,
+) -> tuple[Tokeniser, dict[str, list[Features]]]:
+    """Return the tokenizer with the number of tokens at which texts are cut, and the rows by the Trainer's names.
+
+    Without ``max_length`` it is :data:`SHORT`, or :data:`LONG` if that cuts many of the training texts.
+
+    Raises:
+        InputError: the length is too small, or larger than the model or its tokenizer takes.
+        BadRow, DataError: as for :func:`load_features`.
+    """
+    tokeniser = load_training_tokeniser(bundle, max_length, task)
+    rows = load_features(train, tokeniser, names, task, "train", columns, skip_bad)
+    if max_length is None and cuts_many(rows):
+        tokeniser = load_training_tokeniser(bundle, None, task, length=LONG)
+        ignore = None if skip_bad is None else lambda row: None  # bad rows were reported above
+        rows = load_features(train, tokeniser, names, task, "train", columns, ignore)
+    held = load_features(validation, tokeniser, names, task, "validation", columns, skip_bad)
+    return tokeniser, {"train_dataset": rows, "eval_dataset": held}
+
+
+def load_training_tokeniser(bundle: Bundle, max_length: int | None, task: Task, *, length: int = SHORT) -> Tokeniser:
+    """Load the tokenizer with the number of tokens at which training cuts texts.
+
+    Without ``max_length``, this is ``length``, or what the model takes if that is less.
+
+    Raises:
+        InputError: the number is too small, or larger than the model or its tokenizer takes.
+    """
+    needed = length if max_length is None else max_length
+    tokeniser = Tokeniser.load(bundle.folder, min(needed, bundle.config.max_length), per_token=task.per_token)
+    if max_length is not None and max_length > tokeniser.max_length:
+        raise InputError(f"max_length is {max_length}, and the model takes at most {tokeniser.max_length} tokens")
+    return tokeniser
 
 
 def load_features(

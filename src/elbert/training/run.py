@@ -50,14 +50,12 @@ from elbert.training.checks import (
 )
 from elbert.training.defaults import describe_settings, fill_arguments
 from elbert.training.depth_report import DepthReport, QuietProgress, silence_transformers
-from elbert.training.features import Collator, Features, SkipBad, hold_out, load_features
+from elbert.training.features import Collator, Features, SkipBad, hold_out, load_data
 from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
 from elbert.training.starting_head import start_heads
 from elbert.training.trainer import EarlyStop, ElbertTrainer, Rehearsal, use_fast_forms
-
-DEFAULT_MAX_LENGTH = 128  # tokens, or what the model takes if that is less
 
 
 def train(
@@ -79,9 +77,9 @@ def train(
     Data is a file, or values in memory (:func:`elbert.data.iterate_examples`), with these ``columns``.
     Returns the validation metrics of that checkpoint, which is the latest within a standard error of the best area
     (:func:`elbert.training.metrics.is_as_good`), or the best by another metric of the arguments. ``max_length`` is the
-    number of tokens at which a text is cut; None is 128, or what the model takes if that is less. ``validation_data``
-    may be a number: the share of the training data to hold out. Arguments that are None follow from the model and the
-    data (:mod:`elbert.training.defaults`). The errors of rows that cannot be used are passed to ``skip_bad``.
+    number of tokens at which a text is cut; None follows from the data, as do arguments that are None
+    (:mod:`elbert.training.defaults`). ``validation_data`` may be a number: the share of the training data to hold out.
+    The errors of rows that cannot be used are passed to ``skip_bad``.
 
     Raises:
         BundleError: the model cannot be used.
@@ -102,20 +100,16 @@ def train(
         sources["validation"] = {"name": f"{validation_data:.0%} of {sources['train']['name']}, held out"}
         train_data, validation_data = hold_out(train_data, validation_data, columns, skip_bad)
     bundle = Bundle.open(model)
-    tokeniser = load_training_tokeniser(bundle, max_length, task)
+    check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
+    tokeniser, features = load_data(train_data, validation_data, bundle, max_length, labels, task, columns, skip_bad)
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
-    check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
     network, has_new_head = load_starting_model(bundle, labels, options, task)
     if tokeniser.vocab_size > network.config.vocab_size:
         raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, task, options, arguments.label_smoothing_factor)
-    features = {
-        "train_dataset": load_features(train_data, tokeniser, labels, task, "train", columns, skip_bad),
-        "eval_dataset": load_features(validation_data, tokeniser, labels, task, "validation", columns, skip_bad),
-    }
     if resume is None:  # else the weights are the checkpoint's
         cast(torch.nn.Module, network).to(arguments.device)
         rows, collator = features["train_dataset"], Collator(tokeniser.pad_id)
@@ -126,6 +120,7 @@ def train(
     )
     check_batches(arguments, *features.values())
     check_metric(arguments, metric_names(task, objective.depths))
+    chosen |= {"max_length"} if max_length is None else set()
     settings = describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length)
     report = DepthReport(objective, console, [*settings, *describe_shared(*features.values())])
     record = {
@@ -278,20 +273,6 @@ def measure_deviation(features: Sequence[Features]) -> float | None:
     """The standard deviation of the labels, in which exits measure values; None where all are equal."""
     deviation = float(np.std([row["labels"] for row in features]))
     return deviation if 0 < deviation < math.inf else None
-
-
-def load_training_tokeniser(bundle: Bundle, max_length: int | None, task: Task) -> Tokeniser:
-    """Load the tokenizer with the number of tokens at which training cuts texts.
-
-    Raises:
-        InputError: the number is too small, or larger than the model or its tokenizer takes.
-    """
-    limit = bundle.config.max_length
-    length = min(DEFAULT_MAX_LENGTH if max_length is None else max_length, limit)
-    tokeniser = Tokeniser.load(bundle.folder, length, per_token=task.per_token)
-    if max_length is not None and max_length > tokeniser.max_length:
-        raise InputError(f"max_length is {max_length}, and the model takes at most {tokeniser.max_length} tokens")
-    return tokeniser
 
 
 def check_result(trainer: ElbertTrainer, metrics: dict[str, float]) -> None:

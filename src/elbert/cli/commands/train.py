@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-length",
         type=int,
         metavar="N",
-        help="maximum number of tokens; longer texts are truncated (default: 128, or less where the model takes less)",
+        help="maximum number of tokens; longer texts are truncated (default: 128, or 256 if that cuts more than a "
+        "tenth of the training texts, and no more than the model takes)",
     )
     parser.add_argument(
         "--preset",
