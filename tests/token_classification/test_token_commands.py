@@ -25,6 +25,12 @@ def sentences(n, seed):
         yield words, [TAG_OF.get(word, "O") for word in words]
 
 
+def unseen_sentences():
+    """60 that are neither in the training nor in the validation data."""
+    seen = [words for seed in (0, 2) for words, _ in sentences(64, seed)]
+    return [sentence for sentence in sentences(90, 1) if sentence[0] not in seen][:60]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A trained model, its data in three formats."""
@@ -32,13 +38,16 @@ def folder(tmp_path_factory):
     write_bundle(folder / "start", initializer_range=0.05)
     conll = "\n\n".join("\n".join(f"{w}\tX\t{t}" for w, t in zip(*s, strict=True)) for s in sentences(64, 0))
     (folder / "train.conll").write_text(f"-DOCSTART- -X- O\n\n{conll}\n")
-    rows = [{"tokens": words, "tags": tags} for words, tags in sentences(60, 1)]
+    (folder / "held.jsonl").write_text(
+        "".join(json.dumps({"tokens": words, "tags": tags}) + "\n" for words, tags in sentences(60, 2))
+    )
+    rows = [{"tokens": words, "tags": tags} for words, tags in unseen_sentences()]
     (folder / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.Table.from_pylist(rows), folder / "dev.parquet")
     status = run(
         *("train", "--task", "token-classification", "--model", folder / "start", "--output", folder / "model"),
-        *("--train", folder / "train.conll", "--validation", folder / "dev.parquet", "--use_cpu"),
+        *("--train", folder / "train.conll", "--validation", folder / "held.jsonl", "--use_cpu"),
         *("--num_train_epochs", 6, "--learning_rate", 5e-3, "--per_device_train_batch_size", 8),
     )
     assert status == 0
@@ -71,7 +80,7 @@ def test_reports_agree_for_all_formats_and_saved_outputs(folder, capsys):
     outputs = load_outputs(folder / "dev.npz")
     assert reports[0]["by_depth"][-1]["f1"] == outputs.task.score(outputs.probabilities[:, -1], outputs.labels)
     found = Classifier.load(folder / "model", threads=1).predict(
-        [" ".join(words) for words, _ in sentences(60, 1)], "patience(2)"
+        [" ".join(words) for words, _ in unseen_sentences()], "patience(2)"
     )
     assert reports[0]["policies"][0]["mean_depth"] == pytest.approx(np.mean([one.depth for one in found]))
 
@@ -81,7 +90,7 @@ def test_predictions_are_lines_with_entities(folder, capsys, monkeypatch):
     assert run("predict", "--model", folder / "model", "--input", "dev.jsonl", "--json", "--scores") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     right = total = 0
-    for line, (words, tags) in zip(lines, sentences(60, 1), strict=True):
+    for line, (words, tags) in zip(lines, unseen_sentences(), strict=True):
         assert line["text"] == " ".join(words) and [word["word"] for word in line["words"]] == words
         assert all(line["text"][e["start"] : e["end"]] == e["word"] for e in line["entities"])
         right += sum(word["tag"] == tag for word, tag in zip(line["words"], tags, strict=True))

@@ -66,7 +66,7 @@ def test_a_fitted_estimator_survives_pickling_without_its_folder(start):
 
 def test_wrong_data_is_one_line(start):
     for texts, labels, message in (
-        (TEXTS, [0, 1], "expected one label for each of 24 texts"),
+        (TEXTS, [0, 1], "expected 24 labels, one for each text"),
         ("a text", [0], "put it into a list"),
         ([1, 2], [0, 1], "text 0 is int"),
         (TEXTS, [0] * 24, "takes two labels or more"),

@@ -1,6 +1,7 @@
 """The pages' policies decide as Python's do: the same depth for the same reason, ties and edges included."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -225,7 +226,8 @@ def test_specs_are_read_and_printed_as_python_does(v8):
         try:
             expected = ["read", str(policy(spec, known))]
         except PolicyError as error:
-            expected = ["refused", str(error).replace(", ".join(POLICIES), ", ".join(here))]
+            message_here = re.sub(r", closest to \w+;", ";", str(error))  # which only Python compares
+            expected = ["refused", message_here.replace(", ".join(POLICIES), ", ".join(here))]
         if how == "refused" and message.startswith("cannot read") and expected[1].startswith("cannot read"):
             continue  # the two name different parts
         assert [how, message] == expected, spec

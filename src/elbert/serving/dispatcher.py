@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elbert._display import plural
 from elbert.engine import RankedList, Request
 from elbert.errors import ElbertError
 from elbert.exits.policies import LIST_REASONS
@@ -133,7 +134,9 @@ class Dispatcher:
         tokens = sum(len(row.tokens.ids) for row in due_before)
         if not self._throughput.can_meet(tokens, deadline - self._clock()):
             wait = self._throughput.estimate_wait(tokens)
-            raise Overloaded(f"{len(due_before)} texts are due before, and the deadline would pass", wait)
+            raise Overloaded(
+                f"{plural(len(due_before), 'text is', 'texts are')} due before, and the deadline would pass", wait
+            )
 
     def submit(self, rows: Sequence[Row]) -> None:
         """Start to compute rows.

@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil, isfinite
 from typing import Any
 
+from elbert._display import plural
 from elbert.classifier import Classifier
 from elbert.engine import Capacity
 from elbert.errors import ElbertError, InputError
@@ -402,7 +403,9 @@ class RequestPipeline:
     def _choose_policy(self, texts: Sequence[Text], options: ClassifyOptions) -> PolicyChoice:
         limit, deadline = self._settings.max_client_batch_size, options.deadline_ms
         if not 1 <= len(texts) <= limit:
-            raise InputError(f"{len(texts)} texts in a request, expected 1 to {limit}; send the others in another")
+            raise InputError(
+                f"{plural(len(texts), 'text')} in a request, expected 1 to {limit}; send the others in another"
+            )
         if deadline is not None and not (isfinite(deadline) and deadline > 0):
             raise InputError(f"deadline_ms is {deadline}, expected a number of milliseconds above 0")
         spec = self._settings.rank_policy if options.ranked and options.policy is None else options.policy

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+from elbert._display import plural
 from elbert._optional import require
 
 require("transformers", "train")  # before the imports below, so that the error names the remedy
@@ -116,7 +117,8 @@ def check_batches(arguments: TrainingArguments, train: Sequence[Any], validation
     ):
         if len(examples) < size * arguments.world_size:
             raise InputError(
-                f"{len(examples)} examples are too few for one batch, and others are dropped: lower --{name}"
+                f"{plural(len(examples), 'example is', 'examples are')} too few for one batch, and others are dropped: "
+                f"lower --{name}"
             )
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from elbert._display import plural
 from elbert.training.metrics import has_tolerance
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def describe_settings(
     truncated = sum(row["truncated"] for row in train)
     warmup, schedule = arguments.warmup_steps, SchedulerType(arguments.lr_scheduler_type).value
     settings = {
-        "data": f"{len(train):,} rows; validation: {len(validation):,}",
+        "data": f"{plural(len(train), 'row')}; validation: {len(validation):,}",
         "training": describe_length(arguments, chosen, math.ceil(len(train) / batch)),
         "learning rate": f"{arguments.learning_rate:g}, {schedule} ({describe_origin('learning_rate', chosen)})",
         "warm-up": f"{warmup:.0%} of the steps (--warmup_steps)" if warmup < 1 else f"{warmup:g} steps",
-        "batch": f"{batch} rows ({describe_origin('per_device_train_batch_size', chosen)})",
+        "batch": f"{plural(batch, 'row')} ({describe_origin('per_device_train_batch_size', chosen)})",
         "maximum length": f"{max_length} tokens; {truncated / len(train):.0%} of the texts are cut "
         f"({describe_origin('max_length', chosen)})",
         "precision": "bfloat16 (--bf16 false: float32)"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from elbert._display import plural
 from elbert._optional import require
 
 require("sklearn", "train")  # before the imports below, so that the error names the remedy
@@ -77,7 +78,9 @@ class ElbertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         texts, labels = list_texts(X), np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(texts):
-            raise InputError(f"y has the shape {labels.shape}, expected one label for each of {len(texts)} texts")
+            raise InputError(
+                f"y has the shape {labels.shape}, expected {plural(len(texts), 'label')}, one for each text"
+            )
         self.classes_, index = np.unique(labels, return_inverse=True)
         names = [str(label) for label in self.classes_.tolist()]
         if len({name.strip() for name in names}) < len(names) or not all(name.strip() for name in names):

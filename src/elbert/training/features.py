@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elbert._display import plural
 from elbert.bundle import Bundle
 from elbert.data import DEFAULT_COLUMNS, Columns, Example, iterate_examples
 from elbert.data.sketch import hash_content
@@ -136,8 +137,8 @@ def hold_out(
     held, rest = split_indices(len(examples), share)
     if not len(held) or not len(rest):
         raise InputError(
-            f"{name}: {len(examples)} rows are too few to hold out {share:.0%} of them; pass more, or validation data "
-            "(--validation)"
+            f"{name}: {plural(len(examples), 'row is', 'rows are')} too few to hold out {share:.0%} of them; "
+            "pass more, or validation data (--validation)"
         )
     return [examples[i] for i in rest], [examples[i] for i in held]
 

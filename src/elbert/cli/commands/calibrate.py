@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elbert._display import plural
 from elbert.cli.flags import add_model_options, load_classifier, output_folder
 from elbert.cli.inputs import SkippedRows, add_data_options, check_data_files
 from elbert.errors import InputError
@@ -138,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
     skipped = SkippedRows()
     precisions = load_precisions(arguments, classifier)
     tuning, measured = parts.collect_outputs(precisions, skipped.skip if arguments.skip_bad else None, windows)
-    skipped.report(f"{len(measured[classifier.dtype])} texts measured")
+    skipped.report(f"{plural(len(measured[classifier.dtype]), 'text')} measured")
     point = calibrate(
         goal,
         tuning,
@@ -196,7 +197,7 @@ def run_lists(arguments: argparse.Namespace) -> int:
         tuning_share=arguments.tuning_share,
         output=arguments.output,
     )
-    skipped.report(f"{len(lists or []) + len(tuning or [])} lists used")
+    skipped.report(f"{plural(len(lists or []) + len(tuning or []), 'list')} used")
     print_point(arguments, point, folder)
     return 0
 
@@ -264,7 +265,11 @@ def format_figures(title: str, figures: dict[str, Any] | Any, texts: str) -> lis
     return [
         f"{title:<11}on {figures['n']:,} {texts}: {accuracy}, {describe_loss(figures['points_lost'])}, "
         f"mean depth {figures['mean_depth']:.2f}, layer speed-up {figures['layer_speedup']:.2f}x"
-        + (f", {figures['windows_read']:,} of {figures['windows']:,} windows read" if "windows" in figures else "")
+        + (
+            f", {figures['windows_read']:,} of {plural(figures['windows'], 'window')} read"
+            if "windows" in figures
+            else ""
+        )
     ]
 
 

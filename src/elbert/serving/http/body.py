@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
-from elbert._display import suggest
+from elbert._display import plural, suggest
 from elbert.serving.http.errors import ApiError
 from elbert.serving.http.middleware import ClientDisconnected, Exchange, exchange_of
 from elbert.tokenization.tokens import Direction, Text
@@ -183,8 +183,8 @@ def _check_structure(body: bytes | bytearray, max_values: int, max_texts: int) -
         part = body[at:] if string is None else body[at : string.start()]
         commas += part.count(b",")
         if commas > max_values or number > 2 * (max_values + MAX_DEPTH):
-            message = f"more than {max_values:,} values in a request, expected 1 to {max_texts} texts ({MAX_TEXTS})"
-            raise ApiError("Validation", message)
+            expected = f"expected at most {plural(max_texts, 'text')} ({MAX_TEXTS})"
+            raise ApiError("Validation", f"more than {max_values:,} values in a request, {expected}")
         outside += part
         at = len(body) if string is None else string.end()
     if _STEP[np.frombuffer(outside, np.uint8)].cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
@@ -301,7 +301,9 @@ def check_count(texts: int, max_texts: int) -> None:
     """
     if not 1 <= texts <= max_texts:
         remedy = "; send the others in another" if texts > max_texts else ""
-        raise ApiError("Validation", f"{texts} texts in a request, expected 1 to {max_texts} ({MAX_TEXTS}){remedy}")
+        raise ApiError(
+            "Validation", f"{plural(texts, 'text')} in a request, expected 1 to {max_texts} ({MAX_TEXTS}){remedy}"
+        )
 
 
 def check_not_empty(texts: Sequence[Text]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from elbert._display import plural
 from elbert.serving.http.body import MAX_TEXTS, Milliseconds, ParsedRequest, PolicySpec, check_count, decode_json
 from elbert.serving.http.errors import ApiError
 from elbert.serving.results import TextResult
@@ -157,6 +158,6 @@ def _texts_of(tensor: InputTensor) -> list[str]:
     if tensor.shape not in ([len(texts)], [len(texts), 1]):
         raise ApiError(
             "Validation",
-            f"shape: got {tensor.shape}, expected [{len(texts)}] for the {len(texts)} texts of {tensor.name}",
+            f"shape: got {tensor.shape}, expected [{len(texts)}] for {plural(len(texts), 'text')} of {tensor.name}",
         )
     return texts
