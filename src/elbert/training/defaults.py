@@ -28,7 +28,7 @@ SMALL_DATA = 3_000  # rows up to which the batch is small: an epoch has few step
 ENOUGH_DATA = 5_000  # rows for which the fewest epochs suffice; fewer rows need more epochs
 MIN_EPOCHS, MAX_EPOCHS = 3, 20
 SHORT, LONG = 128, 256  # tokens at which texts are cut: the first, unless that cuts many; or what the model takes
-MOST_CUT = 0.1  # share of the training texts
+MOST_CUT = 0.2  # share of the training texts
 MAX_ROWS_READ = 300_000  # over all epochs, but one epoch at least: bounds the time for large data
 
 

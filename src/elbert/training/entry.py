@@ -66,7 +66,7 @@ def train(
     hold out for this.
 
     ``labels`` are the label names in index order; the default are those of the training data. ``max_length`` is the
-    number of tokens at which a text is cut: by default 128, or 256 if that cuts more than a tenth of the training
+    number of tokens at which a text is cut: by default 128, or 256 if that cuts more than a fifth of the training
     texts, and no more than the model takes. With ``skip_bad``, rows that cannot be used, such as those without a label,
     are reported as warnings and left out. ``options`` are
     those of ``elbert train``: exit options such as ``weighting``, and transformers' TrainingArguments such as

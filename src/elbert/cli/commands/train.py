@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="maximum number of tokens; longer texts are truncated (default: 128, or 256 if that cuts more than a "
-        "tenth of the training texts, and no more than the model takes)",
+        "fifth of the training texts, and no more than the model takes)",
     )
     parser.add_argument(
         "--preset",
