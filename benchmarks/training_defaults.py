@@ -108,7 +108,8 @@ def select_defaults(results: list[dict[str, Any]]) -> dict[tuple[str, int], dict
     rate = choose_rate(Classifier.load().bundle.config.hidden_size)
     kept = {}
     for result in results:
-        is_default = not set(result["options"]) - {"learning_rate"} and result.get("head") == "fitted"
+        # On IMDB max_length 256 was an option before the data chose it.
+        is_default = not set(result["options"]) - {"learning_rate", "max_length"} and result.get("head") == "fitted"
         if result["model"] == MODEL and is_default and result["rate"] == rate:
             kept[result["set"], result["rows"]] = result
     return kept
