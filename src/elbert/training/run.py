@@ -163,8 +163,8 @@ def describe_shared(train: Sequence[Features], validation: Sequence[Features]) -
     if share >= NOTABLE:
         yield (
             f"warning: {share:.0%} of the validation texts are training texts too, so their scores are too good, and "
-            "the checkpoint that they choose has learned them by heart; use other texts, or leave out the validation "
-            "data, and a part of the training data is held out"
+            "the checkpoint that they choose has learned them by heart; use validation data without these texts (where "
+            "it is held out of the training data, that has these texts twice)"
         )
 
 
