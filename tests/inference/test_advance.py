@@ -156,5 +156,5 @@ def test_operating_points_by_name(tmp_path):
     assert classifier.predict(["good"])[0].depth == 2
     assert classifier.predict(["good"], "safe")[0].depth == 6
     assert classifier.predict(["good"], "safe | depth(3)")[0].depth == 3
-    with pytest.raises(PolicyError, match="operating point: fast, safe"):
+    with pytest.raises(PolicyError, match="operating points of this model: fast, safe"):
         classifier.predict(["good"], "quick")

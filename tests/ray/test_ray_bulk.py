@@ -72,7 +72,9 @@ def test_a_file_is_answered_as_one_process_answers_it(cluster, command, rows, tm
     more = ("--input", file, "--skip-bad", "--scores", "--trace")
     expected = command(*more)
     status, out, err = command(*more, "--ray", "--output", tmp_path / "out.jsonl")
-    assert (status, out, err) == (0, "", expected[2])
+    *notes, written = err.splitlines()
+    assert (status, out, notes) == (0, "", expected[2].splitlines())
+    assert f"{tmp_path / 'out.jsonl'}: 147 " in written
     assert [f":{line}:" in err for line in BAD] == [True] * 3
     assert "3 bad rows skipped, 147 texts classified" in err
     assert_same((tmp_path / "out.jsonl").read_text(), expected[1])

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from elbert._display import plural
 from elbert.training.metrics import has_tolerance
@@ -15,7 +15,6 @@ from elbert.training.metrics import has_tolerance
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-    from elbert.training.features import Features
     from elbert.training.options import ExitOptions
 
 FROM_DATA = ("learning_rate", "per_device_train_batch_size", "num_train_epochs")
@@ -49,7 +48,7 @@ def choose_epochs(rows: int, labels: int) -> float:
     return float(min(max(MIN_EPOCHS, min(round(needed), MAX_EPOCHS)), max(1, MAX_ROWS_READ // max(rows, 1))))
 
 
-def cuts_many(rows: Sequence[Features]) -> bool:
+def cuts_many(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether more of the training texts are cut than the default allows."""
     return sum(bool(row["truncated"]) for row in rows) > MOST_CUT * len(rows)
 
@@ -71,8 +70,8 @@ def describe_settings(
     arguments: TrainingArguments,
     chosen: set[str],
     options: ExitOptions,
-    train: Sequence[Features],
-    validation: Sequence[Features],
+    train: Sequence[Mapping[str, Any]],
+    validation: Sequence[Mapping[str, Any]],
     *,
     max_length: int,
 ) -> list[str]:

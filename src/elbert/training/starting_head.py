@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elbert._display import plural
 from elbert.bundle import Bundle
 from elbert.model.config import ModelConfig
 from elbert.model.families import Backbone
@@ -62,8 +61,7 @@ def start_heads(
         return
     if options.head_start == "fitted" and not task.per_token:
         rows = draw_rows(train, bundle.config)
-        fitted_on = plural(len(rows), "row")
-        yield f"it starts as a linear fit of the labels of {fitted_on} on the encoder's states (--head-start)"
+        yield f"it starts as a linear fit of {len(rows):,} rows' labels on the encoder's states (--head-start)"
         fit_heads(network, bundle.config, rows, collator, task)
     elif is_new and task.needs_standard_deviation:
         start_at_mean(network, train)
