@@ -90,7 +90,7 @@ def _describe_training(record: Mapping[str, Any]) -> Iterator[str]:
         "start": record.get("base_model"),
         "training data": _describe_data(record.get("train")),
         "validation data, which chose the checkpoint": _describe_data(record.get("validation")),
-        "longest text": f"{plural(record['max_length'], 'token')}" if "max_length" in record else None,
+        "longest text": plural(record["max_length"], "token") if "max_length" in record else None,
         "steps": record.get("steps"),
     }
     for name, value in rows.items():

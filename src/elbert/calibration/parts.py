@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elbert._display import plural
 from elbert.calibration.certify import check_enough
 from elbert.calibration.search import CertifiedRisk, Goal
 from elbert.classifier import Classifier
-from elbert.data import Example
-from elbert.errors import BadRow, DataError, InputError
+from elbert.data import Example, SkipBad
+from elbert.errors import DataError, InputError
 from elbert.evaluation import FEWEST, Outputs, Targets, split_indices
 from elbert.evaluation.document_outputs import DocumentOutputs
 from elbert.evaluation.labelled_data import collect_examples, collect_windows
 from elbert.inference import Windows
-
-SkipBad = Callable[[BadRow], None]
 
 
 @dataclass(frozen=True)

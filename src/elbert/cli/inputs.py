@@ -61,13 +61,13 @@ def check_data_files(arguments: argparse.Namespace, *files: str | None) -> None:
         DataError: a file is missing or has other columns.
         InputError: a flag does not fit.
     """
-    from elbert.data import read_examples
+    from elbert.data import ignore_bad, read_examples
 
     columns = choose_columns(arguments)
     needs_labels = columns.label_column is not None  # else the task decides, which the model has
     for file in files:
         if file is not None and file != "-" and not file.endswith(".npz"):
-            next(read_examples(file, skip_bad=lambda row: None, columns=columns, needs_labels=needs_labels), None)
+            next(read_examples(file, skip_bad=ignore_bad, columns=columns, needs_labels=needs_labels), None)
 
 
 def list_column_flags(arguments: argparse.Namespace) -> list[str]:

@@ -9,7 +9,7 @@ from elbert.data.label_names import read_label_names, read_tag_names
 from elbert.data.labels import Form, LabelSet, is_missing, resolve_label, resolve_labels_multi, resolve_value
 from elbert.data.parquet import Part, read_column_types
 from elbert.data.query_lists import QueryList, is_list_file, read_query_lists
-from elbert.data.records import Example, Record
+from elbert.data.records import Example, Record, SkipBad, ignore_bad
 
 __all__ = [
     "DEFAULT_COLUMNS",
@@ -20,8 +20,10 @@ __all__ = [
     "Part",
     "QueryList",
     "Record",
+    "SkipBad",
     "check_records",
     "class_names",
+    "ignore_bad",
     "is_list_file",
     "is_missing",
     "iterate_examples",

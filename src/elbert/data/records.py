@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from elbert._display import plural
 from elbert.data.column_names import ALL_COLUMNS, Selection
 from elbert.errors import BadRow
+
+SkipBad = Callable[[BadRow], None]  # receives the error of each row that is left out
+
+
+def ignore_bad(row: BadRow) -> None:
+    """Leave out a row without a report, where another reading of the same data reports it."""
 
 
 @dataclass(frozen=True, slots=True)

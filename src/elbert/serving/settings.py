@@ -11,6 +11,8 @@ from pathlib import Path
 from elbert._settings import Reader, comma_separated, key, number, one_of, setting, text, truth, whole
 from elbert.errors import InputError
 
+MAX_PORT = 65_535
+PORT = whole(0, MAX_PORT)
 NAMED_MODEL = re.compile(r"([A-Za-z0-9._-]{1,100})=(.+)", re.ASCII | re.DOTALL)
 # A folder's name may have commas and equals signs: only a comma before a name separates.
 model_list = Reader(
@@ -105,7 +107,7 @@ class ProcessSettings:
         # Shells, containers and batch systems set HOSTNAME to a machine's name, even another's: that is no choice.
         is_ignored=is_machine_name,
     )
-    port: int = setting(3000, "port; 0 is any free port", whole(0, 65535))
+    port: int = setting(3000, "port; 0 is any free port", PORT)
     unix_socket: str | None = setting(
         None,
         "path of a Unix socket to listen on, instead of an address; its permissions are those of umask",

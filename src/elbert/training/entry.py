@@ -20,7 +20,7 @@ from elbert._progress import is_interactive  # noqa: E402
 from elbert._settings import check_whole  # noqa: E402
 from elbert.bundle.publishing import TemporaryFolder  # noqa: E402
 from elbert.classifier import Classifier  # noqa: E402
-from elbert.data import Columns, make_reusable  # noqa: E402
+from elbert.data import Columns, ignore_bad, make_reusable  # noqa: E402
 from elbert.errors import BadRow, InputError  # noqa: E402
 from elbert.tasks import TASKS, Task  # noqa: E402
 from elbert.training import run  # noqa: E402
@@ -148,4 +148,4 @@ def choose_labels(
         raise InputError(f"labels are {labels!r:.60}, expected a list of names")
     if labels is not None:
         return [str(name) for name in labels]
-    return task.read_names(data, "train", columns, (lambda row: None) if skip_bad else None)  # reported as it is loaded
+    return task.read_names(data, "train", columns, ignore_bad if skip_bad else None)  # they are reported when loaded

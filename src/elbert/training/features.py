@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from elbert._display import plural
 from elbert.bundle import Bundle
-from elbert.data import DEFAULT_COLUMNS, Columns, Example, iterate_examples
+from elbert.data import DEFAULT_COLUMNS, Columns, Example, SkipBad, ignore_bad, iterate_examples
 from elbert.data.sketch import hash_content
 from elbert.engine import TextReader
 from elbert.errors import BadRow, DataError, ElbertError, InputError
@@ -27,7 +27,6 @@ from elbert.tokenization.word_pieces import find_word_pieces
 from elbert.training.defaults import LONG, SHORT, cuts_many
 
 Features = dict[str, Any]
-SkipBad = Callable[[BadRow], None]
 
 
 def load_data(
@@ -52,7 +51,7 @@ def load_data(
     rows = load_features(train, tokeniser, names, task, "train", columns, skip_bad)
     if max_length is None and cuts_many(rows):
         tokeniser = load_training_tokeniser(bundle, None, task, length=LONG)
-        ignore = None if skip_bad is None else lambda row: None  # bad rows were reported above
+        ignore = skip_bad and ignore_bad  # bad rows were reported above
         rows = load_features(train, tokeniser, names, task, "train", columns, ignore)
     held = load_features(validation, tokeniser, names, task, "validation", columns, skip_bad)
     return tokeniser, {"train_dataset": rows, "eval_dataset": held}
@@ -65,11 +64,14 @@ def load_training_tokeniser(bundle: Bundle, max_length: int | None, task: Task, 
 
     Raises:
         InputError: the number is too small, or larger than the model or its tokenizer takes.
+        DataError: the tokenizer belongs to another model.
     """
     needed = length if max_length is None else max_length
     tokeniser = Tokeniser.load(bundle.folder, min(needed, bundle.config.max_length), per_token=task.per_token)
     if max_length is not None and max_length > tokeniser.max_length:
         raise InputError(f"max_length is {max_length}, and the model takes at most {tokeniser.max_length} tokens")
+    if tokeniser.vocab_size > bundle.config.vocab_size:
+        raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
     return tokeniser
 
 

@@ -29,9 +29,9 @@ from elbert.bundle import Bundle, files_hash
 from elbert.bundle.model_card import find_license, name_model, write_card
 from elbert.bundle.publishing import open_repository, push_folder
 from elbert.bundle.training_record import NOTABLE, TRAINING_FILE
-from elbert.data import DEFAULT_COLUMNS, Columns
+from elbert.data import DEFAULT_COLUMNS, Columns, SkipBad
 from elbert.data.sketch import TextSketch
-from elbert.errors import BundleError, DataError, InputError
+from elbert.errors import BundleError, InputError
 from elbert.model.reference import reference_class
 from elbert.tasks import TASKS, Task, find_task
 from elbert.tokenization import Tokeniser
@@ -50,7 +50,7 @@ from elbert.training.checks import (
 )
 from elbert.training.defaults import describe_settings, fill_arguments
 from elbert.training.depth_report import DepthReport, QuietProgress, silence_transformers
-from elbert.training.features import Collator, Features, SkipBad, hold_out, load_data
+from elbert.training.features import Collator, Features, hold_out, load_data
 from elbert.training.metrics import DIVERGED, build_metrics, metric_names
 from elbert.training.objective import ExitObjective
 from elbert.training.options import ExitOptions
@@ -101,12 +101,11 @@ def train(
         train_data, validation_data = hold_out(train_data, validation_data, columns, skip_bad)
     bundle = Bundle.open(model)
     check_heads(options.pooling, options.exit_heads, bundle.config.backbone)
-    tokeniser, features = load_data(train_data, validation_data, bundle, max_length, labels, task, columns, skip_bad)
     with report_rejected("the seed cannot be set"):
         set_seed(arguments.seed)  # the Trainer sets it too, but a new head is initialised before
     network, has_new_head = load_starting_model(bundle, labels, options, task)
-    if tokeniser.vocab_size > network.config.vocab_size:
-        raise DataError(f"{bundle.folder}: the tokenizer has more tokens than the model; restore its files")
+    tokeniser, features = load_data(train_data, validation_data, bundle, max_length, labels, task, columns, skip_bad)
+    sketches = [TextSketch.of_hashes(row["hash"] for row in rows) for rows in features.values()]
     if arguments.device.type == "cpu" and bundle.config.backbone.shared:
         use_fast_forms(network, tokeniser.max_length)
     objective = ExitObjective(network.config.num_hidden_layers, task, options, arguments.label_smoothing_factor)
@@ -122,12 +121,14 @@ def train(
     check_metric(arguments, metric_names(task, objective.depths))
     chosen |= {"max_length"} if max_length is None else set()
     settings = describe_settings(arguments, chosen, options, *features.values(), max_length=tokeniser.max_length)
-    report = DepthReport(objective, console, [*settings, *describe_shared(*features.values())])
+    report = DepthReport(objective, console, [*settings, *describe_shared(sketches[0], features["eval_dataset"])])
     record = {
         "base_model": name_model(model, bundle.folder),
         "license": find_license(bundle.folder),
-        "train": sources["train"] | describe_rows(features["train_dataset"]),
-        "validation": sources["validation"] | describe_rows(features["eval_dataset"]),
+        **{
+            part: source | {"rows": len(rows), "sketch": sketch.to_hex()}
+            for (part, source), rows, sketch in zip(sources.items(), features.values(), sketches, strict=True)
+        },
         "max_length": tokeniser.max_length,
     }
     with report_lost_resources(output), silence_transformers():
@@ -147,19 +148,9 @@ def train(
     return metrics
 
 
-def describe_rows(rows: Sequence[Features]) -> dict[str, Any]:
-    """Return the number of rows, and the sketch by which other data is compared with them."""
-    return {"rows": len(rows), "sketch": sketch(rows).to_hex()}
-
-
-def sketch(rows: Sequence[Features]) -> TextSketch:
-    """Return the sketch of the texts of rows."""
-    return TextSketch.of_hashes(row["hash"] for row in rows)
-
-
-def describe_shared(train: Sequence[Features], validation: Sequence[Features]) -> Iterator[str]:
+def describe_shared(train: TextSketch, validation: Sequence[Features]) -> Iterator[str]:
     """Yield a line where a notable share of the validation texts are training texts: their scores show nothing then."""
-    share = sketch(train).share_of_hashes(row["hash"] for row in validation)
+    share = train.share_of_hashes(row["hash"] for row in validation)
     if share >= NOTABLE:
         yield (
             f"warning: {share:.0%} of the validation texts are training texts too, so their scores are too good, and "

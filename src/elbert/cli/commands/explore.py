@@ -10,10 +10,10 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from elbert._display import plural
-from elbert._settings import whole
 from elbert.cli.flags import add_model_options, load_classifier
 from elbert.cli.inputs import add_column_options, add_skip_bad, check_data_files, read_labelled, run_examples
 from elbert.errors import InputError
+from elbert.serving.settings import PORT
 
 if TYPE_CHECKING:
     from elbert.classifier import Classifier
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 HOST = "127.0.0.1"
-PORT = whole(0, 65535)
 MAX_TEXTS = 2000  # the page replays a policy over all of them while a dial moves
 SHUTDOWN_SECONDS = 1.0
 

@@ -89,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
     """Train, and print the score of the written model."""
     from elbert._optional import require
+    from elbert.data import ignore_bad
     from elbert.tasks import TASKS
 
     exit_preset, trainer_preset = PRESETS[arguments.preset]
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace, extra: list[str] | None = None) -> int:
         labels = [name.strip() for name in arguments.labels.split(",")]
     else:
         # A wrong column fails at once. Rows that are skipped are reported where they are loaded.
-        ignore = (lambda row: None) if arguments.skip_bad else None
+        ignore = ignore_bad if arguments.skip_bad else None
         labels = task.read_names(arguments.train, str(arguments.train), columns, ignore)
     for module in ("transformers", "accelerate"):
         require(module, "train")

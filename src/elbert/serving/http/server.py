@@ -21,14 +21,13 @@ from starlette.types import ASGIApp
 
 from elbert.errors import InputError
 from elbert.serving.http.connection import Connection, ServerConfig
-from elbert.serving.settings import HttpSettings
+from elbert.serving.settings import MAX_PORT, HttpSettings
 
 log = logging.getLogger(__name__)
 
 # The one that a closed terminal sends is not on every system.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 BACKLOG = 2048
-MAX_PORT = 65535
 # Of what a client has not read, the system keeps this many bytes (Linux twice as many, and megabytes without a limit):
 # so a client that sends requests and reads nothing has few answers made and little memory.
 SEND_BUFFER = 131_072
